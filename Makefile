@@ -1,0 +1,45 @@
+# Two commands on a fresh machine: make rollout, make test. Everything they need goes into .venv; what they leave is in var/.
+PYTHON ?= python3.11
+VENV := .venv
+READY := $(VENV)/ready
+RUNBOOK := ./runbook.py
+
+export PIP_NO_CACHE_DIR := 1
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: rollout test lint bench setup lock clean
+
+rollout: $(READY)  ## one whole monthly deployment on the embedded lab, unattended, from plan to report
+	@trap '$(RUNBOOK) lab down' EXIT; \
+	$(RUNBOOK) lab up && \
+	$(RUNBOOK) plan new && \
+	$(RUNBOOK) run --answers inventories/lab/answers.yml --at=-49h
+
+test: $(READY)  ## every test
+	$(VENV)/bin/pytest
+
+lint: $(READY)  ## every linter
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/yamllint --strict .
+	$(VENV)/bin/ansible-lint --offline --strict
+
+bench: $(READY)  ## what we claim about speed
+	PYTHONPATH=plugins/module_utils $(VENV)/bin/python -m bench
+
+setup: $(READY)  ## the virtual environment, from the lock file
+
+$(READY): requirements.lock
+	@command -v $(PYTHON) >/dev/null || { echo "E-no-python  $(PYTHON) is not here. Debian: apt-get install python3.11-venv; or make PYTHON=python3.12"; exit 2; }
+	@for tool in ssh ssh-keygen patch; do command -v $$tool >/dev/null || { echo "E-no-tool  $$tool is not here. Debian: apt-get install openssh-client patch"; exit 2; }; done
+	$(PYTHON) -m venv --clear $(VENV)
+	$(VENV)/bin/pip install --quiet --require-hashes --requirement requirements.lock
+	@touch $@
+
+lock:  ## pin everything again (needs uv)
+	uv pip compile pyproject.toml --group lab --group dev --universal --generate-hashes --no-annotate --no-header \
+		--python-version 3.11 --upgrade --output-file requirements.lock
+
+clean:  ## everything that is not in the repository; the lab must be down
+	rm -rf $(VENV) var .ansible .hypothesis

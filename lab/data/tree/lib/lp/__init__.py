@@ -1,0 +1,1 @@
+"""The application: everything the site serves that is not a file."""

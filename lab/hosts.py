@@ -1,0 +1,40 @@
+"""What the hosts of a new lab have besides their trees: keys, known_hosts, and the small files of their homes."""
+
+import subprocess
+
+from lab import postgres
+from lab.layout import DATA, HOSTS, SSH_PORT, Lab
+from lab.parts import CRON_HOST
+
+# Which database roles a host can be, by the passwords in its ~/.pgpass.
+ROLES = {"sourcherry": ["postgres"], "wildcherry": ["postgres"], "gac": ["launchpad", "cron"], "soybean": ["launchpad"]}
+
+
+def make_keys(lab: Lab) -> None:
+    """One key for the client, one for each host, and the known_hosts that says so."""
+    lab.keys.mkdir(mode=0o700)
+    for name in ("id_ed25519", *HOSTS):
+        argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(lab.keys / name)]
+        subprocess.run(argv, check=True)
+    known = [f"[{lab.address(host)}]:{SSH_PORT} {(lab.keys / f'{host}.pub').read_text()}" for host in HOSTS]
+    (lab.keys / "known_hosts").write_text("".join(known))
+
+
+def make_homes(lab: Lab) -> None:
+    """The homes, as far as they need nothing but the layout."""
+    for host, (_, user) in HOSTS.items():
+        home = lab.home(host)
+        for name in (".config/breezy", "run", "locks", "logs"):
+            (home / name).mkdir(parents=True)
+        (home / ".run").mkdir(mode=0o700)
+        committer = f"[DEFAULT]\nemail = {user} <{user}@{host}.example.com>\n"
+        (home / ".config" / "breezy" / "breezy.conf").write_text(committer)
+    (lab.home(CRON_HOST) / "cron.ini").write_bytes((DATA / "cron.ini").read_bytes())
+
+
+def give_passwords(lab: Lab, servers: postgres.Servers) -> None:
+    """Each host's ~/.pgpass, readable by its owner only (libpq ignores it otherwise)."""
+    for host, roles in ROLES.items():
+        passfile = lab.home(host) / ".pgpass"
+        passfile.touch(mode=0o600)
+        passfile.write_text(postgres.pgpass(servers, *roles))

@@ -1,0 +1,148 @@
+"""Where everything in a lab is: names, addresses, paths; lab.json tells it to the inventory and to later commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from rollout.outcomes import RunbookError
+
+PROJECT = Path(__file__).resolve().parent.parent
+DATA = PROJECT / "lab" / "data"
+
+SSH_PORT = 2222
+HTTP_PORT = 8080
+BAZAAR_PORT = 4155
+POSTGRES_PORT = 5432
+
+# Host -> (last byte of its address, the user who may log in).
+HOSTS = {
+    "prae": (11, "pqm"),
+    "sourcherry": (12, "launchpad"),
+    "wildcherry": (13, "postgres"),
+    "gac": (15, "launchpad"),
+    "soybean": (16, "launchpad"),
+}
+APP_HOSTS = ("gac", "soybean")
+TREE_HOSTS = ("gac", "soybean", "wildcherry")  # those with ~/srv/launchpad
+STANDBY, BAZAAR, LINKS = 14, 17, 18
+
+
+class LabError(RunbookError):
+    """Something the lab could not do: what happened, where, and what to type next."""
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One lab: `directory` holds all of its state, `network` is its loopback subnet (`127.N.0`)."""
+
+    directory: Path
+    network: str
+
+    def address(self, host: str) -> str:
+        """The address of an SSH host."""
+        return f"{self.network}.{HOSTS[host][0]}"
+
+    @property
+    def standby_address(self) -> str:
+        """The address of the standby; the primary is on wildcherry."""
+        return f"{self.network}.{STANDBY}"
+
+    @property
+    def bazaar_address(self) -> str:
+        """The address of the Bazaar server."""
+        return f"{self.network}.{BAZAAR}"
+
+    @property
+    def links_address(self) -> str:
+        """The address of the server that the front page's external links point to."""
+        return f"{self.network}.{LINKS}"
+
+    @property
+    def bazaar_url(self) -> str:
+        """The smart server that has the branches `devel` and `db-stable`; ends with a slash."""
+        return f"bzr://{self.bazaar_address}:{BAZAAR_PORT}/"
+
+    @property
+    def links_url(self) -> str:
+        """Where the front page's external links point to; ends with a slash."""
+        return f"http://{self.links_address}:{HTTP_PORT}/"
+
+    @property
+    def listeners(self) -> list[tuple[str, int]]:
+        """Every address and port that the lab binds."""
+        return [
+            *((self.address(host), SSH_PORT) for host in HOSTS),
+            *((self.address(host), HTTP_PORT) for host in APP_HOSTS),
+            (self.address("wildcherry"), POSTGRES_PORT),
+            (self.standby_address, POSTGRES_PORT),
+            (self.bazaar_address, BAZAAR_PORT),
+            (self.links_address, HTTP_PORT),
+        ]
+
+    def home(self, host: str) -> Path:
+        """A host's home directory."""
+        return self.directory / "hosts" / host / "home"
+
+    @property
+    def run(self) -> Path:
+        """Process records and logs of the parts."""
+        return self.directory / "run"
+
+    @property
+    def keys(self) -> Path:
+        """The client's key, the hosts' keys and known_hosts."""
+        return self.directory / "keys"
+
+    @property
+    def bazaar(self) -> Path:
+        """What the Bazaar server serves."""
+        return self.directory / "bazaar"
+
+    @property
+    def links(self) -> Path:
+        """What the external links' server serves: take a file away and a link is broken."""
+        return self.directory / "links"
+
+    @property
+    def production_status(self) -> Path:
+        """The lab's own copy of lab/data/production_status.yml, the cowboys' diffs beside it."""
+        return self.directory / "production_status" / "production_status.yml"
+
+    def inventory(self) -> dict[str, dict[str, object]]:
+        """What lab_addresses.py hands to Ansible: `hostvars`, and `vars` of all (literal: testinfra reads them raw)."""
+        known_hosts = shlex.quote(f'UserKnownHostsFile="{self.keys}/known_hosts"')
+        options = f"IdentitiesOnly=yes -o StrictHostKeyChecking=yes -o {known_hosts} -o GlobalKnownHostsFile=none"
+        return {
+            "hostvars": {host: {"ansible_host": self.address(host), "ansible_port": SSH_PORT} for host in HOSTS},
+            "vars": {
+                "ansible_ssh_private_key_file": str(self.keys / "id_ed25519"),
+                "ansible_ssh_common_args": f"-F none -o {options}",
+                "lab_bazaar_url": self.bazaar_url,
+                "lab_database_address": self.address("wildcherry"),
+                "lab_standby_address": self.standby_address,
+                "lab_links_url": self.links_url,
+            },
+        }
+
+    def save(self) -> None:
+        """Write lab.json: from now on the lab is built."""
+        part = self.directory / "lab.json.part"
+        part.write_text(json.dumps({"network": self.network, **self.inventory()}, indent=2) + "\n")
+        part.replace(self.directory / "lab.json")
+
+    @classmethod
+    def load(cls, directory: Path) -> Lab | None:
+        """The lab that was built in `directory`, None when there is none (or only half of one)."""
+        try:
+            return cls(directory, json.loads((directory / "lab.json").read_text())["network"])
+        except FileNotFoundError:
+            return None
+
+
+def lab_directory() -> Path:
+    """$ROLLOUT_LAB, default `var/lab`; a relative one counts from the top of the checkout."""
+    return PROJECT / os.environ.get("ROLLOUT_LAB", "var/lab")

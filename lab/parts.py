@@ -1,0 +1,78 @@
+"""The programs of a lab beside PostgreSQL, and the environment that each gets: nothing of the caller's."""
+
+from lab import postgres
+from lab.layout import APP_HOSTS, BAZAAR_PORT, HOSTS, HTTP_PORT, PROJECT, SSH_PORT, Lab
+from lab.processes import Part
+
+BIN = PROJECT / ".venv" / "bin"
+DATABASE = "launchpad_prod"
+CRON_HOST = "gac"
+
+
+def environment(lab: Lab, host: str) -> dict[str, str]:
+    """The environment that a login on `host` gets. XDG_RUNTIME_DIR would be pam_systemd's; brz misses it otherwise."""
+    home, user = str(lab.home(host)), HOSTS[host][1]
+    path = f"{PROJECT / 'lab' / 'bin'}:{BIN}:{postgres.BIN}:/usr/bin:/bin"
+    names = {"HOME": home, "USER": user, "LOGNAME": user, "SHELL": "/bin/bash", "LANG": "C.UTF-8"}
+    return {**names, "PATH": path, "XDG_RUNTIME_DIR": f"{home}/.run"}
+
+
+def server_environment(lab: Lab) -> dict[str, str]:
+    """The environment of what runs on none of the hosts."""
+    home = str(lab.run)
+    names = {"HOME": home, "XDG_RUNTIME_DIR": home, "LANG": "C.UTF-8", "BRZ_LOG": "/dev/null"}
+    return {**names, "PATH": f"{BIN}:/usr/bin:/bin"}
+
+
+def servers(lab: Lab) -> postgres.Servers:
+    """The lab's PostgreSQL servers, which look after themselves."""
+    return postgres.Servers(lab.directory / "postgres", lab.address("wildcherry"), lab.standby_address)
+
+
+def parts(lab: Lab) -> list[Part]:
+    """Every part, in no particular order: each bears it when another is not there (yet)."""
+    return [
+        *(_ssh(lab, host) for host in HOSTS),
+        *(_site(lab, host) for host in APP_HOSTS),
+        _cron(lab, CRON_HOST),
+        _bazaar(lab),
+        _links(lab),
+    ]
+
+
+def _ssh(lab: Lab, host: str) -> Part:
+    address = lab.address(host)
+    argv = _python("lab.ssh_server", f"--address={address}", f"--port={SSH_PORT}", f"--user={HOSTS[host][1]}")
+    argv += [f"--host-key={lab.keys / host}", f"--authorized-key={lab.keys / 'id_ed25519.pub'}"]
+    return Part(f"ssh-{host}", argv, environment(lab, host), (address, SSH_PORT), stateful=False)
+
+
+def _site(lab: Lab, host: str) -> Part:
+    address = lab.address(host)
+    argv = _python("lab.site", f"--address={address}", f"--port={HTTP_PORT}", f"--links={lab.links_url}")
+    argv += [_dsn(lab, "launchpad", f"site-{host}")]
+    return Part(f"site-{host}", argv, environment(lab, host), (address, HTTP_PORT))
+
+
+def _cron(lab: Lab, host: str) -> Part:
+    return Part(f"cron-{host}", _python("lab.cron", _dsn(lab, "cron", "cron")), environment(lab, host), None)
+
+
+def _bazaar(lab: Lab) -> Part:
+    argv = [str(BIN / "brz"), "serve", "--allow-writes", f"--listen={lab.bazaar_address}", f"--port={BAZAAR_PORT}"]
+    argv += [f"--directory={lab.bazaar}"]
+    return Part("bazaar", argv, server_environment(lab), (lab.bazaar_address, BAZAAR_PORT))
+
+
+def _links(lab: Lab) -> Part:
+    argv = _python("lab.external", lab.links_address, str(HTTP_PORT), str(lab.links))
+    return Part("links", argv, server_environment(lab), (lab.links_address, HTTP_PORT))
+
+
+def _python(module: str, *arguments: str) -> list[str]:
+    return [str(BIN / "python"), "-m", module, *arguments]
+
+
+def _dsn(lab: Lab, user: str, application: str) -> str:
+    host = lab.address("wildcherry")
+    return f"--dsn=host={host} port={postgres.PORT} dbname={DATABASE} user={user} application_name={application}"

@@ -1,0 +1,53 @@
+"""The staging restore and its log (R9): production's database is copied, really patched, and dropped again."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import ansible.module_utils
+
+from lab import postgres
+from lab.layout import PROJECT
+
+# The code of database_upgrade itself, found as it is on a host: as a part of Ansible's own package.
+ansible.module_utils.__path__.append(str(PROJECT / "plugins" / "module_utils"))
+
+from ansible.module_utils.rollout_database import (  # noqa: E402
+    Provenance,
+    connect,
+    pending_patches,
+    revision_rows,
+)
+from ansible.module_utils.rollout_upgrade import upgrade  # noqa: E402
+
+COPY = "launchpad_staging"
+
+
+def write_restore_log(
+    servers: postgres.Servers, schema_directory: Path, log_file: Path, *, source: str = "launchpad_prod"
+) -> None:
+    """Restore staging twice from `source`, and let both upgrades append to `log_file`.
+
+    The first is of last week, so to say, when half of the patches in `schema_directory` were on db-stable: its numbers
+    must not be counted. The second one applies them all. Nobody may be connected to `source`.
+    """
+    patches = sorted(schema_directory.glob("patch-*.sql"))
+    with tempfile.TemporaryDirectory(dir=log_file.parent) as last_week:
+        for patch in patches[: len(patches) // 2]:
+            shutil.copy(patch, last_week)
+        _restore(servers, Path(last_week), log_file, source)
+    _restore(servers, schema_directory, log_file, source)
+
+
+def _restore(servers: postgres.Servers, schema_directory: Path, log_file: Path, source: str) -> None:
+    postgres.drop_database(servers, COPY)
+    postgres.copy_database(servers, source, COPY)
+    try:
+        with connect(servers.dsn(COPY), "staging") as connection:
+            rows = revision_rows(connection)
+            pending = pending_patches(str(schema_directory), rows)
+            upgrade(connection, rows, pending, Provenance("db-stable"), str(log_file))
+    finally:
+        postgres.drop_database(servers, COPY)

@@ -1,0 +1,180 @@
+"""Bazaar branches through the command line client, `brz` (or the older `bzr`), for modules on the hosts.
+
+The client is asked by argv and read in its machine-friendly forms. Its Python library is not imported: the host's
+interpreter may not have it. Branches are named by path or URL; revisions by any revision spec (`10381`, `-1`,
+`revid:…`). Nothing is read from a commit message that the branch itself can tell (R10).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from datetime import datetime, timezone
+from pathlib import Path
+
+MISSING_REVISION = "does not exist in branch"
+NOT_A_BRANCH = "Not a branch"
+LOG_RECORD = re.compile(r"(?m)^-{60}\n")
+# "revno: 3 [merge]", "parent: REVID", … until "message:", whose lines are indented by two spaces.
+LOG_FIELD = re.compile(r"^(revno|revision-id|parent|committer|timestamp): (.*)$")
+
+
+class BzrError(Exception):
+    """A bzr command that failed.
+
+    `command` is its argv, `exit_code` its code (127: no such program), `stderr` what it said.
+    """
+
+    def __init__(self, command, exit_code, stderr):
+        """Keep the facts; the text is one line with all three."""
+        self.command, self.exit_code, self.stderr = list(command), exit_code, stderr.strip()
+        super().__init__(f"{' '.join(self.command)} exited {exit_code}: {self.stderr or 'no message'}")
+
+    @property
+    def missing_revision(self):
+        """True if the branch was read and does not contain the revision."""
+        return MISSING_REVISION in self.stderr
+
+    @property
+    def not_a_branch(self):
+        """True if there is no branch at the location."""
+        return NOT_A_BRANCH in self.stderr
+
+
+def environment(committer=None):
+    """Return the environment of a bzr command: plain English, no log file, no progress bar, no editor."""
+    env = dict(os.environ, LANG="C.UTF-8", LC_ALL="C.UTF-8", LANGUAGE="C")
+    for name in ("BRZ", "BZR"):
+        env.update({name + "_LOG": os.devnull, name + "_PROGRESS_BAR": "none", name + "_EDITOR": "false"})
+        if committer:
+            env[name + "_EMAIL"] = committer
+    return env
+
+
+def run(argv, cwd=None, executable="brz", committer=None, ok=(0,)):
+    """Run `executable` with argv (the user's aliases are not looked at) and return what it printed.
+
+    A lock left by a process of this host that is dead is taken over. Raises BzrError on an exit code not in `ok`.
+    """
+    command = [executable, "--no-aliases", "-Olocks.steal_dead=True", *[str(word) for word in argv]]
+    try:
+        done = subprocess.run(
+            command, cwd=cwd, env=environment(committer), stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+    except FileNotFoundError as error:
+        raise BzrError(command, 127, f"{error.filename}: no such file or directory") from error
+    if done.returncode not in ok:
+        raise BzrError(command, done.returncode, done.stderr.decode("utf-8", "replace"))
+    return done.stdout.decode("utf-8", "replace")
+
+
+def at(branch):
+    """Return the location of a branch as it is, or raise BzrError with `not_a_branch`.
+
+    Of a local path that is no branch the client would go up, and take one further up for it.
+    """
+    remote = re.match(r"[a-z+]+:", branch)  # bzr://host/devel, lp:devel
+    if not remote and not (Path(branch) / ".bzr").is_dir():
+        raise BzrError(["open", branch], 3, f"{NOT_A_BRANCH}: {branch}")
+    return branch
+
+
+def revision_info(branch, revision="-1", executable="brz"):
+    """Return (revno, revid) of a revision of the branch; revno is None for a merged one (1.2.3), (0, "null:") if empty.
+
+    Raises BzrError, with `missing_revision` if the branch does not contain it.
+    """
+    argv = ["revision-info", "-d", at(branch), "-r", revision]
+    number, revid = run(argv, executable=executable).split()
+    if number == "???":  # a revid: of the repository that is not an ancestor of the branch's tip
+        raise BzrError([executable, *argv], 3, f"Requested revision: {revision!r} {MISSING_REVISION}: {branch}")
+    return (int(number) if number.isdigit() else None), revid
+
+
+def first_containing(branch, revid, executable="brz"):
+    """Return (revno, revid) of the mainline revision of the branch that first contains `revid`, or None (R10).
+
+    A mainline revision is the first to contain itself.
+    """
+    try:
+        return revision_info(branch, "mainline:revid:" + revid, executable=executable)
+    except BzrError as error:
+        if error.missing_revision:
+            return None
+        raise
+
+
+def ancestry(branch, executable="brz"):
+    """Return the set of revids that the branch's tip contains, itself included.
+
+    It reads the whole history; to ask for one revision, first_containing is cheaper.
+    """
+    printed = run(["log", "--long", "--show-ids", "-n0", "--", at(branch)], executable=executable)
+    # Merged revisions are indented by four spaces a level, messages by two more than their fields.
+    return {found.group(1) for found in re.finditer(r"(?m)^(?:    )*revision-id: (\S+)$", printed)}
+
+
+def _utc(timestamp):
+    """Return "Sun 2026-11-22 18:02:26 +0000" as "2026-11-22T18:02:26+00:00"."""
+    moment = datetime.strptime(timestamp[4:], "%Y-%m-%d %H:%M:%S %z")
+    return moment.astimezone(timezone.utc).isoformat()
+
+
+def _record(printed):
+    """Return one record of `log --long --show-ids` as a dict."""
+    head, _message, body = printed.partition("\nmessage:\n")
+    fields = [match.groups() for match in map(LOG_FIELD.match, head.split("\n")) if match]
+    found = dict(fields)
+    return {
+        "revno": int(found["revno"].split()[0]),
+        "revid": found["revision-id"],
+        "parents": [value for name, value in fields if name == "parent"],
+        "committer": found["committer"],
+        "date": _utc(found["timestamp"]),
+        "message": "\n".join(line[2:] for line in body.split("\n")).strip(),
+    }
+
+
+def log(branch, revisions, executable="brz"):
+    """Return the mainline revisions of a range ("-1", "10377..10381", "..10381"), oldest first.
+
+    Each is {revno, revid, parents, committer, date, message}; parents are revids, the mainline one first; date is
+    ISO 8601 in UTC; a message may span lines. Raises BzrError, with `missing_revision` if the range leaves the branch.
+    """
+    printed = run(
+        ["log", "--long", "--show-ids", "-n1", "--forward", "--timezone=utc", "-r", revisions, "--", at(branch)],
+        executable=executable,
+    )
+    # A message is indented, so a line of dashes in it is no separator.
+    return [_record(record) for record in LOG_RECORD.split(printed)[1:]]
+
+
+def changes(branch, revision, executable="brz"):
+    """Return what one mainline revision changed against its mainline parent: [{change, path}], sorted by path.
+
+    `change` is brz's word: added, modified, removed, renamed (path is then "old => new"), kind changed, … Directories
+    end in "/". For a merge this is what the merge brought.
+    """
+    printed = run(["log", "--long", "-v", "-n1", "-r", revision, "--", at(branch)], executable=executable)
+    return delta(printed.partition("\nmessage:\n")[2])
+
+
+def delta(printed):
+    """Return the changes in the words of `log -v` and `status`: "added:" and the like, each followed by indented paths.
+
+    Lines before the first such heading (a message, say) are indented too and skipped. [{change, path}], sorted by path.
+    """
+    found, change = [], None
+    for line in printed.split("\n"):
+        if not line.startswith("  "):
+            change = line.rstrip(":")
+        elif change:
+            found.append({"change": change, "path": line[2:]})
+    return sorted(found, key=lambda entry: entry["path"])
+
+
+def added_files(branch, revision, executable="brz"):
+    """Return the paths of the files that one mainline revision added against its mainline parent, sorted."""
+    listed = changes(branch, revision, executable=executable)
+    return [entry["path"] for entry in listed if entry["change"] == "added" and not entry["path"].endswith("/")]

@@ -1,0 +1,127 @@
+"""How long the database work takes on production: factor x the staging restore's patch times + a pad (R2, R9).
+
+A staging restore log holds lines such as ``2208-30-0 applied just now in 70.5 seconds``. An appended log holds those of
+every past restore, the same lines may be there twice, and lines with a date are about earlier upgrades.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Iterable
+
+from .patches import PatchName
+
+EXPECTED_LINE = "2208-30-0 applied just now in 70.5 seconds"
+_PREFIX = re.compile(r"(?P<time>[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2})(?:,[0-9]{3})? [A-Z]+ +")
+_NUMBER = r"(?<![\w.-])(?P<major>[0-9]{4})-(?P<minor>[0-9]{1,2})-(?P<patch>[0-9])"
+_JUST_NOW = re.compile(_NUMBER + r" applied just now in (?P<seconds>[0-9]+(?:\.[0-9]+)?) seconds\s*$")
+_EARLIER = re.compile(_NUMBER + r" (?:.*applied [0-9-]{10} in [0-9.]+ seconds|no application time)\s*$")
+_BEGINS = re.compile(r"(?:^|\s)(?:Running upgrade\.py|Applying patches\.|Applying trusted\.sql)")
+_APPLIED_ALL = re.compile(r"(?:^|\s)Applying comments\.sql\s*$")
+_FAILED = re.compile(r"(?:^|\s)CRITICAL\s+(?P<reason>.*)$")
+_SAME_RUN = timedelta(minutes=1)
+
+
+class NoTimings(ValueError):  # noqa: N818  it says what is missing
+    """A log without a usable restore; the text says what was found and what was expected."""
+
+
+@dataclass
+class Restore:
+    """The last restore of a log: staging seconds by patch file name, and where and when its upgrade ran.
+
+    ``line`` is where it begins, from 1; ``at`` is the log's own time of the timings, in UTC, None without prefixes.
+    """
+
+    line: int
+    seconds: dict[str, float] = field(default_factory=dict)
+    at: datetime | None = None
+    complete: bool = False
+    failure: str | None = None
+    last: PatchName | None = None
+
+    @property
+    def fresh(self) -> bool:
+        """Begun, with nothing to show for it yet."""
+        return not self.complete and self.failure is None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The rule and the window it must fit (numbers of the policy): estimate = factor x staging + plus_minutes."""
+
+    window_minutes: float
+    factor: float
+    plus_minutes: float
+
+    def estimate(self, staging_seconds: Iterable[float]) -> float:
+        """Seconds on production for patches that took ``staging_seconds`` each, to the millisecond."""
+        return round(self.factor * sum(staging_seconds) + self.plus_minutes * 60, 3)
+
+    def fits(self, estimate_seconds: float) -> bool:
+        """True when the estimate is within the window; exactly the window still is."""
+        return estimate_seconds <= round(self.window_minutes * 60, 3)
+
+    def steps(self, staging_seconds: dict[str, float]) -> list[dict[str, object]]:
+        """Production seconds step by step, the patches in the order given and then the ``pad``."""
+        steps: list[dict[str, object]] = [
+            {"step": patch, "seconds": round(self.factor * seconds, 3)} for patch, seconds in staging_seconds.items()
+        ]
+        return [*steps, {"step": "pad", "seconds": round(self.plus_minutes * 60, 3)}]
+
+
+def last_restore(log: str) -> Restore:
+    """Patch times of the last restore in ``log``, each patch once. Raises NoTimings when that restore tells none."""
+    run: Restore | None = None
+    for number, line in enumerate(log.splitlines(), start=1):
+        run = _read(line, number, run)
+    if run is None:
+        raise NoTimings(f"no upgrade in it; expected lines like {EXPECTED_LINE!r}")
+    if run.failure is not None:
+        raise NoTimings(f"its last upgrade (line {run.line}) failed: {run.failure}")
+    if run.fresh:
+        raise NoTimings(f"its last upgrade (line {run.line}) did not come to its timings; expected {EXPECTED_LINE!r}")
+    return run
+
+
+def _read(line: str, number: int, run: Restore | None) -> Restore | None:
+    """Take one line into the run it belongs to, which may be a new one."""
+    at = _time(line)
+    if _BEGINS.search(line):
+        return run if run is not None and run.fresh else Restore(number)
+    if just_now := _JUST_NOW.search(line):
+        patch = PatchName(*(int(just_now[part]) for part in ("major", "minor", "patch")))
+        seconds = float(just_now["seconds"])
+        if run is None or run.failure is not None or _later(run, at) or _comes_again(run, patch, at, seconds):
+            run = Restore(number)
+        run.seconds[str(patch)] = seconds
+        run.last, run.at, run.complete = patch, at, True
+    elif _APPLIED_ALL.search(line) or _EARLIER.search(line):
+        if run is None or run.failure is not None or _later(run, at):
+            run = Restore(number)
+        run.at, run.complete = at, True
+    elif run is not None and run.fresh and (failed := _FAILED.search(line)):
+        run.failure = failed["reason"]
+    return run
+
+
+def _later(run: Restore, at: datetime | None) -> bool:
+    """A run tells its timings in one go, and restores are hours apart."""
+    return run.complete and at is not None and run.at is not None and abs(at - run.at) > _SAME_RUN
+
+
+def _comes_again(run: Restore, patch: PatchName, at: datetime | None, seconds: float) -> bool:
+    """Without times, order tells: timings are sorted, so a number that comes again starts another run."""
+    if run.last is None or (at is not None and run.at is not None):
+        return False
+    return patch < run.last or (patch == run.last and seconds != run.seconds[str(patch)])
+
+
+def _time(line: str) -> datetime | None:
+    prefix = _PREFIX.search(line)
+    try:
+        return datetime.strptime(f"{prefix['time']} +0000", "%Y-%m-%d %H:%M:%S %z") if prefix else None
+    except ValueError:  # looks like a time and is none, such as 2011-02-30
+        return None

@@ -1,0 +1,62 @@
+"""The switch of the cron jobs: an ini file with a section per job and a key ``enabled`` (R5).
+
+A job reads it each time before it starts. Whatever goes wrong with that means enabled: no file, a file that cannot be
+parsed, no section and nothing in ``[DEFAULT]``, a value that is not a boolean. So does it here.
+"""
+
+from __future__ import annotations
+
+import configparser
+import io
+from typing import Iterable
+
+_DEFAULT = configparser.DEFAULTSECT
+
+
+def _parse(text: str) -> configparser.RawConfigParser:
+    """Read the switch as the jobs do; configparser.Error when it cannot be read."""
+    parser = configparser.RawConfigParser(strict=False)
+    parser.read_string(text)
+    return parser
+
+
+def problem(text: str) -> str | None:
+    """Why jobs would not be stopped by this text, whatever it says, or None when they can read it."""
+    try:
+        _parse(text)
+    except configparser.Error as error:
+        return " ".join(str(error).split())
+    return None
+
+
+def jobs(text: str) -> list[str]:
+    """The sections of a readable switch, in its order."""
+    return _parse(text).sections()
+
+
+def enabled(text: str | None, job: str) -> bool:
+    """Whether ``job`` would start with this text in the switch (None: the file is not there)."""
+    try:
+        parser = _parse(text or "")
+        return parser.getboolean(job if parser.has_section(job) else _DEFAULT, "enabled", fallback=True)
+    except (configparser.Error, ValueError):
+        return True
+
+
+def paused(text: str, names: Iterable[str] | None, comment: str) -> str:
+    """The switch with ``names`` (None: every job, those without a section too) disabled and nothing else changed.
+
+    The text is written anew, with ``comment`` in front and without the comments it had: it is there for the length of a
+    downtime, the original waits beside it. KeyError for a name without a section.
+    """
+    parser = _parse(text)
+    if names is None:
+        parser.set(_DEFAULT, "enabled", "False")
+        names = parser.sections()
+    for name in names:
+        if not parser.has_section(name):
+            raise KeyError(name)
+        parser.set(name, "enabled", "False")
+    written = io.StringIO()
+    parser.write(written)
+    return "".join(f"# {line}\n" for line in comment.splitlines()) + written.getvalue().rstrip("\n") + "\n"

@@ -1,0 +1,50 @@
+"""The journal's text format: JSON lines, each with the SHA-256 of the line before it. Files are the caller's."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Mapping, NamedTuple
+
+FIRST_PREV = "0" * 64
+
+
+class Reading(NamedTuple):
+    """What a journal's text holds.
+
+    `torn` is a last line without its newline: a crash while writing, so the deed it announces was not begun.
+    `broken_at` is the number (from 1) of the first line that is not JSON or does not carry the hash of the line before
+    it; `entries` end there. `prev` is the hash that the next line carries.
+    """
+
+    entries: list[dict[str, Any]]
+    torn: str
+    broken_at: int | None
+    prev: str
+
+
+def line(fields: Mapping[str, Any], prev: str) -> str:
+    """One entry as the line that goes into the file, newline included. Raises TypeError for what JSON cannot hold."""
+    return json.dumps({**fields, "prev": prev}, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def digest(written: str) -> str:
+    """What the line after `written` (newline included) carries as `prev`."""
+    return hashlib.sha256(written.encode("utf-8")).hexdigest()
+
+
+def read(text: str) -> Reading:
+    """Parse a whole journal and follow its chain of hashes."""
+    *lines, torn = text.split("\n")  # not splitlines(): U+2028 and friends may stand inside an entry
+    entries: list[dict[str, Any]] = []
+    prev = FIRST_PREV
+    for number, written in enumerate(lines, start=1):
+        try:
+            entry = json.loads(written)
+        except ValueError:
+            return Reading(entries, torn, number, prev)
+        if not isinstance(entry, dict) or entry.get("prev") != prev:
+            return Reading(entries, torn, number, prev)
+        entries.append(entry)
+        prev = digest(written + "\n")
+    return Reading(entries, torn, None, prev)

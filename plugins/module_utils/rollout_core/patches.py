@@ -1,0 +1,144 @@
+"""Schema patches: their names, which are pending, and whether one is sound enough to be pinned (R8, R17).
+
+A patch is a file ``patch-MMMM-mm-p.sql``; once applied it is a row (major, minor, patch) of LaunchpadDatabaseRevision.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Iterable, NamedTuple, Sequence, Tuple
+
+from . import sql
+
+_NAME = re.compile(r"patch-([0-9]{4})-([0-9]{2})-([0-9])\.sql")
+_LOOKS_LIKE_A_PATCH = re.compile(r"patch.*\.sql", re.IGNORECASE)
+PATTERN = "patch-MMMM-mm-p.sql"
+PLACEHOLDER_MINOR = 99
+Row = Tuple[int, int, int]  # (major, minor, patch) of LaunchpadDatabaseRevision
+_INSERT = re.compile(
+    r"INSERT\s+INTO\s+(?:public\s*\.\s*)?LaunchpadDatabaseRevision\b\s*(?:\((?P<columns>[^)]*)\)\s*)?VALUES\s*(?P<rows>\(.*)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True, order=True)
+class PatchName:
+    """The number of a patch. Ordered as patches are applied: by (major, minor, patch)."""
+
+    major: int
+    minor: int
+    patch: int
+
+    @classmethod
+    def parse(cls, name: str) -> PatchName:
+        """Read a bare file name such as ``patch-2208-30-0.sql``; ValueError for anything outside the pattern."""
+        match = _NAME.fullmatch(name)
+        if match is None:
+            raise ValueError(f"{name!r} is not the name of a schema patch (expected {PATTERN}, all digits)")
+        return cls(*(int(number) for number in match.groups()))
+
+    @property
+    def number(self) -> str:
+        """The number as the upgrade's log writes it: ``2208-30-0``."""
+        return f"{self.major:04d}-{self.minor:02d}-{self.patch}"
+
+    @property
+    def row(self) -> Row:
+        """The row of LaunchpadDatabaseRevision that says it is applied."""
+        return self.major, self.minor, self.patch
+
+    def __str__(self) -> str:
+        """Return the file name: ``patch-2208-30-0.sql``."""
+        return f"patch-{self.number}.sql"
+
+
+class Pending(NamedTuple):
+    """What a schema directory holds beyond the rows: patches to apply in order, and files nobody would ever apply."""
+
+    patches: list[PatchName]
+    misnamed: list[str]
+
+
+def pending(files: Iterable[str], rows: Iterable[Sequence[int]]) -> Pending:
+    """Files minus rows, in the order of application. A set difference: a late lower number is pending too.
+
+    ``files`` are bare names of a schema directory, ``rows`` are (major, minor, patch) of LaunchpadDatabaseRevision.
+    Files that look like patches but are outside the pattern come back as ``misnamed``: the caller reports them.
+    """
+    applied = {tuple(row[:3]) for row in rows}
+    candidates = [name for name in files if _LOOKS_LIKE_A_PATCH.fullmatch(name)]
+    names = sorted({PatchName.parse(name) for name in candidates if _NAME.fullmatch(name)})
+    return Pending(
+        patches=[name for name in names if name.row not in applied],
+        misnamed=sorted({name for name in candidates if not _NAME.fullmatch(name)}),
+    )
+
+
+def check(name: str, sql_text: str) -> list[str]:
+    """Problems of one patch to be solved before it is pinned, as sentences that name it; empty when it is sound.
+
+    The name fits the pattern and holds no placeholder; the text inserts exactly its own row, ends in ``;`` and leaves
+    the one transaction of all patches alone. Comments, strings and function bodies do not count as statements.
+    """
+    try:
+        own = PatchName.parse(name)
+    except ValueError as error:
+        return [str(error)]
+    problems = []
+    if own.minor == PLACEHOLDER_MINOR:
+        problems.append(f"-{PLACEHOLDER_MINOR}- is the placeholder of a number that nobody has allocated yet")
+    code, unfinished = sql.code_only(sql_text)
+    if unfinished:
+        problems.append(unfinished)
+    else:
+        problems += [*_row_problems(own, code), *_ending_problems(sql_text, code), *_transaction_problems(code)]
+    return [f"{name}: {problem}" for problem in problems]
+
+
+def revision_rows(code: str) -> set[Row | None]:
+    """Rows of LaunchpadDatabaseRevision that ``code`` (of `sql.code_only`) inserts; None: one without plain numbers."""
+    rows: set[Row | None] = set()
+    for statement in sql.statements(code):
+        insert = _INSERT.match(statement)
+        if insert is None:
+            continue
+        columns = [column.strip().lower() for column in (insert["columns"] or "major, minor, patch").split(",")]
+        for values in sql.groups(insert["rows"]):
+            value = dict(zip(columns, values))
+            numbers = [value.get(column, "") for column in ("major", "minor", "patch")]
+            plain = all(re.fullmatch("[0-9]{1,9}", number) for number in numbers)
+            rows.add((int(numbers[0]), int(numbers[1]), int(numbers[2])) if plain else None)
+    return rows
+
+
+def _row_problems(own: PatchName, code: str) -> list[str]:
+    rows = revision_rows(code)
+    statement = f"INSERT INTO LaunchpadDatabaseRevision VALUES ({own.major}, {own.minor}, {own.patch});"  # noqa: S608 (shown)
+    if not rows:
+        return [f"has no row of its own; expected {statement}"]
+    problems = []
+    if own.row not in rows:
+        problems.append(f"does not insert its own row; expected {statement}")
+    if None in rows:
+        problems.append("inserts a row of LaunchpadDatabaseRevision that cannot be read; expected plain numbers")
+    others = ", ".join(PatchName(*row).number for row in sorted(row for row in rows if row and row != own.row))
+    if others:
+        problems.append(f"inserts the row of another patch ({others}), which would then never be applied")
+    return problems
+
+
+def _ending_problems(text: str, code: str) -> list[str]:
+    if not code.rstrip().endswith(";"):
+        return ["its last statement does not end in ';'"]
+    if not text.rstrip().endswith(";"):
+        return ["a comment follows its last ';', which must be the last non-blank character of the file"]
+    return []
+
+
+def _transaction_problems(code: str) -> list[str]:
+    words = {sql.first_word(statement) for statement in sql.statements(code)}
+    ending = {"COMMIT", "ROLLBACK", "ABORT"}
+    if not re.search(r"\bBEGIN\s+ATOMIC\b", code, re.IGNORECASE):  # there, END closes a function's body
+        ending.add("END")
+    return [f"{word} would end the one transaction that all patches share" for word in sorted(words & ending)]

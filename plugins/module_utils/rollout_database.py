@@ -1,0 +1,260 @@
+"""What the database modules need of PostgreSQL: connections, revision rows, patches in one transaction (R9, R12, R18).
+
+Connections take a libpq conninfo without a password: that comes from the host's ~/.pgpass. All durations are seconds.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Callable, Iterable, NamedTuple, Sequence
+
+from .rollout_core import patches
+from .rollout_statements import problems, statements
+
+try:
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+    PSYCOPG_IMPORT_ERROR = None
+except ImportError as _error:
+    PSYCOPG_IMPORT_ERROR = str(_error)
+
+_LOCK = 2208_0400  # any number will do, as long as everything that patches uses the same
+_LOCK_HOLDER = """
+    SELECT pid, usename, application_name FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND ((classid::bigint << 32) | objid::bigint) = %(key)s
+        AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+_ROWS = """
+    SELECT major, minor, patch, start_time, extract(epoch FROM end_time - start_time)::float AS seconds
+    FROM LaunchpadDatabaseRevision ORDER BY major, minor, patch"""
+# Its own default start_time is that of the transaction, the same for all patches: the real times are written after it.
+_RECORD = """
+    UPDATE LaunchpadDatabaseRevision
+    SET start_time = (clock_timestamp() - %(seconds)s * interval '1 second') AT TIME ZONE 'UTC',
+        end_time = clock_timestamp() AT TIME ZONE 'UTC',
+        branch_nick = %(branch_nick)s, revno = %(revno)s, revid = %(revid)s
+    WHERE (major, minor, patch) = (%(major)s, %(minor)s, %(patch)s)"""
+
+
+class RolloutError(Exception):
+    """Why a module fails: the whole message, and facts for its result."""
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        """Keep a message (first line `E-name  sentence`) and what `fail_json` gets besides it."""
+        super().__init__(message)
+        self.facts = facts
+
+
+def message(error: Exception) -> str:
+    """Return what to tell for an error of ours, or for one of the database that nobody expected."""
+    if isinstance(error, RolloutError):
+        return str(error)
+    return f"E-{'host' if isinstance(error, OSError) else 'database'}  {' '.join(str(error).split())}"
+
+
+class PatchError(Exception):
+    """One patch did not go in."""
+
+    def __init__(self, patch: Patch, reason: str, line: int | None = None, sqlstate: str | None = None) -> None:
+        """Keep the reason in one line and the line number in the patch (None: it is about the whole patch)."""
+        where = f"{patch.name}, line {line}" if line else str(patch.name)
+        super().__init__(f"{where}: {reason}" + (f" [{sqlstate}]" if sqlstate else ""))
+        self.patch, self.line, self.sqlstate = patch, line, sqlstate
+
+
+class Revision(NamedTuple):
+    """One row of LaunchpadDatabaseRevision; `seconds` is its end_time - start_time, `start_time` naive UTC."""
+
+    major: int
+    minor: int
+    patch: int
+    start_time: Any
+    seconds: float | None
+
+    @property
+    def name(self) -> patches.PatchName:
+        """The number of the patch that this row says is applied."""
+        return patches.PatchName(self.major, self.minor, self.patch)
+
+
+class Patch(NamedTuple):
+    """A schema patch: its name, its text, and where that was read."""
+
+    name: patches.PatchName
+    text: str
+    path: Path
+
+    @property
+    def title(self) -> str:
+        """Its first comment line, which says what it does; empty when there is none."""
+        first = self.text.lstrip().split("\n", 1)[0]
+        return first[2:].strip() if first.startswith("--") else ""
+
+
+class Provenance(NamedTuple):
+    """Where a patch came from, as its row records it."""
+
+    branch_nick: str | None = None
+    revno: int | None = None
+    revid: str | None = None
+
+
+def connect(dsn: str, application_name: str) -> psycopg.Connection[Any]:
+    """Connect in autocommit mode; when we die, the server rolls our transaction back within a second.
+
+    Raises RolloutError `E-no-connection` with what libpq said.
+    """
+    try:
+        given = conninfo_to_dict(dsn)
+        options = f"{given.get('options') or ''} -c timezone=UTC -c client_connection_check_interval=1s"
+        timeout = given.get("connect_timeout") or 10
+        conninfo = make_conninfo(
+            dsn, application_name=application_name, options=options, connect_timeout=timeout, client_encoding="utf8"
+        )
+        return psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
+    except psycopg.Error as error:
+        said = " ".join(str(error).split())
+        raise RolloutError(f"E-no-connection  {said}\nTry it on this host:  psql '{dsn}'") from error
+
+
+def take_lock(connection: psycopg.Connection[Any]) -> None:
+    """Be the only one that patches this database, until the connection ends. Raises RolloutError E-another-rollout."""
+    if connection.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK]).fetchone() != (True,):
+        holder = connection.execute(_LOCK_HOLDER, {"key": _LOCK}).fetchone()
+        who = f"session {holder[0]} ({holder[1]}, {holder[2]})" if holder else "another session"
+        raise RolloutError(
+            f"E-another-rollout  {who} is patching {connection.info.dbname} right now.\nNothing was touched. "
+            f"Then: wait for it, and run this again."
+        )
+
+
+def revision_rows(connection: psycopg.Connection[Any]) -> list[Revision]:
+    """Return the rows of LaunchpadDatabaseRevision, in the order of the patches."""
+    return [Revision(*row) for row in connection.execute(_ROWS).fetchall()]
+
+
+def require_primary(connection: psycopg.Connection[Any]) -> None:
+    """Raise RolloutError E-not-superuser or E-not-the-primary if this connection cannot patch behind a closed gate."""
+    superuser, recovering, user = connection.execute(
+        "SELECT rolsuper, pg_is_in_recovery(), rolname FROM pg_roles WHERE rolname = current_user"
+    ).fetchone()
+    if recovering:
+        raise RolloutError(f"E-not-the-primary  {connection.info.host} is a standby: dsn must name the primary")
+    if not superuser:
+        raise RolloutError(f"E-not-superuser  {user} is not a superuser, and the closed gate would lock it out as well")
+
+
+def refuse_other_patches(names: Sequence[str], pending: Sequence[Patch], rows: Iterable[Revision]) -> None:
+    """Raise RolloutError E-other-patches unless `pending` is exactly what the plan pinned, or all that is applied."""
+    try:
+        pinned = {patches.PatchName.parse(name) for name in names}
+    except ValueError as error:
+        raise RolloutError(f"E-bad-patch-name  {error}") from error
+    found = {patch.name for patch in pending}
+    applied = {row.name for row in rows}
+    if not found and pinned <= applied:
+        return
+    remarks = [f"{name} is pending, but not pinned" for name in sorted(found - pinned)]
+    for name in sorted(pinned - found):
+        remarks.append(f"{name} is pinned, but " + ("already applied" if name in applied else "has no file here"))
+    if remarks:
+        listed = ";\n                 ".join(remarks)
+        raise RolloutError(
+            f"E-other-patches  {listed}.\nNothing was touched. Is this the tree of the pinned merge?\n"
+            f"Then: ./runbook.py run deliver, or if the plan is out of date ./runbook.py run select"
+        )
+
+
+def pending_patches(schema_directory: str, rows: Iterable[Revision]) -> list[Patch]:
+    """Read the patches of a schema directory that have no row yet, in the order of application.
+
+    Raises RolloutError `E-no-schema-directory`, or `E-misnamed-patch` for what looks like a patch and would never be
+    applied.
+    """
+    directory = Path(schema_directory)
+    if not directory.is_dir():
+        raise RolloutError(
+            f"E-no-schema-directory  {directory} is not a directory: was the tree delivered to this host?"
+        )
+    pending = patches.pending((path.name for path in directory.iterdir()), rows)
+    if pending.misnamed:
+        raise RolloutError(
+            f"E-misnamed-patch  {directory} holds {', '.join(pending.misnamed)}, which would never be applied: "
+            f"the name of a patch is {patches.PATTERN}.\n"
+            f"Then: a developer renames it on db-stable, and ./runbook.py run select chooses again."
+        )
+    return [read_patch(schema_directory, name) for name in pending.patches]
+
+
+def read_patch(schema_directory: str, name: patches.PatchName) -> Patch:
+    """Read one patch. Raises OSError, or RolloutError `E-unsound-patch` for a text that is not UTF-8."""
+    path = Path(schema_directory) / str(name)
+    try:
+        return Patch(name, path.read_text(encoding="utf-8"), path)
+    except UnicodeDecodeError as error:
+        raise RolloutError(f"E-unsound-patch  {path} is not UTF-8: {error}") from error
+
+
+def apply_patches(
+    connection: psycopg.Connection[Any],
+    pending: Sequence[Patch],
+    provenance: Provenance,
+    on_step: Callable[[Patch], None],
+) -> list[dict[str, Any]]:
+    """Apply `pending` in order inside the caller's transaction, and measure each: [{patch, title, seconds}].
+
+    Each patch must leave exactly its own row behind. Raises PatchError; the caller rolls back. `on_step` gets each
+    patch before it begins.
+    """
+    applied = []
+    expected = {row[:3] for row in revision_rows(connection)}
+    for patch in pending:
+        on_step(patch)
+        begun = time.monotonic()
+        for line, statement in statements(patch.text):
+            _execute(connection, patch, line, statement)
+        expected.add(patch.name.row)
+        found = {row[:3] for row in revision_rows(connection)}
+        if found != expected:
+            raise PatchError(patch, _wrong_rows(patch, expected, found))
+        seconds = time.monotonic() - begun
+        connection.execute(_RECORD, {**asdict(patch.name), **provenance._asdict(), "seconds": seconds})
+        applied.append({"patch": str(patch.name), "title": patch.title, "seconds": round(seconds, 3)})
+    return applied
+
+
+def what_was_kept(connection: psycopg.Connection[Any], before: Sequence[Revision]) -> str:
+    """Say what a failed attempt left in the revision table, by looking."""
+    new = [row.name.number for row in revision_rows(connection) if row not in before]
+    return f"KEPT: the rows {', '.join(new)} are in the table." if new else "Nothing was kept: the rows are as before."
+
+
+def refuse_unsound(pending: Iterable[Patch]) -> None:
+    """Raise RolloutError `E-unsound-patch` with all that is wrong with the patches, before anything is touched."""
+    found = [problem for patch in pending for problem in problems(str(patch.name), patch.text)]
+    if found:
+        listed = ";\n                 ".join(found)
+        raise RolloutError(
+            f"E-unsound-patch  {listed}.\nNothing was touched.\n"
+            f"Then: fix or back out on db-stable (R17), and ./runbook.py run select"
+        )
+
+
+def _execute(connection: psycopg.Connection[Any], patch: Patch, line: int, statement: str) -> None:
+    try:
+        connection.execute(statement.encode())
+    except psycopg.Error as error:
+        position = error.diag.statement_position
+        if position:
+            line += statement.count("\n", 0, int(position) - 1)
+        detail = [error.diag.message_primary or " ".join(str(error).split()), error.diag.message_detail]
+        raise PatchError(patch, ": ".join(filter(None, detail)), line, error.sqlstate) from error
+
+
+def _wrong_rows(patch: Patch, expected: set[patches.Row], found: set[patches.Row]) -> str:
+    if patch.name.row not in found:
+        return "it did not insert its own row into LaunchpadDatabaseRevision"
+    others = ", ".join(patches.PatchName(*row).number for row in sorted(expected ^ found))
+    return f"it inserted or deleted rows of LaunchpadDatabaseRevision that are not its own ({others})"

@@ -1,0 +1,145 @@
+#!/usr/bin/python
+"""Ask rollout_core.lateness how the rollout stands, and fail when it must be aborted (R19)."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: abort_if_late
+short_description: Stop the play when the rollout is too late and can still be aborted
+description:
+  - Projects the end of the rollout's window stages from its plan and its journal, and compares it with the planned end.
+  - Fails with C(verdict=abort) when it would end more than O(limit_minutes) late and nothing irreversible has happened
+    yet (R19). Past the point of no return it never fails; it warns and says C(must_finish).
+  - Reads the journal and the clock of the machine it runs on, so it is delegated to the control machine.
+  - Changes nothing.
+options:
+  plan:
+    description: The plan, as it stands under C(rollout) in the plan file.
+    type: dict
+    required: true
+  journal:
+    description: Path of the rollout's journal. A journal that does not exist yet means that nothing has happened.
+    type: path
+    required: true
+  limit_minutes:
+    description: More than this many minutes off-track is too late (R19).
+    type: float
+    required: true
+  clock_offset:
+    description: Seconds to add to this machine's clock; not 0 only in rehearsals.
+    type: float
+    default: 0
+attributes:
+  check_mode:
+    description: Judges as always, since it changes nothing.
+    support: full
+  diff_mode:
+    description: There is nothing to differ.
+    support: none
+author: The downtime runbook (@downtime-runbook)
+"""
+
+EXAMPLES = r"""
+- name: Abort if it is too late
+  abort_if_late:
+    plan: "{{ rollout }}"
+    journal: "{{ rollout_journal }}"
+    limit_minutes: "{{ rollout.policy.abort_after_minutes }}"
+  delegate_to: localhost
+  run_once: true
+"""
+
+RETURN = r"""
+verdict:
+  description: C(on_track), C(late), C(abort) or C(must_finish).
+  returned: always
+  type: str
+  sample: late
+off_track_seconds:
+  description: Projected end minus planned end, in seconds; negative when ahead.
+  returned: always
+  type: float
+  sample: 412.5
+projected_end:
+  description: When the last stage of the window would end, ISO 8601 in UTC.
+  returned: always
+  type: str
+  sample: "2026-12-09T08:38:00+00:00"
+planned_end:
+  description: When it was planned to end, ISO 8601 in UTC.
+  returned: always
+  type: str
+  sample: "2026-12-09T08:31:00+00:00"
+last_safe_abort:
+  description: The latest moment at which undoing still ends inside the window; null when nothing can be aborted.
+  returned: always
+  type: str
+  sample: "2026-12-09T09:24:00+00:00"
+reason:
+  description: The verdict in one sentence.
+  returned: always
+  type: str
+  sample: outage has run 3:10 of about 12:21; the rollout would end 08:31, planned 08:31; it can be aborted until 09:24
+"""
+
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.rollout_core import journal, lateness, timeline
+
+
+def judge(plan: dict, entries: list, now: datetime, limit: timedelta) -> dict:
+    """The outlook at `now` and its verdict, as the module returns them."""
+    view = lateness.outlook(timeline.planned(plan, entries), timeline.actual(entries), timeline.window(plan)[1], now)
+    return {
+        "verdict": lateness.verdict(view, limit).value,
+        "off_track_seconds": view.off_track.total_seconds(),
+        "projected_end": view.projected_end.isoformat(),
+        "planned_end": view.planned_end.isoformat(),
+        "last_safe_abort": view.last_safe_abort.isoformat() if view.last_safe_abort else None,
+        "reason": lateness.reason(view, limit),
+    }
+
+
+def read_entries(path: Path) -> list:
+    """The journal's entries; none when it does not exist. Raises ValueError when its chain of hashes is broken."""
+    if not path.exists():
+        return []
+    reading = journal.read(path.read_text(encoding="utf-8"))
+    if reading.broken_at is not None:
+        raise ValueError(f"line {reading.broken_at} of {path} does not follow from the line before it")
+    return reading.entries
+
+
+def main() -> None:
+    """Judge once; fail on `abort`."""
+    module = AnsibleModule(
+        argument_spec={
+            "plan": {"type": "dict", "required": True},
+            "journal": {"type": "path", "required": True},
+            "limit_minutes": {"type": "float", "required": True},
+            "clock_offset": {"type": "float", "default": 0},
+        },
+        supports_check_mode=True,
+    )
+    now = datetime.now(timezone.utc) + timedelta(seconds=module.params["clock_offset"])
+    limit = timedelta(minutes=module.params["limit_minutes"])
+    try:
+        result = judge(module.params["plan"], read_entries(Path(module.params["journal"])), now, limit)
+    except (KeyError, ValueError) as error:
+        module.fail_json(msg=f"E-lateness-unknown  The plan or the journal cannot be judged: {error!r}.")
+    if result["verdict"] == lateness.Verdict.ABORT.value:
+        module.fail_json(
+            msg=f"E-late-abort  {result['reason']}.\n"
+            "  More than the limit, and it can still be undone: it must be aborted (R19).\n"
+            "  The runbook now undoes the window's stages. By hand: the `undo` playbooks of process.yml, latest first.",
+            **result,
+        )
+    if result["verdict"] != lateness.Verdict.ON_TRACK.value:
+        module.warn(f"{result['verdict']}: {result['reason']}")
+    module.exit_json(changed=False, **result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+#!/usr/bin/python
+"""Put another tree into service by one rename, and take it out of service again (R18)."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: app_tree_switch
+short_description: Switch the tree that serves, by one atomic rename
+description:
+  - Trees stand side by side in I(root), the symbolic link C(current) leads to the one that serves, C(previous) to the
+    one that served before. Switching renames a new link over C(current), so there is no moment without one.
+  - What runs in the old tree goes on in it until it is restarted.
+options:
+  root:
+    description: Directory of the trees and the links, on the host.
+    type: path
+    required: true
+  to:
+    description: Name of a tree in I(root), such as C(r12735).
+    type: str
+    required: true
+  revid:
+    description: Id of the revision that I(to) must be at. Without it any revision will do.
+    type: str
+  back:
+    description: Undo the switch to I(to). C(current) becomes what C(previous) is. If I(to) does not serve, there is
+      nothing to undo and nothing changes, so a host that the switch did not reach keeps the tree it has.
+    type: bool
+    default: false
+  brz_executable:
+    description: The client, C(brz) or C(bzr).
+    type: str
+    default: brz
+attributes:
+  check_mode: {support: full, description: Tells what would be switched.}
+  diff_mode: {support: full, description: Both links before and after.}
+author: The downtime runbook (@downtime-runbook)
+"""
+
+EXAMPLES = r"""
+- name: Put devel 12735 into service
+  app_tree_switch:
+    root: ~/srv/launchpad
+    to: r12735
+
+- name: Put back what served before
+  app_tree_switch:
+    root: ~/srv/launchpad
+    to: r12735
+    back: true
+"""
+
+RETURN = r"""
+before:
+  description: Names of the trees that C(current) and C(previous) led to before; null without.
+  type: dict
+  returned: success
+  sample: {current: r12692, previous: r12650}
+current:
+  description: Name of the tree that serves.
+  type: str
+  returned: success
+  sample: r12735
+previous:
+  description: Name of the tree that served before; null if there is none.
+  type: str
+  returned: success
+  sample: r12692
+revno:
+  description: Number of the revision that C(current) is at.
+  type: int
+  returned: success
+revid:
+  description: Its id.
+  type: str
+  returned: success
+"""
+
+import os
+import re
+from pathlib import Path
+
+from ansible.module_utils import rollout_bzr, rollout_bzr_tree
+from ansible.module_utils.basic import AnsibleModule
+
+TREE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
+BAD_NAME = "E-bad-tree  to is {to!r}; the name of a tree in {root} was expected, such as r12735."
+MISSING = """\
+E-tree-missing  {root}/{to} is not there. {current} serves, as before.
+  Bring it:  ./runbook.py run deliver"""
+WRONG_REVISION = """\
+E-tree-wrong-revision  {root}/{to} is at {found}, not at {revid}. {current} serves, as before.
+  Bring the right one:  ./runbook.py run deliver"""
+NOT_A_LINK = """\
+E-not-a-link  {root}/{link} is not a symbolic link to a tree beside it. Nothing was switched.
+  See:  ls -l {root}"""
+NOTHING_BEFORE = """\
+E-nothing-before  {root}/{to} serves, and no other tree is known to have served before it. Nothing was switched.
+  See:  ls -l {root}"""
+
+
+class SwitchError(Exception):
+    """The switch cannot be made; the text says why and what to type next."""
+
+
+class Trees:
+    """The trees of one host and the links to them."""
+
+    def __init__(self, root, brz):
+        """`root` is their directory, `brz` the client."""
+        self.root, self.brz = Path(root), brz
+
+    def link(self, name):
+        """Return the name of the tree that a link leads to, None without one. Raises SwitchError if it is no link."""
+        path = self.root / name
+        if not os.path.lexists(str(path)):
+            return None
+        target = Path(os.readlink(str(path))) if path.is_symlink() else Path()
+        if (self.root / target).parent != self.root:
+            raise SwitchError(NOT_A_LINK.format(root=self.root, link=name))
+        return target.name
+
+    def set_link(self, name, tree):
+        """Make a link lead to a tree, by one rename."""
+        new = self.root / f".{name}.new"
+        if os.path.lexists(str(new)):  # a run before this one was interrupted
+            new.unlink()
+        new.symlink_to(tree)
+        new.replace(self.root / name)
+
+    def revision(self, tree):
+        """Return (revno, revid) of a tree."""
+        return rollout_bzr_tree.tree_revision(str(self.root / tree), executable=self.brz)
+
+    def check(self, params, current):
+        """Raise SwitchError unless the tree to switch to is there and at the right revision."""
+        words = {"root": self.root, "to": params["to"], "revid": params["revid"], "current": current or "nothing"}
+        if not (self.root / params["to"] / ".bzr").is_dir():
+            raise SwitchError(MISSING.format(**words))
+        revno, revid = self.revision(params["to"])
+        if params["revid"] not in (None, revid):
+            raise SwitchError(WRONG_REVISION.format(found=f"{revno} {revid}", **words))
+
+
+def plan(trees, params):
+    """Return the links (current, previous) before and after. Raises SwitchError."""
+    before = trees.link("current"), trees.link("previous")
+    current, previous = before
+    if params["back"]:
+        if current != params["to"]:
+            return before, before
+        words = {"root": trees.root, "to": current}
+        if previous in (None, current) or not (trees.root / previous).is_dir():
+            raise SwitchError(NOTHING_BEFORE.format(**words))
+        return before, (previous, previous)
+    trees.check(params, current)
+    if current == params["to"]:
+        return before, before
+    return before, (params["to"], current)
+
+
+def switch(trees, before, after):
+    """Set the links that differ; `previous` first, so that an interrupted switch is only repeated."""
+    for name, old, new in (("previous", before[1], after[1]), ("current", before[0], after[0])):
+        if new != old and new is not None:
+            trees.set_link(name, new)
+
+
+def in_words(links):
+    """Both links as the diff shows them."""
+    return "current -> {}\nprevious -> {}\n".format(*[tree or "nothing" for tree in links])
+
+
+def main():
+    """Read the arguments, switch, tell."""
+    module = AnsibleModule(
+        argument_spec={
+            "root": {"type": "path", "required": True},
+            "to": {"type": "str", "required": True},
+            "revid": {"type": "str"},
+            "back": {"type": "bool", "default": False},
+            "brz_executable": {"type": "str", "default": "brz"},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    if not TREE_NAME.match(params["to"]) or params["to"] in ("current", "previous"):
+        module.fail_json(msg=BAD_NAME.format(**params))
+    trees = Trees(params["root"], params["brz_executable"])
+    try:
+        before, after = plan(trees, params)
+        revno, revid = trees.revision(after[0]) if after[0] else (None, None)
+        if not module.check_mode:
+            switch(trees, before, after)
+    except SwitchError as error:
+        module.fail_json(msg=str(error))
+    except rollout_bzr.BzrError as error:
+        module.fail_json(msg=f"E-bzr  {error}")
+    names = ("current", "previous")
+    answer = {"changed": before != after, "before": dict(zip(names, before)), **dict(zip(names, after))}
+    answer.update(revno=revno, revid=revid)
+    if module._diff:
+        answer["diff"] = {"before": in_words(before), "after": in_words(after)}
+    module.exit_json(**answer)
+
+
+if __name__ == "__main__":
+    main()

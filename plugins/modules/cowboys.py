@@ -1,0 +1,274 @@
+#!/usr/bin/python
+"""Review, apply or remove the cowboys of one tree, all in one call (R16, R25)."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cowboys
+short_description: Review, apply or remove patches that were made by hand in production
+description:
+  - Handles the whole list of one tree in one call. Whether a cowboy is there is read from the files, and whether it has
+    landed from the revision of the tree, never from a record of what was done before.
+  - Everything is tried on copies of the touched files first, each cowboy on top of those before it in the list. Unless
+    all of them apply, nothing is changed. Hunks may have moved, but their context must be exactly as in the diff.
+  - Applying twice changes nothing; a cowboy of which only some files are there is completed.
+  - When files changed, O(restart) runs; if that is interrupted or fails, the next run makes up for it.
+options:
+  tree:
+    description: The deployed tree, a Bazaar working tree. A symbolic link is followed once, at the beginning.
+    type: path
+    required: true
+  serving_tree:
+    description: For a review, the tree that serves now. What was changed in it by hand and is on no list is reported.
+    type: path
+  host:
+    description: Inventory name of this host. Cowboys of other hosts are left out.
+    type: str
+    required: true
+  cowboys:
+    description: The list of cowboys, in its order. Their diffs are unified ones.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      id:
+        description: Name of the cowboy.
+        type: str
+        required: true
+      who:
+        description: Who is chased until a permanent fix has landed.
+        type: str
+        required: true
+      why:
+        description: What it is for, in one line.
+        type: str
+        required: true
+      bug:
+        description: Number of its bug.
+        type: int
+      diff:
+        description: A key of O(diffs), usually the path of the diff beside the production status.
+        type: str
+        required: true
+      tree:
+        description: Directory inside the tree that the paths of the diff start from.
+        type: str
+        default: .
+      hosts:
+        description: Inventory names of the hosts it belongs on; every host when left out.
+        type: list
+        elements: str
+  diffs:
+    description: Texts of the diffs, by the name that a cowboy has for it.
+    type: dict
+    required: true
+  state:
+    description:
+      - C(reviewed) changes nothing, and a conflict is a finding, not a failure.
+      - C(applied) puts in what is not there. A conflict fails.
+      - C(removed) takes out what is there and has not landed.
+    type: str
+    choices: [reviewed, applied, removed]
+    required: true
+  restart:
+    description: Command (argv) to run after files changed, so that the change is served.
+    type: list
+    elements: str
+    default: []
+  brz_executable:
+    description: The Bazaar client.
+    type: str
+    default: brz
+attributes:
+  check_mode:
+    description: Says what it would do. That the tree is not there yet is no failure.
+    support: full
+  diff_mode:
+    description: Shows the changes of the files.
+    support: full
+author: The downtime runbook (@downtime-runbook)
+"""
+
+EXAMPLES = r"""
+- name: Apply the cowboys
+  cowboys:
+    tree: ~/srv/launchpad/r12735
+    host: "{{ inventory_hostname }}"
+    cowboys:
+      - {id: lp-15, who: jml, why: Soyuz queue page times out, bug: 45419, diff: cowboys/lp-15.diff}
+    diffs: {cowboys/lp-15.diff: "{{ lookup('ansible.builtin.file', 'cowboys/lp-15.diff', rstrip=false) }}"}
+    state: applied
+    restart: [restart-site]
+"""
+
+RETURN = r"""
+cowboys:
+  description: Each cowboy of this host with the state it is left in; in check mode and for a review, the one found.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - {id: lp-15, host: gac, state: applied, sentence: "lp-15 is in place: slow (jml)", files: [lib/lp/queue.py]}
+conflicts:
+  description: For each conflict the cowboy, the file and the rejected hunks, as text; empty when there is none.
+  returned: always
+  type: str
+unlisted:
+  description: Files of the tree that serves with a change that no cowboy of the list explains (R16).
+  returned: always
+  type: list
+  elements: str
+files:
+  description: Files that were changed, or would be in check mode.
+  returned: always
+  type: list
+  elements: str
+restarted:
+  description: Whether the restart ran, or would run in check mode.
+  returned: always
+  type: bool
+"""
+
+from pathlib import Path
+
+from ansible.module_utils import rollout_cowboys as work
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.rollout_core import cowboys as core
+
+CONFLICT = """E-cowboy-conflict  {names} cannot be applied in {tree}. Nothing was changed there.
+{conflicts}
+  Landed in another form? Take it off the list. Otherwise make its diff again on the merged revision.
+  Then:  ./runbook.py run"""
+
+
+def argument_spec():
+    """The options, as documented above."""
+    cowboy = {name: {"type": "str", "required": True} for name in core.REQUIRED}
+    cowboy.update(bug={"type": "int"}, tree={"type": "str", "default": "."}, hosts={"type": "list", "elements": "str"})
+    return {
+        "tree": {"type": "path", "required": True},
+        "serving_tree": {"type": "path"},
+        "host": {"type": "str", "required": True},
+        "cowboys": {"type": "list", "elements": "dict", "required": True, "options": cowboy},
+        "diffs": {"type": "dict", "required": True},
+        "state": {"type": "str", "choices": ["reviewed", "applied", "removed"], "required": True},
+        "restart": {"type": "list", "elements": "str", "default": []},
+        "brz_executable": {"type": "str", "default": "brz"},
+    }
+
+
+def review(cowboys, trials):
+    """Each cowboy's state, as the trials of its files found it."""
+    facts = {cowboy["id"]: [] for cowboy in cowboys}
+    for trial in trials.values():
+        for part, found in trial.found.items():
+            facts[part.cowboy].append(found)
+    return {name: core.state(facts[name]) for name in facts}
+
+
+def describe(cowboy, host, state, trials):
+    """One entry of the result."""
+    files = [path for path, trial in trials.items() if any(part.cowboy == cowboy["id"] for part in trial.found)]
+    changed = any(part.cowboy == cowboy["id"] for trial in trials.values() for part in trial.surroundings_changed)
+    sentence = core.sentence(cowboy, state, surroundings_changed=changed)
+    return {"id": cowboy["id"], "host": host, "state": state.value, "sentence": sentence, "files": sorted(files)}
+
+
+def left(state, wanted):
+    """The state of a cowboy once `wanted` (applied, removed) has been done."""
+    if state is core.State.LANDED:
+        return state
+    return core.State.APPLIED if wanted == "applied" else core.State.TO_APPLY
+
+
+def describe_conflicts(cowboys, trials):
+    """For a person: the cowboy, who to ask, the file, the reason or the rejected hunks."""
+    by_id = {cowboy["id"]: cowboy for cowboy in cowboys}
+    lines = []
+    for trial in trials.values():
+        for part, reason in trial.conflicts.items():
+            lines.append("  {id} ({who}, {diff}) on {path}:".format(path=part.path, **by_id[part.cowboy]))
+            lines += ["      " + line for line in reason.splitlines()]
+    return "\n".join(lines)
+
+
+def carry_out(module, tree, changed, marker):
+    """Write all files, then restart. The marker says that a restart is owed until one has worked."""
+    command = module.params["restart"]
+    if command:
+        marker.touch()
+    for path, content in changed.items():
+        work.install(module, tree / path, content)
+    if not command:
+        return
+    code, out, err = module.run_command(command)
+    if code != 0:
+        typed = " ".join(command)
+        module.fail_json(
+            msg=f"E-cowboy-restart  {typed} exited {code} after the cowboys were changed: {(err or out).strip()}\n"
+            f"  The files in {tree} are as they should be, but the old ones may still be served.\n"
+            f"  The next run restarts again. Or by hand:  {typed} && rm {marker}"
+        )
+    marker.unlink()
+
+
+def exit_without_tree(module, tree, cowboys):
+    """There is nothing to take out of a tree that is not there; and in check mode it is only not there yet."""
+    sentence = "{id} is nowhere, there is no " + tree.name + " ({who})"
+    nowhere = [describe(one, module.params["host"], core.State.TO_APPLY, {}) for one in cowboys]
+    found = [dict(entry, sentence=sentence.format(**one)) for entry, one in zip(nowhere, cowboys)]
+    module.exit_json(changed=False, cowboys=found, conflicts="", unlisted=[], files=[], restarted=False)
+
+
+def sound_list(module):
+    """The cowboys of this host; fails when anything of the list is not sound."""
+    listed = [{name: value for name, value in one.items() if value is not None} for one in module.params["cowboys"]]
+    problems = core.problems(listed)
+    if problems:
+        module.fail_json(msg="E-cowboy-list  The list of cowboys is not sound:\n  " + "\n  ".join(problems))
+    return core.on_host(listed, module.params["host"])
+
+
+def main():
+    """Try all of them; unless one conflicts, write all, then restart."""
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    wanted, tree = module.params["state"], Path(module.params["tree"]).resolve()
+    cowboys = sound_list(module)
+    if not tree.is_dir() and (module.check_mode or wanted == "removed"):
+        exit_without_tree(module, tree, cowboys)
+    serving, brz = module.params["serving_tree"], module.params["brz_executable"]
+    try:
+        parts = work.split(cowboys, module.params["diffs"])
+        trials = work.try_all(tree, parts, brz)
+        unlisted = work.unlisted(Path(serving).resolve(), parts, brz) if serving else []
+    except work.CowboyError as error:
+        module.fail_json(msg=str(error))
+    states = review(cowboys, trials)
+    conflicts = describe_conflicts(cowboys, trials)
+    if wanted == "applied" and conflicts:
+        names = ", ".join(name for name, state in states.items() if state is core.State.CONFLICT)
+        module.fail_json(msg=CONFLICT.format(names=names, tree=tree, conflicts=conflicts), conflicts=conflicts)
+
+    acts = wanted != "reviewed"
+    contents = {path: getattr(trial, wanted) for path, trial in trials.items()} if acts else {}
+    changed = {path: content for path, content in contents.items() if content != trials[path].before}
+    marker = tree.with_name(f".{tree.name}.restart-owed")
+    restarts = bool(acts and module.params["restart"] and (changed or marker.exists()))
+    if not module.check_mode:
+        if changed or restarts:
+            carry_out(module, tree, changed, marker)
+        if acts:
+            states = {name: left(state, wanted) for name, state in states.items()}
+    module.exit_json(
+        changed=bool(changed or restarts),
+        cowboys=[describe(one, module.params["host"], states[one["id"]], trials) for one in cowboys],
+        conflicts=conflicts,
+        unlisted=unlisted,
+        files=sorted(changed),
+        restarted=restarts,
+        diff=[work.diff(path, trials[path].before, content) for path, content in sorted(changed.items())],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+#!/usr/bin/python
+"""Ask a database which schema patches it has."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: database_revisions
+short_description: Verify the rows of the schema revision table
+description:
+  - Reads LaunchpadDatabaseRevision and fails unless all O(present) patches have a row there and no O(absent) one has.
+    The rows are the only proof of what was kept (R12, R18).
+  - Changes nothing. Needs psycopg 3 on the host and PostgreSQL 14 or later.
+options:
+  dsn:
+    description: libpq conninfo of the database, without a password. A standby will do.
+    type: str
+    required: true
+  present:
+    description: Names of patches that must have been applied.
+    type: list
+    elements: str
+    default: []
+  schema_directory:
+    description: Directory on the host with the patches, to tell each one's title.
+    type: path
+  absent:
+    description: Names of patches that must not have been applied.
+    type: list
+    elements: str
+    default: []
+attributes:
+  check_mode:
+    description: Reads as always, since it changes nothing.
+    support: full
+  diff_mode:
+    description: There is nothing to differ.
+    support: none
+author: The downtime runbook (@downtime-runbook)
+"""
+
+EXAMPLES = r"""
+- name: Verify the rows of the revision table
+  database_revisions:
+    dsn: host=127.0.0.1 user=postgres dbname=launchpad_prod
+    present: [patch-2208-30-0.sql]
+"""
+
+RETURN = r"""
+rows:
+  description: The whole table, as lists of major, minor and patch.
+  returned: always
+  type: list
+  elements: list
+  sample: [[2208, 0, 0], [2208, 30, 0]]
+timings:
+  description: The O(present) patches that have a row, each with its title (the first comment in its file), its seconds
+    and when it was applied (ISO 8601, UTC).
+  returned: always
+  type: list
+  elements: dict
+  sample: [{patch: patch-2208-30-0.sql, title: Add a column., seconds: 70.5, applied_at: "2026-12-09T08:00:01+00:00"}]
+"""
+
+from contextlib import suppress
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.rollout_core.patches import PatchName
+from ansible.module_utils.rollout_database import (
+    PSYCOPG_IMPORT_ERROR,
+    RolloutError,
+    connect,
+    message,
+    read_patch,
+    revision_rows,
+)
+
+with suppress(ImportError):  # PSYCOPG_IMPORT_ERROR says so
+    import psycopg
+
+ARGUMENTS = {
+    "dsn": {"type": "str", "required": True},
+    "present": {"type": "list", "elements": "str", "default": []},
+    "absent": {"type": "list", "elements": "str", "default": []},
+    "schema_directory": {"type": "path"},
+}
+
+
+def run(params: dict[str, Any]) -> dict[str, Any]:
+    """Return the module's answer. Raises RolloutError."""
+    try:
+        present, absent = ([PatchName.parse(name) for name in params[key]] for key in ("present", "absent"))
+    except ValueError as error:
+        raise RolloutError(f"E-bad-patch-name  {error}") from error
+    with connect(params["dsn"], "revisions") as connection:
+        rows = revision_rows(connection)
+    applied = {row.name: row for row in rows}
+    timings = [
+        {
+            "patch": str(name),
+            "title": read_patch(params["schema_directory"], name).title if params["schema_directory"] else "",
+            "seconds": round(applied[name].seconds or 0, 3),
+            "applied_at": f"{applied[name].start_time.isoformat(timespec='seconds')}+00:00",
+        }
+        for name in present
+        if name in applied
+    ]
+    answer = {"changed": False, "rows": [list(row[:3]) for row in rows], "timings": timings}
+    remarks = [f"{name} has no row" for name in present if name not in applied]
+    remarks += [f"{name} has a row, and must not have one" for name in absent if name in applied]
+    if remarks:
+        what = "; ".join(remarks)
+        raise RolloutError(f"E-wrong-rows  LaunchpadDatabaseRevision of {params['dsn']!r}: {what}.", **answer)
+    return answer
+
+
+def main() -> None:
+    """Answer Ansible."""
+    module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
+    if PSYCOPG_IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("psycopg"), exception=PSYCOPG_IMPORT_ERROR)
+    try:
+        answer = run(module.params)
+    except (RolloutError, psycopg.Error, OSError) as error:
+        module.fail_json(msg=message(error), **getattr(error, "facts", {}))
+    module.exit_json(**answer)
+
+
+if __name__ == "__main__":
+    main()

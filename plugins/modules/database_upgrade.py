@@ -1,0 +1,135 @@
+#!/usr/bin/python
+"""Apply every pending schema patch to a database that nobody depends on: no gate, one transaction."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: database_upgrade
+short_description: Apply all pending schema patches in one transaction, without locking anybody out
+description:
+  - For qastaging and staging (R12). All patches in O(schema_directory) that have no row in the revision table are
+    applied in one transaction; each must insert its own row. After an error nothing is kept.
+  - Needs psycopg 3 on the host and PostgreSQL 14 or later. The user's ~/.pgpass holds the password.
+options:
+  dsn:
+    description: libpq conninfo of the database as a superuser or the tables' owner, without a password.
+    type: str
+    required: true
+  schema_directory:
+    description: Directory on the host with the C(patch-MMMM-mm-p.sql) files.
+    type: path
+    required: true
+  log_file:
+    description: A file to append the upgrade's log lines to, C(2208-30-0 applied just now in 70.5 seconds) (R9).
+    type: path
+  branch_nick:
+    description: Branch of the tree that O(schema_directory) belongs to, for the rows.
+    type: str
+  revno:
+    description: Its revision number, for the rows.
+    type: int
+  revid:
+    description: Its revision id, for the rows.
+    type: str
+attributes:
+  check_mode:
+    description: Checks the pending patches and applies none.
+    support: full
+  diff_mode:
+    description: The rows of the revision table before and after.
+    support: full
+author: The downtime runbook (@downtime-runbook)
+"""
+
+EXAMPLES = r"""
+- name: Upgrade qastaging
+  database_upgrade:
+    dsn: host=127.0.0.1 user=postgres dbname=launchpad_qastaging
+    schema_directory: ~/launchpad/database/schema
+"""
+
+RETURN = r"""
+applied:
+  description: What this call applied (in check mode, would apply), in order, each with its seconds and its title, which
+    is the first comment in its file.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{patch: patch-2208-30-0.sql, title: Remember when a bug task was triaged, seconds: 70.5}]
+rows:
+  description: The whole revision table afterwards, as lists of major, minor and patch.
+  returned: success
+  type: list
+  elements: list
+  sample: [[2208, 0, 0], [2208, 30, 0]]
+"""
+
+from contextlib import suppress
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.rollout_database import (
+    PSYCOPG_IMPORT_ERROR,
+    Provenance,
+    RolloutError,
+    connect,
+    message,
+    pending_patches,
+    refuse_unsound,
+    revision_rows,
+    take_lock,
+)
+from ansible.module_utils.rollout_upgrade import upgrade
+
+with suppress(ImportError):  # PSYCOPG_IMPORT_ERROR says so
+    import psycopg
+
+ARGUMENTS = {
+    "dsn": {"type": "str", "required": True},
+    "schema_directory": {"type": "path", "required": True},
+    "log_file": {"type": "path"},
+    "branch_nick": {"type": "str"},
+    "revno": {"type": "int"},
+    "revid": {"type": "str"},
+}
+
+
+def run(module: AnsibleModule) -> dict[str, Any]:
+    """Apply what is pending; returns the module's answer. Raises RolloutError."""
+    params = module.params
+    with connect(params["dsn"], "upgrade") as connection:
+        if not module.check_mode:
+            take_lock(connection)
+        before = revision_rows(connection)
+        pending = pending_patches(params["schema_directory"], before)
+        if module.check_mode:
+            refuse_unsound(pending)
+            applied = [{"patch": str(patch.name), "title": patch.title, "seconds": None} for patch in pending]
+            after = [*before, *(patch.name.row for patch in pending)]
+        else:
+            provenance = Provenance(params["branch_nick"], params["revno"], params["revid"])
+            applied = upgrade(connection, before, pending, provenance, params["log_file"])
+            after = revision_rows(connection)
+    texts = ["".join("{}-{:02d}-{}\n".format(*row) for row in rows) for rows in (before, after)]
+    return {
+        "changed": bool(applied),
+        "applied": applied,
+        "rows": [list(row[:3]) for row in after],
+        "diff": dict(zip(("before", "after"), texts)),
+    }
+
+
+def main() -> None:
+    """Answer Ansible."""
+    module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
+    if PSYCOPG_IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("psycopg"), exception=PSYCOPG_IMPORT_ERROR)
+    try:
+        answer = run(module)
+    except (RolloutError, psycopg.Error, OSError) as error:
+        module.fail_json(msg=message(error), **getattr(error, "facts", {}))
+    module.exit_json(**answer)
+
+
+if __name__ == "__main__":
+    main()

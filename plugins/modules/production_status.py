@@ -1,0 +1,232 @@
+#!/usr/bin/python
+"""Record a deployment in the production status and take the cowboys that landed with it off the list (R16)."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: production_status
+short_description: Record what is deployed, and drop the cowboys that landed with it
+description:
+  - The production status is a YAML file with two keys. C(deployed) is {revision, revid, at, rollout}. C(cowboys) is the
+    list of patches that were made by hand and have not landed, each {id, who, why, bug, diff, tree, hosts}
+    (roles/production_status/README.md). They are re-applied by every rollout until they land (R16, R25).
+  - Comments and layout are kept, wherever somebody put them. The file is replaced by one rename.
+options:
+  path:
+    description: The file, on the machine where the module runs. It must exist; an empty list of cowboys is C([]).
+    type: path
+    required: true
+  revision:
+    description: The deployed revision, a revno of devel.
+    type: int
+    required: true
+  revid:
+    description: Its revision id.
+    type: str
+    required: true
+  rollout:
+    description: Id of the rollout's plan.
+    type: str
+    required: true
+  landed:
+    description: Ids of cowboys that are part of the deployed revision. Ids that are not in the list are ignored.
+    type: list
+    elements: str
+    default: []
+  clock_offset:
+    description: Seconds to add to this machine's clock; not 0 only in rehearsals.
+    type: float
+    default: 0
+attributes:
+  check_mode:
+    description: Says what it would write.
+    support: full
+  diff_mode:
+    description: Shows the change of the file.
+    support: full
+requirements: [PyYAML]
+author: The downtime runbook (@downtime-runbook)
+"""
+
+EXAMPLES = r"""
+- name: Record the deployment
+  production_status:
+    path: inventories/production/production_status.yml
+    revision: 12735
+    revid: pqm@prae-20261207080412-x1y2z3
+    rollout: 2026-12
+    landed: [lp-12]
+"""
+
+RETURN = r"""
+deployed:
+  description: What the file says is deployed.
+  returned: always
+  type: dict
+  sample: {revision: 12735, revid: pqm@prae-20261207080412-x1y2z3, at: "2026-12-09T08:31:07Z", rollout: 2026-12}
+dropped:
+  description: Ids of the cowboys that were taken off the list now.
+  returned: always
+  type: list
+  elements: str
+left:
+  description: The cowboys that still have to land, {id, who}, for whoever chases them.
+  returned: always
+  type: list
+  elements: dict
+"""
+
+import os
+import tempfile
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.rollout_core import cowboys as core
+
+try:
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        """Writes times as the rest of the runbook does."""
+
+    Dumper.add_representer(
+        datetime,
+        lambda dumper, at: dumper.represent_scalar(
+            "tag:yaml.org,2002:timestamp", at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        ),
+    )
+except ImportError:
+    yaml = None
+
+FIELDS = ("revision", "revid", "at", "rollout")
+
+
+class StatusError(Exception):
+    """A production status that cannot be used; the text is the module's message."""
+
+
+def load(path, text):
+    """The data of the file. StatusError names what is wrong with it."""
+    try:
+        status = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise StatusError(f"E-production-status  {path} cannot be read: {error}") from error
+    if not isinstance(status, dict) or not {"cowboys"} <= set(status) <= {"deployed", "cowboys"}:
+        raise StatusError(f"E-production-status  {path} must have the keys deployed and cowboys, and no others.")
+    problems = core.problems(status["cowboys"])
+    if problems:
+        raise StatusError(f"E-production-status  {path} is not sound:\n  " + "\n  ".join(problems))
+    return status
+
+
+def update(text, status, deployed, landed):
+    """The new text. What changes is replaced where it stands; only an unusual layout is written anew."""
+    wanted = {"deployed": deployed, "cowboys": [one for one in status["cowboys"] if one["id"] not in landed]}
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    nodes = {key.value: (key, value) for key, value in root.value}
+    edits = cowboy_edits(text, *nodes["cowboys"], landed=landed)
+    if "deployed" in nodes:
+        edits += deployed_edits(nodes["deployed"][1], status["deployed"] or {}, deployed)
+    else:
+        edits.append((root.start_mark.index, root.start_mark.index, dump({"deployed": deployed}) + "\n"))
+    edited = text
+    for start, end, replacement in sorted(edits, reverse=True):
+        edited = edited[:start] + replacement + edited[end:]
+    try:
+        if yaml.safe_load(edited) == wanted:
+            return edited
+    except yaml.YAMLError:
+        pass
+    header = text[: root.start_mark.index].rstrip("\n")
+    return (header + "\n" if header else "") + dump(wanted)
+
+
+def dump(data):
+    """The data as YAML in the order it has."""
+    return yaml.dump(data, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=10**6)
+
+
+def deployed_edits(mapping, before, deployed):
+    """Each value that changed, in its place."""
+    values = {key.value: value for key, value in mapping.value} if before else {}
+    return [
+        (values[field].start_mark.index, values[field].end_mark.index, dump(deployed[field]).partition("\n")[0])
+        for field in FIELDS
+        if field in values and before[field] != deployed[field]
+    ]
+
+
+def cowboy_edits(text, key, sequence, landed):
+    """The lines of the cowboys that landed, to be taken out; `[]` when no other is left."""
+    edits = []
+    for item in sequence.value:
+        if {name.value: value.value for name, value in item.value}["id"] in landed:
+            first = text.rfind("\n", 0, item.start_mark.index) + 1
+            edits.append((first, text.find("\n", last_index(item)) + 1 or len(text), ""))
+    if sequence.value and len(edits) == len(sequence.value):
+        past_the_colon = key.end_mark.index + 1
+        edits.append((past_the_colon, past_the_colon, " []"))
+    return edits
+
+
+def last_index(node):
+    """Where the node's last line ends; the end mark of a block is past the comments behind it."""
+    if isinstance(node, yaml.ScalarNode) or node.flow_style or not node.value:
+        return node.end_mark.index - (node.end_mark.column == 0)
+    last = node.value[-1]
+    return last_index(last[1] if isinstance(last, tuple) else last)
+
+
+def replace(path, text):
+    """Put the new text in the file's place, durable, by one rename."""
+    handle, name = tempfile.mkstemp(dir=str(path.parent), prefix="." + path.name + "-")
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    Path(name).chmod(path.stat().st_mode & 0o7777)
+    Path(name).replace(path)
+
+
+def main():
+    """Record once."""
+    spec = {
+        "path": {"type": "path", "required": True},
+        "revision": {"type": "int", "required": True},
+        "revid": {"type": "str", "required": True},
+        "rollout": {"type": "str", "required": True},
+        "landed": {"type": "list", "elements": "str", "default": []},
+        "clock_offset": {"type": "float", "default": 0},
+    }
+    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    if yaml is None:
+        module.fail_json(msg=missing_required_lib("PyYAML"))
+    path, landed = Path(module.params["path"]).resolve(), module.params["landed"]
+    now = datetime.now(timezone.utc) + timedelta(seconds=module.params["clock_offset"])
+    deployed = {field: now.replace(microsecond=0) if field == "at" else module.params[field] for field in FIELDS}
+    try:
+        old = path.read_text(encoding="utf-8")
+        status = load(path, old)
+    except FileNotFoundError:
+        module.fail_json(msg=f"E-production-status  There is no {path}; roles/production_status/README.md shows one.")
+    except StatusError as error:
+        module.fail_json(msg=str(error))
+    before = status.get("deployed") or {}
+    if all(before.get(field) == deployed[field] for field in FIELDS if field != "at") and before.get("at"):
+        deployed["at"] = before["at"]
+    new = update(old, status, deployed, landed)
+    if new != old and not module.check_mode:
+        replace(path, new)
+    at = deployed["at"]
+    module.exit_json(
+        changed=new != old,
+        deployed=dict(deployed, at=at.isoformat().replace("+00:00", "Z") if isinstance(at, datetime) else at),
+        dropped=[one["id"] for one in status["cowboys"] if one["id"] in landed],
+        left=[{"id": one["id"], "who": one["who"]} for one in status["cowboys"] if one["id"] not in landed],
+        diff={"before_header": str(path), "after_header": str(path), "before": old, "after": new},
+    )
+
+
+if __name__ == "__main__":
+    main()

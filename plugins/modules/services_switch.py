@@ -1,0 +1,215 @@
+#!/usr/bin/python
+"""Pause or resume the services of one host in one call: its cron jobs and its maintenance banner (R5)."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: services_switch
+short_description: Pause or resume the cron jobs and the maintenance banner of a host
+description:
+  - Cron jobs are switched by an ini file with a section per job and a key C(enabled). Any failure to read it means
+    enabled, so the switch is read back after it was written, and a job that already runs is waited for.
+  - Pausing keeps the original file itself as C(FILE.before-pause) and puts a paused one in its place; resuming renames
+    the original back, byte for byte. Both can be interrupted anywhere and repeated.
+  - A paused file that somebody edited meanwhile is kept as C(FILE.while-paused) when the original comes back.
+  - The banner goes up before the jobs are paused and comes down after they are resumed.
+options:
+  state:
+    description: What is wanted.
+    type: str
+    choices: [paused, running]
+    required: true
+  cron_ini:
+    description: The switch of the cron jobs. Without it, this host has none.
+    type: path
+  jobs:
+    description: Jobs to pause, as the sections are called; C(all) alone for every job, those without a section too.
+    type: list
+    elements: str
+    default: [all]
+  lock_directory:
+    description:
+      - Where a running job holds its lock file C(launchpad-JOB.lock), which contains its process id. Without it, jobs
+        are not waited for.
+      - A lock file whose process does not exist any more is not held; one without a process id counts as held.
+    type: path
+  banner:
+    description: The file that announces the maintenance on the site's pages. Without it, this host has none.
+    type: path
+  window_start:
+    description: Start of the window, ISO 8601 with its offset from UTC. Needed to put a banner up.
+    type: str
+  timeout_seconds:
+    description: How long running jobs are waited for.
+    type: float
+    default: 120
+  settle_seconds:
+    description: How long no job may have held its lock. A job that read the switch just before takes it just after.
+    type: float
+    default: 2
+attributes:
+  check_mode:
+    description: Says what it would do and which jobs run now; waits for nothing.
+    support: full
+  diff_mode:
+    description: Shows the change of the switch and of the banner.
+    support: full
+author: The downtime runbook (@downtime-runbook)
+"""
+
+EXAMPLES = r"""
+- name: Pause the services
+  services_switch:
+    state: paused
+    cron_ini: /srv/launchpad/etc/cron.ini
+    jobs: [soyuz-publisher, translations-export]
+    lock_directory: /var/lock
+    banner: /srv/launchpad/+maintenancetime.txt
+    window_start: "2026-12-09T08:00:00+00:00"
+"""
+
+RETURN = r"""
+jobs:
+  description: The jobs that were asked for.
+  returned: always
+  type: list
+  elements: str
+disabled:
+  description: Those of them that are off now; in check mode, before anything is done.
+  returned: always
+  type: list
+  elements: str
+still_running:
+  description: Jobs that hold their lock, {job, pid, command, lock}; only check mode and a failure leave any.
+  returned: always
+  type: list
+  elements: dict
+waited_seconds:
+  description: How long it took until no job held its lock, the settling included.
+  returned: always
+  type: float
+banner:
+  description: What the banner says now, null when there is none.
+  returned: always
+  type: str
+  sample: "2026-12-09T08:00:00+00:00"
+kept:
+  description: Where a switch that was edited while paused is kept, null when that did not happen.
+  returned: always
+  type: str
+"""
+
+import re
+import time
+from datetime import datetime, timezone
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.rollout_core import cron_switch
+from ansible.module_utils.rollout_switch import Banner, CronIni, SwitchError, holders
+
+JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+STILL_RUNNING = """E-jobs-still-running  {jobs} held its lock for {timeout:g} s after it was switched off.
+  The switch stays off, so no new run begins. Look:  ps -fp {pids}
+  Wait for them, or end them if their owner agrees. Then:  ./runbook.py run"""
+
+
+def argument_spec():
+    """The options, as documented above."""
+    return {
+        "state": {"type": "str", "choices": ["paused", "running"], "required": True},
+        "cron_ini": {"type": "path"},
+        "jobs": {"type": "list", "elements": "str", "default": ["all"]},
+        "lock_directory": {"type": "path"},
+        "banner": {"type": "path"},
+        "window_start": {"type": "str"},
+        "timeout_seconds": {"type": "float", "default": 120},
+        "settle_seconds": {"type": "float", "default": 2},
+    }
+
+
+def banner_text(window_start):
+    """The banner's one line: the start of the window in UTC. SwitchError for what the site could not read."""
+    try:
+        # fromisoformat knows "Z" only since Python 3.11
+        start = datetime.fromisoformat(re.sub("Z$", "+00:00", window_start or ""))
+    except ValueError:
+        start = None
+    if start is None or start.tzinfo is None:
+        raise SwitchError(f"E-banner-time  {window_start!r} is not a time (expected 2026-12-09T08:00:00+00:00).")
+    return start.astimezone(timezone.utc).isoformat() + "\n"
+
+
+def wait_for_jobs(lock_directory, jobs, timeout, settle):
+    """Wait until no job has held its lock for `settle` seconds; (those that still do at the end, seconds waited)."""
+    began = free_since = time.monotonic()
+    while True:
+        held, now = holders(lock_directory, jobs), time.monotonic()
+        free_since = now if held else free_since
+        if not held and now - free_since >= settle:
+            return [], now - began
+        if held and now - began >= timeout:
+            return held, now - began
+        time.sleep(0.1)
+
+
+def main():
+    """Pause: banner, jobs, wait. Resume: jobs, banner."""
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    options, pausing = module.params, module.params["state"] == "paused"
+    names = None if options["jobs"] == ["all"] else options["jobs"]
+    for name in names or []:
+        if not JOB.fullmatch(name) or name == "all":
+            module.fail_json(msg=f"E-unknown-job  {name!r} is not the name of a job ('all' only on its own).")
+    try:
+        ini = CronIni(options["cron_ini"], names) if options["cron_ini"] else None
+        banner = Banner(options["banner"]) if options["banner"] else None
+        wanted_banner = banner_text(options["window_start"]) if pausing and banner else None
+        steps = [banner.plan(wanted_banner)] if banner else []
+        steps += [ini.plan_pause() if pausing else ini.plan_resume()] if ini else []
+        steps = [step for step in (steps if pausing else reversed(steps)) if step]
+        if not module.check_mode:
+            for step in steps:
+                step.run()
+            if ini and pausing:
+                ini.check_paused()
+        facts = state_of(ini, banner)
+    except SwitchError as error:
+        module.fail_json(msg=str(error))
+
+    result = dict(facts, changed=bool(steps), diff=[step.diff for step in steps], still_running=[], waited_seconds=0.0)
+    result["kept"] = next((step.keeps for step in steps if step.keeps), None)
+    if ini and pausing and options["lock_directory"]:
+        if module.check_mode:
+            result["still_running"] = holders(options["lock_directory"], names)
+        else:
+            result["still_running"], result["waited_seconds"] = wait_for_jobs(
+                options["lock_directory"], names, options["timeout_seconds"], options["settle_seconds"]
+            )
+            if result["still_running"]:
+                module.fail_json(msg=describe(result["still_running"], options["timeout_seconds"]), **result)
+    module.exit_json(**result)
+
+
+def state_of(ini, banner):
+    """What is so now."""
+    jobs = ini.known_jobs() if ini else []
+    text = ini.text() if ini else None
+    return {
+        "jobs": jobs,
+        "disabled": [job for job in jobs if not cron_switch.enabled(text, job)],
+        "banner": banner.shown() if banner else None,
+    }
+
+
+def describe(held, timeout):
+    """The message about jobs that do not end."""
+    process = {True: "pid {pid}: {command}", False: "no pid"}
+    jobs = ", ".join(f"{one['job']} ({process[bool(one['pid'])].format(**one)})" for one in held)
+    pids = ",".join(str(one["pid"]) for one in held if one["pid"])
+    message = STILL_RUNNING.format(jobs=jobs, timeout=timeout, pids=pids or "PID")
+    nameless = [one["lock"] for one in held if not one["pid"]]
+    return message + "".join(f"\n  {lock} names no process; if no such job runs:  rm {lock}" for lock in nameless)
+
+
+if __name__ == "__main__":
+    main()

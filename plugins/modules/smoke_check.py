@@ -1,0 +1,229 @@
+#!/usr/bin/python
+"""Look at the site as a visitor's browser would: pages, their stylesheets, their external links (R22)."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: smoke_check
+short_description: Check pages, the stylesheets they need and the external links they offer
+description:
+  - Each page answers 200 with HTML. It links stylesheets, each of which answers 200 as C(text/css) and is not empty.
+    Each external link on it answers below 400, asked with HEAD, and with GET where HEAD fails.
+  - Everything is looked at, side by side, before anything is reported. Each address is asked once.
+  - The environment's proxies are used, as by any client. Changes nothing.
+options:
+  urls:
+    description: The pages, such as the front page of the site and the same page of every application server.
+    type: list
+    elements: str
+    required: true
+  timeout_seconds:
+    description: How long one address may take to answer, its content included.
+    type: float
+    default: 10
+  workers:
+    description: How many addresses are asked at the same time.
+    type: int
+    default: 16
+attributes:
+  check_mode:
+    description: Checks as always, since it changes nothing.
+    support: full
+  diff_mode:
+    description: There is nothing to differ.
+    support: none
+author: The downtime runbook (@downtime-runbook)
+"""
+
+EXAMPLES = r"""
+- name: Look at the site
+  smoke_check:
+    urls: ["https://launchpad.net/", "http://gac:8080/", "http://soybean:8080/"]
+"""
+
+RETURN = r"""
+checks:
+  description: Everything that was looked at, C(what) being C(page), C(stylesheet) or C(external link).
+  returned: always
+  type: list
+  elements: dict
+  sample: [{what: stylesheet, url: "http://gac:8080/base.css", ok: true, found: "200 text/css, 812 bytes", pages: ["http://gac:8080/"]}]
+problems:
+  description: Those that are not ok.
+  returned: always
+  type: list
+  elements: dict
+counts:
+  description: How many of each were looked at.
+  returned: always
+  type: dict
+  sample: {page: 3, stylesheet: 6, external link: 41}
+"""
+
+import http.client
+import re
+import time
+import urllib.error
+import urllib.request
+from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.rollout_core import pages
+
+Answer = namedtuple("Answer", "status kind content url error")  # kind: content type; error: None when it answered
+LARGEST = 10 * 1024 * 1024  # bytes of one page or stylesheet; nothing on a front page is larger
+WHATS = ("page", "stylesheet", "external link")
+LOOK = {
+    "page": "the site's log on that host; what is served:  restart it, or undo the switch of the tree",
+    "stylesheet": "whether docroot/ of the served tree has it, and the web server's types",
+    "external link": "the link in a browser: is it the other site that is down, or did we change the link?",
+}
+
+
+def opener():
+    """A client for http and https only: a page must not make us read file: or ftp: addresses."""
+    client = urllib.request.OpenerDirector()
+    handlers = (
+        urllib.request.ProxyHandler,
+        urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler,
+        urllib.request.HTTPRedirectHandler,
+        urllib.request.HTTPDefaultErrorHandler,
+        urllib.request.HTTPErrorProcessor,
+        urllib.request.UnknownHandler,
+    )
+    for handler in handlers:
+        client.add_handler(handler())
+    return client
+
+
+def ask(client, url, timeout, method="GET", *, whole=True):
+    """One request, redirects followed, with its `whole` content or none. What goes wrong is in the answer's `error`."""
+    deadline = time.monotonic() + timeout
+    try:
+        request = urllib.request.Request(url, method=method, headers={"User-Agent": "downtime-runbook smoke check"})  # noqa: S310
+        with client.open(request, timeout=timeout) as response:
+            content = read(response, deadline) if whole else b""
+            return Answer(response.status, response.headers.get_content_type(), content, response.url, None)
+    except urllib.error.HTTPError as error:
+        with error:
+            return Answer(error.code, error.headers.get_content_type(), b"", url, f"answers {error.code}")
+    except (OSError, ValueError, http.client.HTTPException) as error:  # URLError and timeouts are OSErrors
+        reason = getattr(error, "reason", None) or error
+        return Answer(None, None, b"", url, f"does not answer: {str(reason) or type(reason).__name__}")
+
+
+def read(response, deadline):
+    """The content, unless it takes too long or grows too large: a server may go on for ever, a few bytes at a time."""
+    content = b""
+    while len(content) < LARGEST:
+        piece = response.read1(65536)
+        if not piece:
+            return content
+        content += piece
+        if time.monotonic() > deadline:
+            raise TimeoutError("its content takes too long")
+    raise ValueError(f"its content has more than {LARGEST} bytes")
+
+
+def check(what, url, answer, problem, pages_with_it=()):
+    """One entry of the result; `pages_with_it` refer to it."""
+    size = f", {len(answer.content)} bytes" if answer.content else ""
+    found = problem or answer.error or f"{answer.status} {answer.kind}{size}"
+    return {"what": what, "url": url, "ok": not (problem or answer.error), "found": found, "pages": list(pages_with_it)}
+
+
+def check_page(url, answer):
+    """A page is there if it is HTML with something in it, and at least one stylesheet for the CSS to load (R22)."""
+    problem = references = None
+    if answer.error is None:
+        charset = re.search(rb"charset=[\"']?([\w-]+)", answer.content[:1024])
+        try:
+            html = answer.content.decode(charset.group(1).decode() if charset else "utf-8", "replace")
+        except LookupError:
+            html = answer.content.decode("utf-8", "replace")
+        references = pages.references(answer.url, html)
+        if answer.status != 200:
+            problem = f"answers {answer.status}"
+        elif answer.kind not in ("text/html", "application/xhtml+xml"):
+            problem = f"is {answer.kind}, not HTML"
+        elif not answer.content.strip():
+            problem = "is empty"
+        elif not references.stylesheets:
+            problem = "links no stylesheet"
+    return check("page", url, answer, problem), references
+
+
+def check_stylesheet(client, timeout, url, on):
+    """CSS loads if it is there, is called CSS, and is not empty."""
+    answer, problem = ask(client, url, timeout), None
+    if answer.error is None:
+        if answer.status != 200:
+            problem = f"answers {answer.status}"
+        elif answer.kind != "text/css":
+            problem = f"is {answer.kind}, not text/css"
+        elif not answer.content.strip():
+            problem = "is empty"
+    return check("stylesheet", url, answer, problem, on)
+
+
+def check_link(client, timeout, url, on):
+    """An external link is reachable if it answers below 400; some servers only answer GET."""
+    answer = ask(client, url, timeout, "HEAD", whole=False)
+    if answer.error is not None:
+        answer = ask(client, url, timeout, whole=False)
+    return check("external link", url, answer, None, on)
+
+
+def look(urls, timeout, workers):
+    """All checks: pages first, then what they refer to, each address once."""
+    client = opener()
+    with ThreadPoolExecutor(workers) as pool:
+        read_pages = list(map(check_page, urls, pool.map(partial(ask, client, timeout=timeout), urls)))
+        stylesheets, links = {}, {}
+        for page, references in read_pages:
+            for found, of_page in ((stylesheets, "stylesheets"), (links, "external_links")):
+                for url in getattr(references, of_page, ()):
+                    found.setdefault(url, []).append(page["url"])
+        more = list(pool.map(partial(check_stylesheet, client, timeout), stylesheets, stylesheets.values()))
+        more += pool.map(partial(check_link, client, timeout), links, links.values())
+    return [page for page, _ in read_pages] + more
+
+
+def describe(problems, total):
+    """The message: every problem, then where to look for each kind."""
+    lines = [f"E-smoke  {len(problems)} of {total} checks found a problem on the site."]
+    lines += ["  {what} {url} {found}".format(**one) + on_pages(one) for one in problems]
+    kinds = [what for what in WHATS if any(one["what"] == what for one in problems)]
+    lines += [f"  Look at ({what}): {LOOK[what]}" for what in kinds]
+    return "\n".join([*lines, "  Then again:  ./runbook.py run"])
+
+
+def on_pages(one):
+    """Where a broken reference stands."""
+    return f" (on {', '.join(one['pages'])})" if one["pages"] else ""
+
+
+def main():
+    """Look at everything, then fail if anything is wrong."""
+    spec = {
+        "urls": {"type": "list", "elements": "str", "required": True},
+        "timeout_seconds": {"type": "float", "default": 10},
+        "workers": {"type": "int", "default": 16},
+    }
+    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    urls = list(dict.fromkeys(module.params["urls"]))
+    if not urls:
+        module.fail_json(msg="E-smoke  There is no page to look at: the list of urls is empty.")
+    checks = look(urls, module.params["timeout_seconds"], module.params["workers"])
+    problems = [one for one in checks if not one["ok"]]
+    counts = {what: sum(one["what"] == what for one in checks) for what in WHATS}
+    if problems:
+        module.fail_json(msg=describe(problems, len(checks)), checks=checks, problems=problems, counts=counts)
+    module.exit_json(changed=False, checks=checks, problems=[], counts=counts)
+
+
+if __name__ == "__main__":
+    main()

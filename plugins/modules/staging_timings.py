@@ -1,0 +1,104 @@
+#!/usr/bin/python
+"""Read how long each schema patch took in the last staging restore (R9)."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: staging_timings
+short_description: Read the patch times of the last staging restore from its log
+description:
+  - Takes the log written to last among those that match I(logs), and in it the last restore. An appended log holds
+    every past one, the same lines may be there twice, and lines with a date are about earlier upgrades (R9).
+  - Never falls back to an older restore. When the last one failed, or its log cannot be read, it says so and fails.
+  - Changes nothing.
+options:
+  logs:
+    description: Paths of the restore logs, a glob pattern; C(~) is the home of the user on the host.
+    type: str
+    required: true
+attributes:
+  check_mode: {support: full, description: Reads as always, since it changes nothing.}
+  diff_mode: {support: none, description: There is nothing to differ.}
+author: The downtime runbook (@downtime-runbook)
+"""
+
+EXAMPLES = r"""
+- name: Read the staging restore logs
+  staging_timings:
+    logs: /x/launchpad.net-logs/staging/sourcherry/2011-*-staging_restore.log
+"""
+
+RETURN = r"""
+timings:
+  description: Seconds on staging by the patch's file name.
+  type: dict
+  returned: success
+  sample: {patch-2208-30-0.sql: 70.5}
+log:
+  description: Path of the log they are from.
+  type: str
+  returned: success
+line:
+  description: Line of the log where that restore's upgrade begins, from 1.
+  type: int
+  returned: success
+at:
+  description: When the upgrade was through by the log's own times, ISO 8601 in UTC; null when its lines have no times.
+  type: str
+  returned: success
+  sample: "2026-12-06T03:12:40+00:00"
+evidence:
+  description: The same in a line for a person.
+  type: str
+  returned: success
+  sample: 11 patches timed in the staging restore of Sun 6 Dec 2026 03:12 UTC (2026-12-06-staging_restore.log)
+"""
+
+import glob
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.rollout_core import budget
+
+
+def newest(pattern):
+    """Return the path that was written to last; of several at once, the last by name. None when nothing matches."""
+    paths = [Path(path) for path in glob.glob(str(Path(pattern).expanduser()))]  # noqa: PTH207  absolute patterns too
+    return max((path for path in paths if path.is_file()), key=lambda path: (path.stat().st_mtime, path), default=None)
+
+
+def told(restore, path):
+    """Return the restore in a line for a person, who will see whether it is recent enough."""
+    count = f"{len(restore.seconds)} patch{'' if len(restore.seconds) == 1 else 'es'}"
+    when = restore.at.strftime(f"of %a {restore.at.day} %b %Y %H:%M UTC") if restore.at else "without a date"
+    return f"{count} timed in the staging restore {when} ({path.name})"
+
+
+def main():
+    """Read the log, tell."""
+    module = AnsibleModule(argument_spec={"logs": {"type": "str", "required": True}}, supports_check_mode=True)
+    pattern = module.params["logs"]
+    path = newest(pattern)
+    if path is None:
+        module.fail_json(
+            msg=f"E-no-restore-log  No file matches {pattern}.\n"
+            f"  Expected the log of a staging restore, with lines like  {budget.EXPECTED_LINE}\n"
+            "  Then:  restore staging, or mend revision_logs in the inventory, and ./runbook.py run select"
+        )
+    try:
+        restore = budget.last_restore(path.read_text(encoding="utf-8", errors="replace"))
+    except OSError as error:
+        module.fail_json(msg=f"E-restore-log-unreadable  {path}: {error.strerror}.")
+    except budget.NoTimings as error:
+        module.fail_json(
+            msg=f"E-no-timings  {path}: {error}.\n"
+            "  An older restore says nothing about the patches of today.\n"
+            "  Then:  restore staging again, and ./runbook.py run select"
+        )
+    at = restore.at.isoformat() if restore.at else None
+    evidence = told(restore, path)
+    module.exit_json(changed=False, timings=restore.seconds, log=str(path), line=restore.line, at=at, evidence=evidence)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""YAML files checked against a model, with errors that name file and line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import pydantic
+import yaml
+from pydantic_core import ErrorDetails
+
+from rollout.outcomes import BadInputError
+
+Model = TypeVar("Model", bound=pydantic.BaseModel)
+Location = Sequence[int | str]
+Finding = tuple[Location, str]  # where, and what was expected
+
+
+def load(path: Path, model: type[Model]) -> Model:
+    """Read `path` as `model`. Raises BadInputError with one line a problem: file, line, field, what was expected."""
+    text = read_text(path)
+    try:
+        return model.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise BadInputError(f"E-bad-yaml  {where}: {getattr(error, 'problem', error)}.") from error
+    except pydantic.ValidationError as error:
+        raise refused(path, [(item["loc"], _expected(item)) for item in error.errors(include_url=False)]) from error
+
+
+def refused(path: Path, findings: Sequence[Finding]) -> BadInputError:
+    """Everything that is wrong with `path` as one error: a line `file:line: field: what was expected` each."""
+    path = Path(os.path.relpath(path)) if path.is_relative_to(Path.cwd()) else path
+    lines = [f"  {path}:{line_of(path, where)}: {'.'.join(map(str, where))}: {what}" for where, what in findings]
+    return BadInputError("\n".join([f"E-bad-input  {path} cannot be used; nothing was touched.", *lines]))
+
+
+def read_text(path: Path) -> str:
+    """The file's text. Raises BadInputError when it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise BadInputError(f"E-unreadable  {path}: {reason}.") from error
+
+
+def line_of(path: Path, location: Location) -> int:
+    """The line (from 1) on which the innermost part of `location` that exists in the YAML file stands."""
+    node = yaml.compose(read_text(path), Loader=yaml.SafeLoader)
+    line = 1
+    for key in location:
+        if isinstance(node, yaml.MappingNode):
+            pair = next(((k, v) for k, v in node.value if k.value == str(key)), None)
+            if pair is None:
+                break
+            line, node = pair[0].start_mark.line + 1, pair[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+            node = node.value[key]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line
+
+
+def _expected(item: ErrorDetails) -> str:
+    """Pydantic's sentence, and what stood there."""
+    message = item["msg"].removeprefix("Value error, ").rstrip(".")
+    if item["type"] in {"missing", "extra_forbidden"}:
+        return {"missing": "is missing", "extra_forbidden": "is not a field that is known here"}[item["type"]]
+    return f"{message[0].lower()}{message[1:]} (found {item['input']!r})"

@@ -1,0 +1,214 @@
+"""The plan of one rollout and the process it follows: models, and the checks that need more than one field.
+
+A plan file is YAML with one top-level key, `rollout` (docs/architecture.md). Strings that reach a command line on a
+host are held to a pattern here, before anything runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, RootModel, StringConstraints
+from rollout_core import timeline
+
+from rollout import documents
+from rollout.documents import Finding
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
+PlanId = Annotated[str, StringConstraints(pattern=r"^[0-9a-z][0-9a-z.-]*$", max_length=32)]
+Rule = Annotated[str, StringConstraints(pattern=r"^R([1-9]|1[0-9]|2[0-6])$")]
+Word = Annotated[str, StringConstraints(pattern=r"^[\w.@:+/=-]+$", max_length=200)]
+Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=400)]
+RelativePath = Annotated[str, StringConstraints(pattern=r"^[\w-][\w.-]*(/[\w-][\w.-]*)*$", max_length=200)]
+
+
+def _duration(text: str) -> str:
+    timeline.parse_duration(text)
+    return text
+
+
+Duration = Annotated[str, AfterValidator(_duration)]
+Instant = Annotated[AwareDatetime, AfterValidator(lambda instant: instant.astimezone(UTC))]
+
+
+class Model(BaseModel):
+    """Unknown fields are errors: a misspelt one must not be silently ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Window(Model):
+    """When users may be locked out: `start` with its offset from UTC, and minutes (R2)."""
+
+    start: Instant
+    minutes: int = Field(gt=0, le=24 * 60)
+
+    @property
+    def end(self) -> datetime:
+        """The last moment of the window."""
+        return self.start + timedelta(minutes=self.minutes)
+
+
+class DatabaseTime(Model):
+    """Production's database time is staging's by `factor`, plus `plus_minutes` (R9)."""
+
+    factor: float = Field(gt=0)
+    plus_minutes: float = Field(ge=0)
+
+
+class Policy(Model):
+    """The numbers of the process: an inventory's group_vars/all/policy.yml, frozen in the plan."""
+
+    window_minutes: int = Field(gt=0)
+    abort_after_minutes: float = Field(gt=0)
+    merge_hours_before: float = Field(ge=0)
+    reminder_hours_before: float = Field(ge=0)
+    next_attempt_hours_notice: float = Field(ge=0)
+    pause_minutes_before: float = Field(ge=0)
+    database_time: DatabaseTime
+
+
+class Expects(Model):
+    """How long a stage takes, in minutes, and who says so (`guess`, or a measured source that replaces it later)."""
+
+    minutes: float = Field(gt=0)
+    source: Slug = Field(alias="from")
+
+
+class Gate(Model):
+    """A question to a person. `{name}` in it stands for a field of the plan or a fact of the stage."""
+
+    gate: Slug
+    ask: Literal["before", "after"]
+    question: Line
+    who: list[Slug] = Field(min_length=1)
+    waits: Duration
+
+
+class Undo(Model):
+    """The playbook that takes a stage back, and about how many minutes that takes."""
+
+    playbook: Slug
+    minutes: float = Field(gt=0)
+
+
+class Stage(Model):
+    """One entry of process.yml (docs/process.md)."""
+
+    stage: Slug
+    title: Line
+    rules: list[Rule]
+    due: Duration
+    playbook: Slug
+    expects: Expects
+    window: bool = False
+    gates: list[Gate] = []
+    abortable: Literal["yes", "no", "until_commit"] = "yes"
+    undo: Undo | None = None
+
+
+class Cowboy(Model):
+    """A patch applied by hand on production (R16). `diff` is relative to the production status file; no hosts: all."""
+
+    id: Slug
+    who: Line
+    why: Line
+    bug: int | None = Field(default=None, gt=0)
+    diff: RelativePath
+    tree: RelativePath | Literal["."] = "."
+    hosts: list[Word] | None = Field(default=None, min_length=1)
+
+
+class Pinned(Model):
+    """What earlier stages settled. Written by the conductor, or by hand before the first run (`revision`)."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, int | Word | list[Word]] = Field(init=False)
+
+    revision: int | None = Field(default=None, gt=0)
+    patches: list[Annotated[str, StringConstraints(pattern=r"^patch-\d{4}-\d{2}-\d\.sql$")]] | None = None
+
+
+class Plan(Model):
+    """One rollout."""
+
+    id: PlanId
+    inventory: Line
+    window: Window
+    backup_window: Window
+    people: dict[Slug, Line]
+    policy: Policy
+    process: list[Stage] = Field(min_length=1)
+    cowboys: list[Cowboy] = []
+    pinned: Pinned = Pinned()
+
+    def as_vars(self) -> dict[str, Any]:
+        """The plan as plain data: what stands in the file, what playbooks get, what rollout_core reads."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def gates(self) -> dict[str, Gate]:
+        """Every gate of the process by name."""
+        return {gate.gate: gate for stage in self.process for gate in stage.gates}
+
+
+class PlanFile(Model):
+    """The file's one top-level key keeps plan fields apart from role variables in Ansible."""
+
+    rollout: Plan
+
+
+class PolicyFile(Model):
+    """group_vars/all/policy.yml."""
+
+    policy: Policy
+
+
+class ProcessFile(RootModel[list[Stage]]):
+    """process.yml: a list of stages."""
+
+
+def load(path: Path) -> Plan:
+    """Read and validate a plan file. Raises BadInputError."""
+    return documents.load(path, PlanFile).rollout
+
+
+def save(plan: Plan, path: Path) -> None:
+    """Write the plan so that a reader sees the whole old file or the whole new one."""
+    text = "# A rollout's plan (docs/architecture.md). `pinned` is written by the runbook as stages settle.\n"
+    text += yaml.safe_dump({"rollout": plan.as_vars()}, sort_keys=False, allow_unicode=True, width=160)
+    draft = path.with_suffix(".new")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
+def findings(plan: Plan, now: datetime) -> list[Finding]:
+    """What is wrong with a plan that has not begun, where it takes two fields or a clock to see it."""
+    return [*_window_findings(plan, now), *_process_findings(plan)]
+
+
+def _window_findings(plan: Plan, now: datetime) -> Iterator[Finding]:
+    window, backup, always = plan.window, plan.backup_window, plan.policy.window_minutes
+    if window.end <= now:
+        past = f"the window is past: it ended {window.end:%F %H:%M} UTC, now is {now:%F %H:%M}"
+        yield ("rollout", "window", "start"), past
+    if window.minutes != always:
+        yield ("rollout", "window", "minutes"), f"a window is always {always} minutes (R2), found {window.minutes}"
+    if backup.start < window.end:
+        yield ("rollout", "backup_window", "start"), "the backup window must come after the window (R1)"
+
+
+def _process_findings(plan: Plan) -> Iterator[Finding]:
+    in_window = [stage for stage in timeline.planned(plan.as_vars()) if stage.window]
+    if not in_window:
+        yield ("rollout", "process"), "no stage is in the window: expected at least one with `window: true`"
+    elif in_window[-1].end > plan.window.end:
+        ends, biggest = in_window[-1].end, max(in_window, key=lambda stage: stage.expected).name
+        what = f"the stages need until {ends:%H:%M} UTC, the window ends {plan.window.end:%H:%M} (R2)"
+        yield ("rollout", "process"), f"{what}; the biggest is {biggest}"
+    names = [name for stage in plan.process for name in (stage.stage, *(f"gate {g.gate}" for g in stage.gates))]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield ("rollout", "process"), f"{name} is there twice"

@@ -1,0 +1,117 @@
+"""Making a plan: the next window of the schedule, the numbers, the process and the cowboys, frozen as they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+from dateutil.rrule import rrulestr
+from pydantic import AfterValidator, AwareDatetime, Field
+from rollout_core import timeline
+
+from rollout import ROOT, documents, records
+from rollout import inventory as inventories
+from rollout import plan as plans
+from rollout.outcomes import BadInputError
+from rollout.plan import Cowboy, Duration, Line, Model, Plan, ProcessFile, Slug, Window, Word
+
+
+def _rule(text: str) -> str:
+    rrulestr(text, dtstart=datetime(2000, 1, 1, tzinfo=UTC))
+    return text
+
+
+class Schedule(Model):
+    """When windows are: an RFC 5545 rule in UTC, and how long after a window its backup is (R1)."""
+
+    windows: Annotated[str, AfterValidator(_rule)]
+    backup_after: Duration
+
+
+class ScheduleFile(Model):
+    """An inventory's schedule.yml, with the people of R3."""
+
+    schedule: Schedule
+    people: dict[Slug, Line]
+
+
+class Deployed(Model):
+    """What runs in production."""
+
+    revision: int
+    revid: Word
+    at: AwareDatetime
+    rollout: Line
+
+
+class ProductionStatus(Model):
+    """What is deployed, and the cowboys on it (R16). Written by the module production_status."""
+
+    deployed: Deployed | None = None
+    cowboys: list[Cowboy] = Field(default_factory=list)
+
+
+def new_plan(inventory: Path, now: datetime, window: datetime | None, backup: datetime | None) -> Path:
+    """Write a new plan file and return its path. Raises BadInputError naming the file that is wrong."""
+    schedule = documents.load(inventory / "schedule.yml", ScheduleFile)
+    policy = inventories.policy(inventory)
+    known = inventories.facts(inventory)
+    start = window or next_window(schedule.schedule, now + timedelta(hours=policy.merge_hours_before))
+    backup = backup or start + timeline.parse_duration(schedule.schedule.backup_after)
+    status = documents.load(known.production_status, ProductionStatus)
+    if missing := cowboy_findings(status.cowboys, ("cowboys",), known):
+        raise documents.refused(known.production_status, missing)
+    directory = _new_directory(f"{start:%Y-%m}")
+    plan = Plan(
+        id=directory.name,
+        inventory=str(inventory.relative_to(ROOT)),
+        window=Window(start=start, minutes=policy.window_minutes),
+        backup_window=Window(start=backup, minutes=policy.window_minutes),
+        people=schedule.people,
+        policy=policy,
+        process=documents.load(ROOT / "process.yml", ProcessFile).root,
+        cowboys=status.cowboys,
+    )
+    if wrong := plans.findings(plan, now):
+        lines = [f"  {'.'.join(map(str, where))}: {what}" for where, what in wrong]
+        raise BadInputError("\n".join(["E-bad-plan  This cannot be a plan; nothing was written.", *lines]))
+    directory.mkdir(parents=True)
+    plans.save(plan, directory / "plan.yml")
+    return directory / "plan.yml"
+
+
+def next_window(schedule: Schedule, after: datetime) -> datetime:
+    """The first window of the schedule that starts later than `after`. Raises BadInputError when the rule has ended."""
+    rule = rrulestr(schedule.windows, dtstart=after.replace(microsecond=0))
+    found: datetime | None = rule.after(after)
+    if found is None:
+        raise BadInputError(
+            f"E-no-window  The schedule's rule ({schedule.windows}) has no window after {after:%F %H:%M}."
+        )
+    return found
+
+
+def cowboy_findings(
+    cowboys: Sequence[Cowboy], prefix: documents.Location, known: inventories.InventoryFacts
+) -> list[documents.Finding]:
+    """Cowboys whose diff is not there, or whose hosts the inventory does not have (R16)."""
+    hosts = {host for group in known.groups.values() for host in group}
+    findings: list[documents.Finding] = []
+    for number, cowboy in enumerate(cowboys):
+        diff = known.production_status.parent / cowboy.diff
+        if not diff.is_file():
+            what = f"cowboy {cowboy.id} ({cowboy.who}) needs the file {diff}, which is not there"
+            findings.append(((*prefix, number, "diff"), what))
+        unknown = sorted(set(cowboy.hosts or ()) - hosts)
+        findings += [((*prefix, number, "hosts"), f"the inventory has no host {host}") for host in unknown]
+    return findings
+
+
+def _new_directory(month: str) -> Path:
+    """`2026-12`, or `2026-12.2` when that one exists."""
+    number = 1
+    while (directory := records.directory() / (month if number == 1 else f"{month}.{number}")).exists():
+        number += 1
+    return directory

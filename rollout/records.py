@@ -1,0 +1,85 @@
+"""Where rollouts are kept: one directory each, with plan.yml, journal.jsonl, Ansible's artifacts and the report."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rollout_core import journal as text_format
+
+from rollout import ROOT
+from rollout import plan as plans
+from rollout.outcomes import BadInputError, LockedError
+from rollout.plan import Plan
+
+FINAL = {"done", "aborted"}
+
+
+def directory() -> Path:
+    """`var/rollouts` of the checkout, or $ROLLOUT_RECORDS."""
+    return Path(os.environ.get("ROLLOUT_RECORDS", ROOT / "var" / "rollouts")).resolve()
+
+
+def current(inventory: Path | None, plan_file: Path | None = None) -> tuple[Path, Plan]:
+    """The directory and plan to work on: the given file's, else the newest of this inventory that is not closed.
+
+    Raises BadInputError when there is none, or when the plan is for another inventory.
+    """
+    if plan_file is not None:
+        plan = plans.load(plan_file)
+        if inventory is not None and (ROOT / plan.inventory).resolve() != inventory:
+            raise BadInputError(f"E-other-inventory  {plan_file} is a plan for {plan.inventory}, not for {inventory}.")
+        return plan_file.resolve().parent, plan
+    candidates = sorted(directory().glob("*/plan.yml"), key=lambda path: path.stat().st_ctime, reverse=True)
+    for path in candidates:
+        if is_closed(path.parent):
+            continue
+        plan = plans.load(path)
+        if inventory is None or (ROOT / plan.inventory).resolve() == inventory:
+            return path.parent, plan
+    raise BadInputError("E-no-plan  There is no open plan.  Make one:  ./runbook.py plan new")
+
+
+def latest(plan_file: Path | None = None) -> tuple[Path, Plan]:
+    """The given plan's rollout, else the one whose journal was written last, closed or not. Raises BadInputError."""
+    if plan_file is None:
+        journals = sorted(directory().glob("*/journal.jsonl"), key=lambda path: path.stat().st_mtime)
+        if not journals:
+            raise BadInputError("E-no-rollout  Nothing has been rolled out yet.  Begin:  ./runbook.py plan new")
+        plan_file = journals[-1].with_name("plan.yml")
+    return plan_file.resolve().parent, plans.load(plan_file)
+
+
+def is_closed(rollout: Path) -> bool:
+    """Whether the rollout is over for good: done, or aborted by the lateness rule."""
+    path = rollout / "journal.jsonl"
+    entries = text_format.read(path.read_text(encoding="utf-8")).entries if path.exists() else []
+    return bool(entries) and entries[-1]["event"] == "rollout_closed" and entries[-1]["outcome"] in FINAL
+
+
+@contextmanager
+def lock(rollout: Path) -> Iterator[None]:
+    """Hold the rollout's lock. Raises LockedError, naming the owner, when another runbook holds it."""
+    path = rollout / "lock"
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            owner = file.read().strip() or "somebody"
+            raise LockedError(f"E-locked  {rollout.name} is being rolled out already, by {owner}.") from error
+        file.truncate(0)
+        file.write(json.dumps({"pid": os.getpid(), "host": os.uname().nodename, "terminal": _terminal()}))
+        file.flush()
+        yield
+
+
+def _terminal() -> str:
+    try:
+        return os.ttyname(0)
+    except OSError:
+        return "none"

@@ -1,0 +1,185 @@
+"""`runbook.py run`: check everything given, take the lock, conduct, write the report."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+from rollout_core import timeline
+
+from rollout import ROOT, documents, gates, inventory, planning, records
+from rollout import plan as plans
+from rollout.clock import Clock, RehearsalClock, as_left
+from rollout.conductor import Conductor
+from rollout.journal import Journal
+from rollout.outcomes import BadInputError, ExitCode
+from rollout.plan import Plan
+from rollout.runner import run_playbook
+from rollout.views.incident import render_incident
+from rollout.views.overview import overview
+from rollout.views.report import render_report
+from rollout.views.screen import Screen
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asked for."""
+
+    stages: tuple[str, ...] = ()
+    inventory: Path | None = None
+    plan_file: Path | None = None
+    answers: Path | None = None
+    at: str | None = None
+    check: bool = False
+    extra_vars: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A plan that can be carried out, with the clock and the journal it goes by."""
+
+    directory: Path
+    plan: Plan
+    journal: Journal
+    clock: Clock
+    asker: gates.Asker
+
+
+def check(request: Request) -> Checked:
+    """Check everything given, all of it before anything is touched. Raises BadInputError."""
+    directory, plan = records.current(request.inventory, request.plan_file)
+    asker = _asker(request, plan)
+    known = inventory.facts(ROOT / plan.inventory)
+    used = [stage.playbook for stage in plan.process] + [s.undo.playbook for s in plan.process if s.undo]
+    inventory.check_groups(ROOT / plan.inventory, known, used)
+    journal = Journal(directory / "journal.jsonl")
+    clock = _clock(request.at, plan, journal, rehearsals_allowed=known.rehearsals_allowed)
+    journal.now = clock.now
+    _check_plan(plan, directory / "plan.yml", journal, known, clock.now())
+    return Checked(directory, plan, journal, clock, asker)
+
+
+def run(request: Request, console: Console) -> ExitCode:
+    """Carry out what is due. Raises RunbookError before anything is touched."""
+    directory, _ = records.current(request.inventory, request.plan_file)
+    with records.lock(directory):
+        given = check(request)
+        return _try_out(request, given, console) if request.check else _conduct(request, given, console)
+
+
+def _conduct(request: Request, given: Checked, console: Console) -> ExitCode:
+    plan, journal, clock = given.plan, given.journal, given.clock
+    screen = Screen(console, lambda: overview(plan.as_vars(), journal.entries, clock.now()))
+    if clock.jumps:
+        journal.write("clock_set", offset_seconds=clock.offset.total_seconds(), reason="rehearsal")
+        screen.say(f"Rehearsal: the clock stands at {clock.now():%a %d %b %H:%M} UTC and jumps over waiting.")
+    conductor = Conductor(
+        directory=given.directory,
+        plan=plan,
+        inventory=ROOT / plan.inventory,
+        journal=journal,
+        clock=clock,
+        asker=given.asker,
+        screen=screen,
+        extra_vars=request.extra_vars or {},
+        open_incident=lambda problem: _open_incident(given, problem),
+    )
+    try:
+        return conductor.run(request.stages)
+    finally:
+        screen.quiet()
+        screen.say(f"Report: {os.path.relpath(write_report(given.directory))}")
+
+
+def write_report(directory: Path) -> Path:
+    """Render the rollout's report from its plan and journal; returns its path."""
+    plan = plans.load(directory / "plan.yml")
+    entries = Journal(directory / "journal.jsonl").entries
+    path = directory / "report.html"
+    path.write_text(render_report(plan.as_vars(), entries), encoding="utf-8")
+    return path
+
+
+def _asker(request: Request, plan: Plan) -> gates.Asker:
+    if request.answers is not None:
+        return gates.answers_file(request.answers, plan)
+    return gates.Terminal() if sys.stdin.isatty() else gates.Nobody()
+
+
+def _clock(at: str | None, plan: Plan, journal: Journal, *, rehearsals_allowed: bool) -> Clock:
+    """The system clock, or the rehearsal's: from --at, else as an earlier run left it. Raises BadInputError."""
+    left = as_left(journal.entries)
+    if at is None and not left.offset:
+        return left
+    if not rehearsals_allowed:
+        raise BadInputError(f"E-no-rehearsal  {plan.inventory} does not allow rehearsals: --at is for the lab only.")
+    offset = left.offset
+    if at is not None:
+        offset = _instant(at, plan) - Clock().now()
+        last = timeline.parse_instant(journal.entries[-1]["at"]) if journal.entries else None
+        if last is not None and Clock().now() + offset < last:
+            raise BadInputError(f"E-clock-back  --at {at} is before the journal's last entry ({last:%F %H:%M:%S} UTC).")
+    return RehearsalClock(
+        offset, lambda to, why: journal.write("clock_set", offset_seconds=to.total_seconds(), reason=why)
+    )
+
+
+def _instant(at: str, plan: Plan) -> datetime:
+    """An ISO instant, or a duration from the start of the window such as -48h."""
+    try:
+        return plan.window.start + timeline.parse_duration(at)
+    except ValueError:
+        pass
+    try:
+        return timeline.parse_instant(at)
+    except ValueError as error:
+        raise BadInputError(
+            f"E-bad-instant  --at {at}: expected 2026-12-09T08:00:00Z, or -48h from the window."
+        ) from error
+
+
+def _check_plan(plan: Plan, path: Path, journal: Journal, known: inventory.InventoryFacts, now: datetime) -> None:
+    """Refuse a plan that cannot be carried out. A window that was begun may be finished after its end."""
+    begun = timeline.actual(journal.entries)
+    found = planning.cowboy_findings(plan.cowboys, ("rollout", "cowboys"), known)
+    if not any(stage.window and stage.stage in begun for stage in plan.process):
+        found += plans.findings(plan, now)
+    if found:
+        raise documents.refused(path, found)
+
+
+def _try_out(request: Request, given: Checked, console: Console) -> ExitCode:
+    """--check: the named stages, or the next one, with Ansible's check mode. Nothing changes, nothing is journaled."""
+    plan, done = given.plan, timeline.actual(given.journal.entries)
+    left = [stage for stage in plan.process if not (stage.stage in done and done[stage.stage].done)]
+    for stage in [s for s in plan.process if s.stage in request.stages] or left[:1]:
+        console.print(f"▸ {stage.stage} · check mode: nothing is changed")
+        tried = run_playbook(
+            stage.playbook,
+            inventory=ROOT / plan.inventory,
+            plan_file=given.directory / "plan.yml",
+            extra_vars={"rollout_journal": str(given.journal.path), "go": plan.id, **(request.extra_vars or {})},
+            artifacts=given.directory / "ansible" / f"check-{stage.stage}",
+            check=True,
+        )
+        console.print(Text(tried.output.read_text(encoding="utf-8")), soft_wrap=True)
+        if not tried.ok:
+            console.print(Text(tried.message), soft_wrap=True)
+            return ExitCode.FAILED
+    return ExitCode.DONE
+
+
+def _open_incident(given: Checked, problem: str) -> str:
+    """Begin an incident report (R24); returns its path."""
+    number = sum(entry["event"] == "incident_opened" for entry in given.journal.entries) + 1
+    path = given.directory / f"incident-{number}.md"
+    text = render_incident(given.plan.as_vars(), given.journal.entries, number, problem)
+    path.write_text(text, encoding="utf-8")
+    given.journal.write("incident_opened", number=number, file=path.name, problem=problem.splitlines()[0])
+    return os.path.relpath(path)

@@ -1,0 +1,229 @@
+"""What happened in a rollout, computed from its plan and its journal: the model behind the report and the incident."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any, Literal
+
+from rollout_core import journal, lateness, timeline
+
+from rollout.views import deeds
+from rollout.views.deeds import Attempt, Entry, GateAsked, Sitting, UndoStep, at
+
+State = Literal["done", "running", "failed", "refused", "late", "undone", "not begun"]
+
+
+@dataclass(frozen=True)
+class StageHistory:
+    """One stage of the process: as planned (`plan`), and everything that happened to it, in order."""
+
+    plan: timeline.PlannedStage
+    title: str
+    rules: Sequence[str]
+    attempts: Sequence[Attempt]
+    gates: Sequence[GateAsked]
+    undo: Sequence[UndoStep]
+    steps: Sequence[Mapping[str, Any]]
+
+    @property
+    def name(self) -> str:
+        """Its name in process.yml."""
+        return self.plan.name
+
+    @property
+    def last(self) -> Attempt | None:
+        """The attempt that counts."""
+        return self.attempts[-1] if self.attempts else None
+
+    @property
+    def state(self) -> State:
+        """How the stage stands at the end of the journal."""
+        if self.last and any(step.outcome == "ok" and step.started >= self.last.started for step in self.undo):
+            return "undone"
+        if self.gates and self.gates[-1].answer == "no" and (self.last is None or self.last.outcome != "ok"):
+            return "refused"
+        if self.last is None:
+            return "not begun"
+        ends: dict[str | None, State] = {"ok": "done", "refused": "refused", "late": "late", None: "running"}
+        return ends.get(self.last.outcome, "failed")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The lateness at one moment of the window (R19)."""
+
+    at: datetime
+    moment: str
+    verdict: str
+    off_track: timedelta
+    reason: str
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The journal's chain of hashes: how many entries hold, where it breaks, the hash of the last line."""
+
+    length: int
+    broken_at: int | None
+    tip: str
+
+
+@dataclass(frozen=True)
+class History:
+    """One rollout. `entries` are the journal's, `broken_at` the first line of the file that does not follow."""
+
+    plan: Mapping[str, Any]
+    entries: Sequence[Entry]
+    broken_at: int | None = None
+
+    @cached_property
+    def stages(self) -> list[StageHistory]:
+        """Every stage of the process, in order."""
+        measured = timeline.estimates(self.entries)
+        return [
+            StageHistory(
+                plan=planned,
+                title=stage["title"],
+                rules=stage.get("rules", ()),
+                attempts=deeds.attempts(self._of(planned.name)),
+                gates=deeds.gates(self._of(planned.name)),
+                undo=deeds.undo_steps(self._of(planned.name)),
+                steps=measured.get(planned.name, ()),
+            )
+            for stage, planned in zip(self.plan["process"], timeline.planned(self.plan, self.entries), strict=True)
+        ]
+
+    @cached_property
+    def sittings(self) -> list[Sitting]:
+        """Every run of the runbook on this plan, in order."""
+        return deeds.sittings(self.entries)
+
+    @property
+    def closed(self) -> Sitting | None:
+        """The last sitting, if it ended the rollout or stopped it with a word."""
+        return self.sittings[-1] if self.sittings and self.sittings[-1].outcome else None
+
+    @property
+    def outcome(self) -> str:
+        """`done`, `failed`, `refused`, `aborted`, or `open` while the rollout goes on."""
+        return (self.closed.outcome if self.closed else None) or "open"
+
+    @property
+    def window(self) -> tuple[datetime, datetime]:
+        """Start and end of the window (R2)."""
+        return timeline.window(self.plan)
+
+    @property
+    def in_window(self) -> list[StageHistory]:
+        """The stages of the window."""
+        return [stage for stage in self.stages if stage.plan.window]
+
+    @property
+    def planned_end(self) -> datetime | None:
+        """When the last stage of the window should have been over."""
+        return self.in_window[-1].plan.end if self.in_window else None
+
+    @property
+    def actual_end(self) -> datetime | None:
+        """When the window's work was over: its last stage done, or its last stage undone. None while neither is so."""
+        if not self.in_window:
+            return None
+        if self.outcome != "done" and (undone := [step.finished for step in self.undo if step.finished]):
+            return max(undone)
+        last = self.in_window[-1]
+        return last.last.finished if last.state == "done" and last.last else None
+
+    @property
+    def undo(self) -> list[UndoStep]:
+        """Every undo step, in the order in which they ran."""
+        return sorted((step for stage in self.stages for step in stage.undo), key=lambda step: step.started)
+
+    @property
+    def outage(self) -> timedelta | None:
+        """How long the database's gate was closed, as the module that closed it measured (fact `outage_seconds`)."""
+        measured = [
+            attempt.facts["outage_seconds"]
+            for stage in self.stages
+            for attempt in stage.attempts
+            if "outage_seconds" in attempt.facts
+        ]
+        return timedelta(seconds=sum(measured)) if measured else None
+
+    @property
+    def downtime(self) -> timedelta | None:
+        """How long users were, at most, without the service (R2); None while they still are, or never were.
+
+        From the first deed at or after the window's start to the end of the playbook that undoes the window's first
+        stage: what was paused first comes back last.
+        """
+        window = [stage for stage in self.in_window if stage.attempts]
+        begun = [stage.attempts[0].started for stage in window if stage.plan.due >= self.window[0]]
+        resumes = self.in_window[0].plan.undo if self.in_window else None
+        playbooks = {stage["stage"]: stage["playbook"] for stage in self.plan["process"]}
+        back = [
+            stage.last.finished
+            for stage in window
+            if playbooks[stage.name] == resumes and stage.state == "done" and stage.last
+        ]
+        back += [step.finished for step in self.undo if step.playbook == resumes and step.outcome == "ok"]
+        ends = [end for end in back if end and begun and end > min(begun)]
+        return max(ends) - min(begun) if ends else None
+
+    @cached_property
+    def judgements(self) -> list[Judgement]:
+        """The lateness as each stage of the window began and at its end or abort, and the verdicts of the journal."""
+        return list(_judgements(self.plan, self.entries))
+
+    @property
+    def irreversible(self) -> bool:
+        """Whether the point of no return, the commit, is behind the rollout."""
+        return any(attempt.facts.get("irreversible") for stage in self.stages for attempt in stage.attempts)
+
+    @property
+    def incidents(self) -> list[Entry]:
+        """Incidents opened after the commit (R24)."""
+        return [entry for entry in self.entries if entry["event"] == "incident_opened"]
+
+    @property
+    def clock_moves(self) -> list[Entry]:
+        """Where a rehearsal's clock jumped. Empty in a real rollout."""
+        return [entry for entry in self.entries if entry["event"] == "clock_set" and entry["offset_seconds"]]
+
+    @cached_property
+    def chain(self) -> Chain:
+        """Follow the hashes anew, from the entries themselves."""
+        tip = journal.FIRST_PREV
+        for number, entry in enumerate(self.entries, start=1):
+            if entry.get("prev") != tip:
+                return Chain(number - 1, number, tip)
+            tip = journal.digest(journal.line({key: entry[key] for key in entry if key != "prev"}, tip))
+        return Chain(len(self.entries), self.broken_at, tip)
+
+    def _of(self, stage: str) -> list[Entry]:
+        return [entry for entry in self.entries if entry.get("stage") == stage]
+
+
+def _judgements(plan: Mapping[str, Any], entries: Sequence[Entry]) -> Iterator[Judgement]:
+    limit = timedelta(minutes=plan["policy"]["abort_after_minutes"])
+    in_window = [stage["stage"] for stage in plan["process"] if stage.get("window")]
+    undoing = False  # what is undone would be done again: no outlook means anything until the next sitting
+    for number, entry in enumerate(entries, start=1):
+        undoing = entry["event"] == "undo_started" or (undoing and entry["event"] != "rollout_opened")
+        if undoing:
+            continue
+        if entry["event"] == "verdict":
+            off_track = timedelta(seconds=entry["off_track_seconds"])
+            yield Judgement(at(entry), f"{entry['stage']} runs", entry["verdict"], off_track, entry["reason"])
+        begins = entry["event"] == "stage_started"
+        ends = entry["event"] == "stage_finished" and (entry["outcome"] == "late" or entry["stage"] == in_window[-1])
+        if entry.get("stage") not in in_window or not (begins or ends):
+            continue
+        so_far = entries[:number]
+        layout, end_of_window = timeline.planned(plan, so_far), timeline.window(plan)[1]
+        view = lateness.outlook(layout, timeline.actual(so_far), end_of_window, at(entry))
+        judged = lateness.verdict(view, limit).value
+        moment = f"{entry['stage']} {'begins' if begins else 'ends'}"
+        yield Judgement(at(entry), moment, judged, view.off_track, lateness.reason(view, limit))

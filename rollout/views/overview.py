@@ -1,0 +1,99 @@
+"""Where a rollout stands, computed from plan, journal and now: the model behind the live view and `status`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from rollout_core import lateness, timeline
+
+State = Literal["done", "running", "failed", "refused", "late", "undone", "overdue", "to come"]
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """One stage: planned and actual times (UTC), `None` where it has not happened."""
+
+    stage: str
+    title: str
+    rules: Sequence[str]
+    state: State
+    planned_start: datetime
+    planned_end: datetime
+    started: datetime | None
+    finished: datetime | None
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The whole rollout at `now`. The verdict counts from the first stage of the window on; before that it is None."""
+
+    plan_id: str
+    now: datetime
+    window_start: datetime
+    window_end: datetime
+    backup_start: datetime
+    rows: Sequence[StageRow]
+    verdict: lateness.Verdict | None
+    reason: str
+    closed: Mapping[str, Any] | None
+
+    @property
+    def next_stage(self) -> StageRow | None:
+        """The first stage that is not done."""
+        return next((row for row in self.rows if row.state != "done"), None)
+
+
+def overview(plan: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], now: datetime) -> Overview:
+    """Compute it. `plan` is the plain data under `rollout`, `entries` the journal's."""
+    records = timeline.actual(entries)
+    layout = timeline.planned(plan, entries)
+    rows = [
+        _row(stage, planned, records.get(planned.name), now)
+        for stage, planned in zip(plan["process"], layout, strict=True)
+    ]
+    start, end = timeline.window(plan)
+    view = lateness.outlook(layout, records, end, now)
+    limit = timedelta(minutes=plan["policy"]["abort_after_minutes"])
+    in_window = any(stage.window and stage.name in records for stage in layout)
+    last = entries[-1] if entries else None
+    return Overview(
+        plan_id=plan["id"],
+        now=now,
+        window_start=start,
+        window_end=end,
+        backup_start=timeline.parse_instant(plan["backup_window"]["start"]),
+        rows=rows,
+        verdict=lateness.verdict(view, limit) if in_window else None,
+        reason=lateness.reason(view, limit),
+        closed=last if last and last["event"] == "rollout_closed" else None,
+    )
+
+
+def _row(
+    stage: Mapping[str, Any], planned: timeline.PlannedStage, record: timeline.StageRecord | None, now: datetime
+) -> StageRow:
+    return StageRow(
+        stage=planned.name,
+        title=stage["title"],
+        rules=stage["rules"],
+        state=_state(planned, record, now),
+        planned_start=planned.start,
+        planned_end=planned.end,
+        started=record.started if record else None,
+        finished=record.finished if record else None,
+    )
+
+
+def _state(planned: timeline.PlannedStage, record: timeline.StageRecord | None, now: datetime) -> State:
+    if record is None:
+        return "overdue" if planned.due <= now else "to come"
+    if record.undone:
+        return "undone"
+    if record.running:
+        return "running"
+    if record.done:
+        return "done"
+    return "refused" if record.outcome == "refused" else "late" if record.outcome == "late" else "failed"

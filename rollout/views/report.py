@@ -1,0 +1,212 @@
+"""The record of one rollout as a single HTML file: what was planned, what happened, who said yes, what is left."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import jinja2
+from markupsafe import Markup
+from rollout_core import timeline
+
+from rollout.views.chart import chart
+from rollout.views.deeds import Attempt
+from rollout.views.history import History, StageHistory
+
+TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+EXIT_CODES = {6: "Not everything could be undone.", 7: "Users may still be locked out."}
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The outcome in a sentence, and the sentence after it."""
+
+    sentence: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One step of a stage: seconds predicted (None: not foreseen) against seconds measured (None: not reached)."""
+
+    step: str
+    predicted: float | None
+    measured: float | None
+
+    @property
+    def over(self) -> bool:
+        """Whether it took longer than predicted."""
+        return self.predicted is not None and self.measured is not None and self.measured > self.predicted
+
+
+def render_report(
+    plan: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], *, broken_at: int | None = None
+) -> str:
+    """The report as HTML that needs nothing but itself.
+
+    `plan` is the plain data under `rollout` of the plan file, `entries` the journal's (docs/architecture.md),
+    `broken_at` the first line of the journal that does not follow from the line before it, as rollout_core.journal
+    finds it.
+    """
+    history = History(plan, entries, broken_at)
+    now = timeline.parse_instant(entries[-1]["at"]) if entries else None
+    backup = timeline.parse_instant(plan["backup_window"]["start"])
+    template = _environment().get_template("report.html.j2")
+    return template.render(
+        history=history,
+        headline=headline(history),
+        chart=chart(history),
+        outside=[stage for stage in history.stages if not stage.plan.window],
+        left=[stage for stage in history.stages if stage.state != "done"],
+        asked=sorted(((s, gate) for s in history.stages for gate in s.gates), key=lambda pair: pair[1].asked),
+        now=now,
+        backup=backup,
+        notice_hours=(backup - now) / timedelta(hours=1) if now else None,
+    )
+
+
+def headline(history: History) -> Headline:
+    """How it ended, for the one who reads nothing else."""
+    closed, stopped = history.closed, _stopped(history)
+    window_minutes = history.plan["window"]["minutes"]
+    if history.outcome == "done":
+        end, planned = history.actual_end, history.planned_end
+        when = f"The window’s work ended {end:%H:%M:%S} UTC, {_early_or_late(end, planned)}." if end and planned else ""
+        out = f"Users were out for {length(history.downtime)} of {window_minutes} minutes. " if history.downtime else ""
+        return Headline("The rollout went through.", out + when)
+    if closed is None:
+        left = [stage for stage in history.stages if stage.state != "done"]
+        return Headline("The rollout is not finished.", f"Next: {left[0].name}, {left[0].title}." if left else "")
+    detail = EXIT_CODES.get(closed.exit_code or 0, "")
+    if history.outcome == "refused":
+        no = next((gate for stage in history.stages for gate in stage.gates if gate.answer == "no"), None)
+        said = f"“{no.question}” was answered no by {no.by}." if no else "A gate was answered no."
+        return Headline("The rollout was stopped.", f"{said} {detail}".strip())
+    sentences = {"aborted": "The rollout was aborted.", "failed": "The rollout failed."}
+    sentence = sentences.get(history.outcome, f"The rollout ended: {history.outcome}.")
+    if history.outcome == "failed" and stopped:
+        sentence = f"The rollout failed in {stopped.name}."
+        detail = detail or first_sentence(closed.message)
+    if history.outcome == "aborted" and not detail:
+        detail = "It was too late and could still be undone; the window’s stages were taken back."
+    if history.irreversible:
+        detail = f"The commit is made: the new schema is kept. {detail}".strip()
+    return Headline(sentence, detail)
+
+
+def first_sentence(message: str) -> str:
+    """What a failure says first, without its code: `E-some-name  sentence`."""
+    line = message.partition("\n")[0]
+    return re.sub(r"^E-[a-z0-9-]+\s+", "", line)
+
+
+def _stopped(history: History) -> StageHistory | None:
+    ended_badly = [stage for stage in history.stages if stage.last and stage.last.outcome not in {"ok", None}]
+    return max(ended_badly, key=lambda stage: stage.attempts[-1].started, default=None)
+
+
+def _early_or_late(end: datetime, planned: datetime) -> str:
+    if abs(end - planned) < timedelta(seconds=1):
+        return "as planned"
+    return f"{length(abs(end - planned))} {'later' if end > planned else 'earlier'} than planned ({planned:%H:%M:%S})"
+
+
+def comparisons(stage: StageHistory) -> list[Comparison]:
+    """The steps that were predicted, against what the stage measured of them (R9)."""
+    measured = {row_name(row): row["seconds"] for row in _timed_rows(stage.last) if row_name(row)}
+    predicted = {step["step"]: step["seconds"] for step in stage.steps}
+    if not measured and not (predicted and stage.last):
+        return []
+    return [Comparison(step, predicted.get(step), measured.get(step)) for step in {**predicted, **measured}]
+
+
+def sum_of(rows: Sequence[Comparison], side: Literal["predicted", "measured"]) -> float | None:
+    """Seconds of all steps on one side; None where a step was not reached (the pad of R9 never is)."""
+    if any(row.measured is None and row.step != "pad" for row in rows) and side == "measured":
+        return None
+    return sum(getattr(row, side) or 0.0 for row in rows)
+
+
+def _timed_rows(attempt: Attempt | None) -> Iterator[Mapping[str, Any]]:
+    for value in (attempt.other_facts if attempt else {}).values():
+        if is_table(value) and all(isinstance(row.get("seconds"), int | float) for row in value):
+            yield from value
+
+
+def row_name(row: Mapping[str, Any]) -> str | None:
+    """What a row with seconds is about: its first text."""
+    return next((value for value in row.values() if isinstance(value, str)), None)
+
+
+def plain_facts(attempt: Attempt) -> dict[str, Any]:
+    """The facts that no table of seconds shows already."""
+    timed = [value for value in attempt.other_facts.values() if is_table(value) and "seconds" in value[0]]
+    return {key: value for key, value in attempt.other_facts.items() if value not in timed}
+
+
+def is_table(value: Any) -> bool:
+    """A list of mappings reads best as a table."""
+    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
+
+
+def length(duration: timedelta | float | None) -> str:
+    """0.50 s, 12.3 s, 4:05 min, 1:02:03 h, 2 d 03:00 h; a dash for None."""
+    if duration is None:
+        return "–"
+    exact = duration.total_seconds() if isinstance(duration, timedelta) else float(duration)
+    if exact < 0:
+        return "−" + length(-exact)
+    if exact < 59.95:
+        return f"{exact:.2f} s" if exact < 9.995 else f"{exact:.1f} s"
+    seconds = round(exact)
+    minutes, hours = seconds // 60, seconds // 3600
+    if minutes < 60:
+        return f"{minutes}:{seconds % 60:02} min"
+    if hours < 24:
+        return f"{hours}:{minutes % 60:02}:{seconds % 60:02} h"
+    return f"{hours // 24} d {hours % 24:02}:{minutes % 60:02} h"
+
+
+def value_text(value: Any) -> str:
+    """A fact as a person reads it: text as it is, lists of words with commas, the rest as JSON."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(isinstance(item, str | int | float) for item in value):
+        return ", ".join(str(item) for item in value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def clean(value: Any) -> Any:
+    """Text without a terminal's colour codes and without what no browser can show."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", TERMINAL_CODES.sub("", value))
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=clean,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(
+        length=length,
+        length_of=len,
+        sum_of=sum_of,
+        first_sentence=first_sentence,
+        value_text=value_text,
+        comparisons=comparisons,
+        plain_facts=plain_facts,
+    )
+    environment.tests["table"] = is_table
+    return environment

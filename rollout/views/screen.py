@@ -1,0 +1,131 @@
+"""The live view at a terminal, and plain lines where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from rollout.plan import Stage
+from rollout.views.overview import Overview, StageRow, State
+
+MARKS: dict[State, tuple[str, str]] = {
+    "done": ("✓", "green"),
+    "running": ("▸", "bold cyan"),
+    "failed": ("✗", "bold red"),
+    "late": ("✗", "bold red"),
+    "refused": ("✗", "yellow"),
+    "undone": ("↩", "yellow"),
+    "overdue": ("!", "yellow"),
+    "to come": (" ", "dim"),
+}
+
+
+def length(duration: timedelta) -> str:
+    """12 s, 4:05 min, 1:02:03 h: as long as it must be to be exact to the second."""
+    seconds = round(duration.total_seconds())
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, seconds = divmod(seconds, 60)
+    return f"{minutes}:{seconds:02} min" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02}:{seconds:02} h"
+
+
+def table(view: Overview) -> Table:
+    """Every stage with its planned and actual times."""
+    grid = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in ("", "stage", "planned (UTC)", "actual", "rules"):
+        grid.add_column(heading, no_wrap=True)
+    for row in view.rows:
+        mark, style = MARKS[row.state]
+        name = f"{row.stage}" if row.state in {"done", "to come"} else f"{row.stage} · {row.state}"
+        planned = f"{row.planned_start:%a %d %b %H:%M} – {row.planned_end:%H:%M}"
+        grid.add_row(Text(mark, style), Text(name, style), planned, _actual(row, view.now), " ".join(row.rules))
+    return grid
+
+
+def headline(view: Overview) -> str:
+    """`December 2026 · window Wed 9 Dec 08:00–09:30 UTC (backup Fri 11 Dec 08:00) · in 2 d 3 h`."""
+    away = view.window_start - view.now
+    when = f"in {away.days} d {away.seconds // 3600} h" if away > timedelta() else f"now {view.now:%a %d %b %H:%M:%S}"
+    window = f"{view.window_start:%a %d %b %H:%M}–{view.window_end:%H:%M} UTC"
+    return f"{view.plan_id} · window {window} (backup {view.backup_start:%a %d %b %H:%M}) · {when}"
+
+
+def lateness_line(view: Overview) -> str:
+    """The verdict in words, or that it does not count yet."""
+    if view.closed:
+        return f"closed: {view.closed['outcome']}"
+    return (
+        f"{view.verdict.value.replace('_', ' ')} · {view.reason}"
+        if view.verdict
+        else "lateness counts from the window on"
+    )
+
+
+def _actual(row: StageRow, now: datetime) -> str:
+    if row.started is None:
+        return ""
+    end = row.finished or now
+    return f"{row.started:%H:%M:%S} – {'…' if row.finished is None else f'{end:%H:%M:%S}'}  {length(end - row.started)}"
+
+
+class Screen:
+    """Prints what happens as lines; at a terminal, a table of all stages stays below them while a stage runs."""
+
+    def __init__(self, console: Console, view: Callable[[], Overview]) -> None:
+        """`view` is asked for the present overview at every refresh."""
+        self.console = console
+        self._view = view
+        self._task = ""
+        self._waiting_for = ""
+        self._live: Live | None = None
+
+    def stage_begins(self, stage: Stage) -> None:
+        """A stage's playbook starts."""
+        self._task = self._waiting_for = ""
+        self.say(f"▸ {stage.stage} · {stage.title}   {' '.join(stage.rules)}")
+        if self.console.is_terminal:
+            self._live = Live(get_renderable=self._render, console=self.console, refresh_per_second=4, transient=True)
+            self._live.start()
+
+    def evidence(self, lines: Sequence[str]) -> None:
+        """What a person decides by."""
+        self.quiet()
+        for line in lines:
+            self.say(f"    {line}")
+
+    def stage_ends(self, stage: Stage, outcome: str, seconds: float) -> None:
+        """It is over."""
+        self.quiet()
+        head = f"✓ {stage.stage}" if outcome == "ok" else f"✗ {stage.stage} · {outcome}"
+        expected = length(timedelta(minutes=stage.expects.minutes))
+        self.say(f"{head}   {length(timedelta(seconds=seconds))} of about {expected}")
+
+    def task(self, task: str, host: str) -> None:
+        """A host begins a task."""
+        self._task = f"{host} · {task}"
+
+    def waiting(self, stage: str, until: datetime) -> None:
+        """Nothing to do until then; said once."""
+        said = f"… {stage} begins {until:%a %d %b %H:%M} UTC"
+        if said != self._waiting_for:
+            self._waiting_for = said
+            self.say(said)
+
+    def say(self, text: str) -> None:
+        """Something that happened."""
+        self.console.print(Text(text), soft_wrap=True)
+
+    def quiet(self) -> None:
+        """Take the table away, for a question or for good."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _render(self) -> RenderableType:
+        view = self._view()
+        return Group(Text(), table(view), Text(self._task, "dim"), Text(lateness_line(view), "bold"))

@@ -1,0 +1,81 @@
+"""One whole monthly deployment, unattended, from plan to report (every rule that has a stage)."""
+
+import re
+import subprocess
+
+
+def test_a_whole_rollout(rollout, page):
+    before = rollout.schema()
+    done = rollout.run("--at=-49h")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [outcome for outcome in rollout.outcomes()] == [
+        (stage, "ok")
+        for stage in (
+            [
+                "select",
+                "merge",
+                "qastaging",
+                "deliver",
+                "preflight",
+                "pause",
+                "outage",
+                "switch",
+                "cowboys",
+                "resume",
+                "smoke",
+                "done",
+            ]
+        )
+    ]
+    assert rollout.schema() != before
+    rows = rollout.sql(
+        "SELECT format('patch-%s-%s-%s.sql', major, lpad(minor::text, 2, '0'), patch) FROM LaunchpadDatabaseRevision"
+    )
+    assert set(rollout.pinned["patches"]) <= set(rows.split())
+    for host in ("gac", "soybean"):
+        status, headers, text = page(host)
+        assert (status, headers["X-Revision"]) == (200, str(rollout.pinned["merged_revno"]))
+        assert "maintenance" not in text.lower()
+    report = (rollout.directory / "report.html").read_text()
+    for entry in rollout.journal:
+        if entry["event"] == "gate_answered":
+            assert entry["by"] in report
+    assert rollout.journal[-1]["event"] == "rollout_closed"
+    no_open_plan = rollout.runbook("status")
+    assert (no_open_plan.returncode, "E-no-plan" in no_open_plan.stderr) == (2, True)
+
+
+def test_the_pinned_revision_is_below_the_tip_because_of_qa(rollout):
+    done = rollout.run("select", "--at=-48h")
+    assert done.returncode == 0, done.stdout + done.stderr
+    tip = int(re.search(r"db-stable tip (\d+)", done.stdout)[1])
+    assert rollout.pinned["revision"] < tip
+    assert "45419" in done.stdout, "the blocking bug must be named"
+
+
+def test_each_playbook_runs_by_hand_on_the_plan(at_the_window, ansible):
+    plan = f"@{at_the_window.directory}/plan.yml"
+    upgraded = ansible("ansible-playbook", "playbooks/qastaging_upgrade.yml", "-e", plan)
+    assert upgraded.returncode == 0, upgraded.stdout + upgraded.stderr
+    before = at_the_window.schema()
+    locked = ansible("ansible-playbook", "playbooks/outage.yml", "-e", plan)
+    assert locked.returncode != 0
+    assert f"-e go={at_the_window.directory.name}" in locked.stdout
+    assert at_the_window.schema() == before
+
+
+def test_check_mode_changes_nothing(at_the_window):
+    schema, journal = at_the_window.schema(), at_the_window.journal
+    tried = at_the_window.runbook("run", "--check", "--at=-25m", "pause", "outage")
+    assert tried.returncode == 0, tried.stdout + tried.stderr
+    assert (at_the_window.schema(), at_the_window.journal) == (schema, journal)
+
+
+def test_two_runbooks_do_not_roll_out_at_once(at_the_window):
+    holder = subprocess.Popen(["flock", str(at_the_window.directory / "lock"), "cat"], stdin=subprocess.PIPE)  # noqa: S607
+    try:
+        subprocess.run(["flock", "--nonblock", str(at_the_window.directory / "lock"), "true"], check=False)  # noqa: S607
+        refused = at_the_window.run("--at=-30m")
+    finally:
+        holder.communicate()
+    assert (refused.returncode, "E-locked" in refused.stderr) == (5, True)

@@ -1,0 +1,139 @@
+"""Modules are called for real: the file itself, in a Python of its own, with its arguments as JSON, as Ansible does."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from lab.postgres import Servers
+    from tests.modules.database_servers import Database
+
+PROJECT = Path(__file__).resolve().parents[2]
+MODULES = PROJECT / "plugins" / "modules"
+# On a host, Ansible ships rollout_* inside its own package ansible.module_utils; here that package's search path is
+# extended.
+BOOTSTRAP = """
+import runpy, sys
+import ansible.module_utils
+ansible.module_utils.__path__.append({module_utils!r})
+sys.argv[0] = {module!r}
+runpy.run_path({module!r}, run_name="__main__")
+"""
+
+_DATABASES = itertools.count(1)
+
+
+class RunningModule:
+    """A module that has been started: signal it through `.process`, then ask for its `result()`."""
+
+    def __init__(
+        self, name: str, args: Mapping[str, Any], *, check: bool, diff: bool, env: Mapping[str, str], cwd: Path | None
+    ) -> None:
+        module = MODULES / f"{name}.py"
+        assert module.is_file(), f"there is no module {module}"
+        params = {
+            **args,
+            "_ansible_check_mode": check,
+            "_ansible_diff": diff,
+            "_ansible_module_name": name,
+            "_ansible_no_log": False,
+        }
+        boot = BOOTSTRAP.format(module_utils=str(PROJECT / "plugins" / "module_utils"), module=str(module))
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", boot],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **env},
+            cwd=cwd,
+            text=True,
+        )
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": params}))
+        self.process.stdin.close()
+        self.process.stdin = None  # communicate() must not touch it again
+
+    def result(self, timeout: float = 60) -> dict[str, Any]:
+        """The parsed JSON answer, always with `failed`, `changed` and `warnings` (texts). No answer fails the test."""
+        stdout, stderr = self.process.communicate(timeout=timeout)
+        try:
+            answer: dict[str, Any] = json.loads(stdout)
+        except json.JSONDecodeError:
+            pytest.fail(f"module answered no JSON (exit {self.process.returncode})\nstdout: {stdout}\nstderr: {stderr}")
+        answer.setdefault("failed", False)
+        answer.setdefault("changed", False)
+        answer["warnings"] = [warning["event"]["msg"] for warning in answer.get("warnings", [])]
+        assert answer["failed"] == (self.process.returncode != 0), f"exit {self.process.returncode} with {answer}"
+        return answer
+
+
+@pytest.fixture
+def start_module() -> Iterator[Callable[..., RunningModule]]:
+    """`start_module(name, args, check=False, diff=False, env={}, cwd=None) -> RunningModule`, killed after the test."""
+    started: list[RunningModule] = []
+
+    def start(
+        name: str,
+        args: Mapping[str, Any] | None = None,
+        check: bool = False,
+        *,
+        diff: bool = False,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> RunningModule:
+        running = RunningModule(name, args or {}, check=check, diff=diff, env=env or {}, cwd=cwd)
+        started.append(running)
+        return running
+
+    yield start
+    for running in started:
+        if running.process.poll() is None:
+            running.process.kill()
+            running.process.communicate()
+
+
+@pytest.fixture
+def run_module(start_module: Callable[..., RunningModule]) -> Callable[..., dict[str, Any]]:
+    """`run_module(name, args, check=False, diff=False, env={}, cwd=None) -> the module's parsed JSON result`."""
+
+    def run(
+        name: str, args: Mapping[str, Any] | None = None, check: bool = False, timeout: float = 60, **how: Any
+    ) -> dict[str, Any]:
+        return start_module(name, args, check, **how).result(timeout)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def database_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """A PostgreSQL primary and standby with the lab's baseline in a template database."""
+    from lab import postgres  # only tests that need a server load it
+    from tests.modules.database_servers import create_baseline, new_servers
+
+    directory = tmp_path_factory.mktemp("postgres") / "servers"
+    try:
+        servers = new_servers(directory)
+        create_baseline(servers)
+        yield servers
+    finally:
+        postgres.remove(postgres.Servers(directory, "", ""))
+
+
+@pytest.fixture
+def database(database_servers: Servers, tmp_path: Path) -> Iterator[Database]:
+    """A database of its own for the test, and what a host has to reach it."""
+    from lab import postgres
+    from tests.modules.database_servers import Database
+
+    database = Database.new(database_servers, tmp_path, _DATABASES)
+    yield database
+    postgres.drop_database(database_servers, database.name)

@@ -1,0 +1,160 @@
+"""A real PostgreSQL primary and standby for tests, and for each test a database of its own, reached as from a host."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from lab import postgres
+
+SCHEMA = Path(__file__).resolve().parents[2] / "lab" / "data" / "schema"
+BASELINE = "baseline"
+FOUR = ["patch-2208-30-0.sql", "patch-2208-56-0.sql", "patch-2208-57-0.sql", "patch-2208-58-1.sql"]
+ROWS_BEFORE = [(2208, 0, 0), (2208, 28, 1)]
+ROWS_AFTER = [*ROWS_BEFORE, (2208, 30, 0), (2208, 56, 0), (2208, 57, 0), (2208, 58, 1)]
+
+
+def new_servers(directory: Path) -> postgres.Servers:
+    """Make and start a primary and a standby on a loopback subnet that nobody uses."""
+    for number in range(200, 250):
+        addresses = (f"127.{number}.0.13", f"127.{number}.0.14")
+        with suppress(OSError):
+            for address in addresses:
+                with socket.create_server((address, postgres.PORT)):
+                    pass
+            servers = postgres.Servers(directory, *addresses)
+            postgres.create(servers)
+            return servers
+    raise RuntimeError("no free subnet among 127.200.0 … 127.249.0")
+
+
+def create_baseline(servers: postgres.Servers) -> None:
+    """The lab's baseline as a template, without the tables that only make patches slow: each test copies it."""
+    postgres.create_database(servers, BASELINE, SCHEMA / "launchpad-2208-00-0.sql")
+    with psycopg.connect(servers.dsn(BASELINE)) as connection:
+        connection.execute("TRUNCATE TranslationMessage, POTMsgSet, BugSubscription, EmailAddress")
+
+
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:
+    """The first true answer of `condition`; fails the test when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while not (answer := condition()):
+        assert time.monotonic() < deadline, f"waited {seconds} s for: {what}"
+        time.sleep(0.01)
+    return answer
+
+
+@dataclass
+class Database:
+    """One database, a host's home with a ~/.pgpass, and a schema directory with the four pinned patches."""
+
+    servers: postgres.Servers
+    name: str
+    directory: Path
+
+    @classmethod
+    def new(cls, servers: postgres.Servers, directory: Path, numbers: itertools.count[int]) -> Database:
+        database = cls(servers, f"launchpad_{next(numbers)}", directory)
+        postgres.copy_database(servers, BASELINE, database.name)
+        with psycopg.connect(servers.dsn("postgres", host=servers.standby), autocommit=True) as standby:
+            there = "SELECT 1 FROM pg_database WHERE datname = %s"
+            wait_for(lambda: standby.execute(there, [database.name]).fetchone(), "the database to be on the standby")
+        (directory / "home").mkdir()
+        passfile = directory / "home" / ".pgpass"
+        passfile.touch(mode=0o600)
+        passfile.write_text(postgres.pgpass(servers, postgres.SUPERUSER, "launchpad"))
+        database.schema.mkdir()
+        for name in FOUR:
+            shutil.copy(SCHEMA / name, database.schema)
+        return database
+
+    @property
+    def schema(self) -> Path:
+        return self.directory / "schema"
+
+    @property
+    def gate_file(self) -> Path:
+        return self.directory / "state" / f"gate-{self.name}.json"
+
+    def dsn(self, *, host: str | None = None, user: str = "postgres") -> str:
+        """As a host has it: without a password, without a passfile."""
+        return f"host={host or self.servers.primary} port={postgres.PORT} user={user} dbname={self.name}"
+
+    def environment(self) -> dict[str, str]:
+        return {"HOME": str(self.directory / "home")}
+
+    def outage(self, **more: Any) -> dict[str, Any]:
+        """Arguments of database_outage."""
+        arguments = {
+            "dsn": self.dsn(),
+            "schema_directory": str(self.schema),
+            "patches": FOUR,
+            "run_id": "2026-12",
+            "standbys": [self.dsn(host=self.servers.standby)],
+            "state_directory": str(self.directory / "state"),
+        }
+        return {**arguments, **more}
+
+    def admin(self, application: str = "dba") -> psycopg.Connection[Any]:
+        conninfo = self.servers.dsn(self.name)
+        return psycopg.connect(conninfo, autocommit=True, application_name=application)
+
+    def user(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(self.servers.dsn(self.name, user="launchpad"), autocommit=True)
+
+    def ask(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        with self.admin("ask") as connection:
+            return connection.execute(query, values or None).fetchall()
+
+    def rows(self, host: str | None = None) -> list[tuple[int, int, int]]:
+        conninfo = self.servers.dsn(self.name, host=host)
+        with psycopg.connect(conninfo) as connection:
+            query = "SELECT major, minor, patch FROM LaunchpadDatabaseRevision ORDER BY major, minor, patch"
+            return connection.execute(query).fetchall()
+
+    def limit(self) -> int:
+        return int(self.ask("SELECT datconnlimit FROM pg_database WHERE datname = current_database()")[0][0])
+
+    def dump(self) -> str:
+        """The schema as pg_dump writes it, and the rows of the revision table."""
+        argv = [str(postgres.BIN / "pg_dump"), "--schema-only", "--restrict-key=x", f"--dbname={self.dsn()}"]
+        environment = {**os.environ, "PGPASSFILE": str(self.servers.passfile)}
+        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout + repr(self.rows())
+
+    def write(self, name: str, sql: str, *, row: bool = True) -> None:
+        """Replace a patch; with `row`, its own row is inserted at the end."""
+        major, minor, patch = (int(part) for part in name[6:-4].split("-"))
+        insert = f"INSERT INTO LaunchpadDatabaseRevision VALUES ({major}, {minor}, {patch});\n"  # noqa: S608
+        (self.schema / name).write_text(f"-- A patch.\n{sql}\n" + (insert if row else ""))
+
+    def waiting(self) -> bool:
+        """Whether the outage waits for a lock that the test holds."""
+        query = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'rollout 2026-12' AND wait_event_type = 'Lock'"
+        return bool(self.ask(query))
+
+    def assert_users_are_in(self, limit: int = -1) -> None:
+        """The gate is as before the outage, for everyone to see, and nothing of the outage is left."""
+        assert self.limit() == limit
+        with self.user() as connection:
+            assert connection.execute("SELECT count(*) FROM Person").fetchone() == (12000,)
+        assert not self.gate_file.exists()
+        ours = "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'rollout %' AND datname = current_database()"
+        wait_for(lambda: not self.ask(ours), "the outage's sessions to be gone")
+
+    def assert_users_are_out(self) -> None:
+        assert self.limit() == 0
+        with pytest.raises(psycopg.OperationalError, match="too many connections for database"):
+            self.user()

@@ -1,0 +1,205 @@
+"""Module database_outage, stopped in the middle: rolled back, and users in whatever happens (R18, R19)."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from lab import postgres
+from tests.modules.conftest import RunningModule
+from tests.modules.database_servers import FOUR, ROWS_AFTER, Database, wait_for
+
+Run = Callable[..., dict[str, Any]]
+Start = Callable[..., RunningModule]
+THIRD = FOUR[2]
+
+
+@pytest.fixture
+def run(run_module: Run, database: Database) -> Run:
+    """Run the outage: `run(**arguments)`."""
+
+    def call(**more: Any) -> dict[str, Any]:
+        return run_module("database_outage", database.outage(**more), env=database.environment())
+
+    return call
+
+
+class Slow:
+    """An outage in the middle of its third patch, which waits until the test lets go of a lock."""
+
+    def __init__(self, start_module: Start, database: Database) -> None:
+        self.database = database
+        self.blocker = database.admin()
+        self.start_module = start_module
+
+    def lock(self) -> None:
+        self.blocker.execute("BEGIN; LOCK TABLE Branch IN ACCESS SHARE MODE")
+
+    def begin(self, **more: Any) -> RunningModule:
+        return self.start_module("database_outage", self.database.outage(**more), env=self.database.environment())
+
+    def start(self, **more: Any) -> RunningModule:
+        self.lock()
+        running = self.begin(**more)
+        wait_for(self.database.waiting, "the third patch to wait for the lock")
+        return running
+
+    def let_go(self) -> None:
+        self.blocker.execute("COMMIT")
+
+
+@pytest.fixture
+def slow(start_module: Start, database: Database) -> Iterator[Slow]:
+    slow = Slow(start_module, database)
+    yield slow
+    slow.blocker.close()
+
+
+def test_users_are_out_while_it_patches(slow: Slow, database: Database) -> None:
+    running = slow.start()
+    database.assert_users_are_out()
+    saved = json.loads(database.gate_file.read_text())
+    assert saved == {"database": database.name, "connection_limit": -1, "run_id": "2026-12"}
+    slow.let_go()
+    assert running.result()["committed"]
+    database.assert_users_are_in()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_signal_in_the_middle_of_a_patch(slow: Slow, database: Database, number: signal.Signals) -> None:
+    before = database.dump()
+    running = slow.start()
+    running.process.send_signal(number)
+    answer = running.result()
+    assert answer["failed"]
+    assert answer["msg"].startswith(f"E-outage-interrupted  {number.name} came during '{THIRD}'.\nNothing was kept")
+    assert not answer["locked_out"]
+    database.assert_users_are_in()
+    assert database.dump() == before
+
+
+def test_signal_during_the_commit_is_too_late(start_module: Start, database: Database) -> None:
+    database.write(
+        THIRD,
+        "CREATE TABLE Slow (id integer);"
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN LOCK TABLE Branch; RETURN NEW; END';"
+        "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON Slow DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION slow();"
+        "INSERT INTO Slow VALUES (1);",
+    )
+    slow = Slow(start_module, database)
+    running = slow.start()  # the lock is asked for by the deferred trigger, so the commit waits
+    running.process.send_signal(signal.SIGTERM)
+    running.process.send_signal(signal.SIGTERM)
+    slow.let_go()
+    answer = running.result()
+    assert not answer["failed"], answer
+    assert answer["committed"]
+    assert answer["warnings"] == ["SIGTERM came too late to stop it: it was committing"]
+    assert database.rows() == ROWS_AFTER
+    database.assert_users_are_in()
+
+
+def test_deadline_rolls_back(slow: Slow, database: Database) -> None:
+    before = database.dump()
+    slow.lock()
+    answer = slow.begin(deadline_seconds=1).result()
+    assert answer["failed"]
+    assert answer["msg"].startswith("E-outage-interrupted  the deadline came during 'patch-")
+    database.assert_users_are_in()
+    assert database.dump() == before
+
+
+def test_nobody_listens_any_more(slow: Slow, database: Database) -> None:
+    """The control connection is lost: standard output is a broken pipe. The outage goes on to its end."""
+    running = slow.start()
+    assert running.process.stdout is not None
+    assert running.process.stderr is not None
+    running.process.stdout.close()
+    running.process.stderr.close()
+    slow.let_go()
+    running.process.wait(30)
+    assert database.rows() == ROWS_AFTER
+    database.assert_users_are_in()
+
+
+@pytest.mark.parametrize("ends", ["pg_cancel_backend", "pg_terminate_backend"])
+def test_backend_is_stopped_from_elsewhere(slow: Slow, database: Database, ends: str) -> None:
+    before = database.dump()
+    running = slow.start()
+    database.ask(f"SELECT {ends}(pid) FROM pg_stat_activity WHERE application_name = 'rollout 2026-12'")  # noqa: S608
+    answer = running.result()
+    assert answer["failed"]
+    assert THIRD in answer["msg"]
+    database.assert_users_are_in()
+    assert database.dump() == before
+
+
+def test_server_dies_in_the_middle(slow: Slow, database: Database) -> None:
+    before = database.dump()
+    running = slow.start()
+    postgres.stop(database.servers, immediate=True)
+    postgres.start(database.servers)
+    answer = running.result()
+    assert answer["failed"]
+    assert "Nothing was kept" in answer["msg"]
+    assert not answer["locked_out"]
+    database.assert_users_are_in()
+    assert database.dump() == before
+
+
+@pytest.fixture
+def killed(slow: Slow, database: Database) -> str:
+    """A gate that a run left closed when it was killed; the schema as it was before that run."""
+    with database.admin() as admin:
+        admin.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT 50")
+    before = database.dump()
+    running = slow.start(run_id="2026-12")
+    running.process.kill()
+    running.process.wait(10)
+    database.assert_users_are_out()
+    slow.let_go()
+    return before
+
+
+def test_gate_left_closed_is_taken_over(killed: str, run: Run, database: Database) -> None:
+    answer = run(run_id="2026-12b")
+    assert not answer["failed"], answer
+    assert answer["took_over"] == "2026-12"
+    assert database.rows() == ROWS_AFTER
+    database.assert_users_are_in(limit=50)
+
+
+def test_gate_left_closed_is_opened_even_if_there_is_nothing_to_do(killed: str, run: Run, database: Database) -> None:
+    with database.admin() as admin:
+        for name in FOUR:
+            wait_for(lambda: not database.waiting(), "the killed run's backend to end")
+            admin.execute((database.schema / name).read_bytes())
+    answer = run()
+    assert answer["changed"]
+    assert answer["steps"] == []
+    database.assert_users_are_in(limit=50)
+
+
+def test_gate_left_closed_is_opened_even_if_the_run_is_refused(killed: str, run: Run, database: Database) -> None:
+    answer = run(patches=FOUR[:3])
+    assert answer["failed"]
+    assert "E-other-patches" in answer["msg"]
+    assert "The gate, which 2026-12 had left closed, is open again." in answer["msg"]
+    database.assert_users_are_in(limit=50)
+    assert database.dump() == killed
+
+
+def test_one_at_a_time(slow: Slow, run: Run, database: Database) -> None:
+    first = slow.start()
+    second = run(run_id="2026-13")
+    assert second["failed"]
+    assert second["msg"].startswith("E-another-rollout  session ")
+    assert "rollout 2026-12 gate" in second["msg"]
+    database.assert_users_are_out()
+    slow.let_go()
+    assert first.result()["committed"]

@@ -1,0 +1,222 @@
+"""Module select_revision on real branches with the real client (R2, R8, R9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.modules import bzr_branches
+from tests.modules.bzr_branches import BRZ
+
+SCHEMA = "database/schema"
+
+
+def patch(number: str) -> dict[str, str]:
+    """A sound patch, as files of the tree."""
+    row = number.replace("-", ", ")
+    text = f"-- About {number}.\nCREATE TABLE t (id serial);\nINSERT INTO LaunchpadDatabaseRevision VALUES ({row});\n"
+    return {f"{SCHEMA}/patch-{number}.sql": text}
+
+
+class Branches:
+    """devel with the baseline, and db-stable grown from it; `land` adds a revision to either."""
+
+    def __init__(self, root: Path) -> None:
+        self.devel, self.db_stable = root / "devel", root / "db-stable"
+        baseline = {
+            f"{SCHEMA}/launchpad-2208-00-0.sql": "SELECT 1;\n",
+            f"{SCHEMA}/security.cfg": "[public]\n",
+            "app": "1\n",
+        }
+        bzr_branches.create(self.devel, baseline, "[no-qa] Start.")
+        bzr_branches.branch(self.devel, self.db_stable)
+
+    def land(self, message: str, files: dict[str, str | None] | None = None, on: str = "db_stable") -> str:
+        tree: Path = getattr(self, on)
+        return bzr_branches.commit(tree, files or {"app": f"{message}\n"}, message)
+
+
+@pytest.fixture
+def branches(tmp_path: Path) -> Branches:
+    return Branches(tmp_path / "branches")
+
+
+@pytest.fixture
+def select(
+    run_module: Callable[..., dict[str, Any]], branches: Branches, tmp_path: Path
+) -> Callable[..., dict[str, Any]]:
+    """`select(check=False, **arguments that differ)` calls the module."""
+    (tmp_path / "home").mkdir()
+
+    def call(check: bool = False, **different: Any) -> dict[str, Any]:
+        arguments = {
+            "db_stable": str(branches.db_stable),
+            "devel": str(branches.devel),
+            "bug_tags": {1: ["qa-ok"], 2: ["qa-needstesting"], 3: ["qa-bad"]},
+            "applied": [[2208, 0, 0]],
+            "timings": {f"patch-2208-{n}-0.sql": 70.5 for n in (30, 31, 40)},
+            "window_minutes": 90,
+            "factor": 2,
+            "plus_minutes": 10,
+            "brz_executable": BRZ,
+            **different,
+        }
+        return run_module("select_revision", arguments, check, env={"HOME": str(tmp_path / "home")})
+
+    return call
+
+
+def everything(branches: Branches) -> dict[str, str]:
+    """All that is in both trees and branches, to see that nothing changes."""
+    roots = (branches.devel, branches.db_stable)
+    return {str(p): p.read_bytes().hex() for root in roots for p in sorted(root.rglob("*")) if p.is_file()}
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_the_highest_that_is_qa_ok(select: Callable[..., dict[str, Any]], branches: Branches, check: bool) -> None:
+    branches.land("[r=stub][bug=1] Add a table.", patch("2208-30-0"))
+    revid = branches.land("[r=jml]\n\t[no-qa] Use it.")
+    branches.land("[r=stub][bug=2] Add another.", patch("2208-31-0"))
+    branches.land("[r=jml][bug=4] In devel only.", on="devel")
+    before = everything(branches)
+    result = select(check)
+    assert not result["changed"]
+    assert everything(branches) == before
+    assert (result["revision"], result["revid"], result["patches"]) == (3, revid, ["patch-2208-30-0.sql"])
+    assert result["evidence"] == [
+        "db-stable tip 4 · QA-ok up to 3 · 4 blocks: bug 2 is qa-needstesting",
+        "1 patch, 70.5 s on staging → 12.4 min of 90",
+    ]
+    assert result["steps"] == [{"step": "patch-2208-30-0.sql", "seconds": 141.0}, {"step": "pad", "seconds": 600.0}]
+    assert [(change["patch"], change["title"], change["revno"]) for change in result["schema_changes"]] == [
+        ("patch-2208-30-0.sql", "About 2208-30-0.", 2)
+    ]
+    assert [each["state"] for each in result["qa"]["revisions"]] == ["ok", "no-qa", "needstesting"]
+
+
+def test_the_tree_tells_what_a_revision_brings(select: Callable[..., dict[str, Any]], branches: Branches) -> None:
+    """Renamed, mended, taken out again: what counts is what the branch holds at a revision, text and names."""
+    placeholder = patch("2208-99-0")[f"{SCHEMA}/patch-2208-99-0.sql"]
+    branches.land("[no-qa] A placeholder.", {f"{SCHEMA}/patch-2208-99-0.sql": placeholder})
+    branches.land("[bug=3] Slow.", patch("2208-50-0"))
+    branches.land(
+        "[no-qa] Its number.", {f"{SCHEMA}/patch-2208-99-0.sql": None, f"{SCHEMA}/patch-2208-40-0.sql": "SELECT 1;\n"}
+    )
+    branches.land("[rollback=3] Out.", {f"{SCHEMA}/patch-2208-50-0.sql": None})
+    blocked = select()
+    assert blocked["failed"]
+    assert "patch-2208-40-0.sql: has no row of its own" in blocked["msg"]
+    branches.land("[no-qa] Mend it.", patch("2208-40-0"))
+    result = select()
+    assert (result["revision"], result["patches"]) == (6, ["patch-2208-40-0.sql"])
+
+
+def test_patches_come_with_a_merge_too(
+    select: Callable[..., dict[str, Any]], branches: Branches, tmp_path: Path
+) -> None:
+    side = bzr_branches.branch(branches.db_stable, tmp_path / "side")
+    bzr_branches.commit(side, patch("2208-30-0"), "work")
+    bzr_branches.merge(branches.db_stable, side, "[r=stub][bug=1] Land the branch.")
+    result = select()
+    assert (result["revision"], result["patches"]) == (2, ["patch-2208-30-0.sql"])
+    assert result["schema_changes"][0]["message"] == "Land the branch."
+
+
+def test_the_budget_binds(select: Callable[..., dict[str, Any]], branches: Branches) -> None:
+    branches.land("[bug=1] a", patch("2208-30-0"))
+    branches.land("[bug=1] b", patch("2208-31-0"))
+    result = select(window_minutes=14)
+    assert (result["revision"], result["patches"]) == (2, ["patch-2208-30-0.sql"])
+    assert result["evidence"][2] == (
+        "QA-ok but left behind: 3: over budget: 2 patches, 141.0 s on staging → 14.7 min of 14"
+    )
+
+
+def test_what_production_has_is_not_pending(select: Callable[..., dict[str, Any]], branches: Branches) -> None:
+    branches.land("[bug=1] a", {**patch("2208-30-0"), **patch("2208-31-0")})
+    assert select(applied=[[2208, 0, 0], [2208, 31, 0]])["patches"] == ["patch-2208-30-0.sql"]
+
+
+def test_a_merge_that_stands_is_recognised_by_ancestry(
+    select: Callable[..., dict[str, Any]], branches: Branches
+) -> None:
+    revid = branches.land("[bug=1] a", patch("2208-30-0"))
+    bzr_branches.merge(branches.devel, branches.db_stable, "Merge db-stable 77.")  # the wrong number, as in reality
+    branches.land("[bug=2] b", patch("2208-31-0"))
+    for pinned in ({}, {"revision": 2}):
+        result = select(**pinned)
+        assert (result["revision"], result["revid"], result["patches"]) == (2, revid, ["patch-2208-30-0.sql"])
+        assert "devel has 2 already: there is nothing to merge" in result["evidence"]
+    done = select(applied=[[2208, 0, 0], [2208, 30, 0]], bug_tags={})
+    assert done["msg"].startswith("E-nothing-deployable")
+
+
+def test_one_that_devel_has_long_since(select: Callable[..., dict[str, Any]], branches: Branches) -> None:
+    first = bzr_branches.tip(branches.db_stable)[1]
+    branches.land("[bug=1] a", patch("2208-30-0"))
+    bzr_branches.merge(branches.devel, branches.db_stable, "Merge db-stable 2.")
+    result = select(revision=1)
+    assert (result["revision"], result["revid"]) == (1, first)
+
+
+def test_nothing_to_deploy(select: Callable[..., dict[str, Any]], branches: Branches) -> None:
+    assert select()["msg"].startswith("E-nothing-to-deploy  devel has all of db-stable (tip 1)")
+
+
+def test_more_revisions_than_a_first_look(select: Callable[..., dict[str, Any]], branches: Branches) -> None:
+    for number in range(40):
+        branches.land(f"[no-qa] {number}")
+    assert select()["revision"] == 41
+
+
+@pytest.mark.parametrize(
+    ("pinned", "said"),
+    [
+        (4, ["E-pin-blocked  db-stable 4", "3 blocks: bug 2 is qa-needstesting", "The highest that may: db-stable 2"]),
+        (99, ["E-pin-unknown  db-stable has no revision 99: its tip is 4", "The highest that may: db-stable 2"]),
+    ],
+)
+def test_pinned_by_hand(
+    select: Callable[..., dict[str, Any]], branches: Branches, pinned: int, said: list[str]
+) -> None:
+    branches.land("[bug=1] a")
+    branches.land("[bug=2] b")
+    branches.land("[bug=1] c")
+    result = select(revision=pinned)
+    assert result["failed"]
+    for part in said:
+        assert part in result["msg"]
+
+
+@pytest.mark.parametrize(
+    ("different", "said"),
+    [
+        ({"db_stable": "/nowhere"}, "E-bzr "),
+        ({"db_stable": "--help"}, "E-bad-branch  db_stable is '--help'"),
+        ({"schema_directory": "../database"}, "E-bad-branch  schema_directory is '../database'"),
+        ({"schema_directory": "schema"}, "E-no-schema-directory "),
+        ({"bug_tags": {"lp-1": ["qa-ok"]}}, "E-bad-argument  bug_tags: lp-1"),
+        ({"bug_tags": {"1": "qa-ok"}}, "E-bad-argument  bug_tags: 1: 'qa-ok'; expected a bug number and a list"),
+        ({"applied": [[2208, 30]]}, "E-bad-argument  applied: [2208, 30]"),
+        ({"timings": {"patch-2207-97.0.sql": 1.0}}, "E-bad-argument  'patch-2207-97.0.sql' is not the name of a"),
+        ({"timings": {"patch-2208-30-0.sql": "fast"}}, "E-bad-argument  timings: patch-2208-30-0.sql: 'fast'"),
+        ({"brz_executable": "/nowhere/brz"}, "E-bzr "),
+    ],
+)
+def test_bad_arguments(
+    select: Callable[..., dict[str, Any]], branches: Branches, different: dict[str, Any], said: str
+) -> None:
+    branches.land("[bug=1] a", patch("2208-30-0"))
+    result = select(**different)
+    assert result["failed"]
+    assert result["msg"].startswith(said)
+
+
+def test_branches_that_have_nothing_in_common(
+    select: Callable[..., dict[str, Any]], branches: Branches, tmp_path: Path
+) -> None:
+    bzr_branches.create(tmp_path / "other", {"app": "2\n"})
+    assert select(devel=str(tmp_path / "other"))["msg"].startswith("E-unrelated-branches ")

@@ -1,0 +1,271 @@
+"""The services_switch module on real files, with real processes that hold the locks (R5)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rollout_core import cron_switch
+
+ORIGINAL = """; who may run when, see the cron guide\r
+[DEFAULT]
+enabled = True
+
+[soyuz-publisher]
+Enabled: yes
+nice = %(level)s
+[translations-export]
+enabled = True
+[expire-questions]
+"""
+START = "2026-12-09T08:00:00+00:00"
+NOT_WAITING = {"timeout_seconds": 0, "settle_seconds": 0}
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Path:
+    """A directory with the switch of the cron jobs, its lock directory and room for a banner."""
+    (tmp_path / "cron.ini").write_bytes(ORIGINAL.encode())
+    (tmp_path / "cron.ini").chmod(0o640)
+    (tmp_path / "locks").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def switch(run_module, host):
+    def run(state: str, check: bool = False, **options):
+        args = {
+            "state": state,
+            "cron_ini": str(host / "cron.ini"),
+            "jobs": ["soyuz-publisher", "translations-export"],
+            "lock_directory": str(host / "locks"),
+            "banner": str(host / "+maintenancetime.txt"),
+            "window_start": START,
+            **NOT_WAITING,
+            **options,
+        }
+        return run_module("services_switch", {k: v for k, v in args.items() if v is not None}, check, diff=True)
+
+    return run
+
+
+@pytest.fixture
+def holder(host):
+    """`holder(job)`: a process that holds the job's lock until it is told to end, as a running job does."""
+    code = (
+        "import os, pathlib, sys\n"
+        "lock = pathlib.Path(sys.argv[1])\n"
+        "lock.write_text(f'{os.getpid()}\\n'); print('held', flush=True); sys.stdin.read(); lock.unlink()\n"
+    )
+    started = []
+
+    def hold(job: str) -> subprocess.Popen[str]:
+        argv = [sys.executable, "-c", code, str(host / "locks" / f"launchpad-{job}.lock"), job]
+        process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        return process
+
+    yield hold
+    for process in started:
+        process.communicate()
+
+
+def ok(result):
+    assert not result["failed"], result["msg"]
+    return result
+
+
+def files(host: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(host.iterdir()) if path.is_file()}
+
+
+def test_pause_and_resume_give_back_the_original_byte_for_byte(switch, host):
+    ini = host / "cron.ini"
+    original = (ini.stat().st_ino, ini.stat().st_mtime_ns)
+    result = ok(switch("paused"))
+    assert result["changed"]
+    assert result["jobs"] == result["disabled"] == ["soyuz-publisher", "translations-export"]
+    assert result["banner"] == START
+    assert result["diff"][0]["after"] == START + "\n"
+    assert result["diff"][1]["before"].startswith("; who may run when")
+    text = ini.read_text()
+    assert f"mv {ini}.before-pause {ini}" in text
+    assert [job for job in cron_switch.jobs(text) if cron_switch.enabled(text, job)] == ["expire-questions"]
+    assert ini.stat().st_mode & 0o777 == 0o640
+    paused = files(host)
+    assert paused["cron.ini.before-pause"] == ORIGINAL.encode()
+    assert not ok(switch("paused"))["changed"]
+    assert files(host) == paused
+    result = ok(switch("running"))
+    assert (result["changed"], result["disabled"], result["banner"], result["kept"]) == (True, [], None, None)
+    assert files(host) == {"cron.ini": ORIGINAL.encode()}
+    assert (ini.stat().st_ino, ini.stat().st_mtime_ns) == original
+    assert not ok(switch("running"))["changed"]
+
+
+def test_all_pauses_jobs_without_a_section_too(switch, host):
+    result = ok(switch("paused", jobs=["all"]))
+    assert result["disabled"] == ["soyuz-publisher", "translations-export", "expire-questions"]
+    text = (host / "cron.ini").read_text()
+    assert not cron_switch.enabled(text, "a-job-that-nobody-listed")
+    assert not ok(switch("paused", jobs=["all"]))["changed"]
+    ok(switch("running", jobs=["all"]))
+    assert (host / "cron.ini").read_bytes() == ORIGINAL.encode()
+
+
+def test_check_mode_shows_the_change_and_who_runs_now(switch, host, holder):
+    process = holder("soyuz-publisher")
+    result = ok(switch("paused", check=True))
+    assert result["changed"]
+    assert result["disabled"] == []
+    assert [step["before_header"] for step in result["diff"]] == [
+        str(host / "+maintenancetime.txt"),
+        str(host / "cron.ini"),
+    ]
+    assert [(one["job"], one["pid"]) for one in result["still_running"]] == [("soyuz-publisher", process.pid)]
+    assert files(host) == {"cron.ini": ORIGINAL.encode()}
+    ok(switch("paused", jobs=["translations-export"]))
+    paused = files(host)
+    assert ok(switch("running", check=True))["changed"]
+    assert files(host) == paused
+
+
+def test_an_interruption_at_any_point_is_made_up_for(switch, host):
+    os.link(host / "cron.ini", host / "cron.ini.before-pause")  # linked, but not switched yet
+    ok(switch("paused"))
+    assert files(host)["cron.ini.before-pause"] == ORIGINAL.encode()
+    ok(switch("running"))
+    assert files(host) == {"cron.ini": ORIGINAL.encode()}
+    os.link(host / "cron.ini", host / "cron.ini.before-pause")
+    assert ok(switch("running"))["changed"]
+    assert files(host) == {"cron.ini": ORIGINAL.encode()}
+    ok(switch("paused"))
+    (host / "cron.ini").unlink()  # resumed half: the edited one was moved away, the original not back yet
+    ok(switch("running"))
+    assert files(host) == {"cron.ini": ORIGINAL.encode()}
+
+
+def test_what_somebody_edited_while_paused_is_kept(switch, host):
+    ok(switch("paused"))
+    edited = (host / "cron.ini").read_text() + "[new-job]\nenabled = False\n"
+    (host / "cron.ini").write_text(edited)
+    result = ok(switch("running"))
+    assert result["kept"] == str(host / "cron.ini.while-paused")
+    assert files(host) == {"cron.ini": ORIGINAL.encode(), "cron.ini.while-paused": edited.encode()}
+
+
+def test_a_pause_on_top_of_somebody_elses_edit_is_refused(switch, host):
+    ok(switch("paused", banner=None))
+    (host / "cron.ini").write_text(ORIGINAL)
+    before = files(host)
+    result = switch("paused", banner=None)
+    assert result["failed"]
+    assert result["msg"].splitlines()[0] == (
+        f"E-cron-changed  {host}/cron.ini.before-pause is there from a pause, but {host}/cron.ini does not pause "
+        "soyuz-publisher, translations-export."
+    )
+    assert files(host) == before
+
+
+def test_jobs_that_were_off_before_stay_off(switch, host):
+    off = ORIGINAL.replace("Enabled: yes", "Enabled: no")
+    (host / "cron.ini").write_bytes(off.encode())
+    ok(switch("paused"))
+    assert ok(switch("running"))["disabled"] == ["soyuz-publisher"]
+    assert (host / "cron.ini").read_bytes() == off.encode()
+
+
+def test_a_running_job_is_waited_for(start_module, host, holder):
+    process = holder("soyuz-publisher")
+    other = holder("expire-questions")  # not asked for
+    args = {"state": "paused", "cron_ini": str(host / "cron.ini"), "jobs": ["soyuz-publisher"], "settle_seconds": 0}
+    running = start_module("services_switch", {**args, "lock_directory": str(host / "locks"), "timeout_seconds": 60})
+    while not (host / "cron.ini.before-pause").exists():
+        assert running.process.poll() is None
+    assert running.process.poll() is None  # switched off, and waiting
+    process.communicate()
+    result = ok(running.result())
+    assert (result["still_running"], result["disabled"]) == ([], ["soyuz-publisher"])
+    assert other.poll() is None
+
+
+def test_a_job_that_does_not_end_is_named(switch, host, holder):
+    process = holder("soyuz-publisher")
+    (host / "locks" / "launchpad-translations-export.lock").write_text("")
+    result = switch("paused")
+    assert result["failed"]
+    lines = result["msg"].splitlines()
+    assert lines[0].startswith(f"E-jobs-still-running  soyuz-publisher (pid {process.pid}: {sys.executable} -c ")
+    assert lines[0].endswith("translations-export (no pid) held its lock for 0 s after it was switched off.")
+    assert f"ps -fp {process.pid}" in lines[1]
+    assert lines[-1].endswith(f"rm {host}/locks/launchpad-translations-export.lock")
+    assert result["disabled"] == ["soyuz-publisher", "translations-export"]  # the switch itself stays off
+
+
+def test_a_lock_of_a_dead_process_is_not_held(switch, host, holder):
+    process = holder("soyuz-publisher")
+    process.kill()
+    process.communicate()
+    assert (host / "locks" / "launchpad-soyuz-publisher.lock").exists()
+    assert ok(switch("paused"))["still_running"] == []
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "there is no such file"), ("enabled = True\n", "File contains no section headers."), ("[a\n", "")],
+)
+def test_a_switch_that_cannot_be_read_switches_nothing_off(switch, host, content, reason):
+    (host / "cron.ini").unlink()
+    if content is not None:
+        (host / "cron.ini").write_text(content)
+    before = files(host)
+    result = switch("paused")
+    assert result["failed"]
+    assert result["msg"].startswith(f"E-cron-unreadable  {host}/cron.ini switches nothing off: {reason}")
+    assert files(host) == before
+
+
+def test_a_job_without_a_section_is_refused(switch, host):
+    result = switch("paused", jobs=["soyuz-publisher", "soyuz-publsher"])
+    assert result["failed"]
+    assert result["msg"].splitlines()[0] == (
+        f"E-unknown-job  {host}/cron.ini has no section for soyuz-publsher; it has: soyuz-publisher, "
+        "translations-export, expire-questions."
+    )
+    assert files(host) == {"cron.ini": ORIGINAL.encode()}
+    for name in ("../../etc/passwd", "all"):
+        assert switch("paused", jobs=["soyuz-publisher", name])["msg"].startswith(f"E-unknown-job  {name!r} is not")
+
+
+@pytest.mark.parametrize("written", ["2026-12-09T08:00:00Z", "2026-12-09 08:00:00+00:00", "2026-12-09T09:00:00+01:00"])
+def test_the_banner_is_always_in_utc_and_needs_no_cron(switch, host, written):
+    result = ok(switch("paused", cron_ini=None, window_start=written))
+    assert (result["changed"], result["jobs"]) == (True, [])
+    assert (host / "+maintenancetime.txt").read_text() == START + "\n"
+    assert (host / "+maintenancetime.txt").stat().st_mode & 0o777 == 0o644
+    assert not ok(switch("paused", cron_ini=None))["changed"]
+
+
+@pytest.mark.parametrize("written", ["soon", "2026-12-09T08:00:00", "", None])
+def test_a_banner_that_the_site_could_not_read_is_refused(switch, host, written):
+    result = switch("paused", window_start=written)
+    assert result["failed"]
+    assert result["msg"].startswith(f"E-banner-time  {written!r} is not a time")
+    assert files(host) == {"cron.ini": ORIGINAL.encode()}
+
+
+def test_a_linked_switch_stays_a_link(switch, host, tmp_path):
+    real = host / "etc"
+    real.mkdir()
+    (host / "cron.ini").rename(real / "real.ini")
+    (host / "cron.ini").symlink_to(real / "real.ini")
+    ok(switch("paused"))
+    assert (host / "cron.ini").is_symlink()
+    assert (real / "real.ini.before-pause").read_bytes() == ORIGINAL.encode()
+    ok(switch("running"))
+    assert sorted(path.name for path in real.iterdir()) == ["real.ini"]

@@ -1,0 +1,165 @@
+"""What process.yml and its playbooks promise each other: names lead somewhere, lateness is judged before acting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .roles import Role, all_roles
+from .source import ROOT, Finding, Located, Source, module_of, playbooks, short, tasks_of
+
+RULES = {f"R{number}" for number in range(1, 27)}
+CHECKPOINT = ("lateness", "checkpoint")
+LOOKS_ONLY = {"go", "preflight"}  # entry points that may stand before the checkpoint: they refuse, they do not act
+AFTER_THE_CALL = {"set_stats", "assert", "fail"}  # what may stand beside the outage's one module call
+
+
+@dataclass(frozen=True)
+class Project:
+    """Process, playbooks and roles, read together."""
+
+    process: Source
+    playbooks: dict[str, Source]
+    roles: dict[str, Role]
+
+    @classmethod
+    def read(cls, root: Path = ROOT) -> Project:
+        """The project at `root`."""
+        books = {Path(source.path).stem: source for source in playbooks(root)}
+        return cls(Source.read(root / "process.yml", root), books, all_roles(root))
+
+    @property
+    def stages(self) -> list[Located]:
+        """The stages in order."""
+        return list(self.process.document)
+
+    def stage_finding(self, stage: Located, key: str, problem: str, remedy: str) -> Finding:
+        """A finding at one key of a stage."""
+        return self.process.finding(stage.line_of(key), f"stage {stage.get('stage')}: {problem}", remedy)
+
+    @property
+    def undo_playbooks(self) -> set[str]:
+        """Playbooks that undo a stage."""
+        return {stage["undo"]["playbook"] for stage in self.stages if stage.get("undo")}
+
+
+def entry_points(source: Source) -> list[tuple[Located, tuple[str, str]]]:
+    """The playbook's table of contents: each task with its role and entry point."""
+    return [
+        (task, (task[module_of(task)].get("name"), task[module_of(task)].get("tasks_from")))
+        for task in tasks_of(source.document)
+        if short(module_of(task)) == "include_role"
+    ]
+
+
+def playbooks_exist(project: Project) -> Iterator[Finding]:
+    """Every playbook that process.yml names is there, undo playbooks too."""
+    for stage in project.stages:
+        undo = stage.get("undo") or Located()
+        named = [(stage.line_of("playbook"), stage.get("playbook"))]
+        if "undo" in stage:
+            named.append((stage.line_of("undo"), undo.get("playbook")))
+        for line, name in named:
+            if name not in project.playbooks:
+                problem = f"stage {stage.get('stage')}: there is no playbooks/{name}.yml"
+                yield project.process.finding(line, problem, "Write it, or mend the name.")
+
+
+def playbooks_belong(project: Project) -> Iterator[Finding]:
+    """Every playbook is a stage's or undoes one: nothing is run that the process does not know."""
+    known = {stage.get("playbook") for stage in project.stages} | project.undo_playbooks
+    for name, source in project.playbooks.items():
+        if name not in known:
+            yield source.finding(
+                1, "belongs to no stage", "Name it in process.yml, as `playbook` or in `undo`, or remove it."
+            )
+
+
+def rules_are_real(project: Project) -> Iterator[Finding]:
+    """Every stage serves rules of the process, R1 to R26."""
+    for stage in project.stages:
+        rules = stage.get("rules") or []
+        if not rules:
+            yield project.stage_finding(stage, "rules", "serves no rule", "Name the rules it carries out.")
+        for rule in rules:
+            if rule not in RULES:
+                yield project.stage_finding(stage, "rules", f"there is no rule {rule}", "Name one of R1 … R26.")
+
+
+def lateness_is_judged_first(project: Project) -> Iterator[Finding]:
+    """A stage of the window that can be undone asks for the verdict before it acts (R19)."""
+    for stage in project.stages:
+        source = project.playbooks.get(stage.get("playbook"))
+        if not stage.get("window") or "undo" not in stage or source is None:
+            continue
+        before: list[str] = []
+        checkpoint = None
+        for task, (role, entry) in entry_points(source):
+            if (role, entry) == CHECKPOINT:
+                checkpoint = task
+                break
+            before.append(entry)
+        if checkpoint is None:
+            remedy = "Include role lateness, checkpoint, before the first entry point that acts."
+            yield source.finding(1, f"stage {stage['stage']} never judges its lateness", remedy)
+        elif set(before) - LOOKS_ONLY:
+            acts = ", ".join(entry for entry in before if entry not in LOOKS_ONLY)
+            yield source.finding(
+                checkpoint.line, f"the checkpoint comes after {acts}", "Move it before the first that acts."
+            )
+
+
+def undo_never_aborts(project: Project) -> Iterator[Finding]:
+    """An undo is never too late."""
+    for name in sorted(project.undo_playbooks & set(project.playbooks)):
+        source = project.playbooks[name]
+        for task, target in entry_points(source):
+            if target == CHECKPOINT:
+                yield source.finding(task.line, "an undo that may abort as late", "Remove the checkpoint.")
+
+
+def lockout_wants_a_go(project: Project) -> Iterator[Finding]:
+    """A playbook that locks users out refuses first of all to do so without `-e go=PLAN_ID`, by hand too."""
+    for stage in project.stages:
+        source = project.playbooks.get(stage.get("playbook"))
+        if stage.get("abortable") == "until_commit" and source is not None:
+            first = [entry for _, (_, entry) in entry_points(source)][:1]
+            if first != ["go"]:
+                yield source.finding(1, "locks users out without asking for a go", "Begin with an entry point `go`.")
+
+
+def outage_is_one_call(project: Project) -> Iterator[Finding]:
+    """Between close and open stands no task: what locks users out until the commit is one module call (FACTS 9)."""
+    for stage in project.stages:
+        source = project.playbooks.get(stage.get("playbook"))
+        if stage.get("abortable") != "until_commit" or source is None:
+            continue
+        calls = [
+            (role.task_files[entry], task)
+            for _, (name, entry) in entry_points(source)
+            if (role := project.roles.get(name)) and entry == stage["stage"] and entry in role.task_files
+            for task in tasks_of(role.task_files[entry].document)
+        ]
+        acting = [(file, task) for file, task in calls if short(module_of(task)) not in AFTER_THE_CALL]
+        if not acting:
+            remedy = f"Give it one entry point named {stage['stage']} with one module call."
+            yield source.finding(1, f"stage {stage['stage']} locks nobody out", remedy)
+        for file, task in acting[1:]:
+            remedy = "Do it inside the module call: each task here costs more than the patches."
+            yield file.finding(task.line, f"a second task ({module_of(task) or 'block'}) in the outage", remedy)
+        for file, task in acting[:1]:
+            for keyword in ("loop", "until", "retries", "async"):
+                if keyword in task:
+                    yield file.finding(task.line_of(keyword), f"`{keyword}` on the outage", "One call, once.")
+
+
+CHECKS = (
+    playbooks_exist,
+    playbooks_belong,
+    rules_are_real,
+    lateness_is_judged_first,
+    undo_never_aborts,
+    lockout_wants_a_go,
+    outage_is_one_call,
+)

@@ -1,0 +1,80 @@
+"""process.yml, its playbooks and its roles fit together; each check is shown a project where they do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from .process import CHECKS as CHECK_FUNCTIONS
+from .process import Project
+from .source import stands
+
+CHECKS = {check.__name__: check for check in CHECK_FUNCTIONS}
+BROKEN = yaml.safe_load((Path(__file__).parent / "broken/process.yml").read_text(encoding="utf-8"))
+SOUND = {
+    "process.yml": """\
+- stage: outage
+  rules: [R18, R19]
+  playbook: outage
+  window: true
+  abortable: until_commit
+  # what it leaves behind when it did not commit
+  undo: {playbook: outage_undo, minutes: 2}
+- stage: resume
+  rules: [R5]
+  window: true
+  playbook: services_resume
+""",
+    "playbooks/outage.yml": """\
+- hosts: database
+  tasks:
+    - ansible.builtin.include_role: {name: database, tasks_from: go}
+    - ansible.builtin.include_role: {name: lateness, tasks_from: checkpoint}
+    - ansible.builtin.include_role: {name: database, tasks_from: outage}
+    - ansible.builtin.include_role: {name: database, tasks_from: verify}
+""",
+    "playbooks/outage_undo.yml": "- hosts: database\n  tasks: []\n",
+    "playbooks/services_resume.yml": "- hosts: services\n  tasks: []\n",
+    "roles/database/tasks/outage.yml": """\
+- name: Close the gate, patch, open the gate
+  database_outage: {}
+- name: Report
+  ansible.builtin.set_stats: {data: {}}
+""",
+}
+
+
+@pytest.fixture
+def project(tmp_path, request):
+    texts = {**SOUND, **getattr(request, "param", {})}
+    for name, text in texts.items():
+        if text is not None:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text, encoding="utf-8")
+    return Project.read(tmp_path)
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
+def test_process(check):
+    stands(check(Project.read()))
+
+
+@pytest.mark.parametrize(
+    ("project", "sample"),
+    [(sample["files"], sample) for sample in BROKEN],
+    ids=[f"{sample['check']}-{sample['at']}" for sample in BROKEN],
+    indirect=["project"],
+)
+def test_check_catches(project, sample):
+    assert [f"{finding.path}:{finding.line}" for finding in CHECKS[sample["check"]](project)] == [sample["at"]]
+
+
+def test_every_check_has_a_sample():
+    assert {sample["check"] for sample in BROKEN} == set(CHECKS)
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
+def test_check_lets_a_sound_project_pass(project, check):
+    stands(check(project))

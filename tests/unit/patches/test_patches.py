@@ -1,0 +1,83 @@
+"""Schema patches: names, what is pending, whether one is sound (R8)."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from rollout_core import patches, sql
+from rollout_core.patches import PatchName
+
+HERE = Path(__file__).parent
+
+
+def table(name: str) -> list[Any]:
+    return [pytest.param(row, id=row.get("case") or row["file"]) for row in yaml.safe_load((HERE / name).read_text())]
+
+
+@pytest.mark.parametrize("row", table("names.yml"))
+def test_name(row: dict[str, Any]) -> None:
+    if row["number"] is None:
+        with pytest.raises(ValueError, match=r"expected patch-MMMM-mm-p\.sql"):
+            PatchName.parse(row["file"])
+        assert patches.pending([row["file"]], []) == ([], [row["file"]] if row["looks"] else [])
+    else:
+        name = PatchName.parse(row["file"])
+        assert (name.number, str(name)) == (row["number"], row["file"])
+
+
+@pytest.mark.parametrize("row", table("pending.yml"))
+def test_pending(row: dict[str, Any]) -> None:
+    found = patches.pending(row["files"], row["rows"])
+    assert [str(name) for name in found.patches] == row["pending"]
+    assert found.misnamed == row.get("misnamed", [])
+
+
+@pytest.mark.parametrize("row", table("checks.yml"))
+def test_check(row: dict[str, Any]) -> None:
+    name = row.get("name", "patch-2208-30-0.sql")
+    problems = patches.check(name, row["sql"])
+    assert len(problems) == len(row.get("problems", [])), problems
+    for problem, part in zip(problems, row.get("problems", []), strict=True):
+        assert name in problem
+        assert part in problem
+
+
+numbers = st.builds(PatchName, st.integers(0, 9999), st.integers(0, 99), st.integers(0, 9))
+
+
+@given(numbers)
+def test_a_name_reads_back(name: PatchName) -> None:
+    assert PatchName.parse(str(name)) == name
+
+
+@given(st.sets(numbers), st.sets(numbers))
+def test_pending_is_a_set_difference_in_order(files: set[PatchName], applied: set[PatchName]) -> None:
+    found = patches.pending(map(str, files), [name.row for name in applied])
+    assert found.patches == sorted(files - applied)
+    assert [str(name) for name in found.patches] == sorted(str(name) for name in files - applied)
+
+
+# Fragments whose meaning is known by how they are made: (text, what of it is code).
+body = st.text("ab'\";-/*$\\ \n", max_size=12)
+fragments = st.one_of(
+    st.sampled_from(["SELECT 1", "; ", "(", ") ", " a - b / c * d ", "$1 "]).map(lambda text: (text, text)),
+    body.map(lambda text: ("--" + text.replace("\n", "") + "\n", " \n")),
+    body.map(lambda text: (" /*" + text.replace("*", "").replace("/", "") + "*/ ", "   ")),
+    body.map(lambda text: (" '" + text.replace("'", "''") + "' ", " '' ")),
+    body.map(lambda text: (" E'" + text.replace("\\", "\\\\").replace("'", "\\'") + "' ", " '' ")),
+    body.map(lambda text: (" $tag$" + text + "$tag$ ", " $$ ")),
+    body.map(lambda text: (' "B' + text.replace('"', '""') + '" ', ' "" ')),
+)
+
+
+@given(st.lists(fragments))
+def test_code_only_leaves_the_code(parts: list[tuple[str, str]]) -> None:
+    assert sql.code_only("".join(text for text, _ in parts)) == ("".join(code for _, code in parts), None)
+
+
+@given(st.text())
+def test_check_never_raises(text: str) -> None:
+    assert patches.check("patch-2208-30-0.sql", text)

@@ -1,0 +1,45 @@
+"""The sample rollouts of this directory as plan and journal entries, read back from a journal's real text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rollout_core import journal
+
+from rollout import plan as plans
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def plan() -> dict[str, Any]:
+    """The samples' plan, held to the plan's model like every other."""
+    return plans.load(HERE / "plan.yml").as_vars()
+
+
+@pytest.fixture(scope="session")
+def entries() -> Callable[..., list[dict[str, Any]]]:
+    """`entries("good", {…more})`: what the journal's reader gives for the sample's lines and then these."""
+
+    def read(name: str | None = None, *more: dict[str, Any]) -> list[dict[str, Any]]:
+        events = list(yaml.safe_load((HERE / "before_the_window.yml").read_text(encoding="utf-8")))
+        if name:
+            events += yaml.safe_load((HERE / f"{name}.yml").read_text(encoding="utf-8"))
+        return chained([*events, *more])
+
+    return read
+
+
+def chained(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Number the events, chain them as the journal's writer does, and read them back."""
+    text, prev = "", journal.FIRST_PREV
+    for number, event in enumerate(events, start=1):
+        line = journal.line({"seq": number, **event}, prev)
+        text, prev = text + line, journal.digest(line)
+    reading = journal.read(text)
+    assert reading.broken_at is None
+    return reading.entries

@@ -1,0 +1,312 @@
+"""The report is one well-formed file that says everything the journal knows, whatever stands in it."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from rollout.views import report
+from rollout.views.history import History
+from rollout.views.report import comparisons, first_sentence, headline, length, render_report
+
+TEMPLATE = Path(report.__file__).with_name("report.html.j2")
+HOSTILE = "<script>alert('x')</script> & \"quoted\" ]]> </style> {{ 7*7 }} \x1b[31mred\x1b[0m \x00 ☃"
+NO_OUTAGE = {"at": "2026-12-09T08:00:00+00:00", "event": "rollout_closed", "exit_code": 3, "outcome": "refused"}
+
+
+def text_of(html: str) -> str:
+    """Everything a person reads, with white space collapsed."""
+    body = tree(html).find("body")
+    assert body is not None
+    return re.sub(r"\s+", " ", "".join(body.itertext()))
+
+
+def tree(html: str) -> ElementTree.Element:
+    return ElementTree.fromstring(html)  # noqa: S314  our own text; a parser that forgives would prove nothing
+
+
+@pytest.fixture(params=["good", "aborted", None], ids=["good", "aborted", "not finished"])
+def sample(request, entries):
+    return entries(request.param)
+
+
+def test_everything_of_the_journal_is_there(plan, sample):
+    text = text_of(render_report(plan, sample))
+    for stage in plan["process"]:
+        assert stage["title"] in text
+        assert all(rule in text for rule in stage["rules"])
+    for entry in sample:
+        said = [
+            *entry.get("facts", {}).get("evidence", []),
+            *entry.get("evidence", []),
+            *(entry[key] for key in ("question", "by", "source", "playbook", "reason") if entry.get(key)),
+        ]
+        if message := entry.get("message"):  # how earlier runs ended stands in one sentence, what failed in full
+            said.append(first_sentence(message) if entry["event"] == "rollout_closed" else message)
+        missing = [line for line in said if re.sub(r"\s+", " ", line).strip() not in text]
+        assert not missing, f"entry {entry['seq']} ({entry['event']})"
+    for person in plan["people"].values():
+        assert person in text
+
+
+def test_a_gate_stands_with_its_answer_who_gave_it_and_how(plan, entries):
+    text = text_of(render_report(plan, entries("good")))
+    assert (
+        "GO for the outage? yes outage · asked Wed 9 Dec 07:58:10, answered Wed 9 Dec 07:59:41 (after 1:31 min)" in text
+    )
+    assert "by mia, terminal" in text
+
+
+def test_an_errors_whole_message_keeps_its_lines(plan, entries):
+    report = tree(render_report(plan, entries("good")))
+    (conflict,) = [pre.text for pre in report.iter("pre") if pre.text and "E-merge-conflict" in pre.text]
+    assert conflict.splitlines()[1].startswith(" " * 18 + "Nothing was committed")
+    assert "bzr merge -r 10381 lp:db-stable" in conflict
+
+
+def test_nothing_outside_the_file_is_referred_to(plan, sample):
+    html = render_report(plan, sample)
+    references = [
+        value
+        for element in tree(html).iter()
+        for name, value in element.attrib.items()
+        if name in {"src", "href", "data", "srcset", "action", "poster"}
+    ]
+    assert references
+    outside = [
+        value for value in references if not value.startswith("#") and value not in {"plan.yml", "journal.jsonl"}
+    ]
+    assert not outside
+    assert not re.search(r"https?://|url\(|@import|<script", html)
+
+
+def test_html_is_well_formed_and_ids_are_unique(plan, sample):
+    html = render_report(plan, sample)
+    assert html.startswith("<!DOCTYPE html>\n<html")
+    root = tree(html)
+    ids = [element.get("id") for element in root.iter() if element.get("id")]
+    assert len(ids) == len(set(ids))
+    targets = [a.get("href", "")[1:] for a in root.iter("a") if a.get("href", "").startswith("#")]
+    assert targets
+    assert set(targets) <= set(ids)
+
+
+def test_only_elements_that_html_knows_as_empty_close_themselves():
+    """`<meta/>` is fine in HTML; `<td/>` is well-formed XML, but a browser would leave it open."""
+    source = TEMPLATE.read_text(encoding="utf-8")
+    assert set(re.findall(r"<(\w+)[^<>]*/>", source)) <= {"meta", "br", "hr", "rect", "line"}
+
+
+@pytest.mark.parametrize(
+    "put",
+    [
+        lambda events: events[0].update(by=HOSTILE),
+        lambda events: events[2].update(question=HOSTILE),
+        lambda events: events[2].update(evidence=[HOSTILE]),
+        lambda events: events[3].update(by=HOSTILE, source=HOSTILE),
+        lambda events: events[4]["facts"].update(evidence=[HOSTILE]),
+        lambda events: events[4]["facts"].update({HOSTILE: {HOSTILE: [HOSTILE]}, "rows": [{HOSTILE: HOSTILE}]}),
+        lambda events: events[4]["facts"].update(applied=[{"patch": HOSTILE, "seconds": 1.5}]),
+        lambda events: events[6].update(message=HOSTILE),
+        lambda events: events[7].update(message=HOSTILE),
+        lambda events: events.append(
+            {
+                "at": "2026-12-09T08:43:00+00:00",
+                "event": "incident_opened",
+                "number": 1,
+                "file": HOSTILE,
+                "problem": HOSTILE,
+            }
+        ),
+        lambda events: events.append(
+            {"at": "2026-12-09T08:43:00+00:00", "event": "clock_set", "offset_seconds": 1.0, "reason": HOSTILE}
+        ),
+    ],
+    ids=[
+        "opener",
+        "question",
+        "gate-evidence",
+        "answerer",
+        "evidence",
+        "facts",
+        "patch",
+        "error",
+        "end",
+        "incident",
+        "clock",
+    ],
+)
+def test_hostile_text_is_shown_and_nothing_more(plan, entries, put):
+    events = [dict(entry) for entry in entries("aborted")]
+    before = shape(render_report(plan, events))
+    put(events)
+    html = render_report(plan, events)
+    assert "<script>alert('x')" in text_of(html)
+    assert "{{ 7*7 }} red" in text_of(html)
+    assert not [name for name in shape(html) if name == "script"]
+    assert set(shape(html)) <= {*before, "table", "thead", "tbody", "tr", "th", "td"}
+
+
+def shape(html: str) -> list[str]:
+    """The elements as a browser's forgiving parser finds them."""
+    found: list[str] = []
+
+    class Tags(HTMLParser):
+        def handle_starttag(self, tag, attrs):  # noqa: ARG002  the parser's own signature
+            found.append(tag)
+
+    Tags(convert_charrefs=True).feed(html)
+    return found
+
+
+def test_hostile_names_of_the_plan_are_escaped(plan, entries):
+    people = {**plan["people"], "losa": HOSTILE}
+    process = [{**stage, "title": HOSTILE} for stage in plan["process"]]
+    html = render_report({**plan, "people": people, "process": process}, entries("good"))
+    assert "script" not in shape(html)
+    assert "<script>alert('x')" in text_of(html)
+
+
+def test_bars_stand_in_the_order_of_the_stages(plan, sample):
+    bars = [bar for bar in tree(render_report(plan, sample)).iter("rect") if "bar" in bar.get("class", "").split()]
+    planned = [percent(bar, "x") for bar in bars if "planned" in bar.get("class", "")]
+    assert len(planned) == sum(bool(stage.get("window")) for stage in plan["process"])
+    assert planned == sorted(planned)
+    assert all(later >= first + width - 0.01 for (first, width), later in zip(spans(bars), planned[1:], strict=False))
+    done = [percent(bar, "x") for bar in bars if "done" in bar.get("class", "")]
+    assert done == sorted(done)
+    assert all(percent(bar, "x") + percent(bar, "width") <= 100.001 for bar in bars)
+
+
+def spans(bars):
+    return [(percent(bar, "x"), percent(bar, "width")) for bar in bars if "planned" in bar.get("class", "")]
+
+
+def percent(bar: ElementTree.Element, name: str) -> float:
+    value = bar.get(name, "")
+    assert value.endswith("%")
+    return float(value[:-1])
+
+
+def test_the_chain_of_hashes_is_checked(plan, entries):
+    good = entries("good")
+    assert f"Its {len(good)} lines follow from one another" in text_of(render_report(plan, good))
+    good[5] = {**good[5], "attempt": 7}
+    assert "The journal’s chain of hashes breaks at line 7" in text_of(render_report(plan, good))
+
+
+def test_a_journal_that_could_not_be_read_further_is_said(plan, entries):
+    html = render_report(plan, entries("good")[:4], broken_at=5)
+    assert "The journal’s chain of hashes breaks at line 5" in text_of(html)
+
+
+def test_a_journal_without_entries_gives_a_report(plan):
+    assert "The rollout is not finished." in text_of(render_report(plan, []))
+
+
+def test_a_crash_in_a_stage_gives_a_report(plan, entries):
+    begun = {"at": "2026-12-09T08:00:00+00:00", "event": "stage_started", "stage": "outage", "attempt": 1}
+    text = text_of(render_report(plan, entries(None, begun)))
+    assert "outage running" in text
+
+
+def test_a_rehearsal_says_so(plan, entries):
+    moved = {"at": "2026-12-07T07:59:00+00:00", "event": "clock_set", "offset_seconds": 86400.0, "reason": "--at"}
+    assert "A rehearsal." in text_of(render_report(plan, entries(None, moved)))
+    assert "A rehearsal." not in text_of(render_report(plan, entries("good")))
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence", "detail"),
+    [
+        ("good", "The rollout went through.", "Users were out for 3:20 min of 90 minutes."),
+        ("aborted", "The rollout was aborted.", "It was too late and could still be undone"),
+        (None, "The rollout is not finished.", "Next: outage, Lock users out, patch the database, let them in."),
+    ],
+)
+def test_headline(plan, entries, name, sentence, detail):
+    said = headline(History(plan, entries(name)))
+    assert said.sentence == sentence
+    assert said.detail.startswith(detail)
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "says"),
+    [(6, "Not everything could be undone."), (7, "Users may still be locked out."), (4, "It was too late")],
+)
+def test_headline_says_what_an_abort_left_behind(plan, entries, exit_code, says):
+    events = entries("aborted")
+    events[-1] = {**events[-1], "exit_code": exit_code}
+    assert says in headline(History(plan, events)).detail
+
+
+def test_headline_of_a_no(plan, entries):
+    asked, answered = entries()[-2:]
+    events = [*entries()[:-1], {**answered, "answer": "no"}, {**NO_OUTAGE, "message": "E-gate-no"}]
+    said = headline(History(plan, events))
+    assert said.sentence == "The rollout was stopped."
+    assert said.detail == f"“{asked['question']}” was answered no by mia."
+
+
+def test_headline_of_a_failure_after_the_commit(plan, entries):
+    events = [event for event in entries("good") if event.get("stage") != "done"][:-1]
+    events[-1] = {**events[-1], "outcome": "failed", "message": "E-smoke-css  A stylesheet did not load."}
+    closed = {"at": "2026-12-09T08:04:05+00:00", "event": "rollout_closed", "outcome": "failed", "exit_code": 1}
+    said = headline(History(plan, [*events, {**closed, "message": events[-1]["message"]}]))
+    assert said.sentence == "The rollout failed in smoke."
+    assert said.detail == "The commit is made: the new schema is kept. A stylesheet did not load."
+
+
+def test_patches_are_compared_with_their_prediction(plan, entries):
+    (outage,) = [stage for stage in History(plan, entries("good")).stages if stage.name == "outage"]
+    rows = {row.step: (row.predicted, row.measured, row.over) for row in comparisons(outage)}
+    assert rows["patch-2208-30-0.sql"] == (4.2, 3.9, False)
+    assert rows["patch-2208-56-0.sql"] == (20.4, 31.7, True)
+    assert rows["pad"] == (600, None, False)
+
+
+def test_patches_that_were_not_reached_are_compared_too(plan, entries):
+    (outage,) = [stage for stage in History(plan, entries("aborted")).stages if stage.name == "outage"]
+    assert [row.step for row in comparisons(outage) if row.measured is None and row.step != "pad"] == [
+        "patch-2208-56-0.sql",
+        "patch-2208-57-0.sql",
+        "patch-2208-59-0.sql",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"),
+    [
+        (0.0049, "0.00 s"),
+        (0.495, "0.49 s"),
+        (9.994, "9.99 s"),
+        (9.995, "10.0 s"),
+        (59.94, "59.9 s"),
+        (59.95, "1:00 min"),
+        (245, "4:05 min"),
+        (3599.4, "59:59 min"),
+        (3599.6, "1:00:00 h"),
+        (86399, "23:59:59 h"),
+        (183600, "2 d 03:00 h"),
+        (-61, "−1:01 min"),
+    ],
+)
+def test_length(seconds, says):
+    assert length(timedelta(seconds=seconds)) == length(seconds) == says
+
+
+def test_length_of_nothing():
+    assert length(None) == "–"
+
+
+@pytest.mark.parametrize(
+    ("message", "says"),
+    [("E-late-abort  It is late.\n  More.", "It is late."), ("No code here.", "No code here."), ("", "")],
+)
+def test_first_sentence(message, says):
+    assert first_sentence(message) == says
