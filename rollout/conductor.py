@@ -79,7 +79,11 @@ class Conductor:
         if not self._worth_waiting(stage, due):
             self.screen.say(f"Next: {stage.stage}, due {due:%a %d %b %H:%M} UTC.  ./runbook.py run")
             return False
-        self._pass_gates(stage, "before", {}, self._outlook(stage))
+        before = [timeline.parse_duration(gate.waits) for gate in stage.gates if gate.ask == "before"]
+        if before:  # a yes must be fresh: it is asked for no earlier than it would have to be answered
+            ask_at = due - max(before)
+            self.clock.wait_until(ask_at, lambda: self.screen.waiting(f"the gate of {stage.stage}", ask_at))
+            self._pass_gates(stage, "before", {}, self._outlook(stage))
         self.clock.wait_until(due, lambda: self.screen.waiting(stage.stage, due))
         facts = self._run_stage(stage)
         try:
@@ -99,7 +103,9 @@ class Conductor:
         self.screen.stage_begins(stage)
         with self.interrupt.held_back(lambda: self.screen.say("Ctrl-C: stops after this stage, killing nothing.")):
             run = self._playbook(stage.playbook, f"{stage.stage}-{attempt}")
-        facts = {**run.stats, **({"irreversible": True} if run.failed_with("irreversible") else {})}
+        facts = {**run.stats, **(run.failed_with("facts") or {})}
+        if run.failed_with("irreversible"):
+            facts["irreversible"] = True
         self.screen.evidence(facts.get("evidence", []))
         if run.ok:
             return facts

@@ -22,7 +22,8 @@ Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_le
 PlanId = Annotated[str, StringConstraints(pattern=r"^[0-9a-z][0-9a-z.-]*$", max_length=32)]
 Rule = Annotated[str, StringConstraints(pattern=r"^R([1-9]|1[0-9]|2[0-6])$")]
 Word = Annotated[str, StringConstraints(pattern=r"^[\w.@:+/=-]+$", max_length=200)]
-Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=400)]
+# One line of text. Ansible gets the plan and fills in templates, which can run anything: no {{, {% or {#.
+Line = Annotated[str, StringConstraints(pattern=r"^([^{\x00-\x1f\x7f]|\{[^{%#\x00-\x1f\x7f])+\{?$", max_length=400)]
 RelativePath = Annotated[str, StringConstraints(pattern=r"^[\w-][\w.-]*(/[\w-][\w.-]*)*$", max_length=200)]
 
 

@@ -1,7 +1,23 @@
 """What all tests share."""
 
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 # No test asserts a duration: a loaded machine is not a bug.
 settings.register_profile("runbook", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("runbook")
+
+
+HERE = Path(__file__).parent
+ONE_AT_A_TIME = {"lab": HERE / "lab", "database": HERE / "modules" / "test_database"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """There is one lab, and one pair of database servers: tests that share one run on the same worker."""
+    for item in items:
+        for group, path in ONE_AT_A_TIME.items():
+            if str(item.path).startswith(str(path)):
+                item.add_marker(pytest.mark.xdist_group(group))

@@ -105,16 +105,6 @@ def first_containing(branch, revid, executable="brz"):
         raise
 
 
-def ancestry(branch, executable="brz"):
-    """Return the set of revids that the branch's tip contains, itself included.
-
-    It reads the whole history; to ask for one revision, first_containing is cheaper.
-    """
-    printed = run(["log", "--long", "--show-ids", "-n0", "--", at(branch)], executable=executable)
-    # Merged revisions are indented by four spaces a level, messages by two more than their fields.
-    return {found.group(1) for found in re.finditer(r"(?m)^(?:    )*revision-id: (\S+)$", printed)}
-
-
 def _utc(timestamp):
     """Return "Sun 2026-11-22 18:02:26 +0000" as "2026-11-22T18:02:26+00:00"."""
     moment = datetime.strptime(timestamp[4:], "%Y-%m-%d %H:%M:%S %z")
@@ -172,9 +162,3 @@ def delta(printed):
         elif change:
             found.append({"change": change, "path": line[2:]})
     return sorted(found, key=lambda entry: entry["path"])
-
-
-def added_files(branch, revision, executable="brz"):
-    """Return the paths of the files that one mainline revision added against its mainline parent, sorted."""
-    listed = changes(branch, revision, executable=executable)
-    return [entry["path"] for entry in listed if entry["change"] == "added" and not entry["path"].endswith("/")]

@@ -48,9 +48,10 @@ class RolloutError(Exception):
 
 
 def message(error: Exception) -> str:
-    """Return what to tell for an error of ours, or for one of the database that nobody expected."""
+    """Return what to tell for an error of ours, or for one of the host or the database that nobody expected."""
     if isinstance(error, RolloutError):
-        return str(error)
+        first, *others = str(error).split("\n")
+        return "\n".join([first, *(line if line.startswith(" ") else f"  {line}" for line in others)])
     return f"E-{'host' if isinstance(error, OSError) else 'database'}  {' '.join(str(error).split())}"
 
 

@@ -109,8 +109,10 @@ class Outage:
         seconds = round(self._begun[-1][1] - self._begun[0][1], 3)
         result = Result(seconds, closed_at, closed_at + seconds, self._steps(), self.ended_sessions, None)
         if locked_out is not None:
-            before_that = f"Before that, at {failed_at or 'the end'}: {failure or 'it was committed'}"
-            raise RolloutError(f"{locked_out}\n{before_that}", **_facts(result, locked_out=True))
+            committed = failure is None
+            before_that = "The patches are committed." if committed else f"Before that, at {failed_at!r}: {failure}"
+            facts = _facts(result, locked_out=True, committed=committed, irreversible=committed)
+            raise RolloutError(f"{locked_out}\n{before_that}", **facts)
         if failure is None:
             return result._replace(remark=_late(interruptible.received))
         told, advice = _told(failure, failed_at, interruptible.received)

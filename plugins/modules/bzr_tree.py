@@ -172,11 +172,12 @@ class Tree:
         revert = ["revert", "-q"] + (["--no-backup"] if self.clean else [])
         if found["reverted"]:
             self.do(*revert)
+        # Both exit 1 where unversioned files stood in the way; what conflicts is reverted.
         if found["tip"][1] != revid:
             self.do("pull", "-q", "--overwrite", "-r", f"revid:{revid}", self.branch, ok=(0, 1))
         if found["tree"] != found["tip"]:  # an interrupted pull has moved the branch and not the files
             self.do("update", "-q", ok=(0, 1))
-        self.do(*revert)  # 1, above: what nobody versioned stood in the way
+        self.do(*revert)
         if self.clean:
             self.do("clean-tree", "-q", "--unknown", "--force")
 

@@ -268,8 +268,10 @@ def main() -> None:
     try:
         answered = run(module)
     except (RolloutError, psycopg.Error, OSError) as error:
-        facts = {**NO_OUTAGE, "committed": False, "locked_out": False, "irreversible": False}
-        module.fail_json(msg=message(error), **{**facts, **getattr(error, "facts", {})})
+        known = {**NO_OUTAGE, "committed": False, "locked_out": False, "irreversible": False}
+        known.update(getattr(error, "facts", {}))
+        on_record = {"outage_seconds": known["outage_seconds"], "outage_steps": known["steps"]}
+        module.fail_json(msg=message(error), facts=on_record, **known)
     module.exit_json(**answered)
 
 

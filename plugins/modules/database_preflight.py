@@ -161,7 +161,7 @@ class Preflight:
                 lines = message(error).split("\n")
                 what = "a check that can be made"
                 found.append(Finding(check.__name__, ok=False, found=lines[0], expected=what, todo=" ".join(lines[1:])))
-        return found
+        return [finding._replace(todo="") if finding.ok else finding for finding in found]
 
     def ask(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""
@@ -269,7 +269,7 @@ def complaint(database: str, findings: list[Finding]) -> str:
         lines.append(f"  {finding.check}: {finding.found} (expected: {finding.expected})")
         if finding.todo:
             lines.append(f"      {finding.todo}")
-    return "\n".join([*lines, "Then: ./runbook.py run preflight"])
+    return "\n".join([*lines, "  Then: ./runbook.py run preflight"])
 
 
 def main() -> None:
@@ -280,7 +280,7 @@ def main() -> None:
     try:
         preflight = Preflight(module.params)
     except RolloutError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=message(error))
     findings = preflight.findings()
     said = summary(findings, preflight.lag, module.params["max_transaction_seconds"])
     answer = {"changed": False, "findings": [finding._asdict() for finding in findings], "summary": said}

@@ -93,7 +93,7 @@ def run(params: dict[str, Any]) -> dict[str, Any]:
     except ValueError as error:
         raise RolloutError(f"E-bad-patch-name  {error}") from error
     with connect(params["dsn"], "revisions") as connection:
-        rows = revision_rows(connection)
+        rows, database = revision_rows(connection), connection.info.dbname
     applied = {row.name: row for row in rows}
     timings = [
         {
@@ -106,11 +106,15 @@ def run(params: dict[str, Any]) -> dict[str, Any]:
         if name in applied
     ]
     answer = {"changed": False, "rows": [list(row[:3]) for row in rows], "timings": timings}
-    remarks = [f"{name} has no row" for name in present if name not in applied]
-    remarks += [f"{name} has a row, and must not have one" for name in absent if name in applied]
-    if remarks:
-        what = "; ".join(remarks)
-        raise RolloutError(f"E-wrong-rows  LaunchpadDatabaseRevision of {params['dsn']!r}: {what}.", **answer)
+    wrong = {
+        "not applied": [str(name) for name in present if name not in applied],
+        "applied, and must not be": [str(name) for name in absent if name in applied],
+    }
+    said = "; ".join(f"{what}: {', '.join(names)}" for what, names in wrong.items() if names)
+    if said:
+        look = f"psql {params['dsn']!r} -c 'TABLE LaunchpadDatabaseRevision'"
+        told = f"E-wrong-rows  {database} has other patches than it should. {said}.\nSee:  {look}"
+        raise RolloutError(told, **answer)
     return answer
 
 

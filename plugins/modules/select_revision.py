@@ -276,7 +276,8 @@ def main():
         with tempfile.TemporaryDirectory(prefix="select_revision-") as scratch:
             result = choose(module.params, scratch)
     except Refused as refused:
-        module.fail_json(msg=str(refused))
+        pinned_by_hand = module.params["revision"] is not None
+        module.fail_json(msg=str(refused), **({"bad_input": "pinned.revision"} if pinned_by_hand else {}))
     except rollout_bzr.BzrError as error:
         module.fail_json(msg=f"E-bzr  {error}")
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The window's stages on a time axis, planned and actual, as percentages of the axis: what the report draws as SVG."""
+"""The window's stages on a time axis, as percentages of the axis: what the report draws as SVG."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from typing import Literal
 
 from rollout.views.history import History, StageHistory, State
 
-STEPS = [timedelta(minutes=minutes) for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440)]
-MOST_TICKS = 7  # as many labels as a phone has room for
+STEPS = [timedelta(seconds=seconds) for seconds in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)]
+STEPS += [timedelta(hours=hours) for hours in (2, 3, 6, 12, 24)]
+MOST_STEPS, MOST_STEPS_OF_SECONDS = 7, 3  # a phone has room for so many labels 08:00, or 08:00:05
 LEAST_WIDTH = 0.6  # percent: what took a second is still seen
+Kind = Literal["planned", "undo"] | State
 
 
 @dataclass(frozen=True)
 class Bar:
     """From `left`, `width` wide, in percent of the axis. `kind` is planned, undo, or the state the attempt ended in."""
 
-    kind: Literal["planned", "undo"] | State
+    kind: Kind
     left: float
     width: float
     start: datetime
@@ -27,16 +29,16 @@ class Bar:
 
 @dataclass(frozen=True)
 class Row:
-    """One stage: its planned bar, and one bar for each attempt and undo."""
+    """One stage: its planned bar (None in a close-up), and one bar for each attempt and undo."""
 
     stage: StageHistory
-    planned: Bar
+    planned: Bar | None
     actual: list[Bar]
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A vertical line at `left` percent. An empty label is only a line."""
+    """A vertical line at `left` percent, with its label."""
 
     left: float
     label: str
@@ -44,69 +46,107 @@ class Mark:
 
 @dataclass(frozen=True)
 class Chart:
-    """The axis from `start` to `end`, its ticks, the window (left and width in percent), the lines, and the rows."""
+    """An axis with its ticks, the window (left and width in percent), the end and the limit of lateness, and the rows.
 
-    start: datetime
-    end: datetime
+    Window, planned end and limit are None in a close-up.
+    """
+
+    axis: Axis
     ticks: list[Mark]
-    window: tuple[float, float]
-    planned_end: Mark
-    limit: Mark
+    window: tuple[float, float] | None
+    planned_end: Mark | None
+    limit: Mark | None
     rows: list[Row]
 
 
+@dataclass(frozen=True)
+class Axis:
+    """From `start` to `end`, both on a tick, in steps of `step`."""
+
+    start: datetime
+    end: datetime
+    step: timedelta
+
+    @classmethod
+    def over(cls, first: datetime, last: datetime) -> Axis:
+        """The axis with the finest step that has room for its labels."""
+        step = next((step for step in STEPS if (last - first) / step <= _most(step)), STEPS[-1])
+        start = _floor(first, step)
+        return cls(start, max(_floor(last + step - timedelta(microseconds=1), step), start + step), step)
+
+    def place(self, instant: datetime) -> float:
+        """Where on the axis, in percent."""
+        return round(100 * ((instant - self.start) / (self.end - self.start)), 3)
+
+    def bar(self, kind: Kind, begins: datetime, ends: datetime) -> Bar:
+        """A bar that can be seen and stays on the axis."""
+        left = min(self.place(begins), 100 - LEAST_WIDTH)
+        return Bar(kind, left, round(max(self.place(ends) - left, LEAST_WIDTH), 3), begins, ends)
+
+    def ticks(self) -> list[Mark]:
+        """A mark for every step."""
+        words = "%H:%M" if _most(self.step) == MOST_STEPS else "%H:%M:%S"
+        instants = (self.start + self.step * number for number in range(round((self.end - self.start) / self.step) + 1))
+        return [Mark(self.place(instant), f"{instant:{words}}") for instant in instants]
+
+
+def _most(step: timedelta) -> int:
+    return MOST_STEPS if step >= timedelta(minutes=1) else MOST_STEPS_OF_SECONDS
+
+
 def chart(history: History) -> Chart | None:
-    """Lay out the window; None for a process without window stages."""
+    """The whole window, planned against actual; None for a process without window stages."""
     if not history.in_window or history.planned_end is None:
         return None
     opens, closes = history.window
     limit = history.planned_end + timedelta(minutes=history.plan["policy"]["abort_after_minutes"])
-    instants = [opens, closes, history.planned_end, *_instants(history)]
-    step = next((step for step in STEPS if (max(instants) - min(instants)) / step <= MOST_TICKS), STEPS[-1])
-    start, end = _floor(min(instants), step), _floor(max(instants) + step - timedelta(microseconds=1), step)
-
-    def place(instant: datetime) -> float:
-        return round(100 * ((instant - start) / (end - start)), 3)
-
-    def bar(kind: Literal["planned", "undo"] | State, begins: datetime, ends: datetime) -> Bar:
-        width = max(place(ends) - place(begins), LEAST_WIDTH)
-        return Bar(kind, min(place(begins), 100 - LEAST_WIDTH), round(width, 3), begins, ends)
-
-    rows = []
-    last = max(instants)
-    for stage in history.in_window:
-        actual = [bar(kind, begins, ends or last) for kind, begins, ends in _deeds(stage)]
-        rows.append(Row(stage, bar("planned", stage.plan.start, stage.plan.end), actual))
-    count = round((end - start) / step)
-    ticks = [Mark(place(start + step * number), f"{start + step * number:%H:%M}") for number in range(count + 1)]
+    deeds = [instant for stage in history.in_window for _, *ends in _deeds(stage) for instant in ends]
+    plans = [instant for stage in history.in_window for instant in (stage.plan.start, stage.plan.end)]
+    axis = Axis.over(min([opens, *plans, *deeds]), max([closes, *plans, *deeds]))
     return Chart(
-        start=start,
-        end=end,
-        ticks=ticks,
-        window=(place(opens), round(place(closes) - place(opens), 3)),
-        planned_end=Mark(place(history.planned_end), f"planned end {history.planned_end:%H:%M}"),
-        limit=Mark(min(place(limit), 100), f"abort limit {limit:%H:%M}"),
-        rows=rows,
+        axis=axis,
+        ticks=axis.ticks(),
+        window=(axis.place(opens), round(axis.place(closes) - axis.place(opens), 3)),
+        planned_end=Mark(axis.place(history.planned_end), f"planned end {history.planned_end:%H:%M}"),
+        limit=Mark(min(axis.place(limit), 100), f"abort limit {limit:%H:%M}"),
+        rows=[
+            Row(
+                stage,
+                axis.bar("planned", stage.plan.start, stage.plan.end),
+                [axis.bar(kind, begins, ends) for kind, begins, ends in _deeds(stage)],
+            )
+            for stage in history.in_window
+        ],
     )
 
 
-def _deeds(stage: StageHistory) -> Iterator[tuple[Literal["undo"] | State, datetime, datetime | None]]:
+def close_up(history: History) -> Chart | None:
+    """What was done from the window's start on, where it was too quick to be seen on the whole window's axis."""
+    whole = chart(history)
+    done = {stage.name: [deed for deed in _deeds(stage) if deed[1] >= history.window[0]] for stage in history.in_window}
+    instants = [instant for deeds in done.values() for _, *ends in deeds for instant in ends]
+    if whole is None or not instants:
+        return None
+    first, last = min(instants), max(instants)
+    if (last - first) * 4 > whole.axis.end - whole.axis.start:
+        return None
+    axis = Axis.over(first, last)
+    rows = [
+        Row(stage, None, [axis.bar(kind, begins, ends) for kind, begins, ends in done[stage.name]])
+        for stage in history.in_window
+        if done[stage.name]
+    ]
+    return Chart(axis, axis.ticks(), window=None, planned_end=None, limit=None, rows=rows)
+
+
+def _deeds(stage: StageHistory) -> Iterator[tuple[Kind, datetime, datetime]]:
+    """Attempts and undo steps; one without an end on record ends where it begins."""
     ends: dict[str | None, State] = {"ok": "done", "late": "late", "refused": "refused", None: "running"}
     for attempt in stage.attempts:
-        yield ends.get(attempt.outcome, "failed"), attempt.started, attempt.finished
+        yield ends.get(attempt.outcome, "failed"), attempt.started, attempt.finished or attempt.started
     for step in stage.undo:
-        yield "undo", step.started, step.finished
-
-
-def _instants(history: History) -> Iterator[datetime]:
-    for stage in history.in_window:
-        yield stage.plan.start
-        yield stage.plan.end
-        for _, begins, ends in _deeds(stage):
-            yield begins
-            yield ends or begins
+        yield "undo", step.started, step.finished or step.started
 
 
 def _floor(instant: datetime, step: timedelta) -> datetime:
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    return instant - (instant - epoch) % step
+    return instant - (instant - datetime(1970, 1, 1, tzinfo=UTC)) % step

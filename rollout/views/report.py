@@ -14,7 +14,7 @@ import jinja2
 from markupsafe import Markup
 from rollout_core import timeline
 
-from rollout.views.chart import chart
+from rollout.views.chart import chart, close_up
 from rollout.views.deeds import Attempt
 from rollout.views.history import History, StageHistory
 
@@ -62,6 +62,7 @@ def render_report(
         history=history,
         headline=headline(history),
         chart=chart(history),
+        close_up=close_up(history),
         outside=[stage for stage in history.stages if not stage.plan.window],
         left=[stage for stage in history.stages if stage.state != "done"],
         asked=sorted(((s, gate) for s in history.stages for gate in s.gates), key=lambda pair: pair[1].asked),

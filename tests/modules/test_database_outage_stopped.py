@@ -7,10 +7,11 @@ import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import ansible.module_utils
 import pytest
 
 from lab import postgres
-from tests.modules.conftest import RunningModule
+from tests.modules.conftest import MODULES, RunningModule
 from tests.modules.database_servers import FOUR, ROWS_AFTER, Database, wait_for
 
 Run = Callable[..., dict[str, Any]]
@@ -76,7 +77,7 @@ def test_signal_in_the_middle_of_a_patch(slow: Slow, database: Database, number:
     running.process.send_signal(number)
     answer = running.result()
     assert answer["failed"]
-    assert answer["msg"].startswith(f"E-outage-interrupted  {number.name} came during '{THIRD}'.\nNothing was kept")
+    assert answer["msg"].startswith(f"E-outage-interrupted  {number.name} came during '{THIRD}'.\n  Nothing was kept")
     assert not answer["locked_out"]
     database.assert_users_are_in()
     assert database.dump() == before
@@ -192,6 +193,25 @@ def test_gate_left_closed_is_opened_even_if_the_run_is_refused(killed: str, run:
     assert "The gate, which 2026-12 had left closed, is open again." in answer["msg"]
     database.assert_users_are_in(limit=50)
     assert database.dump() == killed
+
+
+def test_locked_out_says_how_to_open(database: Database) -> None:
+    ansible.module_utils.__path__.append(str(MODULES.parent / "module_utils"))
+    from ansible.module_utils.rollout_database import RolloutError
+    from ansible.module_utils.rollout_gate import Gate
+
+    nowhere = "host=127.0.0.1 port=1 user=postgres"
+    gate = Gate(database.admin(), nowhere, str(database.gate_file.parent))
+    gate.save("2026-12")
+    gate.close()
+    gate.connection.close()  # and nobody answers where it connects again
+    with pytest.raises(RolloutError, match="E-locked-out") as raised:
+        gate.open(50, seconds=0)
+    assert raised.value.facts == {"locked_out": True}
+    command = f"""psql '{nowhere}' -c 'ALTER DATABASE "{database.name}" CONNECTION LIMIT 50'"""
+    assert str(raised.value).endswith(f"OPEN IT ON THIS HOST:  {command}")
+    assert database.gate_file.exists(), "the next run could not know whose gate it is"
+    database.assert_users_are_out()
 
 
 def test_one_at_a_time(slow: Slow, run: Run, database: Database) -> None:

@@ -62,7 +62,7 @@ def test_all_findings_at_once(run: Run, database: Database) -> None:
     assert "UPDATE Branch SET name" in message
     assert "gate: closed by someone else (expected: open)" in message
     assert f"""-c 'ALTER DATABASE "{database.name}" CONNECTION LIMIT -1'""" in message
-    assert message.endswith("Then: ./runbook.py run preflight")
+    assert message.endswith("\n  Then: ./runbook.py run preflight")
     user.execute("COMMIT")  # its session was left alone
 
 

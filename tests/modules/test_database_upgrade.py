@@ -86,7 +86,7 @@ def test_sql_error_keeps_nothing_and_is_logged(upgrade: Run, database: Database)
         f"E-patch-failed  {database.name} did not take {FOUR[2]}, line 3: "
         'column "nosuch" of relation "branch" does not exist [42703].'
     )
-    assert kept == "Nothing was kept: the rows are as before."
+    assert kept == "  Nothing was kept: the rows are as before."
     assert (answer["patch"], answer["line"], answer["sqlstate"]) == (FOUR[2], 3, "42703")
     assert database.dump() == before
     assert "applied just now" not in log(database)
@@ -136,7 +136,7 @@ def test_revisions_that_are_not_as_they_should_be(run: Run) -> None:
     answer = run("database_revisions", present=["patch-2208-28-1.sql", *FOUR[:1]], absent=["patch-2208-00-0.sql"])
     assert answer["failed"]
     assert answer["msg"].startswith("E-wrong-rows  ")
-    assert f"{FOUR[0]} has no row; patch-2208-00-0.sql has a row, and must not have one." in answer["msg"]
+    assert f"not applied: {FOUR[0]}; applied, and must not be: patch-2208-00-0.sql.\n" in answer["msg"]
     assert answer["rows"] == [list(row) for row in ROWS_BEFORE]
 
 

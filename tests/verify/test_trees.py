@@ -41,7 +41,7 @@ def test_the_way_back_is_kept(host, path, current, deployed):
         pytest.skip("nothing was switched, or it was switched back")
     previous = host.file(f"{root}/previous")
     assert previous.is_symlink, f"{root}/previous is not there: {current} cannot be switched back"
-    assert previous.linked_to != f"{root}/{current}"
+    assert previous.linked_to != f"{root}/{current}", "previous leads to the current tree itself"
     assert host.file(previous.linked_to).is_directory, f"previous leads to {previous.linked_to}, which is not there"
 
 

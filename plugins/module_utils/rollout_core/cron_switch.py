@@ -7,8 +7,7 @@ parsed, no section and nothing in ``[DEFAULT]``, a value that is not a boolean. 
 from __future__ import annotations
 
 import configparser
-import io
-from typing import Iterable
+from typing import Iterable, List
 
 _DEFAULT = configparser.DEFAULTSECT
 
@@ -57,6 +56,14 @@ def paused(text: str, names: Iterable[str] | None, comment: str) -> str:
         if not parser.has_section(name):
             raise KeyError(name)
         parser.set(name, "enabled", "False")
-    written = io.StringIO()
+    written = _Text(f"# {line}\n" for line in comment.splitlines())
     parser.write(written)
-    return "".join(f"# {line}\n" for line in comment.splitlines()) + written.getvalue().rstrip("\n") + "\n"
+    return "".join(written).rstrip("\n") + "\n"
+
+
+class _Text(List[str]):
+    """As much of a file as a parser needs to write to."""
+
+    def write(self, piece: str) -> int:
+        self.append(piece)
+        return len(piece)

@@ -15,6 +15,8 @@ from typing import Mapping, Sequence
 
 from .timeline import PlannedStage, StageRecord
 
+SECOND = timedelta(seconds=1)  # nobody is late by less
+
 
 class Verdict(str, Enum):
     """What lateness means for the rollout."""
@@ -111,7 +113,7 @@ def _undo_time(stages: Sequence[PlannedStage], records: Mapping[str, StageRecord
 def verdict(view: Outlook, limit: timedelta) -> Verdict:
     """Abort only what is more than `limit` off-track and can still be undone (R19); `limit` itself is not too late."""
     if view.off_track <= limit:
-        return Verdict.LATE if view.off_track > timedelta() else Verdict.ON_TRACK
+        return Verdict.LATE if view.off_track >= SECOND else Verdict.ON_TRACK
     return Verdict.ABORT if view.abortable else Verdict.MUST_FINISH
 
 

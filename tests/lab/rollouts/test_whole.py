@@ -3,39 +3,25 @@
 import re
 import subprocess
 
+import yaml
+
+from rollout import ROOT
+
+PROCESS = ROOT / "process.yml"
+PATCHES = "SELECT format('patch-%s-%s-%s.sql', major, lpad(minor::text, 2, '0'), patch) FROM LaunchpadDatabaseRevision"
+
 
 def test_a_whole_rollout(rollout, page):
     before = rollout.schema()
     done = rollout.run("--at=-49h")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [outcome for outcome in rollout.outcomes()] == [
-        (stage, "ok")
-        for stage in (
-            [
-                "select",
-                "merge",
-                "qastaging",
-                "deliver",
-                "preflight",
-                "pause",
-                "outage",
-                "switch",
-                "cowboys",
-                "resume",
-                "smoke",
-                "done",
-            ]
-        )
-    ]
+    assert rollout.outcomes() == [(stage["stage"], "ok") for stage in yaml.safe_load(PROCESS.read_text())]
     assert rollout.schema() != before
-    rows = rollout.sql(
-        "SELECT format('patch-%s-%s-%s.sql', major, lpad(minor::text, 2, '0'), patch) FROM LaunchpadDatabaseRevision"
-    )
-    assert set(rollout.pinned["patches"]) <= set(rows.split())
+    assert set(rollout.pinned["patches"]) <= set(rollout.sql(PATCHES).split())
     for host in ("gac", "soybean"):
         status, headers, text = page(host)
         assert (status, headers["X-Revision"]) == (200, str(rollout.pinned["merged_revno"]))
-        assert "maintenance" not in text.lower()
+        assert "going offline" not in text.lower(), "the banner must be down"
     report = (rollout.directory / "report.html").read_text()
     for entry in rollout.journal:
         if entry["event"] == "gate_answered":

@@ -1,5 +1,6 @@
 """Gates: silence, no terminal and no answer are no; a person sees the evidence and answers in words."""
 
+import os
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,8 @@ GO = PLAN.gates()["go"]
 ASK = """
 from datetime import timedelta
 from rollout import gates
-asked = gates.Question("pin", "Pin db-stable 10381?", ["11 patches, 70.5 s on staging"], ["losa"], timedelta(seconds={waits}))
+evidence = ["11 patches, 70.5 s on staging"]
+asked = gates.Question("pin", "Pin db-stable 10381?", evidence, ["losa"], timedelta(seconds={waits}))
 answer = gates.Terminal().ask(asked)
 print("ANSWER", answer.yes, answer.source)
 """
@@ -29,7 +31,9 @@ def terminal():
     children = []
 
     def ask(waits=60):
-        child = pexpect.spawn(sys.executable, ["-c", ASK.format(waits=waits)], timeout=30, encoding="utf-8")
+        script = ["-c", ASK.format(waits=waits)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        child = pexpect.spawn(sys.executable, script, env=environment, timeout=30, encoding="utf-8")
         children.append(child)
         child.expect_exact("? Pin db-stable 10381?  [y/N/?] ")
         return child
