@@ -23,7 +23,7 @@ lint: $(READY)  ## every linter
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/yamllint --strict .
-	$(VENV)/bin/ansible-lint --offline --strict
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" ansible-lint --offline --strict
 
 bench: $(READY)  ## what we claim about speed
 	PYTHONPATH=plugins/module_utils $(VENV)/bin/python -m bench

@@ -82,9 +82,9 @@ class Conductor:
         before = [timeline.parse_duration(gate.waits) for gate in stage.gates if gate.ask == "before"]
         if before:  # a yes must be fresh: it is asked for no earlier than it would have to be answered
             ask_at = due - max(before)
-            self.clock.wait_until(ask_at, lambda: self.screen.waiting(f"the gate of {stage.stage}", ask_at))
+            self.clock.wait_until(ask_at, lambda: self.screen.waiting(f"the gate of {stage.stage} is asked", ask_at))
             self._pass_gates(stage, "before", {}, self._outlook(stage))
-        self.clock.wait_until(due, lambda: self.screen.waiting(stage.stage, due))
+        self.clock.wait_until(due, lambda: self.screen.waiting(f"{stage.stage} begins", due))
         facts = self._run_stage(stage)
         try:
             self._pass_gates(stage, "after", facts, facts.get("evidence", []))
@@ -139,9 +139,7 @@ class Conductor:
 
     def _finish(self, stage: Stage, outcome: str, facts: dict[str, Any], message: str | None = None) -> None:
         self.journal.write("stage_finished", stage=stage.stage, outcome=outcome, facts=facts, message=message)
-        record = timeline.actual(self.journal.entries)[stage.stage]
-        seconds = (record.finished - record.started).total_seconds() if record.finished else 0.0
-        self.screen.stage_ends(stage, outcome, seconds)
+        self.screen.stage_ends(stage, outcome)
 
     def _pin(self) -> None:
         """Write what stages have settled into the plan, where later playbooks and people's fingers find it."""
@@ -169,7 +167,8 @@ class Conductor:
             answer = self._answer(asked)
             word = "yes" if answer.yes else "no"
             self.journal.write("gate_answered", **on_record, answer=word, by=answer.by, source=answer.source)
-            self.screen.say(f"? {asked.text}  {word}, {answer.by} ({answer.source})")
+            if answer.source != "terminal":
+                self.screen.say(f"? {asked.text}  {word}, {answer.by} ({answer.source})")
             if not answer.yes:
                 said = f"{asked.text} was answered no by {answer.by} ({answer.source})."
                 again = "  To be asked again:  ./runbook.py run"

@@ -25,6 +25,11 @@ class StageRow:
     started: datetime | None
     finished: datetime | None
 
+    @property
+    def expected(self) -> timedelta:
+        """How long it was planned to take."""
+        return self.planned_end - self.planned_start
+
 
 @dataclass(frozen=True)
 class Overview:
@@ -89,7 +94,7 @@ def _row(
 
 def _state(planned: timeline.PlannedStage, record: timeline.StageRecord | None, now: datetime) -> State:
     if record is None:
-        return "overdue" if planned.due <= now else "to come"
+        return "overdue" if planned.start < now else "to come"
     if record.undone:
         return "undone"
     if record.running:

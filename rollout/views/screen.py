@@ -69,8 +69,9 @@ def lateness_line(view: Overview) -> str:
 def _actual(row: StageRow, now: datetime) -> str:
     if row.started is None:
         return ""
-    end = row.finished or now
-    return f"{row.started:%H:%M:%S} – {'…' if row.finished is None else f'{end:%H:%M:%S}'}  {length(end - row.started)}"
+    if row.finished is None:
+        return f"{row.started:%H:%M:%S} – …  {length(now - row.started)} of about {length(row.expected)}"
+    return f"{row.started:%H:%M:%S} – {row.finished:%H:%M:%S}  {length(row.finished - row.started)}"
 
 
 class Screen:
@@ -98,20 +99,21 @@ class Screen:
         for line in lines:
             self.say(f"    {line}")
 
-    def stage_ends(self, stage: Stage, outcome: str, seconds: float) -> None:
+    def stage_ends(self, stage: Stage, outcome: str) -> None:
         """It is over."""
         self.quiet()
+        row = next(row for row in self._view().rows if row.stage == stage.stage)
         head = f"✓ {stage.stage}" if outcome == "ok" else f"✗ {stage.stage} · {outcome}"
-        expected = length(timedelta(minutes=stage.expects.minutes))
-        self.say(f"{head}   {length(timedelta(seconds=seconds))} of about {expected}")
+        took = row.finished - row.started if row.finished and row.started else timedelta()
+        self.say(f"{head}   {length(took)} of about {length(row.expected)}")
 
     def task(self, task: str, host: str) -> None:
         """A host begins a task."""
         self._task = f"{host} · {task}"
 
-    def waiting(self, stage: str, until: datetime) -> None:
+    def waiting(self, what: str, until: datetime) -> None:
         """Nothing to do until then; said once."""
-        said = f"… {stage} begins {until:%a %d %b %H:%M} UTC"
+        said = f"… {what} {until:%a %d %b %H:%M} UTC"
         if said != self._waiting_for:
             self._waiting_for = said
             self.say(said)
