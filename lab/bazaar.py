@@ -77,6 +77,7 @@ def patch(tree: Path, diff: str) -> None:
 def build_branches(directory: Path) -> None:
     """Make `devel` and `db-stable` in `directory`, without working trees as on any server."""
     shutil.copytree(DATA / "tree", directory / "devel")
+    (directory / "devel" / SCHEMA).mkdir(parents=True)
     shutil.copy(DATA / "schema" / BASELINE, directory / "devel" / SCHEMA)
     devel = ControlDir.create_standalone_workingtree(str(directory / "devel"), FORMAT)
     devel.set_root_id(b"root-lab")
