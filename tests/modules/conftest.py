@@ -46,6 +46,7 @@ class RunningModule:
             "_ansible_diff": diff,
             "_ansible_module_name": name,
             "_ansible_no_log": False,
+            "_ansible_remote_tmp": str(PROJECT / "var" / "cache" / "modules"),  # a killed module leaves it behind
         }
         boot = BOOTSTRAP.format(module_utils=str(PROJECT / "plugins" / "module_utils"), module=str(module))
         self.process = subprocess.Popen(
