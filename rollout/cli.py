@@ -21,7 +21,7 @@ from rollout_core import timeline
 from rollout import ROOT, records
 from rollout.clock import Clock, as_left
 from rollout.journal import Journal
-from rollout.outcomes import BadInputError, ExitCode, RunbookError
+from rollout.outcomes import BadInputError, ExitCode, NoPlanError, RunbookError
 
 console = Console(highlight=False)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -71,7 +71,13 @@ def status(inventory: Path | None = None, plan_file: Path | None = None, *, as_j
     from rollout.views import screen
     from rollout.views.overview import overview
 
-    directory, plan = records.current(inventory, plan_file)
+    try:
+        directory, plan = records.current(inventory, plan_file)
+    except NoPlanError:
+        if as_json:
+            raise
+        console.print("No rollout is open.")
+        directory, plan = records.latest()
     entries = Journal(directory / "journal.jsonl").entries
     view = overview(plan.as_vars(), entries, as_left(entries).now())
     if as_json:
@@ -80,7 +86,9 @@ def status(inventory: Path | None = None, plan_file: Path | None = None, *, as_j
     console.print(screen.headline(view), soft_wrap=True)
     console.print(screen.table(view))
     console.print(screen.lateness_line(view), soft_wrap=True)
-    if view.next_stage:
+    if view.next_stage is None or records.is_closed(directory):
+        console.print("Next: ./runbook.py plan new")
+    else:
         row = view.next_stage
         console.print(f"Next: ./runbook.py run   ({row.stage}, planned {row.planned_start:%a %d %b %H:%M} UTC)")
 

@@ -101,8 +101,7 @@ class Conductor:
         attempt = record.attempt + 1 if record else 1
         self.journal.write("stage_started", stage=stage.stage, attempt=attempt)
         self.screen.stage_begins(stage)
-        with self.interrupt.held_back(lambda: self.screen.say("Ctrl-C: stops after this stage, killing nothing.")):
-            run = self._playbook(stage.playbook, f"{stage.stage}-{attempt}")
+        run = self._playbook(stage.playbook, f"{stage.stage}-{attempt}")
         facts = {**run.stats, **(run.failed_with("facts") or {})}
         if run.failed_with("irreversible"):
             facts["irreversible"] = True
@@ -117,25 +116,29 @@ class Conductor:
         if run.failed_with("locked_out"):
             raise Stop("failed", ExitCode.LOCKED_OUT, message)
         if outcome == "late":
-            raise Stop("aborted", ExitCode.ABORTED, message)
+            backup = f"{self.plan.backup_window.start:%Y-%m-%dT%H:%MZ}"
+            again = f"  The next attempt, if the backup window is it:  ./runbook.py plan new --window {backup}"
+            raise Stop("aborted", ExitCode.ABORTED, f"{message}\n{again}")
         again = "  Mend it, then:  ./runbook.py run"
         raise Stop("failed", ExitCode.BAD_INPUT if field else ExitCode.FAILED, f"{message}\n{again}")
 
     def _playbook(self, name: str, run_id: str) -> PlaybookRun:
-        return run_playbook(
-            name,
-            inventory=self.inventory,
-            plan_file=self.plan_file,
-            extra_vars={
-                "rollout_journal": str(self.journal.path),
-                "rollout_clock_offset": self.clock.offset.total_seconds(),
-                "go": self.plan.id,
-                **self.extra_vars,
-            },
-            artifacts=self.directory / "ansible" / f"{len(self.journal.entries):04}-{run_id}",
-            project=self.project,
-            on_task=self.screen.task,
-        )
+        """Run a playbook to its end, whatever is typed meanwhile."""
+        with self.interrupt.held_back(lambda: self.screen.say("Ctrl-C: stops after this stage, killing nothing.")):
+            return run_playbook(
+                name,
+                inventory=self.inventory,
+                plan_file=self.plan_file,
+                extra_vars={
+                    "rollout_journal": str(self.journal.path),
+                    "rollout_clock_offset": self.clock.offset.total_seconds(),
+                    "go": self.plan.id,
+                    **self.extra_vars,
+                },
+                artifacts=self.directory / "ansible" / f"{len(self.journal.entries):04}-{run_id}",
+                project=self.project,
+                on_task=self.screen.task,
+            )
 
     def _finish(self, stage: Stage, outcome: str, facts: dict[str, Any], message: str | None = None) -> None:
         self.journal.write("stage_finished", stage=stage.stage, outcome=outcome, facts=facts, message=message)
@@ -231,9 +234,9 @@ class Conductor:
             ]
             return Stop("failed", stop.exit_code, "\n".join(lines))
         lines = [stop.message]
-        code: ExitCode = (
-            ExitCode.FAILED if stop.exit_code is ExitCode.LOCKED_OUT else stop.exit_code
-        )  # the undo opens the gate
+        code: ExitCode = stop.exit_code
+        if code is ExitCode.LOCKED_OUT:
+            code = ExitCode.FAILED  # unless the undo cannot open the gate either
         for stage in reversed(self.plan.process):
             begun = stage.stage in records and not records[stage.stage].undone
             if not (begun and stage.window and stage.undo):

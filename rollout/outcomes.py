@@ -28,6 +28,10 @@ class BadInputError(RunbookError):
     exit_code = ExitCode.BAD_INPUT
 
 
+class NoPlanError(BadInputError):
+    """There is no plan to work on."""
+
+
 class LockedError(RunbookError):
     """Another runbook holds the lock of this rollout."""
 

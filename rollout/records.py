@@ -13,7 +13,7 @@ from rollout_core import journal as text_format
 
 from rollout import ROOT
 from rollout import plan as plans
-from rollout.outcomes import BadInputError, LockedError
+from rollout.outcomes import BadInputError, LockedError, NoPlanError
 from rollout.plan import Plan
 
 FINAL = {"done", "aborted"}
@@ -27,7 +27,7 @@ def directory() -> Path:
 def current(inventory: Path | None, plan_file: Path | None = None) -> tuple[Path, Plan]:
     """The directory and plan to work on: the given file's, else the newest of this inventory that is not closed.
 
-    Raises BadInputError when there is none, or when the plan is for another inventory.
+    Raises NoPlanError when there is none, BadInputError when the plan is for another inventory.
     """
     if plan_file is not None:
         plan = plans.load(plan_file)
@@ -41,15 +41,15 @@ def current(inventory: Path | None, plan_file: Path | None = None) -> tuple[Path
         plan = plans.load(path)
         if inventory is None or (ROOT / plan.inventory).resolve() == inventory:
             return path.parent, plan
-    raise BadInputError("E-no-plan  There is no open plan.  Make one:  ./runbook.py plan new")
+    raise NoPlanError("E-no-plan  There is no open plan.  Make one:  ./runbook.py plan new")
 
 
 def latest(plan_file: Path | None = None) -> tuple[Path, Plan]:
-    """The given plan's rollout, else the one whose journal was written last, closed or not. Raises BadInputError."""
+    """The given plan's rollout, else the one whose journal was written last, closed or not. Raises NoPlanError."""
     if plan_file is None:
         journals = sorted(directory().glob("*/journal.jsonl"), key=lambda path: path.stat().st_mtime)
         if not journals:
-            raise BadInputError("E-no-rollout  Nothing has been rolled out yet.  Begin:  ./runbook.py plan new")
+            raise NoPlanError("E-no-rollout  Nothing has been rolled out yet.  Begin:  ./runbook.py plan new")
         plan_file = journals[-1].with_name("plan.yml")
     return plan_file.resolve().parent, plans.load(plan_file)
 

@@ -27,8 +27,11 @@ def test_a_whole_rollout(rollout, page):
         if entry["event"] == "gate_answered":
             assert entry["by"] in report
     assert rollout.journal[-1]["event"] == "rollout_closed"
-    no_open_plan = rollout.runbook("status")
-    assert (no_open_plan.returncode, "E-no-plan" in no_open_plan.stderr) == (2, True)
+    afterwards = rollout.runbook()
+    assert (afterwards.returncode, "No rollout is open." in afterwards.stdout) == (0, True)
+    assert "Next: ./runbook.py plan new" in afterwards.stdout
+    nothing_open = rollout.runbook("run")
+    assert (nothing_open.returncode, "E-no-plan" in nothing_open.stderr) == (2, True)
 
 
 def test_the_pinned_revision_is_below_the_tip_because_of_qa(rollout):
