@@ -38,7 +38,11 @@ def conductor_overhead(runs: int = 10) -> list[float]:
         (directory / "playbooks").mkdir()
         (directory / "playbooks/nothing.yml").write_text(PLAYBOOK, encoding="utf-8")
         (directory / "plan.yml").write_text("rollout: {}\n", encoding="utf-8")
-        local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+        local = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "ansible_remote_tmp": str(directory / "tmp"),
+        }
         (directory / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"localhost": local}}}), encoding="utf-8")
         return [_with_conductor(directory, run) - _without(directory) for run in range(runs)]
 

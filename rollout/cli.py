@@ -141,7 +141,7 @@ def verify(inventory: Path | None, plan_file: Path | None) -> None:
         "ROLLOUT_PLAN": str(directory / "plan.yml"),
         "ROLLOUT_INVENTORY": str(inventory or ROOT / plan.inventory),
     }
-    command = [sys.executable, "-m", "pytest", "tests/verify"]
+    command = [sys.executable, "-m", "pytest", "--basetemp=var/verify", "tests/verify"]
     tests = subprocess.run(command, cwd=ROOT, env=environment, check=False)
     sys.exit(ExitCode.DONE if tests.returncode == 0 else ExitCode.FAILED)
 

@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("runbook", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("runbook")
 
-
 HERE = Path(__file__).parent
+# What brz writes about itself goes into var/, not into the home of whoever runs the tests.
+os.environ["BRZ_HOME"] = os.environ["XDG_CACHE_HOME"] = str(HERE.parent / "var" / "cache" / "breezy")
 ONE_AT_A_TIME = {"lab": HERE / "lab", "database": HERE / "modules" / "test_database"}
 
 

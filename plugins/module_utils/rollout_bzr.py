@@ -62,8 +62,8 @@ def run(argv, cwd=None, executable="brz", committer=None, ok=(0,)):
         done = subprocess.run(
             command, cwd=cwd, env=environment(committer), stdin=subprocess.DEVNULL, capture_output=True, check=False
         )
-    except FileNotFoundError as error:
-        raise BzrError(command, 127, f"{error.filename}: no such file or directory") from error
+    except OSError as error:
+        raise BzrError(command, 127, f"{executable} cannot be run: {error.strerror}") from error
     if done.returncode not in ok:
         raise BzrError(command, done.returncode, done.stderr.decode("utf-8", "replace"))
     return done.stdout.decode("utf-8", "replace")

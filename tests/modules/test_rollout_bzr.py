@@ -90,7 +90,7 @@ def test_what_went_wrong_is_told_apart(site: Site) -> None:
         log(str(site.devel), "99")
     assert caught.value.missing_revision
     assert caught.value.exit_code == 3
-    with pytest.raises(rollout_bzr.BzrError, match="exited 127: no-such-brz: no such file") as caught:
+    with pytest.raises(rollout_bzr.BzrError, match="exited 127: no-such-brz cannot be run") as caught:
         revision_info(str(site.devel), executable="no-such-brz")
     assert caught.value.exit_code == 127
 

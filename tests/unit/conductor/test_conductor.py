@@ -59,7 +59,11 @@ class Site:
 
     def __init__(self, directory: Path) -> None:
         self.directory, self.notes, self.screen = directory, directory / "notes", io.StringIO()
-        local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+        local = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "ansible_remote_tmp": str(directory / "tmp"),
+        }
         (directory / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"localhost": local}}}))
         plan = {
             "id": "2026-12",
