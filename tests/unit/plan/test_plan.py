@@ -45,7 +45,7 @@ def test_bad_plan(row, tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("rollout: [", r"plan\.yml:1: .*expected"),
+        ("rollout: [", r"plan\.yml:[12]: .*expected"),
         ("", r"plan\.yml:1: .*valid dictionary"),
         ("- a list", r"plan\.yml:1: .*valid dictionary"),
         ("a: &x [*x]", r"plan\.yml"),
