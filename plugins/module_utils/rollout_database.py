@@ -10,8 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Callable, Iterable, NamedTuple, Sequence
 
-from .rollout_core import patches
-from .rollout_statements import problems, statements
+from .rollout_core import patches, statements
 
 try:
     import psycopg
@@ -214,7 +213,7 @@ def apply_patches(
     for patch in pending:
         on_step(patch)
         begun = time.monotonic()
-        for line, statement in statements(patch.text):
+        for line, statement in statements.split(patch.text):
             _execute(connection, patch, line, statement)
         expected.add(patch.name.row)
         found = {row[:3] for row in revision_rows(connection)}
@@ -234,7 +233,7 @@ def what_was_kept(connection: psycopg.Connection[Any], before: Sequence[Revision
 
 def refuse_unsound(pending: Iterable[Patch]) -> None:
     """Raise RolloutError `E-unsound-patch` with all that is wrong with the patches, before anything is touched."""
-    found = [problem for patch in pending for problem in problems(str(patch.name), patch.text)]
+    found = [problem for patch in pending for problem in patches.check(str(patch.name), patch.text)]
     if found:
         listed = ";\n                 ".join(found)
         raise RolloutError(

@@ -89,6 +89,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.rollout_core import patches
 from ansible.module_utils.rollout_database import (
     PSYCOPG_IMPORT_ERROR,
     RolloutError,
@@ -101,7 +102,6 @@ from ansible.module_utils.rollout_database import (
 )
 from ansible.module_utils.rollout_gate import Gate
 from ansible.module_utils.rollout_standby import lag, written
-from ansible.module_utils.rollout_statements import problems
 
 with suppress(ImportError):  # PSYCOPG_IMPORT_ERROR says so
     import psycopg
@@ -187,7 +187,7 @@ class Preflight:
         expected = f"the {len(self.params['patches'])} pinned ones"
         yield Finding("patches", ok=True, found=f"{len(pending)} pending", expected=expected)
         for patch in pending:
-            wrong = problems(str(patch.name), patch.text)
+            wrong = patches.check(str(patch.name), patch.text)
             yield Finding(
                 str(patch.name), not wrong, "; ".join(wrong) or "sound", "sound", "fix it or back it out (R17)"
             )

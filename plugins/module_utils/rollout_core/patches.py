@@ -16,6 +16,14 @@ _LOOKS_LIKE_A_PATCH = re.compile(r"patch.*\.sql", re.IGNORECASE)
 PATTERN = "patch-MMMM-mm-p.sql"
 PLACEHOLDER_MINOR = 99
 Row = Tuple[int, int, int]  # (major, minor, patch) of LaunchpadDatabaseRevision
+# PostgreSQL refuses these inside the one transaction of all patches, or they would end it, or wait for input for ever.
+_OUTSIDE_A_TRANSACTION = re.compile(
+    r"(?:CREATE|DROP)\s+(?:UNIQUE\s+)?INDEX\s+CONCURRENTLY|REINDEX\b.*\b(?:CONCURRENTLY|SCHEMA|DATABASE|SYSTEM)"
+    r"|ALTER\s+TABLE\b.*\bDETACH\s+PARTITION\b.*\bCONCURRENTLY|VACUUM|CLUSTER$|ALTER\s+SYSTEM"
+    r"|(?:CREATE|DROP)\s+(?:DATABASE|TABLESPACE|SUBSCRIPTION)|ALTER\s+DATABASE\b.*\bTABLESPACE|DISCARD\s+ALL"
+    r"|BEGIN|START\s+TRANSACTION|PREPARE\s+TRANSACTION|COPY\b.*\b(?:FROM\s+STDIN|TO\s+STDOUT)|\\",
+    re.IGNORECASE | re.DOTALL,
+)
 _INSERT = re.compile(
     r"INSERT\s+INTO\s+(?:public\s*\.\s*)?LaunchpadDatabaseRevision\b\s*(?:\((?P<columns>[^)]*)\)\s*)?VALUES\s*(?P<rows>\(.*)",
     re.IGNORECASE | re.DOTALL,
@@ -141,4 +149,9 @@ def _transaction_problems(code: str) -> list[str]:
     ending = {"COMMIT", "ROLLBACK", "ABORT"}
     if not re.search(r"\bBEGIN\s+ATOMIC\b", code, re.IGNORECASE):  # there, END closes a function's body
         ending.add("END")
-    return [f"{word} would end the one transaction that all patches share" for word in sorted(words & ending)]
+    problems = [f"{word} would end the one transaction that all patches share" for word in sorted(words & ending)]
+    for statement in sql.statements(code):
+        if _OUTSIDE_A_TRANSACTION.match(statement):
+            begin = " ".join(statement.split())[:60]
+            problems.append(f"{begin!r} cannot run inside the one transaction of all patches")
+    return problems

@@ -1,32 +1,13 @@
-"""A schema patch, statement by statement: what cannot run in one transaction, and which line an error is on."""
+"""A schema patch, statement by statement, so that an error in it has a line."""
 
 from __future__ import annotations
 
 import re
 
-from .rollout_core import patches, sql
-
-# PostgreSQL refuses these inside the one transaction of all patches, or they would end it, or wait for input for ever.
-_OUTSIDE_A_TRANSACTION = re.compile(
-    r"(?:CREATE|DROP)\s+(?:UNIQUE\s+)?INDEX\s+CONCURRENTLY|REINDEX\b.*\b(?:CONCURRENTLY|SCHEMA|DATABASE|SYSTEM)"
-    r"|ALTER\s+TABLE\b.*\bDETACH\s+PARTITION\b.*\bCONCURRENTLY|VACUUM|CLUSTER$|ALTER\s+SYSTEM"
-    r"|(?:CREATE|DROP)\s+(?:DATABASE|TABLESPACE|SUBSCRIPTION)|ALTER\s+DATABASE\b.*\bTABLESPACE|DISCARD\s+ALL"
-    r"|BEGIN|START\s+TRANSACTION|PREPARE\s+TRANSACTION|COPY\b.*\b(?:FROM\s+STDIN|TO\s+STDOUT)|\\",
-    re.IGNORECASE | re.DOTALL,
-)
+from . import sql
 
 
-def problems(name: str, text: str) -> list[str]:
-    """Return what keeps a patch from being applied with the others in one transaction, as sentences that name it."""
-    found = patches.check(name, text)
-    for statement in sql.statements(sql.code_only(text)[0]):
-        if _OUTSIDE_A_TRANSACTION.match(statement):
-            begin = " ".join(statement.split())[:60]
-            found.append(f"{name}: {begin!r} cannot run inside the one transaction of all patches")
-    return found
-
-
-def statements(text: str) -> list[tuple[int, str]]:
+def split(text: str) -> list[tuple[int, str]]:
     """Split a patch as psql would, so that an error has a line: [(line number where the statement begins, its text)].
 
     Where that is not certain (semicolons inside CREATE RULE or a BEGIN ATOMIC body) the text stays in one piece, which

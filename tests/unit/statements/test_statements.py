@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import ansible.module_utils
 import pytest
-
-ansible.module_utils.__path__.append(str(Path(__file__).resolve().parents[2] / "plugins" / "module_utils"))
-
-from ansible.module_utils.rollout_database import statements  # noqa: E402
+from rollout_core import statements
 
 CASES = {
     "one a line": ("SELECT 1;\nSELECT 2;\n", [(1, "SELECT 1;"), (2, "SELECT 2;")]),
@@ -38,4 +32,4 @@ CASES = {
 
 @pytest.mark.parametrize(("text", "expected"), CASES.values(), ids=CASES.keys())
 def test_statements(text: str, expected: list[tuple[int, str]]) -> None:
-    assert statements(text) == expected
+    assert statements.split(text) == expected
