@@ -23,7 +23,7 @@ from rollout.clock import Clock, as_left
 from rollout.journal import Journal
 from rollout.outcomes import BadInputError, ExitCode, NoPlanError, RunbookError
 
-console = Console(highlight=False)
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 

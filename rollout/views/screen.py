@@ -38,7 +38,7 @@ def table(view: Overview) -> Table:
     """Every stage with its planned and actual times."""
     grid = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("", "stage", "planned (UTC)", "actual", "rules"):
-        grid.add_column(heading, no_wrap=True)
+        grid.add_column(heading, no_wrap=heading != "rules")  # where it is narrow, the rules give way
     for row in view.rows:
         mark, style = MARKS[row.state]
         name = f"{row.stage}" if row.state in {"done", "to come"} else f"{row.stage} · {row.state}"
