@@ -26,10 +26,10 @@ from rollout.views.screen import Screen
 class Stop(Exception):  # noqa: N818 - the end of a run, not always an error
     """The run ends here: `outcome` and `message` go into the journal, `exit_code` to the shell."""
 
-    def __init__(self, outcome: str, exit_code: ExitCode, message: str) -> None:
+    def __init__(self, outcome: str, exit_code: ExitCode, message: str, then: str = "") -> None:
         """Say how it ended."""
         super().__init__(message)
-        self.outcome, self.exit_code, self.message = outcome, exit_code, message
+        self.outcome, self.exit_code, self.message, self.then = outcome, exit_code, message, then
 
 
 @dataclass
@@ -114,13 +114,13 @@ class Conductor:
         outcome = "late" if run.failed_with("verdict") == "abort" else "failed"
         self._finish(stage, outcome, facts, message)
         if run.failed_with("locked_out"):
-            raise Stop("failed", ExitCode.LOCKED_OUT, message)
+            raise Stop("failed", ExitCode.LOCKED_OUT, message, "  Mend it, then:  ./runbook.py run")
         if outcome == "late":
             backup = f"{self.plan.backup_window.start:%Y-%m-%dT%H:%MZ}"
-            again = f"  The next attempt, if the backup window is it:  ./runbook.py plan new --window {backup}"
-            raise Stop("aborted", ExitCode.ABORTED, f"{message}\n{again}")
-        again = "  Mend it, then:  ./runbook.py run"
-        raise Stop("failed", ExitCode.BAD_INPUT if field else ExitCode.FAILED, f"{message}\n{again}")
+            then = f"  The next attempt, if the backup window is it:  ./runbook.py plan new --window {backup}"
+            raise Stop("aborted", ExitCode.ABORTED, message, then)
+        code = ExitCode.BAD_INPUT if field else ExitCode.FAILED
+        raise Stop("failed", code, message, "  Mend it, then:  ./runbook.py run")
 
     def _playbook(self, name: str, run_id: str) -> PlaybookRun:
         """Run a playbook to its end, whatever is typed meanwhile."""
@@ -175,7 +175,7 @@ class Conductor:
             if not answer.yes:
                 said = f"{asked.text} was answered no by {answer.by} ({answer.source})."
                 again = "  To be asked again:  ./runbook.py run"
-                raise Stop("refused", ExitCode.REFUSED, f"E-gate-no  {stage.stage}: {said}\n{again}")
+                raise Stop("refused", ExitCode.REFUSED, f"E-gate-no  {stage.stage}: {said}", again)
 
     def _answer(self, asked: gates.Question) -> gates.Answer:
         """The answer; Ctrl-C is no."""
@@ -231,6 +231,7 @@ class Conductor:
                 stop.message,
                 "  The commit is made: the new schema is kept, nothing is undone.",
                 f"  Incident report begun: {self.open_incident(stop.message)}",
+                stop.then,
             ]
             return Stop("failed", stop.exit_code, "\n".join(lines))
         lines = [stop.message]
@@ -248,7 +249,7 @@ class Conductor:
             lines.append(f"  NOT UNDONE: {stage.stage}\n{failed.message}")
             not_undone = ExitCode.LOCKED_OUT if failed.failed_with("locked_out") else ExitCode.NOT_UNDONE
             code = ExitCode(max(int(code), int(not_undone)))
-        return Stop(stop.outcome, code, "\n".join(lines))
+        return Stop(stop.outcome, code, "\n".join([*lines, stop.then]))
 
     def _undo(self, stage: Stage, playbook: str) -> PlaybookRun | None:
         """Run one undo; returns the run if it failed."""
