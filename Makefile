@@ -16,6 +16,7 @@ rollout: $(READY)  ## one whole monthly deployment on the embedded lab, unattend
 	$(RUNBOOK) run --answers inventories/lab/answers.yml --at=-49h
 
 test: $(READY)  ## every test
+	@mkdir -p var
 	$(VENV)/bin/pytest
 
 lint: $(READY)  ## every linter
