@@ -66,18 +66,35 @@ class Policy(Model):
 
     window_minutes: int = Field(gt=0)
     abort_after_minutes: float = Field(gt=0)
+    ask_minutes_before_last_safe_abort: float = Field(ge=0)
     merge_hours_before: float = Field(ge=0)
     reminder_hours_before: float = Field(ge=0)
     next_attempt_hours_notice: float = Field(ge=0)
+    replica_restore_hours: float = Field(ge=0)
+    merge_lead_hours: float = Field(ge=0)
     pause_minutes_before: float = Field(ge=0)
     database_time: DatabaseTime
 
 
+class Step(Model):
+    """One step of a stage and how many seconds it takes; `pad` is the minutes that R9 adds."""
+
+    step: Line
+    seconds: float = Field(ge=0)
+
+
 class Expects(Model):
-    """How long a stage takes, in minutes, and who says so (`guess`, or a measured source that replaces it later)."""
+    """How long a stage takes, in minutes, and who says so.
+
+    `guess`, `staging` (an earlier stage measures it, R9), or `history`: the median of `samples` earlier rollouts, the
+    longest of which took `worst_minutes`. `steps`, if there are any, are what it is made of, in order.
+    """
 
     minutes: float = Field(gt=0)
     source: Slug = Field(alias="from")
+    worst_minutes: float | None = Field(default=None, gt=0)
+    samples: int | None = Field(default=None, gt=0)
+    steps: list[Step] | None = None
 
 
 class Gate(Model):
@@ -91,10 +108,12 @@ class Gate(Model):
 
 
 class Undo(Model):
-    """The playbook that takes a stage back, and about how many minutes that takes."""
+    """The playbook that takes a stage back, and at most how many minutes that takes: a guess, or history's worst."""
 
     playbook: Slug
     minutes: float = Field(gt=0)
+    source: Slug = Field(alias="from", default="guess")
+    samples: int | None = Field(default=None, gt=0)
 
 
 class Stage(Model):
@@ -106,8 +125,10 @@ class Stage(Model):
     due: Duration
     playbook: Slug
     expects: Expects
+    begins_by: Duration | None = None
     window: bool = False
     gates: list[Gate] = []
+    stop: Slug = "stop"
     abortable: Literal["yes", "no", "until_commit"] = "yes"
     undo: Undo | None = None
 
