@@ -7,7 +7,7 @@ RUNBOOK := ./runbook.py
 export PIP_NO_CACHE_DIR := 1
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: rollout test lint bench setup lock clean
+.PHONY: rollout test drills lint bench setup lock clean
 
 rollout: $(READY)  ## one whole monthly deployment on the embedded lab, unattended, from plan to report
 	@trap '$(RUNBOOK) lab down' EXIT; \
@@ -18,6 +18,9 @@ rollout: $(READY)  ## one whole monthly deployment on the embedded lab, unattend
 test: $(READY)  ## every test
 	@mkdir -p var
 	$(VENV)/bin/pytest
+
+drills: $(READY)  ## every drill: a rehearsal with a fault in it, on a lab of its own
+	$(RUNBOOK) drill all
 
 lint: $(READY)  ## every linter
 	$(VENV)/bin/ruff check .

@@ -10,12 +10,16 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from bench import runbook
+from bench import aborts, decisions, runbook
 
 BENCHMARKS: dict[str, tuple[Callable[[], list[float]], float]] = {
     "status": (runbook.status, 0.3),
+    "late": (decisions.late, 0.3),
     "conductor": (runbook.conductor_overhead, 0.3),
     "rollout": (runbook.rollout, 120.0),
+    "decision": (aborts.decision, 1.0),
+    "reopened": (aborts.reopened, 5.0),
+    "aborts": (aborts.aborts, 5.0),
 }
 
 

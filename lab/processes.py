@@ -7,21 +7,20 @@ what no pidfile knows, after a crash for example, is found by it.
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from lab.layout import PROJECT, LabError
+from rollout.processes import marked as with_mark
+from rollout.processes import stop
 
 MARK = "ROLLOUT_LAB_PART"
-GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 AFRESH = "  Start afresh:  ./runbook.py lab down && ./runbook.py lab up"
 READY = 20.0  # seconds a part may take to listen
 
@@ -75,18 +74,6 @@ def start(directory: Path, part: Part) -> None:
         time.sleep(0.02)
 
 
-def stop(processes: Iterable[psutil.Process]) -> None:
-    """SIGTERM to all, SIGKILL to those still there after the grace; returns when none is left."""
-    alive = list(processes)
-    for end in (psutil.Process.terminate, psutil.Process.kill):
-        for process in alive:
-            with suppress(psutil.NoSuchProcess):  # psutil compares start times before it signals
-                end(process)
-        deadline = time.monotonic() + GRACE
-        while (alive := [process for process in alive if _lives(process)]) and time.monotonic() < deadline:
-            time.sleep(0.01)
-
-
 def stop_all(directory: Path, but: Iterable[psutil.Process | None] = ()) -> None:
     """Stop every process of the lab in `directory` `but` some; again, if one has just started another."""
     staying = list(but)
@@ -99,14 +86,7 @@ def stop_all(directory: Path, but: Iterable[psutil.Process | None] = ()) -> None
 
 def marked(directory: Path) -> list[psutil.Process]:
     """Every process of the lab in `directory`, except this one."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.pid != os.getpid() and process.environ().get(MARK, "").startswith(_mark(directory, "")):
-                found.append(process)
-        except psutil.Error:  # gone meanwhile, a zombie, or another user's
-            continue
-    return found
+    return with_mark(MARK, _mark(directory, ""))
 
 
 def ssh_clients(addresses: set[str], port: int) -> list[psutil.Process]:
@@ -137,14 +117,6 @@ def can_bind(address: tuple[str, int]) -> bool:
 
 def _mark(directory: Path, name: str) -> str:
     return f"{directory}:{name}"
-
-
-def _lives(process: psutil.Process) -> bool:
-    """Whether it still runs; a zombie has ended, whenever its parent takes note."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _answers(address: tuple[str, int]) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -12,7 +11,7 @@ from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import click
 from rich.console import Console
@@ -65,11 +64,49 @@ def run(resolution: str | None, **request: Any) -> None:
 @main.command()
 @inventory_option
 @plan_option
+@click.option("--answers", type=FILE, help="Answers to the gates, for unattended runs.")
+def resume(**request: Any) -> None:
+    """After a crash: show what survives or stands open, then go on or abort."""
+    from rollout import run as runs
+
+    sys.exit(runs.resume(runs.Request(**request), console))
+
+
+@main.command()
+@inventory_option
+@plan_option
+@click.option("--answers", type=FILE, help="Texts for the questions that follow, for unattended runs.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why, in one line: it goes on record.")
+def abort(reason: str, **request: Any) -> None:
+    """Abort the rollout, from any terminal: what the window did is undone (R19), the next attempt worked out (R21)."""
+    from rollout import run as runs
+
+    sys.exit(runs.abort(runs.Request(**request), reason, console))
+
+
+@main.command()
+@inventory_option
+@plan_option
+@click.argument("gate")
+@click.argument("word", metavar="yes|no")
+def answer(gate: str, word: str, inventory: Path | None, plan_file: Path | None) -> None:
+    """Answer the question that the runbook at work asks, from any terminal."""
+    from rollout import elsewhere
+
+    console.print(elsewhere.answer(records.current(inventory, plan_file)[0], gate, word))
+
+
+@main.command()
+@inventory_option
+@plan_option
+@click.option("--watch", is_flag=True, help="Go on looking, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="The same as JSON (docs/operations.md).")
-def status(inventory: Path | None = None, plan_file: Path | None = None, *, as_json: bool = False) -> None:
+def status(
+    inventory: Path | None = None, plan_file: Path | None = None, *, watch: bool = False, as_json: bool = False
+) -> None:
     """Where the rollout stands and what comes next."""
     from rollout.views import screen
-    from rollout.views.overview import overview
+    from rollout.views.overview import Overview, overview
 
     try:
         directory, plan = records.current(inventory, plan_file)
@@ -78,19 +115,30 @@ def status(inventory: Path | None = None, plan_file: Path | None = None, *, as_j
             raise
         console.print("No rollout is open.")
         directory, plan = records.latest()
-    entries = Journal(directory / "journal.jsonl").entries
-    view = overview(plan.as_vars(), entries, as_left(entries).now())
+
+    def look() -> Overview:
+        entries = Journal(directory / "journal.jsonl").entries
+        return overview(plan.as_vars(), entries, as_left(entries).now())
+
     if as_json:
-        console.print_json(json.dumps(asdict(view), default=_json_value))
-        return
-    console.print(screen.headline(view), soft_wrap=True)
-    console.print(screen.table(view))
-    console.print(screen.lateness_line(view), soft_wrap=True)
-    if view.next_stage is None or records.is_closed(directory):
-        console.print("Next: ./runbook.py plan new")
+        console.print_json(json.dumps(asdict(look()), default=_json_value))
+    elif watch:
+        screen.watch(console, lambda: (look(), records.owner(directory)))
     else:
-        row = view.next_stage
-        console.print(f"Next: ./runbook.py run   ({row.stage}, planned {row.planned_start:%a %d %b %H:%M} UTC)")
+        screen.show(console, look(), records.owner(directory))
+
+
+@main.command()
+@click.option("--plan", "plan_file", type=FILE, required=True, help="A plan; a few fields of it will do.")
+@click.option("--journal", "journal_file", type=FILE, required=True, help="A journal, also one written by hand.")
+@click.option("--now", metavar="ISO", required=True, help="The moment to judge.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON (docs/operations.md).")
+def late(plan_file: Path, journal_file: Path, now: str, *, as_json: bool) -> None:
+    """The verdict on lateness at any moment, from nothing but a plan and a journal."""
+    from rollout import late as lateness
+
+    found = lateness.late(plan_file, journal_file, _moment(now))
+    click.echo(json.dumps(found, ensure_ascii=False) if as_json else lateness.line(found))
 
 
 @main.group()
@@ -133,17 +181,14 @@ def plan_show(file: Path | None) -> None:
 @main.command()
 @inventory_option
 @plan_option
-def verify(inventory: Path | None, plan_file: Path | None) -> None:
+@click.option("--expect", type=click.Choice(["deployed", "as_before"]), default="deployed", show_default=True)
+def verify(inventory: Path | None, plan_file: Path | None, expect: Literal["deployed", "as_before"]) -> None:
     """Look at every host with testinfra, against the plan."""
+    from rollout import verify as hosts
+
     directory, plan = records.latest(plan_file)
-    environment = {
-        **os.environ,
-        "ROLLOUT_PLAN": str(directory / "plan.yml"),
-        "ROLLOUT_INVENTORY": str(inventory or ROOT / plan.inventory),
-    }
-    command = [sys.executable, "-m", "pytest", "--basetemp=var/verify", "tests/verify"]
-    tests = subprocess.run(command, cwd=ROOT, env=environment, check=False)
-    sys.exit(ExitCode.DONE if tests.returncode == 0 else ExitCode.FAILED)
+    found = hosts.verify(directory, inventory or ROOT / plan.inventory, expect, show=True)
+    sys.exit(ExitCode.DONE if found.ok else ExitCode.FAILED)
 
 
 @main.command()
@@ -154,6 +199,31 @@ def report(plan_file: Path | None) -> None:
 
     directory, _ = records.latest(plan_file)
     console.print(os.path.relpath(runs.write_report(directory)))
+
+
+@main.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...|all")
+def drill(names: tuple[str, ...]) -> None:
+    """Rehearse on the lab with a fault in it, and say whether the runbook did right (docs/drills.md)."""
+    sys.exit(import_module("lab.drills.command").run(names, console))
+
+
+@main.command("next")
+@click.option("--plan", "plan_file", type=FILE, help="The plan that was aborted; otherwise the latest.")
+@click.option("--source", metavar="TEXT", help="What the source of the problem was, in one line (R20).")
+@click.option("--mended-at", metavar="ISO", help="When it can be fixed, at best; or: now.")
+@click.option("--new-pin/--same-pin", default=None, help="Whether the fix needs a new revision, to be merged.")
+@click.option("--waive-r8", "waived_by", metavar="NAME", help="Who waived the 48 h that R8 asks for.")
+@click.option("--window", metavar="ISO", help="A window of your choice, if it keeps the distances.")
+def next_attempt(window: str | None, **given: Any) -> None:
+    """After an abort: work out the next attempt, or do it again, and write its plan (R20, R21)."""
+    from rollout import aftermath, gates
+    from rollout import run as runs
+
+    asker = gates.Terminal() if sys.stdin.isatty() else gates.Nobody()
+    directory, lines = aftermath.follow_up(aftermath.Request(window=_instant(window), **given), asker)
+    console.print("\n".join(lines), markup=False, soft_wrap=True)
+    runs.write_report(directory)
 
 
 @main.group()
@@ -193,8 +263,12 @@ def _json_value(value: Any) -> str:
 
 
 def _instant(text: str | None) -> datetime | None:
+    return _moment(text) if text else None
+
+
+def _moment(text: str) -> datetime:
     try:
-        return timeline.parse_instant(text) if text else None
+        return timeline.parse_instant(text)
     except ValueError as error:
         raise BadInputError(f"E-bad-instant  {error}.") from error
 

@@ -8,23 +8,46 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 Tick = Callable[[], None]
+WAIT_SECONDS = 0.5  # between two ticks
+
+
+def _boot_time() -> float:
+    """Seconds since the machine started, also while it was suspended; nobody can set it."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _system() -> datetime:
+    return datetime.now(UTC)
 
 
 class Clock:
-    """The system clock, in UTC."""
+    """UTC, read from the system once and counted on by a clock that nobody can set: a step of the system's is no delay.
+
+    `offset` is what a rehearsal adds.
+    """
 
     offset = timedelta()
     jumps = False
 
+    def __init__(self, system: Callable[[], datetime] = _system, monotonic: Callable[[], float] = _boot_time) -> None:
+        """Set it by the system's clock."""
+        self._system, self._monotonic = system, monotonic
+        self._start, self._zero = system(), monotonic()
+
     def now(self) -> datetime:
         """The present instant of the rollout."""
-        return datetime.now(UTC) + self.offset
+        return self._start + timedelta(seconds=self._monotonic() - self._zero) + self.offset
+
+    @property
+    def ahead_of_system(self) -> timedelta:
+        """What playbooks on this machine must add to the system's clock: the offset, and whatever it was set by."""
+        return self.now() - self._system()
 
     def wait_until(self, instant: datetime, tick: Tick) -> None:
-        """Return at `instant`; `tick` is called about every second until then."""
+        """Return at `instant`; `tick` is called about twice a second until then, and may raise."""
         while (left := (instant - self.now()).total_seconds()) > 0:
             tick()
-            time.sleep(min(left, 1.0))
+            time.sleep(min(left, WAIT_SECONDS))
 
 
 def as_left(entries: Iterable[Mapping[str, Any]]) -> Clock:
@@ -46,6 +69,7 @@ class RehearsalClock(Clock):
 
     def __init__(self, offset: timedelta, jumped: Callable[[timedelta, str], object]) -> None:
         """Begin `offset` away from the system clock."""
+        super().__init__()
         self.offset = offset
         self._jumped = jumped
 

@@ -7,208 +7,266 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from rollout_core import lateness, timeline
 
-from rollout import ROOT, documents, gates
-from rollout import plan as plans
-from rollout.clock import Clock
+from rollout import documents, gates, stopping, undoing
 from rollout.interrupts import Interrupt
-from rollout.journal import Journal
-from rollout.outcomes import BadInputError, ExitCode
-from rollout.plan import Plan, Stage
-from rollout.runner import PlaybookRun, run_playbook
-from rollout.views.screen import Screen
+from rollout.outcomes import Abort, BadInputError, ExitCode, Left, Stop
+from rollout.plan import Stage
+from rollout.rollout import Rollout
+from rollout.runner import PlaybookRun, Work
+from rollout.watchdog import LOSA, WITHDRAWN, Watchdog
 
-
-class Stop(Exception):  # noqa: N818 - the end of a run, not always an error
-    """The run ends here: `outcome` and `message` go into the journal, `exit_code` to the shell."""
-
-    def __init__(self, outcome: str, exit_code: ExitCode, message: str, then: str = "") -> None:
-        """Say how it ended."""
-        super().__init__(message)
-        self.outcome, self.exit_code, self.message, self.then = outcome, exit_code, message, then
+FAILURE_WAITS = timedelta(minutes=15)
 
 
 @dataclass
 class Conductor:
-    """One run of one plan. `directory` holds plan.yml, journal.jsonl, Ansible's artifacts and the report."""
+    """One run of one rollout.
 
-    directory: Path
-    plan: Plan
-    inventory: Path
-    journal: Journal
-    clock: Clock
+    `open_incident` begins a report of a problem after the commit and returns its path; `conclude` does what follows an
+    abort (verification, R20, R21) and returns lines for the screen and whether all is as before.
+    """
+
+    rollout: Rollout
     asker: gates.Asker
-    screen: Screen
-    extra_vars: Mapping[str, Any]
     open_incident: Callable[[str], str]
-    project: Path = ROOT
+    conclude: Callable[[str], tuple[list[str], bool]]
     interrupt: Interrupt = field(default_factory=Interrupt)
 
-    @property
-    def plan_file(self) -> Path:
-        """The plan this run follows."""
-        return self.directory / "plan.yml"
+    def __post_init__(self) -> None:
+        """Set the watchdog on it."""
+        self.watchdog = Watchdog(self.rollout, self.asker, self.interrupt)
+        self.journal, self.screen, self.clock = self.rollout.journal, self.rollout.screen, self.rollout.clock
 
     def run(self, names: Sequence[str] = ()) -> ExitCode:
         """Carry out what is due, or the named stages; returns the exit code and has said why."""
-        sha256 = hashlib.sha256(self.plan_file.read_bytes()).hexdigest()
+        return self._until_it_stops(lambda: self._go_on(names))
+
+    def resume(self, stage: Stage, run_id: str, evidence: Sequence[str]) -> ExitCode:
+        """Go on after a runbook that ended in the middle of `stage`, or abort; a person says which."""
+        return self._until_it_stops(lambda: self._resume(stage, run_id, evidence))
+
+    def abort(self, reason: str, crashed: tuple[Stage, str] | None) -> ExitCode:
+        """Abort now; `crashed` is the stage, and its run, that a runbook which is gone left unfinished."""
+
+        def give_up() -> bool:
+            if crashed:
+                self._stop_what_is_left(*crashed, why=reason)
+            self.watchdog.abort_asked(getpass.getuser(), reason, "terminal")
+            raise Stop("refused", ExitCode.REFUSED, "E-too-late-to-abort  " + self._reason(), "  ./runbook.py run")
+
+        return self._until_it_stops(give_up)
+
+    def _until_it_stops(self, work: Callable[[], bool]) -> ExitCode:
+        """Do the work on record; however it stops, take back what must be, and close."""
+        sha256 = hashlib.sha256(self.rollout.plan_file.read_bytes()).hexdigest()
         self.journal.write("rollout_opened", plan=sha256, by=getpass.getuser())
-        self._pin()
-        try:
-            for stage in self._to_do(names):
-                if not self._carry_out(stage):
-                    return ExitCode.DONE
-                self.interrupt.raise_if_it_came()
-        except Stop as stop:
-            return self._close(self._take_back(stop))
-        except KeyboardInterrupt:
-            return self._close(Stop("failed", ExitCode.FAILED, self._interrupted()))
-        if self._left():
-            return ExitCode.DONE
-        return self._close(Stop("done", ExitCode.DONE, "Every stage is done."))
+        self.rollout.pin()
+        with self.interrupt.noted():
+            try:
+                finished = work()
+            except Stop as stop:
+                return self._close(self._stopped(stop))
+        return self._close(Stop("done", ExitCode.DONE, "Every stage is done.")) if finished else ExitCode.DONE
+
+    def _go_on(self, names: Sequence[str] = ()) -> bool:
+        """Carry out what is to do; whether nothing is left. Raises Stop."""
+        for stage in self._to_do(names):
+            if not self._carry_out(stage):
+                return False
+            if self.rollout.left:
+                self._leave_if_asked()
+        return not self.rollout.left
 
     # -- one stage ------------------------------------------------------------------------------------------------
 
     def _carry_out(self, stage: Stage) -> bool:
         """Gate, wait, playbook, gate. False when the stage is not due yet and nothing holds us here. Raises Stop."""
-        due = timeline.parse_duration(stage.due) + self.plan.window.start
+        due = timeline.parse_duration(stage.due) + self.rollout.plan.window.start
         if not self._worth_waiting(stage, due):
             self.screen.say(f"Next: {stage.stage}, due {due:%a %d %b %H:%M} UTC.  ./runbook.py run")
             return False
+        self._ask_if_overdue(stage)
         before = [timeline.parse_duration(gate.waits) for gate in stage.gates if gate.ask == "before"]
-        if before:  # a yes must be fresh: it is asked for no earlier than it would have to be answered
-            ask_at = due - max(before)
-            self.clock.wait_until(ask_at, lambda: self.screen.waiting(f"the gate of {stage.stage} is asked", ask_at))
-            self._pass_gates(stage, "before", {}, self._outlook(stage))
-        self.clock.wait_until(due, lambda: self.screen.waiting(f"{stage.stage} begins", due))
+        record = self.rollout.records.get(stage.stage)
+        if before and not (record and record.running):  # what a crash interrupted has had its yes
+            # A yes must be fresh: it is asked for no earlier than it would have to be answered.
+            self._wait_until(due - max(before), stage, f"the gate of {stage.stage} is asked")
+            evidence = self._outlook(stage)
+            self.screen.evidence(evidence)
+            self._pass_gates(stage, "before", {}, evidence)
+        self._wait_until(due, stage, f"{stage.stage} begins")
         facts = self._run_stage(stage)
         try:
             self._pass_gates(stage, "after", facts, facts.get("evidence", []))
         except Stop as stop:
-            self._finish(stage, "refused", facts, stop.message)
+            self._finish(stage, stop.stage, facts, stop.message)
             raise
         self._finish(stage, "ok", facts)
-        self._pin()
+        self.rollout.pin()
         return True
 
     def _run_stage(self, stage: Stage) -> dict[str, Any]:
-        """Run the stage's playbook and return its facts. Raises Stop when it fails."""
-        record = timeline.actual(self.journal.entries).get(stage.stage)
-        attempt = record.attempt + 1 if record else 1
-        self.journal.write("stage_started", stage=stage.stage, attempt=attempt)
+        """Run the stage's playbook until it is done, or a person has done it, and return its facts. Raises Stop."""
+        while True:
+            self.watchdog.look(stage)
+            run = self._attempt(stage)
+            facts = {**run.stats, **(run.failed_with("facts") or {})}
+            if run.failed_with("irreversible"):
+                facts["irreversible"] = True
+            self.screen.evidence(facts.get("evidence", []))
+            if run.ok:
+                return facts
+            stop = self._failed(stage, run, facts)
+            self._finish(stage, stop.stage, facts, stop.message)
+            if not stage.window or stop.exit_code in (ExitCode.BAD_INPUT, ExitCode.ABORTED, ExitCode.LOCKED_OUT):
+                raise stop
+            answer = self._retry_or_go_on(stage, stop)
+            if answer.word == "go-on":
+                self._began(stage)
+                return {"evidence": [f"done by hand, says {answer.by}"], "by_hand": True}
+
+    def _attempt(self, stage: Stage) -> PlaybookRun:
+        """Run the stage's playbook once, judged all the time. Raises Stop once it is stopped."""
+        run_id = self._began(stage)
         self.screen.stage_begins(stage)
-        run = self._playbook(stage.playbook, f"{stage.stage}-{attempt}")
-        facts = {**run.stats, **(run.failed_with("facts") or {})}
-        if run.failed_with("irreversible"):
-            facts["irreversible"] = True
-        self.screen.evidence(facts.get("evidence", []))
-        if run.ok:
-            return facts
+        work = self.rollout.begin(stage.playbook, run_id)
+        self.watchdog.heard = lambda: self._take_progress(stage, work)
+        try:
+            while not work.ended(0.2):
+                try:
+                    self.watchdog.look(stage)
+                except Stop as stop:
+                    self._stop(stage, run_id, stop, work)
+        finally:
+            self.watchdog.heard()
+            self.watchdog.heard = lambda: None
+        return work.outcome()
+
+    def _began(self, stage: Stage) -> str:
+        """Put the beginning of the stage on record; returns the id of the run."""
+        record = self.rollout.records.get(stage.stage)
+        attempt = record.attempt + 1 if record else 1
+        run_id = self.rollout.run_id(f"{stage.stage}-{attempt}")
+        self.journal.write("stage_started", stage=stage.stage, attempt=attempt, run=run_id)
+        return run_id
+
+    def _take_progress(self, stage: Stage, work: Work) -> None:
+        """Put the steps on record that a host has begun."""
+        while not work.progress.empty():
+            progress = work.progress.get()
+            last = self.journal.last("step_started", stage=stage.stage)
+            started = self.journal.last("stage_started", stage=stage.stage)
+            known = last and started and last["seq"] > started["seq"] and last["step"] == progress["step"]
+            if not known and progress["step"]:
+                since = self.clock.now() - timedelta(seconds=progress["running_seconds"])
+                self.journal.write("step_started", stage=stage.stage, step=progress["step"], since=since.isoformat())
+
+    def _stop(self, stage: Stage, run_id: str, stop: Stop, work: Work | None) -> None:
+        """Stop what runs of the stage, then raise `stop`; returns when it is too late to stop."""
+        self.screen.quiet()
+        self.screen.say(stop.message)
+        stopped = stopping.stop_stage(self.rollout, stage, run_id, stop.message.splitlines()[0], work)
+        if stopped.answer == "too_late":
+            self.screen.say(f"! It was too late to stop {stage.stage}: it must finish.")
+            return
+        facts = {"evidence": stopped.evidence}
+        self._finish(stage, stop.stage, facts, stop.message)
+        if not stopped.proven:
+            stop.exit_code = ExitCode.NOT_UNDONE
+            stop.message = "\n".join([stop.message, *stopped.lines()])
+        raise stop
+
+    def _failed(self, stage: Stage, run: PlaybookRun, facts: Mapping[str, Any]) -> Stop:
+        """How the run ends because of a failed stage, if nobody mends it."""
         message = run.message
         if field := run.failed_with("bad_input"):
-            message = str(documents.refused(self.plan_file, [(("rollout", *field.split(".")), run.message)]))
-        outcome = "late" if run.failed_with("verdict") == "abort" else "failed"
-        self._finish(stage, outcome, facts, message)
-        if run.failed_with("locked_out"):
-            raise Stop("failed", ExitCode.LOCKED_OUT, message, "  Mend it, then:  ./runbook.py run")
-        if outcome == "late":
-            backup = f"{self.plan.backup_window.start:%Y-%m-%dT%H:%MZ}"
-            then = f"  The next attempt, if the backup window is it:  ./runbook.py plan new --window {backup}"
-            raise Stop("aborted", ExitCode.ABORTED, message, then)
-        code = ExitCode.BAD_INPUT if field else ExitCode.FAILED
-        raise Stop("failed", code, message, "  Mend it, then:  ./runbook.py run")
-
-    def _playbook(self, name: str, run_id: str) -> PlaybookRun:
-        """Run a playbook to its end, whatever is typed meanwhile."""
-        with self.interrupt.held_back(lambda: self.screen.say("Ctrl-C: stops after this stage, killing nothing.")):
-            return run_playbook(
-                name,
-                inventory=self.inventory,
-                plan_file=self.plan_file,
-                extra_vars={
-                    "rollout_journal": str(self.journal.path),
-                    "rollout_clock_offset": self.clock.offset.total_seconds(),
-                    "go": self.plan.id,
-                    **self.extra_vars,
-                },
-                artifacts=self.directory / "ansible" / f"{len(self.journal.entries):04}-{run_id}",
-                project=self.project,
-                on_task=self.screen.task,
+            where = ("rollout", *field.split("."))
+            return Stop(
+                "failed", ExitCode.BAD_INPUT, str(documents.refused(self.rollout.plan_file, [(where, message)]))
             )
+        mend = "  Mend it, then:  ./runbook.py run"
+        if run.failed_with("locked_out"):
+            return Stop("failed", ExitCode.LOCKED_OUT, message, mend, aborts=not facts.get("irreversible"))
+        if run.failed_with("verdict") == "abort":
+            return Abort(message)
+        return Stop("failed", ExitCode.FAILED, message, mend, aborts=stage.window)
+
+    def _retry_or_go_on(self, stage: Stage, stop: Stop) -> gates.Answer:
+        """Ask what to do about a failed stage of the window; raises `stop` when nobody mends it."""
+        gives_up = "stop" if self.rollout.irreversible else "abort"
+        means = [
+            *stop.message.splitlines(),
+            "retry: the stage again · go-on: you have done by hand what it should have done",
+            "stop: the rest waits for  ./runbook.py run"
+            if gives_up == "stop"
+            else "abort: the window's stages are undone",
+        ]
+        self.screen.evidence(means)
+        options = ("retry", "go-on", gives_up)
+        asked = gates.Question(gates.FAILURE, f"{stage.stage} failed. What now?", means, LOSA, FAILURE_WAITS, options)
+        answer = self.watchdog.ask(stage, asked, moot=lambda: self.interrupt.leave)
+        if answer.word in (gives_up, WITHDRAWN):
+            raise stop
+        return answer
 
     def _finish(self, stage: Stage, outcome: str, facts: dict[str, Any], message: str | None = None) -> None:
         self.journal.write("stage_finished", stage=stage.stage, outcome=outcome, facts=facts, message=message)
         self.screen.stage_ends(stage, outcome)
-
-    def _pin(self) -> None:
-        """Write what stages have settled into the plan, where later playbooks and people's fingers find it."""
-        settled = self.plan.pinned.model_dump(exclude_none=True)
-        for entry in self.journal.entries:
-            if entry["event"] == "stage_finished" and entry["outcome"] == "ok":
-                settled.update(entry["facts"].get("pin", {}))
-        pinned = Plan.model_validate({**self.plan.as_vars(), "pinned": settled})
-        if pinned != self.plan:
-            self.plan = pinned
-            plans.save(pinned, self.plan_file)
 
     # -- gates ----------------------------------------------------------------------------------------------------
 
     def _pass_gates(self, stage: Stage, when: str, facts: Mapping[str, Any], evidence: Sequence[str]) -> None:
         """Ask the stage's gates of that moment and put the answers on record. Raises Stop on no."""
         for gate in stage.gates:
-            if gate.ask != when:
-                continue
-            asked = gates.question(gate, {**self.plan.as_vars(), **facts}, evidence)
-            on_record = {"stage": stage.stage, "gate": gate.gate}
-            self.journal.write("gate_asked", **on_record, question=asked.text, evidence=list(evidence))
-            if when == "before":
-                self.screen.evidence(evidence)
-            answer = self._answer(asked)
-            word = "yes" if answer.yes else "no"
-            self.journal.write("gate_answered", **on_record, answer=word, by=answer.by, source=answer.source)
-            if answer.source != "terminal":
-                self.screen.say(f"? {asked.text}  {word}, {answer.by} ({answer.source})")
-            if not answer.yes:
-                said = f"{asked.text} was answered no by {answer.by} ({answer.source})."
-                again = "  To be asked again:  ./runbook.py run"
-                raise Stop("refused", ExitCode.REFUSED, f"E-gate-no  {stage.stage}: {said}", again)
+            if gate.ask == when:
+                self._pass(stage, gates.question(gate, {**self.rollout.plan.as_vars(), **facts}, evidence))
 
-    def _answer(self, asked: gates.Question) -> gates.Answer:
-        """The answer; Ctrl-C is no."""
-        try:
-            return self.asker.ask(asked)
-        except KeyboardInterrupt:
-            return gates.Answer(yes=False, by=getpass.getuser(), source="terminal")
+    def _pass(self, stage: Stage, asked: gates.Question) -> None:
+        answer = self.watchdog.ask(stage, asked, moot=lambda: self.interrupt.leave)
+        self._leave_if_asked()
+        if not answer.yes:
+            said = f"{asked.text} was answered no by {answer.by} ({answer.source})."
+            again = "  To be asked again:  ./runbook.py run"
+            raise Stop("refused", ExitCode.REFUSED, f"E-gate-no  {stage.stage}: {said}", again)
+
+    def _ask_if_overdue(self, stage: Stage) -> None:
+        """A deadline of a rule that was missed before the window is a gate, no abort."""
+        if stage.begins_by is None:
+            return
+        latest = self.rollout.plan.window.start + timeline.parse_duration(stage.begins_by)
+        agreed = self.journal.last("gate_answered", stage=stage.stage, gate=gates.BEGIN_LATE, answer="yes")
+        if self.clock.now() <= latest or agreed:
+            return
+        late = f"{stage.stage} should have begun by {latest:%a %d %b %H:%M} UTC ({', '.join(stage.rules)})"
+        self.screen.say(f"! {late}")
+        self._pass(stage, gates.Question(gates.BEGIN_LATE, "Begin it all the same?", [late], LOSA, timedelta(hours=1)))
 
     def _outlook(self, stage: Stage) -> list[str]:
         """What a person weighs before a stage begins."""
-        layout = timeline.planned(self.plan.as_vars(), self.journal.entries)
-        view = lateness.outlook(layout, timeline.actual(self.journal.entries), self.plan.window.end, self.clock.now())
-        planned = next(row for row in layout if row.name == stage.stage)
+        view = self.rollout.outlook()
+        planned = next(row for row in self.rollout.layout if row.name == stage.stage)
         times = f"planned {planned.start:%H:%M}–{planned.end:%H:%M}, all done {view.planned_end:%H:%M}"
         ends = "the commit" if stage.abortable == "until_commit" else "none in this stage"
-        limit = timedelta(minutes=self.plan.policy.abort_after_minutes)
-        return [f"{times} · point of no return: {ends}", lateness.reason(view, limit)]
+        return [f"{times} · point of no return: {ends}", self._reason()]
+
+    def _reason(self) -> str:
+        return lateness.reason(self.rollout.outlook(), self.rollout.limit)
 
     # -- what is to do, and when ----------------------------------------------------------------------------------
 
-    def _left(self) -> list[Stage]:
-        records = timeline.actual(self.journal.entries)
-        return [s for s in self.plan.process if not (s.stage in records and records[s.stage].done)]
-
     def _to_do(self, names: Sequence[str]) -> list[Stage]:
         """The stages not done yet, or the named ones. Raises BadInputError for a window stage out of its turn."""
-        known = [stage.stage for stage in self.plan.process]
+        process, left = self.rollout.plan.process, self.rollout.left
+        known = [stage.stage for stage in process]
         if unknown := [name for name in names if name not in known]:
             raise BadInputError(f"E-no-such-stage  {', '.join(unknown)}. The process has: {', '.join(known)}.")
-        left = self._left()
         if not names:
             return left
-        named = [stage for stage in self.plan.process if stage.stage in names]
+        named = [stage for stage in process if stage.stage in names]
         for stage in named:
             earlier = [s.stage for s in left if known.index(s.stage) < known.index(stage.stage) and s not in named]
             if stage.window and earlier:
@@ -217,57 +275,79 @@ class Conductor:
 
     def _worth_waiting(self, stage: Stage, due: datetime) -> bool:
         """A run waits inside the window; before it, the person comes back. A rehearsal jumps instead of waiting."""
-        begun = timeline.actual(self.journal.entries)
-        in_window = any(s.window and s.stage in begun and not begun[s.stage].undone for s in self.plan.process)
-        return self.clock.now() >= due or self.clock.jumps or (stage.window and in_window)
+        return self.clock.now() >= due or self.clock.jumps or (stage.window and self.rollout.in_window)
+
+    def _wait_until(self, instant: datetime, stage: Stage, what: str) -> None:
+        def tick() -> None:
+            self.screen.waiting(what, instant)
+            self.watchdog.look(stage)
+            self._leave_if_asked()
+
+        self.clock.wait_until(instant, tick)
 
     # -- stopping -------------------------------------------------------------------------------------------------
 
-    def _take_back(self, stop: Stop) -> Stop:
-        """Undo the window's stages, latest first, unless the point of no return is behind us. Returns how it ended."""
-        records = timeline.actual(self.journal.entries)
-        if any(record.irreversible for record in records.values()):
+    def _leave_if_asked(self) -> None:
+        """Stop between two stages when Ctrl-C said so; what is done stays as it is."""
+        if self.interrupt.came or self.interrupt.leave:
+            done = [name for name, record in self.rollout.records.items() if record.done]
+            message = f"E-interrupted  Stopped by Ctrl-C; what is done stands ({', '.join(done) or 'nothing yet'})."
+            raise Left(message, "  Go on:  ./runbook.py run")
+
+    def _resume(self, stage: Stage, run_id: str, evidence: Sequence[str]) -> bool:
+        """Ask whether to go on, see to it that nothing of the crashed run is at work, and go on. Raises Stop."""
+        means = [*evidence, "yes: what still runs there is waited for, then the stage begins again; no: abort"]
+        self.screen.evidence(means)
+        asked = gates.Question(gates.RESUME, "Go on?", means, LOSA, FAILURE_WAITS)
+        if not self.watchdog.ask(stage, asked).yes:
+            self._stop_what_is_left(stage, run_id, "the crashed run is not gone on with")
+            self.watchdog.abort_asked(getpass.getuser(), "not gone on with after a crash", "terminal")
+        stopping.end_here(self.rollout)
+        while (left := stopping.look_on_hosts(self.rollout, stage, run_id)).survivors:
+            self.screen.say(f"… {stage.stage} still works: {left.survivors[0]}")
+            try:
+                self.watchdog.look(stage)
+            except Stop as stop:
+                self._stop(stage, run_id, stop, None)
+        if left.unproven:
+            message = f"E-not-known  What of {stage.stage} still runs is not known."
+            raise Left("\n".join([message, *left.lines()]), "  Then:  ./runbook.py resume")
+        return self._go_on()
+
+    def _stop_what_is_left(self, stage: Stage, run_id: str, why: str) -> None:
+        if stopping.stop_stage(self.rollout, stage, run_id, why).answer == "too_late":
+            self.screen.say(f"! It was too late to stop {stage.stage}: it must finish.")
+
+    def _stopped(self, stop: Stop) -> Stop:
+        """What becomes of it: what the window did is taken back, unless the point of no return is behind us."""
+        if isinstance(stop, Left) or (self.rollout.irreversible and stop.outcome == "refused"):
+            return stop
+        if self.rollout.irreversible:
             lines = [
                 stop.message,
                 "  The commit is made: the new schema is kept, nothing is undone.",
                 f"  Incident report begun: {self.open_incident(stop.message)}",
-                stop.then,
             ]
-            return Stop("failed", stop.exit_code, "\n".join(lines))
-        lines = [stop.message]
-        code: ExitCode = stop.exit_code
-        if code is ExitCode.LOCKED_OUT:
-            code = ExitCode.FAILED  # unless the undo cannot open the gate either
-        for stage in reversed(self.plan.process):
-            begun = stage.stage in records and not records[stage.stage].undone
-            if not (begun and stage.window and stage.undo):
-                continue
-            failed = self._undo(stage, stage.undo.playbook)
-            if failed is None:
-                lines.append(f"  undone: {stage.stage}")
-                continue
-            lines.append(f"  NOT UNDONE: {stage.stage}\n{failed.message}")
-            not_undone = ExitCode.LOCKED_OUT if failed.failed_with("locked_out") else ExitCode.NOT_UNDONE
-            code = ExitCode(max(int(code), int(not_undone)))
-        return Stop(stop.outcome, code, "\n".join([*lines, stop.then]))
+            return Stop("failed", stop.exit_code, "\n".join(lines), stop.then)
+        if not stop.aborts and stop.outcome != "refused":
+            return stop
+        undone = undoing.undo_window(self.rollout, self._while_undoing)
+        locked_out = stop.exit_code is ExitCode.LOCKED_OUT
+        code = ExitCode.FAILED if locked_out else stop.exit_code  # unless the undo cannot open the gate either
+        lines = [stop.message, *undone.lines]
+        if not stop.aborts:
+            return Stop(stop.outcome, ExitCode(max(code, undone.exit_code)), "\n".join(lines), stop.then)
+        said, as_before = self.conclude(stop.message)
+        code = ExitCode(max(code, undone.exit_code, ExitCode.DONE if as_before else ExitCode.NOT_UNDONE))
+        *more, then = said
+        return Stop("aborted", code, "\n".join([*lines, *more]), then)
 
-    def _undo(self, stage: Stage, playbook: str) -> PlaybookRun | None:
-        """Run one undo; returns the run if it failed."""
-        self.journal.write("undo_started", stage=stage.stage, playbook=playbook)
-        self.screen.say(f"↩ undo {stage.stage} · playbooks/{playbook}.yml")
-        run = self._playbook(playbook, f"undo-{stage.stage}")
-        message = None if run.ok else run.message
-        self.journal.write(
-            "undo_finished", stage=stage.stage, playbook=playbook, outcome="ok" if run.ok else "failed", message=message
-        )
-        return None if run.ok else run
+    def _while_undoing(self) -> None:
+        if self.interrupt.came:
+            self.interrupt.came = False
+            self.screen.say("Ctrl-C: what was begun to be undone is undone to its end.")
 
     def _close(self, stop: Stop) -> ExitCode:
         self.journal.write("rollout_closed", outcome=stop.outcome, exit_code=int(stop.exit_code), message=stop.message)
-        self.screen.say(stop.message)
+        self.screen.say("\n".join(filter(None, [stop.message, stop.then])))
         return stop.exit_code
-
-    def _interrupted(self) -> str:
-        """What Ctrl-C between two stages leaves behind."""
-        done = [name for name, record in timeline.actual(self.journal.entries).items() if record.done]
-        return f"E-interrupted  Stopped by Ctrl-C; what is done stands ({', '.join(done)}).\n  Go on:  ./runbook.py run"

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import pydantic
 import yaml
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, ValidationError
 
 from rollout.outcomes import BadInputError
 
-Model = TypeVar("Model", bound=pydantic.BaseModel)
+if TYPE_CHECKING:  # 0.1 s, and `late` has no model
+    from pydantic import BaseModel
+
+Model = TypeVar("Model", bound="BaseModel")
+Valid = TypeVar("Valid")
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # five times as fast where libyaml is
 Location = Sequence[int | str]
 Finding = tuple[Location, str]  # where, and what was expected
@@ -21,15 +24,25 @@ Finding = tuple[Location, str]  # where, and what was expected
 
 def load(path: Path, model: type[Model]) -> Model:
     """Read `path` as `model`. Raises BadInputError with one line a problem: file, line, field, what was expected."""
+    return checked(path, model.model_validate)
+
+
+def checked(path: Path, validate: Callable[[Any], Valid]) -> Valid:
+    """What `validate` makes of what stands in `path`. Raises BadInputError like `load`."""
     text = read_text(path)
     try:
-        return model.model_validate(yaml.load(text, Loader=LOADER))  # noqa: S506 - it is a safe one
+        return validate(yaml.load(text, Loader=LOADER))  # noqa: S506 - it is a safe one
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         raise BadInputError(f"E-bad-yaml  {where}: {getattr(error, 'problem', error)}.") from error
-    except pydantic.ValidationError as error:
-        raise refused(path, [(item["loc"], _expected(item)) for item in error.errors(include_url=False)]) from error
+    except ValidationError as error:
+        raise refused(path, findings(error)) from error
+
+
+def findings(error: ValidationError) -> list[Finding]:
+    """Where, and what was expected there."""
+    return [(item["loc"], _expected(item)) for item in error.errors(include_url=False)]
 
 
 def refused(path: Path, findings: Sequence[Finding]) -> BadInputError:

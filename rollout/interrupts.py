@@ -1,9 +1,9 @@
-"""Ctrl-C while a playbook runs: nothing is killed half-way, the run stops at the end of the stage."""
+"""Ctrl-C and a terminal that hangs up: neither kills anything half-way."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,26 +11,27 @@ from typing import Any
 
 @dataclass
 class Interrupt:
-    """Whether Ctrl-C came."""
+    """`came`: Ctrl-C was typed and nobody has dealt with it; `leave`: the run is to stop at the end of the stage."""
 
     came: bool = False
-
-    def raise_if_it_came(self) -> None:
-        """Raise the KeyboardInterrupt that was held back."""
-        if self.came:
-            self.came = False
-            raise KeyboardInterrupt
+    leave: bool = False
 
     @contextmanager
-    def held_back(self, told: Callable[[], None]) -> Iterator[None]:
-        """Note SIGINT instead of raising it; `told` is called when it comes."""
+    def noted(self) -> Iterator[None]:
+        """Note SIGINT instead of raising it, and outlive SIGHUP: terminals are only views."""
 
         def note(*_: Any) -> None:
             self.came = True
-            told()
 
-        before = signal.signal(signal.SIGINT, note)
+        def outlive(*_: Any) -> None:
+            """Not SIG_IGN, which ansible-playbook would inherit."""
+
+        before = {
+            signal.SIGINT: signal.signal(signal.SIGINT, note),
+            signal.SIGHUP: signal.signal(signal.SIGHUP, outlive),
+        }
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)

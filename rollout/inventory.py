@@ -63,6 +63,12 @@ def facts(inventory: Path) -> InventoryFacts:
     )
 
 
+def groups_of(playbook: Path) -> list[str]:
+    """The groups, or hosts, that a playbook's plays are for, but localhost."""
+    plays = yaml.safe_load(documents.read_text(playbook))
+    return [group for group in dict.fromkeys(play["hosts"] for play in plays) if group != "localhost"]
+
+
 def check_groups(inventory: Path, known: InventoryFacts, playbooks: list[str]) -> None:
     """Refuse an inventory in which a playbook of the process would find no host. Raises BadInputError."""
     missing = []

@@ -34,14 +34,16 @@ class Journal:
             )
         self.entries: list[dict[str, Any]] = list(reading.entries)
         self._prev = reading.prev
-        if reading.torn:  # a crash while writing: the deed it announces was not begun
-            os.truncate(path, len(content.removesuffix(reading.torn).encode("utf-8")))
+        self._torn = len(reading.torn.encode("utf-8"))  # a crash while writing: the deed it announces was not begun
 
     def write(self, event: str, **fields: Any) -> dict[str, Any]:
         """Append one entry; it is on disk when this returns."""
         entry: dict[str, Any] = {"seq": len(self.entries) + 1, "at": self.now().isoformat(), "event": event, **fields}
         line = text_format.line(entry, self._prev)
         created = not self.path.exists()
+        if self._torn:
+            os.truncate(self.path, self.path.stat().st_size - self._torn)
+            self._torn = 0
         with self.path.open("a", encoding="utf-8") as file:
             file.write(line)
             file.flush()

@@ -36,3 +36,39 @@ class LockedError(RunbookError):
     """Another runbook holds the lock of this rollout."""
 
     exit_code = ExitCode.LOCKED
+
+
+class Stop(Exception):  # noqa: N818 - the end of a run, not always an error
+    """The run ends here: `outcome` and `message` go into the journal, `exit_code` to the shell, `then` ends the screen.
+
+    `stage` is the outcome of the stage that it ends. `aborts`: what the window did is taken back, and the next attempt
+    is worked out (R19-R21).
+    """
+
+    def __init__(
+        self, outcome: str, exit_code: ExitCode, message: str, then: str = "", *, stage: str = "", aborts: bool = False
+    ) -> None:
+        """Say how it ended."""
+        super().__init__(message)
+        self.outcome, self.exit_code, self.message, self.then = outcome, exit_code, message, then
+        self.stage, self.aborts = stage or outcome, aborts
+
+
+class Abort(Stop):
+    """The rollout is aborted: late (R19), or a person wants it (`stage`: stopped)."""
+
+    def __init__(self, message: str, *, stage: str = "late") -> None:
+        """Say why."""
+        super().__init__("aborted", ExitCode.ABORTED, message, stage=stage, aborts=True)
+
+
+class Left(Stop):
+    """Somebody wants it left as it is: nothing is taken back, no incident is begun."""
+
+    def __init__(self, message: str, then: str) -> None:
+        """Say what was left."""
+        super().__init__("failed", ExitCode.FAILED, message, then)
+
+
+class CrashedError(LockedError):
+    """A runbook ended in the middle of this rollout, and what it left is not settled."""

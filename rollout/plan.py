@@ -6,16 +6,25 @@ host are held to a pattern here, before anything runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, RootModel, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    RootModel,
+    StringConstraints,
+)
 from rollout_core import timeline
 
-from rollout import documents
+from rollout import documents, fitting
 from rollout.documents import Finding
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
@@ -42,6 +51,11 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+A_YEAR = 366 * 24 * 60  # minutes: nothing here lasts longer, and timedelta has an end
+Minutes = Annotated[float, Field(gt=0, le=A_YEAR)]
+FromZero = Annotated[float, Field(ge=0, le=A_YEAR)]
+
+
 class Window(Model):
     """When users may be locked out: `start` with its offset from UTC, and minutes (R2)."""
 
@@ -57,22 +71,22 @@ class Window(Model):
 class DatabaseTime(Model):
     """Production's database time is staging's by `factor`, plus `plus_minutes` (R9)."""
 
-    factor: float = Field(gt=0)
-    plus_minutes: float = Field(ge=0)
+    factor: float = Field(gt=0, le=1000)
+    plus_minutes: FromZero
 
 
 class Policy(Model):
     """The numbers of the process: an inventory's group_vars/all/policy.yml, frozen in the plan."""
 
-    window_minutes: int = Field(gt=0)
-    abort_after_minutes: float = Field(gt=0)
-    ask_minutes_before_last_safe_abort: float = Field(ge=0)
-    merge_hours_before: float = Field(ge=0)
-    reminder_hours_before: float = Field(ge=0)
-    next_attempt_hours_notice: float = Field(ge=0)
-    replica_restore_hours: float = Field(ge=0)
-    merge_lead_hours: float = Field(ge=0)
-    pause_minutes_before: float = Field(ge=0)
+    window_minutes: int = Field(gt=0, le=24 * 60)
+    abort_after_minutes: Minutes
+    ask_minutes_before_last_safe_abort: FromZero
+    merge_hours_before: FromZero
+    reminder_hours_before: FromZero
+    next_attempt_hours_notice: FromZero
+    replica_restore_hours: FromZero
+    merge_lead_hours: FromZero
+    pause_minutes_before: FromZero
     database_time: DatabaseTime
 
 
@@ -80,7 +94,7 @@ class Step(Model):
     """One step of a stage and how many seconds it takes; `pad` is the minutes that R9 adds."""
 
     step: Line
-    seconds: float = Field(ge=0)
+    seconds: float = Field(ge=0, le=A_YEAR * 60)
 
 
 class Expects(Model):
@@ -90,9 +104,9 @@ class Expects(Model):
     longest of which took `worst_minutes`. `steps`, if there are any, are what it is made of, in order.
     """
 
-    minutes: float = Field(gt=0)
+    minutes: Minutes
     source: Slug = Field(alias="from")
-    worst_minutes: float | None = Field(default=None, gt=0)
+    worst_minutes: Minutes | None = None
     samples: int | None = Field(default=None, gt=0)
     steps: list[Step] | None = None
 
@@ -111,7 +125,7 @@ class Undo(Model):
     """The playbook that takes a stage back, and at most how many minutes that takes: a guess, or history's worst."""
 
     playbook: Slug
-    minutes: float = Field(gt=0)
+    minutes: Minutes
     source: Slug = Field(alias="from", default="guess")
     samples: int | None = Field(default=None, gt=0)
 
@@ -127,9 +141,10 @@ class Stage(Model):
     expects: Expects
     begins_by: Duration | None = None
     window: bool = False
+    carries: bool = False
     gates: list[Gate] = []
     stop: Slug = "stop"
-    abortable: Literal["yes", "no", "until_commit"] = "yes"
+    abortable: Annotated[Literal["yes", "no", "until_commit"], BeforeValidator(timeline.yes_or_no)] = "yes"
     undo: Undo | None = None
 
 
@@ -207,9 +222,15 @@ def save(plan: Plan, path: Path) -> None:
     draft.replace(path)
 
 
-def findings(plan: Plan, now: datetime) -> list[Finding]:
-    """What is wrong with a plan that has not begun, where it takes two fields or a clock to see it."""
-    return [*_window_findings(plan, now), *_process_findings(plan)]
+def findings(plan: Plan, now: datetime, entries: Sequence[Mapping[str, Any]] = ()) -> list[Finding]:
+    """What is wrong with a plan, where it takes two fields, a clock or what was measured since to see it.
+
+    Nothing, once the window has begun: it may be finished whatever it takes.
+    """
+    records = timeline.actual(entries)
+    if any(stage.window and stage.stage in records and not records[stage.stage].undone for stage in plan.process):
+        return []
+    return [*_window_findings(plan, now), *_process_findings(plan, entries)]
 
 
 def _window_findings(plan: Plan, now: datetime) -> Iterator[Finding]:
@@ -223,14 +244,15 @@ def _window_findings(plan: Plan, now: datetime) -> Iterator[Finding]:
         yield ("rollout", "backup_window", "start"), "the backup window must come after the window (R1)"
 
 
-def _process_findings(plan: Plan) -> Iterator[Finding]:
-    in_window = [stage for stage in timeline.planned(plan.as_vars()) if stage.window]
-    if not in_window:
+def _process_findings(plan: Plan, entries: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    if not any(stage.window for stage in plan.process):
         yield ("rollout", "process"), "no stage is in the window: expected at least one with `window: true`"
-    elif in_window[-1].end > plan.window.end:
-        ends, biggest = in_window[-1].end, max(in_window, key=lambda stage: stage.expected).name
-        what = f"the stages need until {ends:%H:%M} UTC, the window ends {plan.window.end:%H:%M} (R2)"
-        yield ("rollout", "process"), f"{what}; the biggest is {biggest}"
+    elif overrun := fitting.overrun(plan.as_vars(), entries):
+        yield ("rollout", "process"), overrun
+    for number, stage in enumerate(plan.process):
+        if stage.begins_by and timeline.parse_duration(stage.begins_by) < timeline.parse_duration(stage.due):
+            what = f"{stage.stage} must begin by {stage.begins_by}, before it is due ({stage.due})"
+            yield ("rollout", "process", number, "begins_by"), what
     names = [name for stage in plan.process for name in (stage.stage, *(f"gate {g.gate}" for g in stage.gates))]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield ("rollout", "process"), f"{name} is there twice"

@@ -1,4 +1,4 @@
-"""Making a plan: the next window of the schedule, the numbers, the process and the cowboys, frozen as they are now."""
+"""Making a plan: the next window, the numbers, the process, its estimates and the cowboys, frozen as they are now."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dateutil.rrule import rrulestr
 from pydantic import AfterValidator, AwareDatetime, Field
 from rollout_core import timeline
 
-from rollout import ROOT, documents, records
+from rollout import ROOT, documents, past, records
 from rollout import inventory as inventories
 from rollout import plan as plans
 from rollout.outcomes import BadInputError
-from rollout.plan import Cowboy, Duration, Line, Model, Plan, ProcessFile, Slug, Window, Word
+from rollout.plan import Cowboy, Duration, Line, Model, Plan, ProcessFile, Slug, Stage, Window, Word
 
 
 def _rule(text: str) -> str:
@@ -64,14 +64,15 @@ def new_plan(inventory: Path, now: datetime, window: datetime | None, backup: da
     if missing := cowboy_findings(status.cowboys, ("cowboys",), known):
         raise documents.refused(known.production_status, missing)
     directory = _new_directory(f"{start:%Y-%m}")
+    name = str(inventory.relative_to(ROOT))
     plan = Plan(
         id=directory.name,
-        inventory=str(inventory.relative_to(ROOT)),
+        inventory=name,
         window=Window(start=start, minutes=policy.window_minutes),
         backup_window=Window(start=backup, minutes=policy.window_minutes),
         people=schedule.people,
         policy=policy,
-        process=documents.load(ROOT / "process.yml", ProcessFile).root,
+        process=process(name),
         cowboys=status.cowboys,
     )
     if wrong := plans.findings(plan, now):
@@ -80,6 +81,14 @@ def new_plan(inventory: Path, now: datetime, window: datetime | None, backup: da
     directory.mkdir(parents=True)
     plans.save(plan, directory / "plan.yml")
     return directory / "plan.yml"
+
+
+def process(inventory: str) -> list[Stage]:
+    """process.yml, with the estimates that this inventory's earlier rollouts, and its drills, give."""
+    stages = documents.load(ROOT / "process.yml", ProcessFile).root
+    kept = records.directory()
+    rollouts, drills = past.journals(kept, inventory), past.journals(kept.with_name("drills"), inventory)
+    return past.with_history(stages, rollouts, drills)
 
 
 def next_window(schedule: Schedule, after: datetime) -> datetime:

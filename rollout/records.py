@@ -5,16 +5,19 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 from rollout_core import journal as text_format
 
 from rollout import ROOT
-from rollout import plan as plans
 from rollout.outcomes import BadInputError, LockedError, NoPlanError
-from rollout.plan import Plan
+
+if TYPE_CHECKING:
+    from rollout.plan import Plan
 
 FINAL = {"done", "aborted"}
 
@@ -29,6 +32,8 @@ def current(inventory: Path | None, plan_file: Path | None = None) -> tuple[Path
 
     Raises NoPlanError when there is none, BadInputError when the plan is for another inventory.
     """
+    from rollout import plan as plans  # here: its models take 0.1 s, and not every command has a plan
+
     if plan_file is not None:
         plan = plans.load(plan_file)
         if inventory is not None and (ROOT / plan.inventory).resolve() != inventory:
@@ -46,6 +51,8 @@ def current(inventory: Path | None, plan_file: Path | None = None) -> tuple[Path
 
 def latest(plan_file: Path | None = None) -> tuple[Path, Plan]:
     """The given plan's rollout, else the one whose journal was written last, closed or not. Raises NoPlanError."""
+    from rollout import plan as plans
+
     if plan_file is None:
         journals = sorted(directory().glob("*/journal.jsonl"), key=lambda path: path.stat().st_mtime)
         if not journals:
@@ -55,10 +62,16 @@ def latest(plan_file: Path | None = None) -> tuple[Path, Plan]:
 
 
 def is_closed(rollout: Path) -> bool:
-    """Whether the rollout is over for good: done, or aborted by the lateness rule."""
+    """Whether the rollout is over for good: done, or aborted."""
+    return outcome(rollout) in FINAL
+
+
+def outcome(rollout: Path) -> str | None:
+    """How the latest run ended; None while it goes on, or when nothing more was due. Later events change nothing."""
     path = rollout / "journal.jsonl"
     entries = text_format.read(path.read_text(encoding="utf-8")).entries if path.exists() else []
-    return bool(entries) and entries[-1]["event"] == "rollout_closed" and entries[-1]["outcome"] in FINAL
+    runs = [entry for entry in entries if entry["event"] in ("rollout_opened", "rollout_closed")]
+    return runs[-1].get("outcome") if runs else None
 
 
 @contextmanager
@@ -67,7 +80,7 @@ def lock(rollout: Path) -> Iterator[None]:
     path = rollout / "lock"
     with path.open("a+", encoding="utf-8") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(file)
         except BlockingIOError as error:
             file.seek(0)
             owner = file.read().strip() or "somebody"
@@ -76,6 +89,33 @@ def lock(rollout: Path) -> Iterator[None]:
         file.write(json.dumps({"pid": os.getpid(), "host": os.uname().nodename, "terminal": _terminal()}))
         file.flush()
         yield
+
+
+def _take(file: IO[str]) -> None:
+    """Take the lock. Somebody who asks for its owner holds it for a moment, so not at once: raises BlockingIOError."""
+    for attempt in range(5):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if attempt == 4:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def owner(rollout: Path) -> dict[str, Any] | None:
+    """Who holds the rollout's lock, {pid, host, terminal}; None when nobody does."""
+    path = rollout / "lock"
+    if not path.exists():
+        return None
+    with path.open(encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            held: dict[str, Any] = json.loads(file.read() or "{}")
+            return held
+    return None
 
 
 def _terminal() -> str:

@@ -1,26 +1,28 @@
-"""`runbook.py run`: check everything given, take the lock, conduct, write the report."""
+"""`runbook.py run`, `resume`, `abort`: check everything given, take the lock, conduct, write the report."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
-from rollout_core import timeline
+from rollout_core import lateness, timeline
 
-from rollout import ROOT, documents, gates, inventory, planning, records
+from rollout import ROOT, aftermath, crash, documents, elsewhere, gates, inventory, planning, records, terminals, verify
 from rollout import plan as plans
+from rollout.aborted import PACK, Aborted
 from rollout.clock import Clock, RehearsalClock, as_left
 from rollout.conductor import Conductor
 from rollout.journal import Journal
-from rollout.outcomes import BadInputError, ExitCode
+from rollout.outcomes import BadInputError, CrashedError, ExitCode, LockedError
 from rollout.plan import Plan
-from rollout.runner import run_playbook
+from rollout.rollout import Rollout
+from rollout.runner import Playbook, run_playbook
 from rollout.views.incident import render_incident
 from rollout.views.overview import overview
 from rollout.views.report import render_report
@@ -70,39 +72,100 @@ def run(request: Request, console: Console) -> ExitCode:
     directory, _ = records.current(request.inventory, request.plan_file)
     with records.lock(directory):
         given = check(request)
-        return _try_out(request, given, console) if request.check else _conduct(request, given, console)
+        if request.check:
+            return _try_out(request, given, console)
+        conductor = _conductor(request, given, console)
+        _refuse_after_a_crash(conductor.rollout)
+        return _conducted(conductor, lambda: conductor.run(request.stages))
 
 
-def _conduct(request: Request, given: Checked, console: Console) -> ExitCode:
+def resume(request: Request, console: Console) -> ExitCode:
+    """After a crash: show what survives or stands open, and go on or abort, as a person says."""
+    directory, _ = records.current(request.inventory, request.plan_file)
+    with records.lock(directory):
+        given = check(request)
+        conductor = _conductor(request, given, console)
+        left = crash.left_by(conductor.rollout)
+        if left.stage is None:
+            return _conducted(conductor, conductor.run)
+        stage, run_id = left.stage, left.run_id
+        return _conducted(conductor, lambda: conductor.resume(stage, run_id, left.lines()))
+
+
+def abort(request: Request, reason: str, console: Console) -> ExitCode:
+    """Abort: through the runbook at work, or by itself when none is. Raises RunbookError."""
+    directory, _ = records.current(request.inventory, request.plan_file)
+    try:
+        with records.lock(directory):
+            given = check(request)
+            conductor = _conductor(request, given, console)
+            left = crash.left_by(conductor.rollout)
+            crashed = (left.stage, left.run_id) if left.stage else None
+            return _conducted(conductor, lambda: conductor.abort(reason, crashed))
+    except LockedError:
+        return elsewhere.abort(directory, reason, console)
+
+
+def _conductor(request: Request, given: Checked, console: Console) -> Conductor:
     plan, journal, clock = given.plan, given.journal, given.clock
-    screen = Screen(console, lambda: overview(plan.as_vars(), journal.entries, clock.now()))
-    if clock.jumps:
-        journal.write("clock_set", offset_seconds=clock.offset.total_seconds(), reason="rehearsal")
-        screen.say(f"Rehearsal: the clock stands at {clock.now():%a %d %b %H:%M} UTC and jumps over waiting.")
-    conductor = Conductor(
+    rollout = Rollout(
         directory=given.directory,
         plan=plan,
         inventory=ROOT / plan.inventory,
         journal=journal,
         clock=clock,
-        asker=given.asker,
-        screen=screen,
+        screen=Screen(console, lambda: overview(rollout.plan.as_vars(), journal.entries, clock.now())),
         extra_vars=request.extra_vars or {},
-        open_incident=lambda problem: _open_incident(given, problem),
     )
+    return Conductor(
+        rollout=rollout,
+        asker=given.asker,
+        open_incident=lambda problem: _open_incident(given, problem),
+        conclude=lambda why: _conclude(rollout, given.asker, why),
+    )
+
+
+def _conducted(conductor: Conductor, work: Callable[[], ExitCode]) -> ExitCode:
+    """Do the work, and write the report however it ends."""
+    rollout = conductor.rollout
+    terminals.receive(rollout.directory)  # what was meant for a runbook that is gone
+    if rollout.clock.jumps:
+        offset = rollout.clock.offset.total_seconds()
+        rollout.journal.write("clock_set", offset_seconds=offset, reason="rehearsal")
+        now = f"{rollout.clock.now():%a %d %b %H:%M}"
+        rollout.screen.say(f"Rehearsal: the clock stands at {now} UTC and jumps over waiting.")
     try:
-        return conductor.run(request.stages)
+        return work()
     finally:
-        screen.quiet()
-        screen.say(f"Report: {os.path.relpath(write_report(given.directory))}")
+        rollout.screen.quiet()
+        rollout.screen.say(f"Report: {os.path.relpath(write_report(rollout.directory))}")
+
+
+def _refuse_after_a_crash(rollout: Rollout) -> None:
+    """Raise CrashedError when a runbook ended in the middle and what it left is not settled."""
+    left = crash.left_by(rollout)
+    if left.survivors or (left.stage and (left.stage.window or left.aborting)):
+        lines = ["E-crashed  A runbook ended in the middle of this rollout.", *(f"  {line}" for line in left.lines())]
+        raise CrashedError("\n".join([*lines, "  Go on, or abort:  ./runbook.py resume"]))
+
+
+def _conclude(rollout: Rollout, asker: gates.Asker, why: str) -> tuple[list[str], bool]:
+    """What follows an abort: is everything as before, what was the source, when is the next attempt (R20, R21)?"""
+    rollout.screen.say("▸ verify that everything is as before")
+    verified = verify.verify(rollout.directory, rollout.inventory, "as_before")
+    rollout.screen.say(f"  {verified.summary}")
+    lines = aftermath.conclude(rollout.directory, rollout.plan, rollout.journal, rollout.clock, asker, verified, why)
+    return lines, verified.ok
 
 
 def write_report(directory: Path) -> Path:
-    """Render the rollout's report from its plan and journal; returns its path."""
+    """Render the report from plan and journal, and the abort pack if there is one; returns the report's path."""
     plan = plans.load(directory / "plan.yml")
-    entries = Journal(directory / "journal.jsonl").entries
+    journal = Journal(directory / "journal.jsonl")
     path = directory / "report.html"
-    path.write_text(render_report(plan.as_vars(), entries), encoding="utf-8")
+    path.write_text(render_report(plan.as_vars(), journal.entries), encoding="utf-8")
+    if (directory / PACK).exists():  # now it is known how it ended
+        Aborted(directory, plan, journal, as_left(journal.entries)).write_pack()
     return path
 
 
@@ -148,10 +211,25 @@ def _check_plan(plan: Plan, path: Path, journal: Journal, known: inventory.Inven
     """Refuse a plan that cannot be carried out. A window that was begun may be finished after its end."""
     begun = timeline.actual(journal.entries)
     found = planning.cowboy_findings(plan.cowboys, ("rollout", "cowboys"), known)
-    if not any(stage.window and stage.stage in begun for stage in plan.process):
-        found += plans.findings(plan, now)
+    in_window = any(stage.window and stage.stage in begun for stage in plan.process)
+    if not in_window:
+        found += plans.findings(plan, now, journal.entries)
     if found:
         raise documents.refused(path, found)
+    if not in_window:
+        _refuse_a_late_start(plan, journal, now)
+
+
+def _refuse_a_late_start(plan: Plan, journal: Journal, now: datetime) -> None:
+    """Raise BadInputError when the window could only be begun to be aborted (R19)."""
+    layout, records_ = timeline.planned(plan.as_vars(), journal.entries), timeline.actual(journal.entries)
+    view = lateness.outlook(layout, records_, plan.window.end, now)
+    limit = timedelta(minutes=plan.policy.abort_after_minutes)
+    if lateness.too_late_to_begin(view, limit):
+        raise BadInputError(
+            f"E-too-late-to-begin  {lateness.reason(view, limit)}.\n  Nothing was touched. "
+            "Work out the next attempt:  ./runbook.py abort --reason …"
+        )
 
 
 def _try_out(request: Request, given: Checked, console: Console) -> ExitCode:
@@ -161,12 +239,14 @@ def _try_out(request: Request, given: Checked, console: Console) -> ExitCode:
     for stage in [s for s in plan.process if s.stage in request.stages] or left[:1]:
         console.print(f"▸ {stage.stage} · check mode: nothing is changed")
         tried = run_playbook(
-            stage.playbook,
-            inventory=ROOT / plan.inventory,
-            plan_file=given.directory / "plan.yml",
-            extra_vars={"rollout_journal": str(given.journal.path), "go": plan.id, **(request.extra_vars or {})},
-            artifacts=given.directory / "ansible" / f"check-{stage.stage}",
-            check=True,
+            Playbook(
+                stage.playbook,
+                inventory=ROOT / plan.inventory,
+                plan_file=given.directory / "plan.yml",
+                extra_vars={"rollout_journal": str(given.journal.path), "go": plan.id, **(request.extra_vars or {})},
+                artifacts=given.directory / "ansible" / f"check-{stage.stage}",
+                check=True,
+            )
         )
         console.print(Text(tried.output.read_text(encoding="utf-8")), soft_wrap=True)
         if not tried.ok:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import ansible_runner
@@ -18,7 +20,7 @@ POLL_SECONDS = 0.2  # how often ansible-runner looks at its child; its own defau
 
 SAYS = ("msg", "module_stderr", "stderr")  # where a failed task's reason stands
 
-OnTask = Callable[[str, str], None]
+CONTROL_MARK = "ROLLOUT_CONTROL"  # in the environment of every process of a run on this machine
 
 
 @dataclass(frozen=True)
@@ -61,61 +63,130 @@ class PlaybookRun:
         return "\n".join([*seen, f"  Ansible's output:  {self.output}"])
 
 
-def run_playbook(
-    playbook: str,
-    *,
-    inventory: Path,
-    plan_file: Path,
-    extra_vars: Mapping[str, Any],
-    artifacts: Path,
-    project: Path = ROOT,
-    check: bool = False,
-    on_task: OnTask = lambda _task, _host: None,
-) -> PlaybookRun:
-    """Run the project's `playbooks/PLAYBOOK.yml` with the plan as extra vars, and wait for it.
+@dataclass(frozen=True)
+class Playbook:
+    """What to run: the project's `playbooks/NAME.yml` on an inventory, with a plan and more as extra vars.
 
-    `on_task` hears of each task as a host begins it. `artifacts` is a directory of this run alone: ansible-runner keeps
-    its events there. The playbook's process is not killed by signals to this one: terminals are only views.
+    `artifacts` is a directory of this run alone: ansible-runner keeps its events there, and every process of the run on
+    this machine carries its path in the environment (CONTROL_MARK). `limit` is a pattern of hosts. `aloof`: over
+    connections of its own, given up early, because those of another run may hang.
     """
-    run = PlaybookRun(output=artifacts / "stdout")
-    arguments = ["--extra-vars", f"@{plan_file}", *(["--check", "--diff"] if check else [])]
 
-    artifacts.parent.mkdir(exist_ok=True)
+    name: str
+    inventory: Path
+    plan_file: Path
+    extra_vars: Mapping[str, Any]
+    artifacts: Path
+    project: Path = ROOT
+    limit: str | None = None
+    check: bool = False
+    aloof: bool = False
 
-    def hear(event: dict[str, Any]) -> bool:
-        _hear(event, run, on_task)
-        return True
+    def arguments(self) -> str:
+        """More of ansible-playbook's command line."""
+        return shlex.join(["--extra-vars", f"@{self.plan_file}", *(["--check", "--diff"] if self.check else [])])
 
-    runner = ansible_runner.run(
-        private_data_dir=str(artifacts.parent),
-        artifact_dir=str(artifacts.parent),
-        ident=artifacts.name,
-        project_dir=str(project),
-        playbook=f"playbooks/{playbook}.yml",
-        inventory=str(inventory),
-        extravars=dict(extra_vars),
-        cmdline=shlex.join(arguments),
-        envvars={
+    def environment(self) -> dict[str, str]:
+        """What ansible-playbook gets besides the environment of this process."""
+        common = {
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_HOST_KEY_CHECKING": "True",  # ansible-runner switches it off unless it is told
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        },
+            CONTROL_MARK: str(self.artifacts),
+        }
+        aloof = {"ANSIBLE_SSH_ARGS": "-o ControlMaster=no -o ControlPath=none", "ANSIBLE_TIMEOUT": "3"}
+        return {**common, **(aloof if self.aloof else {})}
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Whom a run tells what: each task as a host begins it, and each `progress` that a module answers."""
+
+    task: Callable[[str, str], None] = lambda _task, _host: None
+    progress: Callable[[Mapping[str, Any]], None] = lambda _progress: None
+
+
+def run_playbook(
+    playbook: Playbook, listener: Listener | None = None, cancelled: Callable[[], bool] = lambda: False
+) -> PlaybookRun:
+    """Run it and wait for it. It is not ended by signals to this process: terminals are only views.
+
+    Once `cancelled` says so, ansible-runner kills ansible-playbook; the workers, which have sessions of their own,
+    outlive that.
+    """
+    run = PlaybookRun(output=playbook.artifacts / "stdout")
+    playbook.artifacts.parent.mkdir(exist_ok=True)
+
+    def hear(event: dict[str, Any]) -> bool:
+        _hear(event, run, listener or Listener())
+        return True
+
+    runner = ansible_runner.run(
+        private_data_dir=str(playbook.artifacts.parent),
+        artifact_dir=str(playbook.artifacts.parent),
+        ident=playbook.artifacts.name,
+        project_dir=str(playbook.project),
+        playbook=f"playbooks/{playbook.name}.yml",
+        inventory=str(playbook.inventory),
+        limit=playbook.limit,
+        extravars=dict(playbook.extra_vars),
+        cmdline=playbook.arguments(),
+        envvars=playbook.environment(),
         settings={"pexpect_timeout": POLL_SECONDS, "suppress_ansible_output": True},
         suppress_env_files=True,
         event_handler=hear,
-        cancel_callback=lambda: False,
+        cancel_callback=cancelled,
         quiet=True,
     )
-    (artifacts / "command").unlink(missing_ok=True)  # it holds the whole environment
+    (playbook.artifacts / "command").unlink(missing_ok=True)  # it holds the whole environment
     run.ok = runner.rc == 0
     return run
 
 
-def _hear(event: dict[str, Any], run: PlaybookRun, on_task: OnTask) -> None:
+class Work(threading.Thread):
+    """A playbook at work, while this process judges. `progress` is what its modules have answered and nobody took."""
+
+    def __init__(self, playbook: Playbook, on_task: Callable[[str, str], None] = lambda _task, _host: None) -> None:
+        """Start it."""
+        super().__init__(name=playbook.name, daemon=True)
+        self.playbook = playbook
+        self.progress: SimpleQueue[Mapping[str, Any]] = SimpleQueue()
+        self._listener = Listener(on_task, self.progress.put)
+        self._cancelled = threading.Event()
+        self._outcome: PlaybookRun | Exception = PlaybookRun(output=playbook.artifacts / "stdout")
+        self.start()
+
+    def run(self) -> None:
+        """Run the playbook; called by the thread."""
+        try:
+            self._outcome = run_playbook(self.playbook, self._listener, self._cancelled.is_set)
+        except Exception as error:
+            self._outcome = error
+
+    def ended(self, seconds: float = 0.0) -> bool:
+        """Whether it has ended, or does so within some seconds."""
+        self.join(seconds)
+        return not self.is_alive()
+
+    def cancel(self) -> None:
+        """Have ansible-playbook killed."""
+        self._cancelled.set()
+
+    def outcome(self) -> PlaybookRun:
+        """What it came to; waits for it."""
+        self.join()
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        return self._outcome
+
+
+def _hear(event: dict[str, Any], run: PlaybookRun, listener: Listener) -> None:
     kind, data = event["event"], event.get("event_data", {})
+    if progress := (data.get("res") or {}).get("progress"):
+        listener.progress(progress)
     if kind == "runner_on_start":
-        on_task(data.get("task", ""), data.get("host", ""))
+        listener.task(data.get("task", ""), data.get("host", ""))
     elif kind in {"runner_on_failed", "runner_on_unreachable"} and not data.get("ignore_errors"):
         unreachable = kind == "runner_on_unreachable"
         run.failures.append(Failure(data.get("host", ""), data.get("task", ""), data.get("res", {}), unreachable))

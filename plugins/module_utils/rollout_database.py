@@ -119,6 +119,21 @@ def connect(dsn: str, application_name: str) -> psycopg.Connection[Any]:
         raise RolloutError(f"E-no-connection  {said}\nTry it on this host:  psql '{dsn}'") from error
 
 
+def database_name(dsn: str) -> str:
+    """Return the name of the database that a conninfo leads to, which is the user's where it names none."""
+    given = conninfo_to_dict(dsn)
+    return str(given.get("dbname") or given.get("user"))
+
+
+def session_names(run_id: str) -> tuple[str, str]:
+    """Return the application_name of the session that patches in that run, and of the one that holds lock and gate.
+
+    PostgreSQL cuts it off after 63 bytes. Other runs' names begin with `rollout ` too, and nobody else's do.
+    """
+    patching = f"rollout {run_id}"[:58]
+    return patching, f"{patching} gate"
+
+
 def take_lock(connection: psycopg.Connection[Any]) -> None:
     """Be the only one that patches this database, until the connection ends. Raises RolloutError E-another-rollout."""
     if connection.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK]).fetchone() != (True,):

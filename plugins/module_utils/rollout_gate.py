@@ -42,6 +42,7 @@ class Gate:
         self.connection = connection
         self.dsn = dsn
         self.database = connection.info.dbname
+        self.name = connection.info.get_parameters().get("application_name", "")
         self.file = Path(state_directory) / f"gate-{self.database}.json"
 
     def state(self) -> tuple[str, dict[str, Any] | None]:
@@ -136,7 +137,7 @@ class Gate:
         while True:
             try:
                 if self.connection.closed or self.connection.broken:
-                    self.connection = connect(self.dsn, f"rollout {self.database} gate")
+                    self.connection = connect(self.dsn, self.name)
                 if self._limit() == CLOSED:
                     self.connection.execute(self._statement(limit))
                 break

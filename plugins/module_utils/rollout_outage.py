@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import time
 from contextlib import contextmanager, suppress
-from typing import Any, Iterator, NamedTuple, Sequence
+from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
 from .rollout_database import (
     Patch,
@@ -74,12 +74,23 @@ class Result(NamedTuple):
 class Outage:
     """An outage about to begin: the gate is open, or was left closed by a killed run."""
 
-    def __init__(self, gate: Gate, patching: psycopg.Connection[Any], run_id: str, provenance: Provenance) -> None:
-        """`patching` is a second connection, made before the gate closes: connecting must not lengthen the outage."""
+    def __init__(
+        self,
+        gate: Gate,
+        patching: psycopg.Connection[Any],
+        run_id: str,
+        provenance: Provenance,
+        on_step: Callable[[str], None],
+    ) -> None:
+        """`patching` is a second connection, made before the gate closes: connecting must not lengthen the outage.
+
+        `on_step` gets each step's name as it begins.
+        """
         self.gate = gate
         self.patching = patching
         self.run_id = run_id
         self.provenance = provenance
+        self.on_step = on_step
         self.ended_sessions = 0
         self._begun: list[tuple[str, float]] = []
 
@@ -122,7 +133,7 @@ class Outage:
         raise RolloutError(
             f"{told}\n{what_was_kept(self.gate.connection, before)} The gate is open again; "
             f"users were out for {seconds:.1f} s.\nThen: {advice}",
-            **_facts(result),
+            **_facts(result, **_verdict(failure, interruptible.received)),
         )
 
     def _patch(self, pending: Sequence[Patch], limit: int, interruptible: Interruptible) -> None:
@@ -154,6 +165,8 @@ class Outage:
 
     def _begin(self, step: str) -> None:
         self._begun.append((step, time.monotonic()))
+        if step:
+            self.on_step(step)
 
     def _steps(self) -> list[dict[str, Any]]:
         pairs = zip(self._begun, self._begun[1:])
@@ -166,12 +179,22 @@ def _told(failure: BaseException, step: str, received: str | None) -> tuple[str,
         back_out = f"fix {failure.patch.name} or back it out (R17), and ./runbook.py run select"
         return f"E-patch-failed  the database did not take {failure}.", back_out
     if isinstance(failure, Interruption):
-        came = "the deadline came" if received == "SIGALRM" else f"{received} came"
-        return f"E-outage-interrupted  {came} during {step!r}.", "find out who stopped it before another attempt"
+        if received == "SIGALRM":
+            return (
+                f"E-outage-deadline  the deadline came during {step!r}: rolled back.",
+                "undo the window's stages (R19)",
+            )
+        said = f"E-outage-interrupted  {received} came during {step!r}: rolled back."
+        return said, "find out who stopped it before another attempt"
     if isinstance(failure, RolloutError):
         return str(failure), "./runbook.py run preflight"
     said = " ".join(str(failure).split()) or type(failure).__name__
     return f"E-outage-failed  during {step!r}: {said}", "./runbook.py run preflight"
+
+
+def _verdict(failure: BaseException, received: str | None) -> dict[str, str]:
+    """The deadline is the lateness rule's (R19): who gives up at it, aborts."""
+    return {"verdict": "abort"} if isinstance(failure, Interruption) and received == "SIGALRM" else {}
 
 
 def _late(received: str | None) -> str | None:

@@ -10,6 +10,7 @@ description:
   - Projects the end of the rollout's window stages from its plan and its journal, and compares it with the planned end.
   - Fails with C(verdict=abort) when it would end more than O(limit_minutes) late and nothing irreversible has happened
     yet (R19). Past the point of no return it never fails; it warns and says C(must_finish).
+  - Says with it how long the running stage may still take, for work that carries its own deadline.
   - Reads the journal and the clock of the machine it runs on, so it is delegated to the control machine.
   - Changes nothing.
 options:
@@ -50,6 +51,18 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+seconds_left:
+  description:
+    - How long the stage that runs may still run before the rollout is more than O(limit_minutes) off-track, in seconds.
+    - Negative when it is too late already; null when every stage of the window is done.
+  returned: always
+  type: float
+  sample: 2541.2
+stage:
+  description: The stage of the window that runs, or is next; null when all are done.
+  returned: always
+  type: str
+  sample: outage
 verdict:
   description: C(on_track), C(late), C(abort) or C(must_finish).
   returned: always
@@ -79,7 +92,8 @@ reason:
   description: The verdict in one sentence.
   returned: always
   type: str
-  sample: outage has run 3:10 of about 12:21; the rollout would end 08:31, planned 08:31; it can be aborted until 09:24
+  sample:
+    patch 2208-56-0 has run 0:10 of about 0:20; the rollout would end 08:31, planned 08:31; it can be aborted until 09:24
 """
 
 from datetime import datetime, timedelta, timezone
@@ -91,8 +105,12 @@ from ansible.module_utils.rollout_core import journal, lateness, timeline
 
 def judge(plan: dict, entries: list, now: datetime, limit: timedelta) -> dict:
     """The outlook at `now` and its verdict, as the module returns them."""
-    view = lateness.outlook(timeline.planned(plan, entries), timeline.actual(entries), timeline.window(plan)[1], now)
+    layout = timeline.planned(plan, entries)
+    view = lateness.outlook(layout, timeline.actual(entries), timeline.window(plan)[1], now)
+    left = lateness.time_left(layout, view, limit)
     return {
+        "seconds_left": None if left is None else left.total_seconds(),
+        "stage": view.stage,
         "verdict": lateness.verdict(view, limit).value,
         "off_track_seconds": view.off_track.total_seconds(),
         "projected_end": view.projected_end.isoformat(),

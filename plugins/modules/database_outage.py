@@ -13,6 +13,9 @@ description:
     all patches in one transaction with application_name C(rollout RUN_ID), and puts the limit back in that transaction.
   - An SQL error, SIGTERM, SIGHUP, SIGINT or the deadline roll everything back and open the gate. After kill -9 the gate
     stays closed; the next call takes it over, and C(database_gate) opens it.
+  - While it works, C(progress-DATABASE.json) in O(state_directory) says which step it is at, and at the end what became
+    of it. C(database_outage_progress) reads that, C(database_outage_stop) stops it.
+  - With O(detach), nothing on the way from the control machine can end it, and nothing there is needed any more.
   - Success is rows in the revision table, which are read again after the commit (R18).
   - Needs psycopg 3 on the host and PostgreSQL 14 or later. The user's ~/.pgpass holds the password.
 options:
@@ -30,7 +33,7 @@ options:
     elements: str
     required: true
   run_id:
-    description: The rollout's id. It marks the sessions, so that they can be found from elsewhere.
+    description: Id of this run. It marks the sessions and the progress, so that they can be found from elsewhere.
     type: str
     required: true
   standbys:
@@ -39,11 +42,20 @@ options:
     elements: str
     default: []
   state_directory:
-    description: Directory on the host for the saved connection limit.
+    description: Directory on the host for the saved connection limit and the progress.
     type: path
     default: ~/.rollout
+  detach:
+    description:
+      - Do it in a process of its own, in a session of its own, and do not wait for its end longer than a moment. Its
+        result is then kept in a file for C(database_outage_progress). Without effect in check mode.
+    type: bool
+    default: false
   deadline_seconds:
-    description: Give up after so many seconds, counted from closing the gate. No deadline by default.
+    description:
+      - Give up after so many seconds, counted from closing the gate, by this host's monotonic clock. Nothing left is
+        refused before the gate is closed. No deadline by default.
+      - Giving up is the lateness rule's (R19), so the failure has C(verdict=abort).
     type: float
   clock_offset:
     description: Seconds to add to this host's clock in what is returned; not 0 only in rehearsals.
@@ -74,13 +86,22 @@ EXAMPLES = r"""
     dsn: host=127.0.0.1 user=postgres dbname=launchpad_prod
     schema_directory: ~/srv/launchpad/r12735/database/schema
     patches: [patch-2208-30-0.sql, patch-2208-56-0.sql]
-    run_id: 2026-12
+    run_id: 2026-12/0007-outage-1
+    detach: true
 """
 
 RETURN = r"""
+finished:
+  description: Whether it has ended. Otherwise nothing else is returned yet but RV(answer_file).
+  returned: always
+  type: bool
+answer_file:
+  description: Where the result will be.
+  returned: when it was detached and has not ended
+  type: str
 committed:
   description: Whether the pinned patches are in the revision table for good.
-  returned: always
+  returned: when it has ended
   type: bool
 outage_seconds:
   description: From closing the gate to its being open again; 0 without an outage.
@@ -124,6 +145,10 @@ locked_out:
   description: The gate is still closed. The message holds the command that opens it.
   returned: on failure
   type: bool
+verdict:
+  description: C(abort), the rollout must be aborted.
+  returned: when it failed because of its deadline
+  type: str
 irreversible:
   description: The patches are committed although the module failed.
   returned: on failure
@@ -135,6 +160,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.rollout_answer import NO_OUTAGE, changes, failure, summary, what_became
 from ansible.module_utils.rollout_database import (
     PSYCOPG_IMPORT_ERROR,
     Patch,
@@ -142,16 +168,19 @@ from ansible.module_utils.rollout_database import (
     Revision,
     RolloutError,
     connect,
-    message,
     pending_patches,
     refuse_other_patches,
     refuse_unsound,
     require_primary,
     revision_rows,
+    session_names,
     take_lock,
 )
+from ansible.module_utils.rollout_detach import detach
+from ansible.module_utils.rollout_detach import result as kept_result
 from ansible.module_utils.rollout_gate import Gate
 from ansible.module_utils.rollout_outage import Outage
+from ansible.module_utils.rollout_progress import COMMITTED, Progress
 from ansible.module_utils.rollout_standby import seconds_until_replayed
 
 with suppress(ImportError):  # PSYCOPG_IMPORT_ERROR says so
@@ -164,38 +193,61 @@ ARGUMENTS = {
     "run_id": {"type": "str", "required": True},
     "standbys": {"type": "list", "elements": "str", "default": []},
     "state_directory": {"type": "path", "default": "~/.rollout"},
+    "detach": {"type": "bool", "default": False},
     "deadline_seconds": {"type": "float"},
     "clock_offset": {"type": "float", "default": 0},
     "branch_nick": {"type": "str"},
     "revno": {"type": "int"},
     "revid": {"type": "str"},
 }
-NO_OUTAGE = {"outage_seconds": 0.0, "steps": [], "closed_at": None, "opened_at": None, "ended_sessions": 0}
+MOMENT = 1.5  # seconds; a short outage ends in it, and has the host to itself
+
+
+def check(module: AnsibleModule) -> dict[str, Any]:
+    """Look at what can be refused, and return what the module would come to, `failed` included."""
+    try:
+        # Sessions named `rollout …` are orphans to the next run, so a check must not be named like that.
+        connection = connect(module.params["dsn"], f"check {module.params['run_id']}")
+        require_primary(connection)
+        gate = Gate(connection, module.params["dsn"], module.params["state_directory"])
+        left = gate.refuse_if_closed_by_someone_else()
+        before, pending = look(module, connection)
+    except (RolloutError, psycopg.Error, OSError) as error:
+        return failure(error)
+    said = f"no outage: check mode, {len(pending)} patches are pending"
+    result = changes(before, [*before, *(patch.name.row for patch in pending)])
+    result.update(NO_OUTAGE, committed=not pending, took_over=left and left["run_id"], summary=said)
+    return {"failed": False, **result}
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:
-    """Do the whole of it and return the module's answer. Raises RolloutError."""
-    dsn, run_id = module.params["dsn"], module.params["run_id"]
-    # Sessions named `rollout …` are orphans to the next run, so a check must not be named like that.
-    connection = connect(dsn, f"check {run_id}" if module.check_mode else f"rollout {run_id} gate")
-    require_primary(connection)
-    gate = Gate(connection, dsn, module.params["state_directory"])
-    if module.check_mode:
-        left = gate.refuse_if_closed_by_someone_else()
-        before, pending = look(module, connection)
-        after = [*before, *(patch.name.row for patch in pending)]
-        said = f"no outage: check mode, {len(pending)} patches are pending"
-        left_by = left and left["run_id"]
-        return {**answer(before, after), **NO_OUTAGE, "committed": not pending, "took_over": left_by, "summary": said}
-    take_lock(connection)
-    gate.end_orphans([connection.info.backend_pid])
+    """Do the whole of it and return the module's result, `failed` included."""
+    params = module.params
+    progress = None
+    try:
+        connection = connect(params["dsn"], session_names(params["run_id"])[1])
+        require_primary(connection)
+        gate = Gate(connection, params["dsn"], params["state_directory"])
+        take_lock(connection)  # before a word of progress: that of the one who has the lock must stand
+        progress = Progress(params["state_directory"], connection.info.dbname, params["run_id"])
+        result = patched(module, gate, progress)
+    except (RolloutError, psycopg.Error, OSError) as error:
+        result = failure(error)
+    if progress:
+        progress.answer(what_became(result), finished=True)
+    return result
+
+
+def patched(module: AnsibleModule, gate: Gate, progress: Progress) -> dict[str, Any]:
+    """Take over what a killed run left, have the outage if anything is pending, and return the module's result."""
+    gate.end_orphans([gate.connection.info.backend_pid])
     with gate.taken_over() as left:
-        before, pending = look(module, connection)
-        measured = outage(module, gate, pending) if pending else NO_OUTAGE
+        before, pending = look(module, gate.connection)
+        measured = outage(module, gate, pending, progress) if pending else NO_OUTAGE
         after = verified_rows(gate, pending, measured)
-    answered = {**answer(before, after), **measured, "committed": True, "took_over": left, "summary": summary(measured)}
-    answered["changed"] = answered["changed"] or left is not None
-    return answered
+    result = {**changes(before, after), **measured, "committed": True, "took_over": left, "summary": summary(measured)}
+    result["changed"] = result["changed"] or left is not None
+    return {"failed": False, **result}
 
 
 def look(module: AnsibleModule, connection: Any) -> tuple[list[Revision], list[Patch]]:
@@ -207,38 +259,27 @@ def look(module: AnsibleModule, connection: Any) -> tuple[list[Revision], list[P
     return rows, pending
 
 
-def outage(module: AnsibleModule, gate: Gate, pending: list[Patch]) -> dict[str, Any]:
+def outage(module: AnsibleModule, gate: Gate, pending: list[Patch], progress: Progress) -> dict[str, Any]:
     """Have the outage; returns what it measured."""
     params = module.params
+    deadline = params["deadline_seconds"]
+    if deadline is not None and deadline <= 0:
+        said = "no time is left for an outage.\nNothing was touched. Then: undo the window's stages (R19)"
+        raise RolloutError(f"E-outage-deadline  {said}", verdict="abort")
     provenance = Provenance(params["branch_nick"], params["revno"], params["revid"])
-    with connect(params["dsn"], f"rollout {params['run_id']}") as patching:
-        result = Outage(gate, patching, params["run_id"], provenance).run(pending, params["deadline_seconds"])
-    if result.remark:
-        module.warn(result.remark)
+    with connect(params["dsn"], session_names(params["run_id"])[0]) as patching:
+        result = Outage(gate, patching, params["run_id"], provenance, progress.begin).run(pending, deadline)
+    progress.answer(COMMITTED)  # now: what follows is only measured
     measured = {key: value for key, value in result._asdict().items() if key != "remark"}
+    if result.remark:
+        measured["warnings"] = [result.remark]
     for key in ("closed_at", "opened_at"):
         at = datetime.fromtimestamp(measured[key] + params["clock_offset"], timezone.utc)
         measured[key] = at.isoformat(timespec="milliseconds")
     if params["standbys"]:
+        progress.begin("wait for the standbys")
         measured["standby_seconds"] = seconds_until_replayed(params["standbys"], gate.connection)
     return measured
-
-
-def summary(measured: dict[str, Any]) -> str:
-    """Say in one line what the outage was."""
-    if not measured["steps"]:
-        return "no outage: nothing was pending"
-    patches = [step["seconds"] for step in measured["steps"] if step["step"].startswith("patch-")]
-    parts = [
-        f"outage {measured['outage_seconds']:.1f} s",
-        f"{len(patches)} patches {sum(patches):.1f} s",
-        f"gate closed {measured['closed_at'][11:21]}–{measured['opened_at'][11:21]}",
-        f"{measured['ended_sessions']} connections ended",
-    ]
-    if "standby_seconds" in measured:
-        late = measured["standby_seconds"]
-        parts.append("STANDBY NOT CAUGHT UP" if late is None else f"standby caught up {late:.1f} s later")
-    return " · ".join(parts)
 
 
 def verified_rows(gate: Gate, pending: list[Patch], measured: dict[str, Any]) -> list[Revision]:
@@ -254,25 +295,23 @@ def verified_rows(gate: Gate, pending: list[Patch], measured: dict[str, Any]) ->
     return rows
 
 
-def answer(before: list[Any], after: list[Any]) -> dict[str, Any]:
-    """Return `changed` and `diff` for the rows before and after."""
-    texts = ["".join("{}-{:02d}-{}\n".format(*row) for row in rows) for rows in (before, after)]
-    return {"changed": len(before) != len(after), "diff": dict(zip(("before", "after"), texts))}
-
-
 def main() -> None:
     """Answer Ansible."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
     if PSYCOPG_IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("psycopg"), exception=PSYCOPG_IMPORT_ERROR)
-    try:
-        answered = run(module)
-    except (RolloutError, psycopg.Error, OSError) as error:
-        known = {**NO_OUTAGE, "committed": False, "locked_out": False, "irreversible": False}
-        known.update(getattr(error, "facts", {}))
-        on_record = {"outage_seconds": known["outage_seconds"], "outage_steps": known["steps"]}
-        module.fail_json(msg=message(error), facts=on_record, **known)
-    module.exit_json(**answered)
+    if module.check_mode:
+        result = check(module)
+    elif module.params["detach"]:
+        pid, answer_file = detach(module.params["state_directory"], lambda: run(module), MOMENT)
+        result = kept_result(answer_file)
+        if result is None or "crashed" in result:  # database_outage_progress knows what that means
+            module.exit_json(changed=False, finished=False, pid=pid, answer_file=answer_file)
+    else:
+        result = run(module)
+    for warning in result.pop("warnings", []):
+        module.warn(warning)
+    (module.fail_json if result["failed"] else module.exit_json)(finished=True, **result)
 
 
 if __name__ == "__main__":

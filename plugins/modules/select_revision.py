@@ -105,6 +105,14 @@ steps:
   elements: dict
   returned: success
   sample: [{step: patch-2208-30-0.sql, seconds: 141.0}, {step: pad, seconds: 600.0}]
+fits:
+  description:
+    - What could have been chosen instead, lowest first, each C({revision, patches, seconds, minutes}).
+    - C(patches) is their number, C(seconds) their time on staging, C(minutes) what that makes on production (R9).
+  type: list
+  elements: dict
+  returned: success
+  sample: [{revision: 10379, patches: 10, seconds: 50.3, minutes: 11.7}]
 schema_changes:
   description: Each patch with its title, its seconds on staging, and the revision that brought it.
   type: list
@@ -220,6 +228,7 @@ def choose(params, scratch):
         "patches": list(chosen.schema.pending),
         "evidence": selected.evidence(chosen),
         "steps": rule.steps(chosen.schema.staging_seconds),
+        "fits": selected.fits,
         "schema_changes": selection.schema_changes(chosen, lacking, schemas, shared),
         "qa": selected.assessment.as_dict(),
     }

@@ -14,6 +14,21 @@ RESERVED_FACTS = {"evidence", "pin", "estimates", "irreversible"}
 
 
 @dataclass(frozen=True)
+class StepTaken:
+    """One step of a stage, as a host told of it. `whole`: it came to its own end, it was not cut off with the stage."""
+
+    step: str
+    since: datetime
+    until: datetime | None
+    whole: bool
+
+    @property
+    def duration(self) -> timedelta | None:
+        """How long it ran; None when the journal does not say until when."""
+        return self.until - self.since if self.until else None
+
+
+@dataclass(frozen=True)
 class Attempt:
     """One run of a stage's playbook. `finished` and `outcome` are None when the journal does not say how it ended."""
 
@@ -23,6 +38,7 @@ class Attempt:
     outcome: str | None
     facts: Mapping[str, Any]
     message: str | None
+    steps: Sequence[StepTaken] = ()
 
     @property
     def duration(self) -> timedelta | None:
@@ -84,19 +100,45 @@ def at(entry: Entry) -> datetime:
     return timeline.parse_instant(entry["at"])
 
 
-def attempts(entries: Iterable[Entry]) -> list[Attempt]:
+def attempts(entries: Sequence[Entry]) -> list[Attempt]:
     """Every run of the playbook of the stage whose entries these are."""
     return [
         Attempt(
-            number=begun["attempt"],
+            number=begun.get("attempt", 1),
             started=at(begun),
             finished=at(ended) if ended else None,
             outcome=ended["outcome"] if ended else None,
-            facts=ended["facts"] if ended else {},
-            message=ended["message"] if ended else None,
+            facts=(ended.get("facts") or {}) if ended else {},
+            message=ended.get("message") if ended else None,
+            steps=_steps(_between(entries, begun, ended), ended),
         )
-        for begun, ended in _pairs(entries, "stage_started", "stage_finished")
+        for begun, ended in pairs(entries, "stage_started", "stage_finished")
     ]
+
+
+def _between(entries: Iterable[Entry], begun: Entry, ended: Entry | None) -> list[Entry]:
+    """The entries of one attempt; one without an end lasts until the next begins."""
+    found: list[Entry] = []
+    inside = False
+    for entry in entries:
+        if inside and (entry is ended or entry["event"] == "stage_started"):
+            break
+        if inside:
+            found.append(entry)
+        inside = inside or entry is begun
+    return found
+
+
+def _steps(entries: Iterable[Entry], ended: Entry | None) -> list[StepTaken]:
+    """The steps of one attempt: each lasts until the next begins, the last until the stage ends."""
+    told = [entry for entry in entries if entry["event"] == "step_started"]
+    begun = [(entry["step"], timeline.parse_instant(entry.get("since", entry["at"]))) for entry in told]
+    ends = [since for _, since in begun[1:]]
+    steps = [StepTaken(step, since, until, whole=True) for (step, since), until in zip(begun, ends, strict=False)]
+    if begun:
+        whole = bool(ended and ended["outcome"] == "ok")
+        steps.append(StepTaken(*begun[-1], at(ended) if ended else None, whole))
+    return steps
 
 
 def gates(entries: Iterable[Entry]) -> list[GateAsked]:
@@ -112,7 +154,7 @@ def gates(entries: Iterable[Entry]) -> list[GateAsked]:
             by=answered["by"] if answered else None,
             source=answered["source"] if answered else None,
         )
-        for asked, answered in _pairs(entries, "gate_asked", "gate_answered")
+        for asked, answered in pairs(entries, "gate_asked", "gate_answered")
     ]
 
 
@@ -127,7 +169,7 @@ def undo_steps(entries: Iterable[Entry]) -> list[UndoStep]:
             outcome=ended["outcome"] if ended else None,
             message=ended.get("message") if ended else None,
         )
-        for begun, ended in _pairs(entries, "undo_started", "undo_finished")
+        for begun, ended in pairs(entries, "undo_started", "undo_finished")
     ]
 
 
@@ -142,11 +184,11 @@ def sittings(entries: Iterable[Entry]) -> list[Sitting]:
             exit_code=closed["exit_code"] if closed else None,
             message=(closed["message"] or "") if closed else "",
         )
-        for opened, closed in _pairs(entries, "rollout_opened", "rollout_closed")
+        for opened, closed in pairs(entries, "rollout_opened", "rollout_closed")
     ]
 
 
-def _pairs(entries: Iterable[Entry], begins: str, ends: str) -> Iterator[tuple[Entry, Entry | None]]:
+def pairs(entries: Iterable[Entry], begins: str, ends: str) -> Iterator[tuple[Entry, Entry | None]]:
     """Each beginning with the end that follows it before the next beginning."""
     begun: Entry | None = None
     for entry in entries:

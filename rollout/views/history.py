@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from rollout_core import journal, lateness, timeline
 
-from rollout.views import deeds
+from rollout.views import aborts, deeds
 from rollout.views.deeds import Attempt, Entry, GateAsked, Sitting, UndoStep, at
 
 State = Literal["done", "running", "failed", "refused", "late", "undone", "not begun"]
@@ -18,7 +18,10 @@ State = Literal["done", "running", "failed", "refused", "late", "undone", "not b
 
 @dataclass(frozen=True)
 class StageHistory:
-    """One stage of the process: as planned (`plan`), and everything that happened to it, in order."""
+    """One stage of the process: as planned (`plan`), and everything that happened to it, in order.
+
+    `carried` is the rollout in which it was done, when it was not repeated after an abort.
+    """
 
     plan: timeline.PlannedStage
     title: str
@@ -26,7 +29,7 @@ class StageHistory:
     attempts: Sequence[Attempt]
     gates: Sequence[GateAsked]
     undo: Sequence[UndoStep]
-    steps: Sequence[Mapping[str, Any]]
+    carried: str | None = None
 
     @property
     def name(self) -> str:
@@ -46,7 +49,7 @@ class StageHistory:
         if self.gates and self.gates[-1].answer == "no" and (self.last is None or self.last.outcome != "ok"):
             return "refused"
         if self.last is None:
-            return "not begun"
+            return "done" if self.carried else "not begun"
         ends: dict[str | None, State] = {"ok": "done", "refused": "refused", "late": "late", None: "running"}
         return ends.get(self.last.outcome, "failed")
 
@@ -60,6 +63,8 @@ class Judgement:
     verdict: str
     off_track: timedelta
     reason: str
+    projected_end: datetime | None
+    last_safe_abort: datetime | None
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,6 @@ class History:
     @cached_property
     def stages(self) -> list[StageHistory]:
         """Every stage of the process, in order."""
-        measured = timeline.estimates(self.entries)
         return [
             StageHistory(
                 plan=planned,
@@ -91,7 +95,7 @@ class History:
                 attempts=deeds.attempts(self._of(planned.name)),
                 gates=deeds.gates(self._of(planned.name)),
                 undo=deeds.undo_steps(self._of(planned.name)),
-                steps=measured.get(planned.name, ()),
+                carried=next((e["rollout"] for e in self._of(planned.name) if e["event"] == "stage_carried"), None),
             )
             for stage, planned in zip(self.plan["process"], timeline.planned(self.plan, self.entries), strict=True)
         ]
@@ -178,6 +182,41 @@ class History:
         return list(_judgements(self.plan, self.entries))
 
     @property
+    def why_aborted(self) -> str | None:
+        """What made it stop; None when it was not aborted."""
+        return aborts.why(self.entries)
+
+    @property
+    def packed(self) -> bool:
+        """Whether an abort pack was written beside the report."""
+        return any(entry["event"] == "abort_packed" for entry in self.entries)
+
+    @property
+    def aborted_at(self) -> datetime | None:
+        """When everything that could be undone was; None when it was not aborted."""
+        return aborts.aborted_at(self.entries)
+
+    @cached_property
+    def stops(self) -> list[aborts.StopLadder]:
+        """Stages that were stopped while they ran (R19)."""
+        return aborts.stop_ladders(self.entries)
+
+    @cached_property
+    def verification(self) -> aborts.Verification | None:
+        """Whether the hosts are as before, after the undo."""
+        return aborts.verification(self.entries)
+
+    @cached_property
+    def problem(self) -> aborts.Problem | None:
+        """The source, and when it can be mended (R20)."""
+        return aborts.problem(self.entries)
+
+    @cached_property
+    def next_attempt(self) -> aborts.NextAttempt | None:
+        """The next attempt, and the windows that were considered for it (R21)."""
+        return aborts.next_attempt(self.entries)
+
+    @property
     def irreversible(self) -> bool:
         """Whether the point of no return, the commit, is behind the rollout."""
         return any(attempt.facts.get("irreversible") for stage in self.stages for attempt in stage.attempts)
@@ -216,7 +255,8 @@ def _judgements(plan: Mapping[str, Any], entries: Sequence[Entry]) -> Iterator[J
             continue
         if entry["event"] == "verdict":
             off_track = timedelta(seconds=entry["off_track_seconds"])
-            yield Judgement(at(entry), f"{entry['stage']} runs", entry["verdict"], off_track, entry["reason"])
+            ends = (_instant(entry.get(key)) for key in ("projected_end", "last_safe_abort"))
+            yield Judgement(at(entry), f"{entry['stage']} runs", entry["verdict"], off_track, entry["reason"], *ends)
         begins = entry["event"] == "stage_started"
         ends = entry["event"] == "stage_finished" and (entry["outcome"] == "late" or entry["stage"] == in_window[-1])
         if entry.get("stage") not in in_window or not (begins or ends):
@@ -226,4 +266,9 @@ def _judgements(plan: Mapping[str, Any], entries: Sequence[Entry]) -> Iterator[J
         view = lateness.outlook(layout, timeline.actual(so_far), end_of_window, at(entry))
         judged = lateness.verdict(view, limit).value
         moment = f"{entry['stage']} {'begins' if begins else 'ends'}"
-        yield Judgement(at(entry), moment, judged, view.off_track, lateness.reason(view, limit))
+        why = lateness.reason(view, limit)
+        yield Judgement(at(entry), moment, judged, view.off_track, why, view.projected_end, view.last_safe_abort)
+
+
+def _instant(text: str | None) -> datetime | None:
+    return timeline.parse_instant(text) if text else None

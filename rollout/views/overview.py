@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from rollout_core import lateness, timeline
 
+from rollout import gates
+
 State = Literal["done", "running", "failed", "refused", "late", "undone", "overdue", "to come"]
 
 
@@ -33,7 +35,10 @@ class StageRow:
 
 @dataclass(frozen=True)
 class Overview:
-    """The whole rollout at `now`. The verdict counts from the first stage of the window on; before that it is None."""
+    """The whole rollout at `now`. The verdict counts from the first stage of the window on; before that it is None.
+
+    `waiting_for` are the questions that are open, as the journal's `gate_asked` has them.
+    """
 
     plan_id: str
     now: datetime
@@ -44,6 +49,7 @@ class Overview:
     verdict: lateness.Verdict | None
     reason: str
     closed: Mapping[str, Any] | None
+    waiting_for: Sequence[Mapping[str, Any]]
 
     @property
     def next_stage(self) -> StageRow | None:
@@ -63,7 +69,8 @@ def overview(plan: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], now:
     view = lateness.outlook(layout, records, end, now)
     limit = timedelta(minutes=plan["policy"]["abort_after_minutes"])
     in_window = any(stage.window and stage.name in records for stage in layout)
-    last = entries[-1] if entries else None
+    runs = [entry for entry in entries if entry["event"] in ("rollout_opened", "rollout_closed")]
+    last = runs[-1] if runs else None  # what is told after an abort does not open it again
     return Overview(
         plan_id=plan["id"],
         now=now,
@@ -74,6 +81,7 @@ def overview(plan: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], now:
         verdict=lateness.verdict(view, limit) if in_window else None,
         reason=lateness.reason(view, limit),
         closed=last if last and last["event"] == "rollout_closed" else None,
+        waiting_for=gates.unanswered(entries),
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,15 +9,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jinja2
-from markupsafe import Markup
 from rollout_core import timeline
 
+from rollout.views.abort_pack import users
 from rollout.views.chart import chart, close_up
 from rollout.views.deeds import Attempt
 from rollout.views.history import History, StageHistory
+from rollout.views.text import clean, first_sentence, length, value_text
 
-TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
-UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 EXIT_CODES = {6: "Not everything could be undone.", 7: "Users may still be locked out."}
 
 
@@ -33,11 +30,15 @@ class Headline:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One step of a stage: seconds predicted (None: not foreseen) against seconds measured (None: not reached)."""
+    """One step of a stage: seconds predicted (None: not foreseen) against seconds measured (None: not reached).
+
+    `cut_off`: it had run so long when its stage was stopped or failed.
+    """
 
     step: str
     predicted: float | None
     measured: float | None
+    cut_off: bool = False
 
     @property
     def over(self) -> bool:
@@ -56,6 +57,7 @@ def render_report(
     """
     history = History(plan, entries, broken_at)
     now = timeline.parse_instant(entries[-1]["at"]) if entries else None
+    asked_from = history.aborted_at or now
     backup = timeline.parse_instant(plan["backup_window"]["start"])
     template = _environment().get_template("report.html.j2")
     return template.render(
@@ -68,7 +70,7 @@ def render_report(
         asked=sorted(((s, gate) for s in history.stages for gate in s.gates), key=lambda pair: pair[1].asked),
         now=now,
         backup=backup,
-        notice_hours=(backup - now) / timedelta(hours=1) if now else None,
+        notice_hours=(backup - asked_from) / timedelta(hours=1) if asked_from else None,
     )
 
 
@@ -95,16 +97,10 @@ def headline(history: History) -> Headline:
         sentence = f"The rollout failed in {stopped.name}."
         detail = detail or first_sentence(closed.message)
     if history.outcome == "aborted" and not detail:
-        detail = "It was too late and could still be undone; the window’s stages were taken back."
+        detail = users(history)
     if history.irreversible:
         detail = f"The commit is made: the new schema is kept. {detail}".strip()
     return Headline(sentence, detail)
-
-
-def first_sentence(message: str) -> str:
-    """What a failure says first, without its code: `E-some-name  sentence`."""
-    line = message.partition("\n")[0]
-    return re.sub(r"^E-[a-z0-9-]+\s+", "", line)
 
 
 def _stopped(history: History) -> StageHistory | None:
@@ -120,16 +116,21 @@ def _early_or_late(end: datetime, planned: datetime) -> str:
 
 def comparisons(stage: StageHistory) -> list[Comparison]:
     """The steps that were predicted, against what the stage measured of them (R9)."""
-    measured = {row_name(row): row["seconds"] for row in _timed_rows(stage.last) if row_name(row)}
-    predicted = {step["step"]: step["seconds"] for step in stage.steps}
+    told = {step.step: step for step in (stage.last.steps if stage.last else ()) if step.duration is not None}
+    measured = {name: step.duration.total_seconds() for name, step in told.items() if step.duration is not None}
+    measured |= {name: row["seconds"] for row in _timed_rows(stage.last) if (name := row_name(row))}
+    predicted = {step.name: step.seconds for step in stage.plan.steps}
     if not measured and not (predicted and stage.last):
         return []
-    return [Comparison(step, predicted.get(step), measured.get(step)) for step in {**predicted, **measured}]
+    return [
+        Comparison(step, predicted.get(step), measured.get(step), cut_off=step in told and not told[step].whole)
+        for step in {**predicted, **measured}
+    ]
 
 
 def sum_of(rows: Sequence[Comparison], side: Literal["predicted", "measured"]) -> float | None:
-    """Seconds of all steps on one side; None where a step was not reached (the pad of R9 never is)."""
-    if any(row.measured is None and row.step != "pad" for row in rows) and side == "measured":
+    """Seconds of all steps on one side; None where a step did not come to its end (the pad of R9 never does)."""
+    if any((row.measured is None or row.cut_off) and row.step != "pad" for row in rows) and side == "measured":
         return None
     return sum(getattr(row, side) or 0.0 for row in rows)
 
@@ -154,40 +155,6 @@ def plain_facts(attempt: Attempt) -> dict[str, Any]:
 def is_table(value: Any) -> bool:
     """A list of mappings reads best as a table."""
     return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
-
-
-def length(duration: timedelta | float | None) -> str:
-    """0.50 s, 12.3 s, 4:05 min, 1:02:03 h, 2 d 03:00 h; a dash for None."""
-    if duration is None:
-        return "–"
-    exact = duration.total_seconds() if isinstance(duration, timedelta) else float(duration)
-    if exact < 0:
-        return "−" + length(-exact)
-    if exact < 59.95:
-        return f"{exact:.2f} s" if exact < 9.995 else f"{exact:.1f} s"
-    seconds = round(exact)
-    minutes, hours = seconds // 60, seconds // 3600
-    if minutes < 60:
-        return f"{minutes}:{seconds % 60:02} min"
-    if hours < 24:
-        return f"{hours}:{minutes % 60:02}:{seconds % 60:02} h"
-    return f"{hours // 24} d {hours % 24:02}:{minutes % 60:02} h"
-
-
-def value_text(value: Any) -> str:
-    """A fact as a person reads it: text as it is, lists of words with commas, the rest as JSON."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list) and all(isinstance(item, str | int | float) for item in value):
-        return ", ".join(str(item) for item in value)
-    return json.dumps(value, ensure_ascii=False)
-
-
-def clean(value: Any) -> Any:
-    """Text without a terminal's colour codes and without what no browser can show."""
-    if isinstance(value, Markup) or not isinstance(value, str):
-        return value
-    return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", TERMINAL_CODES.sub("", value))
 
 
 def _environment() -> jinja2.Environment:

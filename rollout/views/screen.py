@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -66,6 +69,42 @@ def lateness_line(view: Overview) -> str:
     )
 
 
+def next_line(view: Overview, owner: Mapping[str, Any] | None) -> str:
+    """What to type next: to answer, to follow the runbook at work (`owner` of the lock), or to begin one."""
+    if view.waiting_for:
+        asked = view.waiting_for[-1]
+        words = "|".join(asked.get("options", ["yes", "no"]))
+        return f"Waiting: {asked['question']}   ./runbook.py answer {asked['gate']} {words}"
+    if owner is not None:
+        return f"At work: pid {owner.get('pid')} on {owner.get('host')}, terminal {owner.get('terminal')}"
+    if view.next_stage is None or (view.closed and view.closed["outcome"] in ("done", "aborted")):
+        return "Next: ./runbook.py plan new"
+    row = view.next_stage
+    command = "resume" if row.state == "running" else "run"
+    return f"Next: ./runbook.py {command}   ({row.stage}, planned {row.planned_start:%a %d %b %H:%M} UTC)"
+
+
+def show(console: Console, view: Overview, owner: Mapping[str, Any] | None) -> None:
+    """All that `status` shows."""
+    console.print(Text(headline(view)), soft_wrap=True)
+    console.print(table(view))
+    console.print(Text(lateness_line(view)), soft_wrap=True)
+    console.print(Text(next_line(view, owner)), soft_wrap=True)
+
+
+def watch(console: Console, look: Callable[[], tuple[Overview, Mapping[str, Any] | None]]) -> None:
+    """The same, anew every second, until Ctrl-C."""
+
+    def whole() -> RenderableType:
+        view, owner = look()
+        return Group(headline(view), table(view), lateness_line(view), next_line(view, owner))
+
+    with suppress(KeyboardInterrupt), Live(whole(), console=console, auto_refresh=False) as live:
+        while True:
+            time.sleep(1)
+            live.update(whole(), refresh=True)
+
+
 def _actual(row: StageRow, now: datetime) -> str:
     if row.started is None:
         return ""
@@ -119,13 +158,15 @@ class Screen:
             self.say(said)
 
     def say(self, text: str) -> None:
-        """Something that happened."""
-        self.console.print(Text(text), soft_wrap=True)
+        """Something that happened. A terminal that has hung up is no reason to stop."""
+        with suppress(OSError):
+            self.console.print(Text(text), soft_wrap=True)
 
     def quiet(self) -> None:
         """Take the table away, for a question or for good."""
         if self._live is not None:
-            self._live.stop()
+            with suppress(OSError):
+                self._live.stop()
             self._live = None
 
     def _render(self) -> RenderableType:

@@ -17,7 +17,7 @@ import pytest
 from lab import lab as embedded
 from lab import parts, processes
 from lab.layout import HOSTS, PROJECT, SSH_PORT, Lab, LabError
-from tests.lab.waiting import eventually
+from lab.waiting import eventually
 
 BIN = PROJECT / ".venv" / "bin"
 PATCHES = [f"patch-2208-{number}.sql" for number in ("30-0", "56-0", "57-0", "58-1", "59-0")]

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from lab.layout import Lab
-from tests.lab.waiting import eventually
+from lab.waiting import eventually
 
 Page = Callable[..., tuple[int, dict[str, str], str]]
 Database = Callable[..., AbstractContextManager[psycopg.Connection]]

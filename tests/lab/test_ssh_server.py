@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from lab.layout import Lab
-from tests.lab.waiting import eventually
+from lab.waiting import eventually
 
 Ssh = Callable[..., list[str]]
 Command = Callable[..., subprocess.CompletedProcess[str]]

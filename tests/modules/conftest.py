@@ -15,7 +15,7 @@ import pytest
 
 if TYPE_CHECKING:
     from lab.postgres import Servers
-    from tests.modules.database_servers import Database
+    from tests.modules.database_servers import Database, Slow
 
 PROJECT = Path(__file__).resolve().parents[2]
 MODULES = PROJECT / "plugins" / "modules"
@@ -138,3 +138,13 @@ def database(database_servers: Servers, tmp_path: Path) -> Iterator[Database]:
     database = Database.new(database_servers, tmp_path, _DATABASES)
     yield database
     postgres.drop_database(database_servers, database.name)
+
+
+@pytest.fixture
+def slow(start_module: Callable[..., RunningModule], database: Database) -> Iterator[Slow]:
+    """An outage that can be had in the middle of its third patch."""
+    from tests.modules.database_servers import Slow
+
+    slow = Slow(start_module, database)
+    yield slow
+    slow.blocker.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import socket
@@ -12,15 +13,19 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
 from lab import postgres
 
+if TYPE_CHECKING:
+    from tests.modules.conftest import RunningModule
+
 SCHEMA = Path(__file__).resolve().parents[2] / "lab" / "data" / "schema"
 BASELINE = "baseline"
+RUN = f"2026-12/{os.getpid()}-outage-1"  # nobody else's on this machine
 FOUR = ["patch-2208-30-0.sql", "patch-2208-56-0.sql", "patch-2208-57-0.sql", "patch-2208-58-1.sql"]
 ROWS_BEFORE = [(2208, 0, 0), (2208, 28, 1)]
 ROWS_AFTER = [*ROWS_BEFORE, (2208, 30, 0), (2208, 56, 0), (2208, 57, 0), (2208, 58, 1)]
@@ -92,8 +97,18 @@ class Database:
         """As a host has it: without a password, without a passfile."""
         return f"host={host or self.servers.primary} port={postgres.PORT} user={user} dbname={self.name}"
 
-    def environment(self) -> dict[str, str]:
-        return {"HOME": str(self.directory / "home")}
+    def environment(self, run: str = RUN) -> dict[str, str]:
+        """A host's, with the mark of a run as every play sets it."""
+        return {"HOME": str(self.directory / "home"), "ROLLOUT_RUN": run}
+
+    def progress(self) -> dict[str, Any]:
+        """What the outage has told of its progress, also when that is nothing yet."""
+        nothing = {"steps": [], "answer": None, "finished": False}
+        return json.loads(self.progress_file.read_text()) if self.progress_file.exists() else nothing
+
+    @property
+    def progress_file(self) -> Path:
+        return self.directory / "state" / f"progress-{self.name}.json"
 
     def outage(self, **more: Any) -> dict[str, Any]:
         """Arguments of database_outage."""
@@ -101,7 +116,7 @@ class Database:
             "dsn": self.dsn(),
             "schema_directory": str(self.schema),
             "patches": FOUR,
-            "run_id": "2026-12",
+            "run_id": RUN,
             "standbys": [self.dsn(host=self.servers.standby)],
             "state_directory": str(self.directory / "state"),
         }
@@ -142,8 +157,8 @@ class Database:
 
     def waiting(self) -> bool:
         """Whether the outage waits for a lock that the test holds."""
-        query = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'rollout 2026-12' AND wait_event_type = 'Lock'"
-        return bool(self.ask(query))
+        query = "SELECT 1 FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'"
+        return bool(self.ask(query, f"rollout {RUN}"))
 
     def assert_users_are_in(self, limit: int = -1) -> None:
         """The gate is as before the outage, for everyone to see, and nothing of the outage is left."""
@@ -158,3 +173,37 @@ class Database:
         assert self.limit() == 0
         with pytest.raises(psycopg.OperationalError, match="too many connections for database"):
             self.user()
+
+
+# A patch after which the commit itself waits for a lock, in a deferred trigger.
+SLOW_COMMIT = (
+    "CREATE TABLE Slow (id integer);"
+    "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN LOCK TABLE Branch; RETURN NEW; END';"
+    "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON Slow DEFERRABLE INITIALLY DEFERRED"
+    " FOR EACH ROW EXECUTE FUNCTION slow();"
+    "INSERT INTO Slow VALUES (1);"
+)
+
+
+class Slow:
+    """An outage in the middle of its third patch, which waits until the test lets go of a lock."""
+
+    def __init__(self, start_module: Callable[..., RunningModule], database: Database) -> None:
+        self.database = database
+        self.blocker = database.admin()
+        self.start_module = start_module
+
+    def lock(self) -> None:
+        self.blocker.execute("BEGIN; LOCK TABLE Branch IN ACCESS SHARE MODE")
+
+    def begin(self, **more: Any) -> RunningModule:
+        return self.start_module("database_outage", self.database.outage(**more), env=self.database.environment())
+
+    def start(self, **more: Any) -> RunningModule:
+        self.lock()
+        running = self.begin(**more)
+        wait_for(self.database.waiting, "the third patch to wait for the lock")
+        return running
+
+    def let_go(self) -> None:
+        self.blocker.execute("COMMIT")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import ansible.module_utils
@@ -12,7 +13,7 @@ import pytest
 
 from lab import postgres
 from tests.modules.conftest import MODULES, RunningModule
-from tests.modules.database_servers import FOUR, ROWS_AFTER, Database, wait_for
+from tests.modules.database_servers import FOUR, ROWS_AFTER, RUN, SLOW_COMMIT, Database, Slow, wait_for
 
 Run = Callable[..., dict[str, Any]]
 Start = Callable[..., RunningModule]
@@ -29,42 +30,11 @@ def run(run_module: Run, database: Database) -> Run:
     return call
 
 
-class Slow:
-    """An outage in the middle of its third patch, which waits until the test lets go of a lock."""
-
-    def __init__(self, start_module: Start, database: Database) -> None:
-        self.database = database
-        self.blocker = database.admin()
-        self.start_module = start_module
-
-    def lock(self) -> None:
-        self.blocker.execute("BEGIN; LOCK TABLE Branch IN ACCESS SHARE MODE")
-
-    def begin(self, **more: Any) -> RunningModule:
-        return self.start_module("database_outage", self.database.outage(**more), env=self.database.environment())
-
-    def start(self, **more: Any) -> RunningModule:
-        self.lock()
-        running = self.begin(**more)
-        wait_for(self.database.waiting, "the third patch to wait for the lock")
-        return running
-
-    def let_go(self) -> None:
-        self.blocker.execute("COMMIT")
-
-
-@pytest.fixture
-def slow(start_module: Start, database: Database) -> Iterator[Slow]:
-    slow = Slow(start_module, database)
-    yield slow
-    slow.blocker.close()
-
-
 def test_users_are_out_while_it_patches(slow: Slow, database: Database) -> None:
     running = slow.start()
     database.assert_users_are_out()
     saved = json.loads(database.gate_file.read_text())
-    assert saved == {"database": database.name, "connection_limit": -1, "run_id": "2026-12"}
+    assert saved == {"database": database.name, "connection_limit": -1, "run_id": RUN}
     slow.let_go()
     assert running.result()["committed"]
     database.assert_users_are_in()
@@ -77,21 +47,16 @@ def test_signal_in_the_middle_of_a_patch(slow: Slow, database: Database, number:
     running.process.send_signal(number)
     answer = running.result()
     assert answer["failed"]
-    assert answer["msg"].startswith(f"E-outage-interrupted  {number.name} came during '{THIRD}'.\n  Nothing was kept")
+    told = f"E-outage-interrupted  {number.name} came during '{THIRD}': rolled back.\n  Nothing was kept"
+    assert answer["msg"].startswith(told)
+    assert "verdict" not in answer, "it is the conductor that says whether a run is aborted"
     assert not answer["locked_out"]
     database.assert_users_are_in()
     assert database.dump() == before
 
 
 def test_signal_during_the_commit_is_too_late(start_module: Start, database: Database) -> None:
-    database.write(
-        THIRD,
-        "CREATE TABLE Slow (id integer);"
-        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN LOCK TABLE Branch; RETURN NEW; END';"
-        "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON Slow DEFERRABLE INITIALLY DEFERRED"
-        " FOR EACH ROW EXECUTE FUNCTION slow();"
-        "INSERT INTO Slow VALUES (1);",
-    )
+    database.write(THIRD, SLOW_COMMIT)
     slow = Slow(start_module, database)
     running = slow.start()  # the lock is asked for by the deferred trigger, so the commit waits
     running.process.send_signal(signal.SIGTERM)
@@ -110,8 +75,24 @@ def test_deadline_rolls_back(slow: Slow, database: Database) -> None:
     slow.lock()
     answer = slow.begin(deadline_seconds=1).result()
     assert answer["failed"]
-    assert answer["msg"].startswith("E-outage-interrupted  the deadline came during 'patch-")
+    assert re.match(
+        r"E-outage-deadline  the deadline came during '[^']+': rolled back\.\n  Nothing was kept", answer["msg"]
+    )
+    assert answer["verdict"] == "abort"
+    assert not answer["irreversible"]
     database.assert_users_are_in()
+    assert database.dump() == before
+
+
+@pytest.mark.parametrize("seconds", [0, -1.5])
+def test_no_time_left_is_refused_before_the_outage(run: Run, database: Database, seconds: float) -> None:
+    before, user = database.dump(), database.user()
+    answer = run(deadline_seconds=seconds)
+    assert answer["failed"]
+    assert answer["msg"].startswith("E-outage-deadline  no time is left for an outage.")
+    assert answer["verdict"] == "abort"
+    assert answer["outage_seconds"] == 0
+    assert user.execute("SELECT 1").fetchone() == (1,), "a user was locked out for nothing"
     assert database.dump() == before
 
 
@@ -132,7 +113,8 @@ def test_nobody_listens_any_more(slow: Slow, database: Database) -> None:
 def test_backend_is_stopped_from_elsewhere(slow: Slow, database: Database, ends: str) -> None:
     before = database.dump()
     running = slow.start()
-    database.ask(f"SELECT {ends}(pid) FROM pg_stat_activity WHERE application_name = 'rollout 2026-12'")  # noqa: S608
+    query = f"SELECT {ends}(pid) FROM pg_stat_activity WHERE application_name = %s"  # noqa: S608
+    database.ask(query, f"rollout {RUN}")
     answer = running.result()
     assert answer["failed"]
     assert THIRD in answer["msg"]
@@ -159,7 +141,7 @@ def killed(slow: Slow, database: Database) -> str:
     with database.admin() as admin:
         admin.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT 50")
     before = database.dump()
-    running = slow.start(run_id="2026-12")
+    running = slow.start()
     running.process.kill()
     running.process.wait(10)
     database.assert_users_are_out()
@@ -170,7 +152,7 @@ def killed(slow: Slow, database: Database) -> str:
 def test_gate_left_closed_is_taken_over(killed: str, run: Run, database: Database) -> None:
     answer = run(run_id="2026-12b")
     assert not answer["failed"], answer
-    assert answer["took_over"] == "2026-12"
+    assert answer["took_over"] == RUN
     assert database.rows() == ROWS_AFTER
     database.assert_users_are_in(limit=50)
 
@@ -190,7 +172,7 @@ def test_gate_left_closed_is_opened_even_if_the_run_is_refused(killed: str, run:
     answer = run(patches=FOUR[:3])
     assert answer["failed"]
     assert "E-other-patches" in answer["msg"]
-    assert "The gate, which 2026-12 had left closed, is open again." in answer["msg"]
+    assert f"The gate, which {RUN} had left closed, is open again." in answer["msg"]
     database.assert_users_are_in(limit=50)
     assert database.dump() == killed
 
@@ -219,7 +201,7 @@ def test_one_at_a_time(slow: Slow, run: Run, database: Database) -> None:
     second = run(run_id="2026-13")
     assert second["failed"]
     assert second["msg"].startswith("E-another-rollout  session ")
-    assert "rollout 2026-12 gate" in second["msg"]
+    assert f"rollout {RUN} gate" in second["msg"]
     database.assert_users_are_out()
     slow.let_go()
     assert first.result()["committed"]

@@ -94,6 +94,9 @@ def test_the_highest_that_is_qa_ok(select: Callable[..., dict[str, Any]], branch
     assert [(change["patch"], change["title"], change["revno"]) for change in result["schema_changes"]] == [
         ("patch-2208-30-0.sql", "About 2208-30-0.", 2)
     ]
+    assert result["fits"] == [
+        {"revision": revision, "patches": 1, "seconds": 70.5, "minutes": 12.4} for revision in (2, 3)
+    ]
     assert [each["state"] for each in result["qa"]["revisions"]] == ["ok", "no-qa", "needstesting"]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jinja2
 
@@ -31,6 +31,14 @@ FORBIDDEN_TEMPLATES = {
 }
 
 
+STOP_PHASE = re.compile(r"([A-Z][A-Z ]* )?STOP: ")
+
+
+def stops(play: Located) -> bool:
+    """Whether the play stops a run, by its phase; process.py sees to it that only the stop playbooks' plays do."""
+    return bool(STOP_PHASE.match(str(play.get("name") or "")))
+
+
 def play_is_named(source: Source) -> Iterator[Finding]:
     """Every play says its phase and, in a sentence, what it does: "MERGE: db-stable into devel"."""
     for play in source.document:
@@ -40,31 +48,50 @@ def play_is_named(source: Source) -> Iterator[Finding]:
 
 
 def play_names_its_hosts(source: Source) -> Iterator[Finding]:
-    """Hosts are one group or host by name: never all, never a pattern, never a template."""
+    """Hosts are one group or host by name: never all, never a pattern, never a template.
+
+    Only a play that stops a run may say all but localhost: the conductor limits it to the hosts of the stage it stops.
+    """
     for play in source.document:
         hosts = play.get("hosts")
+        if stops(play) and hosts == "all:!localhost":
+            continue
         if not isinstance(hosts, str) or hosts in ("all", "ungrouped") or not re.fullmatch(r"[a-z][a-z0-9_]*", hosts):
             yield source.finding(play.line_of("hosts"), f"hosts: {hosts!r}", "Name one group of the inventories.")
 
 
 def play_gathers_no_facts(source: Source) -> Iterator[Finding]:
     """Facts cost 0.7 s a play, and a play that depends on them hides it."""
-    yield from _play_says(source, "gather_facts", wanted=False)
+    yield from _play_says(source, "gather_facts", lambda _play: False)
 
 
 def play_stops_at_the_first_error(source: Source) -> Iterator[Finding]:
-    """One host's failure stops all hosts: half a switch is worse than none."""
-    yield from _play_says(source, "any_errors_fatal", wanted=True)
+    """One host's failure stops all hosts: half a switch is worse than none. But a run is stopped wherever it can be."""
+    yield from _play_says(source, "any_errors_fatal", lambda play: not stops(play))
 
 
 def play_tolerates_no_failed_host(source: Source) -> Iterator[Finding]:
-    """Not one host may fail."""
-    yield from _play_says(source, "max_fail_percentage", wanted=0)
+    """Not one host may fail; where a run is stopped, any may, and the others are still served."""
+    yield from _play_says(source, "max_fail_percentage", lambda play: 100 if stops(play) else 0)
 
 
-def _play_says(source: Source, keyword: str, *, wanted: object) -> Iterator[Finding]:
+def play_marks_its_processes(source: Source) -> Iterator[Finding]:
+    """Whatever a play starts on a host carries the run's id: that is how it is found when it must be stopped (R19).
+
+    The mark of one that stops by hand is another than that of what it stops.
+    """
     for play in source.document:
-        value = play.get(keyword)
+        by_hand = "stop by hand" if stops(play) else "by hand"
+        wanted = {"ROLLOUT_RUN": f"{{{{ rollout_run | default('{by_hand}') }}}}"}
+        if play.get("hosts") != "localhost" and play.get("environment") != wanted:
+            said = f"environment: {play['environment']}" if "environment" in play else "no environment"
+            remedy = f'Write `environment: {{ROLLOUT_RUN: "{wanted["ROLLOUT_RUN"]}"}}`.'
+            yield source.finding(play.line_of("environment"), said, remedy)
+
+
+def _play_says(source: Source, keyword: str, wanted_of: Callable[[Located], object]) -> Iterator[Finding]:
+    for play in source.document:
+        value, wanted = play.get(keyword), wanted_of(play)
         if type(value) is not type(wanted) or value != wanted:
             said = f"{keyword}: {value}" if keyword in play else f"no {keyword}"
             yield source.finding(play.line_of(keyword), said, f"Write `{keyword}: {str(wanted).lower()}`.")
@@ -163,6 +190,7 @@ PLAY_CHECKS = (
     play_gathers_no_facts,
     play_stops_at_the_first_error,
     play_tolerates_no_failed_host,
+    play_marks_its_processes,
     play_is_a_table_of_contents,
 )
 TASK_CHECKS = (

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from .plays import stops
 from .roles import Role, all_roles
 from .source import ROOT, Finding, Located, Source, module_of, playbooks, short, tasks_of
 
@@ -13,6 +14,8 @@ RULES = {f"R{number}" for number in range(1, 27)}
 CHECKPOINT = ("lateness", "checkpoint")
 LOOKS_ONLY = {"go", "preflight"}  # entry points that may stand before the checkpoint: they refuse, they do not act
 AFTER_THE_CALL = {"set_stats", "assert", "fail"}  # what may stand beside the outage's one module call
+LOOKS = "_progress"  # and modules so named, which look how far it is
+DEFAULT_STOP = "stop"  # the playbook that stops a stage which names none
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,11 @@ class Project:
         """Playbooks that undo a stage."""
         return {stage["undo"]["playbook"] for stage in self.stages if stage.get("undo")}
 
+    @property
+    def stop_playbooks(self) -> set[str]:
+        """Playbooks that stop a stage which runs."""
+        return {stage.get("stop", DEFAULT_STOP) for stage in self.stages}
+
 
 def entry_points(source: Source) -> list[tuple[Located, tuple[str, str]]]:
     """The playbook's table of contents: each task with its role and entry point."""
@@ -54,12 +62,13 @@ def entry_points(source: Source) -> list[tuple[Located, tuple[str, str]]]:
 
 
 def playbooks_exist(project: Project) -> Iterator[Finding]:
-    """Every playbook that process.yml names is there, undo playbooks too."""
+    """Every playbook that process.yml names is there, undo and stop playbooks too."""
     for stage in project.stages:
         undo = stage.get("undo") or Located()
         named = [(stage.line_of("playbook"), stage.get("playbook"))]
         if "undo" in stage:
             named.append((stage.line_of("undo"), undo.get("playbook")))
+        named.append((stage.line_of("stop"), stage.get("stop", DEFAULT_STOP)))
         for line, name in named:
             if name not in project.playbooks:
                 problem = f"stage {stage.get('stage')}: there is no playbooks/{name}.yml"
@@ -67,13 +76,23 @@ def playbooks_exist(project: Project) -> Iterator[Finding]:
 
 
 def playbooks_belong(project: Project) -> Iterator[Finding]:
-    """Every playbook is a stage's or undoes one: nothing is run that the process does not know."""
-    known = {stage.get("playbook") for stage in project.stages} | project.undo_playbooks
+    """Every playbook is a stage's, undoes or stops one: nothing is run that the process does not know."""
+    known = {stage.get("playbook") for stage in project.stages} | project.undo_playbooks | project.stop_playbooks
     for name, source in project.playbooks.items():
         if name not in known:
             yield source.finding(
-                1, "belongs to no stage", "Name it in process.yml, as `playbook` or in `undo`, or remove it."
+                1, "belongs to no stage", "Name it in process.yml, as `playbook`, `stop` or in `undo`, or remove it."
             )
+
+
+def only_stop_playbooks_stop(project: Project) -> Iterator[Finding]:
+    """Plays that stop a run may go on without hosts that fail; they are in the stop playbooks, and nothing else is."""
+    for name, source in project.playbooks.items():
+        for play in source.document:
+            if stops(play) and name not in project.stop_playbooks:
+                yield source.finding(play.line_of("name"), "a play that stops", "Name another phase than STOP.")
+            elif not stops(play) and name in project.stop_playbooks:
+                yield source.finding(play.line_of("name"), "a play that does not stop", "Name its phase … STOP.")
 
 
 def rules_are_real(project: Project) -> Iterator[Finding]:
@@ -110,13 +129,13 @@ def lateness_is_judged_first(project: Project) -> Iterator[Finding]:
             )
 
 
-def undo_never_aborts(project: Project) -> Iterator[Finding]:
-    """An undo is never too late."""
-    for name in sorted(project.undo_playbooks & set(project.playbooks)):
+def taking_back_never_aborts(project: Project) -> Iterator[Finding]:
+    """An undo is never too late, and neither is a stop."""
+    for name in sorted((project.undo_playbooks | project.stop_playbooks) & set(project.playbooks)):
         source = project.playbooks[name]
         for task, target in entry_points(source):
             if target == CHECKPOINT:
-                yield source.finding(task.line, "an undo that may abort as late", "Remove the checkpoint.")
+                yield source.finding(task.line, "an undo or a stop that may abort as late", "Remove the checkpoint.")
 
 
 def lockout_wants_a_go(project: Project) -> Iterator[Finding]:
@@ -130,7 +149,10 @@ def lockout_wants_a_go(project: Project) -> Iterator[Finding]:
 
 
 def outage_is_one_call(project: Project) -> Iterator[Finding]:
-    """Between close and open stands no task: what locks users out until the commit is one module call (FACTS 9)."""
+    """Between close and open stands no task: what locks users out until the commit is one module call, and detached.
+
+    A task costs more than the patches; what is not detached dies with its connection. Others may look how far it is.
+    """
     for stage in project.stages:
         source = project.playbooks.get(stage.get("playbook"))
         if stage.get("abortable") != "until_commit" or source is None:
@@ -141,7 +163,8 @@ def outage_is_one_call(project: Project) -> Iterator[Finding]:
             if (role := project.roles.get(name)) and entry == stage["stage"] and entry in role.task_files
             for task in tasks_of(role.task_files[entry].document)
         ]
-        acting = [(file, task) for file, task in calls if short(module_of(task)) not in AFTER_THE_CALL]
+        others = [(file, task) for file, task in calls if short(module_of(task)) not in AFTER_THE_CALL]
+        acting = [(file, task) for file, task in others if not str(module_of(task)).endswith(LOOKS)]
         if not acting:
             remedy = f"Give it one entry point named {stage['stage']} with one module call."
             yield source.finding(1, f"stage {stage['stage']} locks nobody out", remedy)
@@ -152,6 +175,8 @@ def outage_is_one_call(project: Project) -> Iterator[Finding]:
             for keyword in ("loop", "until", "retries", "async"):
                 if keyword in task:
                     yield file.finding(task.line_of(keyword), f"`{keyword}` on the outage", "One call, once.")
+            if task[module_of(task)].get("detach") is not True:
+                yield file.finding(task.line, "the outage would die with its connection", "Write `detach: true`.")
 
 
 CHECKS = (
@@ -159,7 +184,8 @@ CHECKS = (
     playbooks_belong,
     rules_are_real,
     lateness_is_judged_first,
-    undo_never_aborts,
+    only_stop_playbooks_stop,
+    taking_back_never_aborts,
     lockout_wants_a_go,
     outage_is_one_call,
 )

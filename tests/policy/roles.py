@@ -121,7 +121,10 @@ def _options(role: Role) -> Iterator[tuple[str, Located, int]]:
 
 
 def variables_are_prefixed(role: Role) -> Iterator[Finding]:
-    """Role variables are `<role>_x`; what a task registers, loops over or sets is `__<role>_x`."""
+    """Role variables are `<role>_x`; what a task registers, loops over or sets is `__<role>_x`.
+
+    What a whole entry point found may be registered for later roles of the play, as `<role>_<entry point>`.
+    """
     own, internal = f"{role.name}_", f"__{role.name}_"
     for path in ("defaults/main.yml", "vars/main.yml"):
         variables = role.mapping(path)
@@ -132,15 +135,15 @@ def variables_are_prefixed(role: Role) -> Iterator[Finding]:
     for name, _, line in _options(role):
         if not name.startswith(own):
             yield role.finding("meta/argument_specs.yml", line, f"option {name}", f"Name it {own}…")
-    for source in role.task_files.values():
+    for entry_point, source in role.task_files.items():
         for task in tasks_of(source.document):
             for name in _set_by(task):
-                if not f"{name}_".startswith(internal):
+                if not f"{name}_".startswith(internal) and name != f"{own}{entry_point}":
                     yield source.finding(task.line, f"variable {name}", f"Name it {internal}…")
 
 
 def _set_by(task: Located) -> Iterator[str]:
-    """Variables a task brings into being, but for those it hands to another role."""
+    """Variables a task brings into being, but for those it hands to another role, or to Ansible (`ansible_…`)."""
     if "register" in task:
         yield str(task["register"])
     loop = task.get("loop_control") or {}
@@ -149,7 +152,7 @@ def _set_by(task: Located) -> Iterator[str]:
     if name == "set_fact":
         yield from (key for key in task[module_of(task)] if key != "cacheable")
     if name != "include_role":
-        yield from task.get("vars") or ()
+        yield from (key for key in task.get("vars") or () if not key.startswith("ansible_"))
 
 
 def meta_is_complete(role: Role) -> Iterator[Finding]:

@@ -20,9 +20,27 @@ SOUND = """\
   gather_facts: false
   any_errors_fatal: true
   max_fail_percentage: 0
+  environment: {ROLLOUT_RUN: "{{ rollout_run | default('by hand') }}"}
   tasks:
     - name: Switch the tree and restart
       ansible.builtin.include_role: {name: app_tree, tasks_from: switch}
+- name: "SMOKE: the site"
+  hosts: localhost
+  gather_facts: false
+  any_errors_fatal: true
+  max_fail_percentage: 0
+- name: "STOP: end what a run left on the hosts"
+  hosts: all:!localhost
+  gather_facts: false
+  any_errors_fatal: false
+  max_fail_percentage: 100
+  environment: {ROLLOUT_RUN: "{{ rollout_run | default('stop by hand') }}"}
+- name: "OUTAGE STOP: ask the worker"
+  hosts: database
+  gather_facts: false
+  any_errors_fatal: false
+  max_fail_percentage: 100
+  environment: {ROLLOUT_RUN: "{{ rollout_run | default('stop by hand') }}"}
 """
 SOUND_TASKS = """\
 - name: Switch, and say so when it did not work

@@ -20,6 +20,7 @@ SOUND = {
   playbook: outage
   window: true
   abortable: until_commit
+  stop: outage_stop
   # what it leaves behind when it did not commit
   undo: {playbook: outage_undo, minutes: 2}
 - stage: resume
@@ -36,10 +37,15 @@ SOUND = {
     - ansible.builtin.include_role: {name: database, tasks_from: verify}
 """,
     "playbooks/outage_undo.yml": "- hosts: database\n  tasks: []\n",
+    "playbooks/outage_stop.yml": "- name: 'OUTAGE STOP: ask the worker'\n  hosts: database\n  tasks: []\n",
+    "playbooks/stop.yml": "- name: 'STOP: end it'\n  hosts: all:!localhost\n  tasks: []\n",
     "playbooks/services_resume.yml": "- hosts: services\n  tasks: []\n",
     "roles/database/tasks/outage.yml": """\
 - name: Close the gate, patch, open the gate
-  database_outage: {}
+  database_outage: {detach: true}
+- name: Follow it
+  database_outage_progress: {}
+  until: __database_outage.finished
 - name: Report
   ansible.builtin.set_stats: {data: {}}
 """,

@@ -35,6 +35,7 @@ dependencies: []
 - name: Merge
   bzr_merge: {revision: "{{ pqm_revision }}", from: "pqm_not_a_variable"}
   register: __pqm_merge
+  vars: {ansible_ssh_retries: 3}
   when: pqm_revision | string != 'pqm_neither'
 - name: Say it
   ansible.builtin.include_tasks: _say.yml

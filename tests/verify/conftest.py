@@ -41,6 +41,27 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
+def _silent() -> dict[str, str]:
+    """Hosts that did not answer, and what ssh said: asked once, for a host that hangs costs each time."""
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def _answers(host: Any, _silent: dict[str, str]) -> None:
+    """Every test needs its host to answer; one that does not is said in a line."""
+    name = host.backend.host
+    if name not in _silent:
+        try:
+            host.check_output("true")
+        except (RuntimeError, AssertionError) as error:
+            said = getattr(error.args[0], "stderr", error)
+            _silent[name] = str(said).strip().splitlines()[-1] if str(said).strip() else "ssh said nothing"
+        else:
+            return
+    pytest.fail(f"{name} does not answer: {_silent[name]}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
 def plan() -> dict[str, Any]:
     """The plan's `rollout`."""
     return yaml.safe_load(Path(os.environ["ROLLOUT_PLAN"]).read_text(encoding="utf-8"))["rollout"]
@@ -53,10 +74,12 @@ def deployed(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(scope="session")
-def pinned(plan: dict[str, Any]) -> Callable[[str], Any]:
+def pinned(plan: dict[str, Any], deployed: bool) -> Callable[[str], Any]:
     """`pinned(name)`: what earlier stages settled, such as `merged_revno`."""
 
     def get(name: str) -> Any:
+        if name not in plan["pinned"] and not deployed:
+            pytest.skip(f"the plan {plan['id']} has no {name}, so nothing of it can be in production")
         if name not in plan["pinned"]:
             pytest.fail(f"the plan {plan['id']} has no {name}: the stage that settles it has not run")
         return plan["pinned"][name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Mapping, NamedTuple
+from typing import Any, Callable, Mapping, NamedTuple
 
 FIRST_PREV = "0" * 64
 
@@ -33,14 +33,14 @@ def digest(written: str) -> str:
     return hashlib.sha256(written.encode("utf-8")).hexdigest()
 
 
-def read(text: str) -> Reading:
-    """Parse a whole journal and follow its chain of hashes."""
+def read(text: str, parse: Callable[[str], Any] = json.loads) -> Reading:
+    """Parse a whole journal and follow its chain of hashes. `parse` reads one line of JSON, or raises ValueError."""
     *lines, torn = text.split("\n")  # not splitlines(): U+2028 and friends may stand inside an entry
     entries: list[dict[str, Any]] = []
     prev = FIRST_PREV
     for number, written in enumerate(lines, start=1):
         try:
-            entry = json.loads(written)
+            entry = parse(written)
         except ValueError:
             return Reading(entries, torn, number, prev)
         if not isinstance(entry, dict) or entry.get("prev") != prev:

@@ -1,21 +1,26 @@
 """Is the rollout late, and must it stop? (R19)
 
 Lateness is projected end minus planned end, both of the last stage of the window. The projection chains what is done
-(as it was), what is running (the later of now and its start plus its estimate) and what is left. Whatever waits, waits
-at the cost of the schedule. The 10 minutes that R9 adds to the database time are part of the outage's estimate, so they
-are spent before lateness counts.
+(as it was), what is running and what is left. What runs ends at the later of now and its start plus its estimate; a
+stage that has reported a step ends no sooner than that step and all those still to come take, the pad left out: the 10
+minutes that R9 adds to the database time are spent before lateness counts. Whatever waits, waits at the cost of the
+schedule. Everything here is a function of plan, journal and `now` alone.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Mapping, Sequence
 
-from .timeline import PlannedStage, StageRecord
+from .timeline import PAD, PlannedStage, StageRecord
 
 SECOND = timedelta(seconds=1)  # nobody is late by less
+NONE = timedelta()
+_PATCH = re.compile(r"patch-(.+)\.sql")
 
 
 class Verdict(str, Enum):
@@ -31,9 +36,11 @@ class Verdict(str, Enum):
 class Outlook:
     """How the rollout stands at `now`.
 
-    `stage` is the one that runs or is next (None: all are done); `running_for` is None unless it runs.
-    `last_safe_abort` is the latest moment at which undoing what was begun still ends inside the window; None when
-    nothing can be aborted any more.
+    `stage` is the one of the window that runs or is next (None: all are done), `left` those that are not done, `begun`
+    whether any was begun and not undone. `running_for` is None unless it runs; `step` is the one that it reported
+    last, `step_expected` None where nobody estimated it. `last_safe_abort` is the latest moment at which undoing what
+    was begun still ends inside the window; None when nothing can be aborted any more, `no_return` then says why (None:
+    because nothing is left).
     """
 
     now: datetime
@@ -45,6 +52,12 @@ class Outlook:
     expected: timedelta
     abortable: bool
     last_safe_abort: datetime | None
+    step: str | None = None
+    step_running_for: timedelta | None = None
+    step_expected: timedelta | None = None
+    no_return: str | None = None
+    left: tuple[str, ...] = ()
+    begun: bool = False
 
     @property
     def off_track(self) -> timedelta:
@@ -62,78 +75,169 @@ def outlook(
     stages = [stage for stage in layout if stage.window]
     if not stages:
         raise ValueError("no stage of the process is in the window (window: true)")
+    left = [stage for stage in stages if not _done(stage, records)]
+    running = [stage for stage in left if stage.name in records and records[stage.name].running]
+    current = next(iter([*running, *left]), None)
+    record = records[running[0].name] if running else None
+    step = record.steps[-1] if record is not None and record.steps else None
+    known = {each.name: timedelta(seconds=each.seconds) for each in (current.steps if current else ())}
+    no_return = _no_return(layout, records)
+    abortable = no_return is None and bool(left)
+    return Outlook(
+        now=now,
+        planned_end=stages[-1].end,
+        projected_end=_projected_end(stages, records, now),
+        window_end=window_end,
+        stage=current.name if current else None,
+        running_for=max(now - record.started, NONE) if record else None,
+        expected=current.expected if current else NONE,
+        abortable=abortable,
+        last_safe_abort=window_end - _undo_time(stages, records) if abortable else None,
+        step=step.name if step else None,
+        step_running_for=max(now - step.since, NONE) if step else None,
+        step_expected=known.get(step.name) if step else None,
+        no_return=no_return,
+        left=tuple(stage.name for stage in left),
+        begun=any(stage.name in records and not records[stage.name].undone for stage in stages),
+    )
+
+
+def verdict(view: Outlook, limit: timedelta) -> Verdict:
+    """Abort only what is more than `limit` off-track and can still be undone (R19); `limit` itself is not too late."""
+    over = view.stage is None and view.no_return is None
+    if view.off_track <= limit or over:
+        return Verdict.LATE if view.off_track >= SECOND else Verdict.ON_TRACK
+    return Verdict.ABORT if view.abortable else Verdict.MUST_FINISH
+
+
+def too_late_to_begin(view: Outlook, limit: timedelta) -> bool:
+    """Whether the window has not begun and could only be begun to be aborted: nothing is touched then (R19)."""
+    return not view.begun and verdict(view, limit) is Verdict.ABORT
+
+
+def outgrows(view: Outlook, limit: timedelta, margin: timedelta) -> bool:
+    """Whether a person must decide (R2): it would end after the window without being late enough to be aborted.
+
+    Asked from `margin` before the last safe abort on.
+    """
+    if view.last_safe_abort is None or verdict(view, limit) not in (Verdict.ON_TRACK, Verdict.LATE):
+        return False
+    return view.projected_end > view.window_end and view.now >= view.last_safe_abort - margin
+
+
+def time_left(layout: Sequence[PlannedStage], view: Outlook, limit: timedelta) -> timedelta | None:
+    """How long the stage that runs or is next may still run before the rollout is more than `limit` off-track (R19).
+
+    What comes after it is expected to take its whole estimate. Negative when it is too late; None when all is done.
+    """
+    if view.stage is None:
+        return None
+    names = [stage.name for stage in layout]
+    after = [s for s in layout[names.index(view.stage) + 1 :] if s.window and s.name in view.left]
+    return view.planned_end + limit - sum((stage.expected for stage in after), NONE) - view.now
+
+
+def _projected_end(stages: Sequence[PlannedStage], records: Mapping[str, StageRecord], now: datetime) -> datetime:
     projected: datetime | None = None
-    current: PlannedStage | None = None
-    running: StageRecord | None = None
     for stage in stages:
         record = records.get(stage.name)
         if record is not None and record.done and record.finished is not None:
             end = record.finished
         elif record is not None and record.running:
-            end = max(now, record.started + stage.expected)
-            running = record
+            end = max(now, record.started + stage.expected, _end_of_steps(stage, record, now))
         else:
             end = max(now, stage.start if projected is None else max(stage.due, projected)) + stage.expected
-        if current is None and not (record is not None and record.done):
-            current = stage
-        projected = end
+        projected = end if projected is None else max(projected, end)
     assert projected is not None  # noqa: S101 - stages is not empty
-    abortable = _abortable(stages, records)
-    return Outlook(
-        now=now,
-        planned_end=stages[-1].end,
-        projected_end=projected,
-        window_end=window_end,
-        stage=current.name if current else None,
-        running_for=now - running.started if running is not None else None,
-        expected=current.expected if current else timedelta(),
-        abortable=abortable,
-        last_safe_abort=window_end - _undo_time(stages, records) if abortable else None,
-    )
+    return projected
 
 
-def _abortable(stages: Sequence[PlannedStage], records: Mapping[str, StageRecord]) -> bool:
-    """The commit is the point of no return; so is a stage that is never abortable once it has begun."""
-    for stage in stages:
+def _end_of_steps(stage: PlannedStage, record: StageRecord, now: datetime) -> datetime:
+    """When a running stage's reported step and those still to come are over, without the pad.
+
+    A step that nobody estimated (closing the gate, the commit) is expected to be over now. A stage that has reported
+    none says nothing about its steps: `now`, and its start plus its whole estimate counts.
+    """
+    if not record.steps:
+        return now
+    current = record.steps[-1]
+    begun = {step.name for step in record.steps}
+    known = {step.name: timedelta(seconds=step.seconds) for step in stage.steps if step.name != PAD}
+    to_come = sum((length for name, length in known.items() if name not in begun), NONE)
+    return max(now, current.since + known.get(current.name, NONE)) + to_come
+
+
+def _done(stage: PlannedStage, records: Mapping[str, StageRecord]) -> bool:
+    return stage.name in records and records[stage.name].done
+
+
+def _no_return(layout: Sequence[PlannedStage], records: Mapping[str, StageRecord]) -> str | None:
+    """Why nothing can be aborted any more, as a clause. Whatever is tried or undone later, a commit stays made."""
+    for stage in layout:
         record = records.get(stage.name)
         if record is None:
             continue
-        if record.irreversible or (stage.abortable == "no" and not record.undone):
-            return False
-        if stage.abortable == "until_commit" and record.done:
-            return False
-    return any(not (stage.name in records and records[stage.name].done) for stage in stages)
+        if record.irreversible or (stage.window and stage.abortable == "until_commit" and record.was_done):
+            return f"the commit is made ({stage.name})"
+        if stage.window and stage.abortable == "no":
+            return f"{stage.name} was begun, which cannot be aborted"
+    return None
 
 
 def _undo_time(stages: Sequence[PlannedStage], records: Mapping[str, StageRecord]) -> timedelta:
     begun = (stage.undo_expected for stage in stages if stage.name in records and not records[stage.name].undone)
-    return sum(begun, timedelta())
-
-
-def verdict(view: Outlook, limit: timedelta) -> Verdict:
-    """Abort only what is more than `limit` off-track and can still be undone (R19); `limit` itself is not too late."""
-    if view.off_track <= limit:
-        return Verdict.LATE if view.off_track >= SECOND else Verdict.ON_TRACK
-    return Verdict.ABORT if view.abortable else Verdict.MUST_FINISH
+    return sum(begun, NONE)
 
 
 def reason(view: Outlook, limit: timedelta) -> str:
     """The verdict in one sentence that can be read aloud on the phone."""
+    return "; ".join([*_doing(view), _ending(view, limit), _then(view, limit)])
+
+
+def _doing(view: Outlook) -> list[str]:
+    """What runs, or is next, and for how long it has run."""
+    if view.stage is None:
+        return []
+    if view.running_for is None:
+        return [f"{view.stage} has not begun"]
+    stage = f"{view.stage} has run {_clock(view.running_for)} of about {_clock(view.expected)}"
+    if view.step is None or view.step_running_for is None:
+        return [stage]
+    step, ran = _PATCH.sub(r"patch \1", view.step), _clock(view.step_running_for)
+    if view.step_expected is None:
+        return [f"{stage} ({step}: {ran})"]
+    return [f"{step} has run {ran} of about {_clock(view.step_expected)}"]
+
+
+def _ending(view: Outlook, limit: timedelta) -> str:
+    ends = "ended" if view.stage is None else "would end"
+    text = f"the rollout {ends} {_hhmm(view.projected_end, view.now)}, planned {_hhmm(view.planned_end, view.now)}"
+    if view.off_track < SECOND:
+        return text
+    return f"{text}, {_clock(_up(view.off_track))} late (limit {_clock(limit)})"
+
+
+def _then(view: Outlook, limit: timedelta) -> str:
+    """What can still be done about it."""
     judged = verdict(view, limit)
-    parts: list[str] = []
-    if view.stage and view.running_for is not None:
-        parts.append(f"{view.stage} has run {_clock(view.running_for)} of about {_clock(view.expected)}")
-    elif view.stage:
-        parts.append(f"{view.stage} has not begun")
-    end = f"the rollout would end {_hhmm(view.projected_end)}, planned {_hhmm(view.planned_end)}"
-    if judged is not Verdict.ON_TRACK:
-        end += f", {_clock(view.off_track)} late (limit {_clock(limit)})"
-    parts.append(end)
-    if view.last_safe_abort is not None:
-        parts.append(f"it can be aborted until {_hhmm(view.last_safe_abort)}")
-    else:
-        parts.append("the point of no return is behind us" if view.stage else "nothing is left to do")
-    return "; ".join(parts)
+    if view.stage is None:
+        return "nothing is left to do"
+    if judged is Verdict.MUST_FINISH:
+        until = _hhmm(view.projected_end, view.now)
+        why = view.no_return or "the point of no return is behind us"
+        return f"{why}, so it must be finished: {', '.join(view.left)}, until about {until}"
+    if view.last_safe_abort is None:
+        return f"{view.no_return or 'the point of no return is behind us'}: it can no longer be aborted"
+    if too_late_to_begin(view, limit):
+        return "nothing of the window has begun, and it is too late to begin"
+    if view.last_safe_abort < view.now:
+        return f"it can be aborted, but since {_hhmm(view.last_safe_abort, view.now)} undoing it outlasts the window"
+    return f"it can be aborted until {_hhmm(view.last_safe_abort, view.now)}"
+
+
+def _up(length: timedelta) -> timedelta:
+    """Up to a whole second: whatever is over the limit also reads so."""
+    return timedelta(seconds=math.ceil(length.total_seconds()))
 
 
 def _clock(length: timedelta) -> str:
@@ -142,8 +246,10 @@ def _clock(length: timedelta) -> str:
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     text = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-    return "-" + text if length < timedelta() and text != "0:00" else text
+    return "-" + text if length < NONE and text != "0:00" else text
 
 
-def _hhmm(instant: datetime) -> str:
-    return instant.strftime("%H:%M")
+def _hhmm(instant: datetime, now: datetime) -> str:
+    """The time of day; with its day when that is not clear from `now`."""
+    near = abs(instant - now) < timedelta(hours=12)
+    return instant.strftime("%H:%M" if near else "%a %d %b %H:%M")

@@ -51,12 +51,16 @@ class Schema:
     budget: Budget
 
     @property
+    def minutes(self) -> float:
+        """The estimate in minutes, rounded up to a tenth."""
+        return math.ceil(round(self.estimate / 6, 6)) / 10
+
+    @property
     def summary(self) -> str:
         """``11 patches, 70.5 s on staging → 12.4 min of 90``; the estimate is rounded up."""
         count = f"{len(self.pending)} patch{'' if len(self.pending) == 1 else 'es'}"
         staging = sum(self.staging_seconds.values())
-        minutes = math.ceil(round(self.estimate / 6, 6)) / 10
-        return f"{count}, {staging:.1f} s on staging → {minutes:.1f} min of {self.budget.window_minutes:g}"
+        return f"{count}, {staging:.1f} s on staging → {self.minutes:.1f} min of {self.budget.window_minutes:g}"
 
 
 @dataclass(frozen=True)
@@ -76,12 +80,33 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Selection:
-    """All candidates, lowest first (the first is devel as it is), and the highest that may go out (None: none may)."""
+    """All candidates, lowest first (the first is devel as it is), and those that may go out."""
 
     assessment: deployable.Assessment
     candidates: tuple[Candidate, ...]
-    highest: Candidate | None
+    allowed: tuple[Candidate, ...]
     remarks: tuple[str, ...]
+
+    @property
+    def highest(self) -> Candidate | None:
+        """The highest that may go out; None: none may."""
+        return self.allowed[-1] if self.allowed else None
+
+    @property
+    def fits(self) -> list[dict[str, Any]]:
+        """``{revision, patches, seconds, minutes}`` of every candidate that may go out, lowest first (R9).
+
+        ``patches`` is their number, ``seconds`` their time on staging, ``minutes`` that on production with the pad.
+        """
+        return [
+            {
+                "revision": each.revno,
+                "patches": len(each.schema.pending),
+                "seconds": round(sum(each.schema.staging_seconds.values()), 3),
+                "minutes": each.schema.minutes,
+            }
+            for each in self.allowed
+        ]
 
     def candidate(self, revno: int) -> Candidate | None:
         """The candidate with that number; everything up to the shared revision is devel as it is."""
@@ -120,8 +145,8 @@ def select(
         qa = () if verdict.blocked_by is None else (f"{verdict.blocked_by} blocks: {why[verdict.blocked_by]}",)
         candidates.append(Candidate(verdict.revno, str(revision["revid"]), schema, qa))
     worth_it = candidates if candidates[0].schema.pending else candidates[1:]
-    allowed = [candidate for candidate in worth_it if not candidate.reasons]
-    return Selection(assessment, tuple(candidates), allowed[-1] if allowed else None, _remarks(shared.devel))
+    allowed = tuple(candidate for candidate in worth_it if not candidate.reasons)
+    return Selection(assessment, tuple(candidates), allowed, _remarks(shared.devel))
 
 
 def merged(base: Iterable[str], ours: Texts, theirs: Texts) -> Texts:

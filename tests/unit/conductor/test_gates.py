@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pexpect
 import pytest
+from rollout_core import timeline
 
 from rollout import gates
 from rollout import plan as plans
-from rollout.clock import Clock, RehearsalClock, as_left
 from rollout.outcomes import BadInputError
 
 PLAN = plans.load(Path(__file__).parents[1] / "plan" / "plan.yml")
@@ -19,19 +19,23 @@ ASK = """
 from datetime import timedelta
 from rollout import gates
 evidence = ["11 patches, 70.5 s on staging"]
-asked = gates.Question("pin", "Pin db-stable 10381?", evidence, ["losa"], timedelta(seconds={waits}))
-answer = gates.Terminal().ask(asked)
-print("ANSWER", answer.yes, answer.source)
+asked = gates.Question("pin", "Pin db-stable 10381?", evidence, ["losa"], timedelta(seconds=60))
+terminal = gates.Terminal()
+terminal.begin(asked)
+while (answer := terminal.poll(asked)) is None and not terminal.gone:
+    pass
+print("ANSWER", answer and answer.yes, answer and answer.source)
+print("TOLD", terminal.tell("source", "What is the source?"))
 """
 
 
 @pytest.fixture
 def terminal():
-    """`terminal(waits=…)`: a person's terminal at which the question stands."""
+    """`terminal()`: a person's terminal at which the question stands."""
     children = []
 
-    def ask(waits=60):
-        script = ["-c", ASK.format(waits=waits)]
+    def ask():
+        script = ["-c", ASK]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         child = pexpect.spawn(sys.executable, script, env=environment, timeout=30, encoding="utf-8")
         children.append(child)
@@ -67,15 +71,73 @@ def test_a_question_mark_shows_the_evidence_and_what_an_answer_does(terminal):
     child.expect_exact("ANSWER False terminal")
 
 
-def test_silence_is_no(terminal):
-    child = terminal(waits=0)
-    child.expect_exact("No answer within 0:00:00: no.")
-    child.expect_exact("ANSWER False terminal")
+def test_a_terminal_that_hangs_up_is_no_answer(terminal):
+    child = terminal()
+    child.sendeof()
+    child.expect_exact("ANSWER None None")
+    child.expect_exact("TOLD None")
+
+
+def test_a_line_of_text_at_the_terminal(terminal):
+    child = terminal()
+    child.sendline("y")
+    child.expect_exact("? What is the source?")
+    child.sendline("missing index")
+    child.expect_exact("TOLD missing index")
 
 
 def test_nobody_says_no():
-    answer = gates.Nobody().ask(gates.question(GO, {}, []))
+    answer = gates.Nobody().poll(gates.question(GO, {}, []))
     assert (answer.yes, answer.source) == (False, "nobody")
+    assert gates.Nobody().tell("source", "What is the source?") is None
+
+
+CHOICE = gates.Question("failure", "What now?", [], ["losa"], timedelta(minutes=1), ("retry", "go-on", "abort"))
+
+
+@pytest.mark.parametrize(
+    ("typed", "word"),
+    [
+        ("r", "retry"),
+        ("GO", "go-on"),
+        ("abort", "abort"),
+        ("", "abort"),
+        ("x", None),
+        ("yes", None),
+        ("retry it", None),
+    ],
+)
+def test_a_choice_is_typed_by_its_beginning(typed, word):
+    assert CHOICE.prompt == "? What now?  [retry/go-on/ABORT/?] "
+    assert CHOICE.answered_by(typed) == word
+
+
+def test_an_answers_file_chooses_nothing():
+    file = gates.AnswersFile(by="Tom", answers={"failure": True})
+    assert file.poll(CHOICE).word == "abort"
+
+
+def test_texts_of_an_answers_file(tmp_path):
+    path = tmp_path / "answers.yml"
+    path.write_text("by: Tom\nanswers: {}\ntexts: {source: a slow index, mended_at: 2026-12-10T16:00Z, new_pin: no}\n")
+    file = gates.answers_file(path, PLAN)
+    assert file.tell("source", "?") == "a slow index"
+    assert file.tell("new_pin", "?") == "no"
+    assert timeline.parse_instant(file.tell("mended_at", "?")) == datetime(2026, 12, 10, 16, tzinfo=UTC)
+    assert file.tell("waived_by", "?") is None
+
+
+def entry(seq, event, gate="go"):
+    return {"seq": seq, "event": event, "gate": gate}
+
+
+def test_the_questions_that_are_open():
+    asked, answered = entry(1, "gate_asked"), entry(2, "gate_answered")
+    other = entry(3, "gate_asked", "outgrow")
+    assert gates.unanswered([asked]) == [asked]
+    assert gates.unanswered([asked, answered]) == []
+    assert gates.unanswered([asked, other]) == [asked, other]
+    assert gates.unanswered([asked, entry(2, "rollout_opened")]) == [], "a runbook that is gone waits for nothing"
 
 
 def test_the_question_is_filled_in():
@@ -92,7 +154,7 @@ def test_a_question_about_a_fact_that_is_not_there_is_an_error():
 def test_an_answers_file(tmp_path, written, yes):
     path = tmp_path / "answers.yml"
     path.write_text(f"by: Tom\nanswers: {{go: {written}}}\n")
-    answer = gates.answers_file(path, PLAN).ask(gates.question(GO, {}, []))
+    answer = gates.answers_file(path, PLAN).poll(gates.question(GO, {}, []))
     assert (answer.yes, answer.by, answer.source) == (yes, "Tom", "answers file")
 
 
@@ -109,27 +171,3 @@ def test_a_bad_answers_file(tmp_path, text, says):
     path.write_text(text)
     with pytest.raises(BadInputError, match=says):
         gates.answers_file(path, PLAN)
-
-
-def test_a_rehearsal_jumps_over_waiting_and_says_so_first():
-    told, ticks = [], []
-    clock = RehearsalClock(timedelta(days=-1), lambda to, why: told.append((to, clock.offset, why)))
-    target = clock.now() + timedelta(hours=5)
-    clock.wait_until(target, lambda: ticks.append(1))
-    (to, offset_when_told, why) = told[0]
-    assert offset_when_told == timedelta(days=-1)
-    assert to == clock.offset > timedelta(days=-1, hours=4)
-    assert clock.now() >= target
-    assert "nothing to do until" in why
-    clock.wait_until(target, lambda: ticks.append(1))
-    assert len(told) == 1, "it never jumps back"
-
-
-def test_the_clock_is_found_again_in_the_journal():
-    entries = [{"event": "clock_set", "offset_seconds": 60}, {"event": "clock_set", "offset_seconds": 3600.5}]
-    assert as_left(entries).offset == timedelta(seconds=3600.5)
-    assert as_left([]).offset == timedelta()
-
-
-def test_the_system_clock_returns_at_once_when_the_time_has_come():
-    Clock().wait_until(datetime(2020, 1, 1, tzinfo=UTC), lambda: pytest.fail("there was nothing to wait for"))

@@ -98,9 +98,9 @@ def test_a_cowboy_whose_file_or_host_is_missing_is_named(tmp_path):
     found = planning.cowboy_findings(plan.cowboys, ("rollout", "cowboys"), known)
     text = str(documents.refused(HERE / "plan.yml", found))
     assert (
-        f"plan.yml:37: rollout.cowboys.0.diff: cowboy lp-15 (jml) needs the file {tmp_path}/cowboys/lp-15.diff" in text
+        f"plan.yml:40: rollout.cowboys.0.diff: cowboy lp-15 (jml) needs the file {tmp_path}/cowboys/lp-15.diff" in text
     )
-    assert "plan.yml:37: rollout.cowboys.0.hosts: the inventory has no host gac" in text
+    assert "plan.yml:40: rollout.cowboys.0.hosts: the inventory has no host gac" in text
 
 
 class Nested(Model):

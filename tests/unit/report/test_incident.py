@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rollout.views.incident import fenced, one_line, render_incident
+from rollout.views.incident import render_incident
+from rollout.views.markdown import fenced, one_line
 
 PROBLEM = "E-smoke-css  2 of 3 stylesheets did not load.\n  /style.css: 404\n  Look at it:  curl -I http://127.0.0.15/style.css"
 
@@ -35,8 +36,10 @@ def test_timeline_is_the_journals_in_its_order(plan, failed):
     section = text.partition("## Timeline (UTC)")[2].partition("##")[0]
     told = [line for line in section.splitlines() if line.startswith("- ")]
     assert "- Wed 9 Dec 07:59:41  outage: go answered yes by mia (terminal)" in told
-    assert told[-1] == "- Wed 9 Dec 08:04:02  smoke ends, failed: 2 of 3 stylesheets did not load."
-    assert told.index("- Wed 9 Dec 08:00:00  outage begins") < told.index("- Wed 9 Dec 08:02:04  outage ends, ok")
+    assert told[-1] == "- Wed 9 Dec 08:04:02  smoke ends, failed (41.9 s): 2 of 3 stylesheets did not load."
+    assert told.index("- Wed 9 Dec 08:00:00  outage begins") < told.index(
+        "- Wed 9 Dec 08:02:04  outage ends, ok (2:04 min)"
+    )
 
 
 def test_before_the_commit_it_says_that_nothing_is_irreversible(plan, entries):

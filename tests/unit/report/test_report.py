@@ -13,10 +13,14 @@ import pytest
 
 from rollout.views import report
 from rollout.views.history import History
-from rollout.views.report import comparisons, first_sentence, headline, length, render_report
+from rollout.views.report import comparisons, headline, render_report
+from rollout.views.text import first_sentence, length
+
+from .conftest import chained
 
 TEMPLATE = Path(report.__file__).with_name("report.html.j2")
 HOSTILE = "<script>alert('x')</script> & \"quoted\" ]]> </style> {{ 7*7 }} \x1b[31mred\x1b[0m \x00 ☃"
+WINDOW_HOSTILE = {"start": "2026-12-16T08:00:00+00:00", "kind": HOSTILE, "accepted": True, "why": HOSTILE}
 NO_OUTAGE = {"at": "2026-12-09T08:00:00+00:00", "event": "rollout_closed", "exit_code": 3, "outcome": "refused"}
 
 
@@ -31,7 +35,7 @@ def tree(html: str) -> ElementTree.Element:
     return ElementTree.fromstring(html)  # noqa: S314  our own text; a parser that forgives would prove nothing
 
 
-@pytest.fixture(params=["good", "aborted", None], ids=["good", "aborted", "not finished"])
+@pytest.fixture(params=["good", "aborted", "stopped", None], ids=["good", "aborted", "stopped", "not finished"])
 def sample(request, entries):
     return entries(request.param)
 
@@ -45,7 +49,9 @@ def test_everything_of_the_journal_is_there(plan, sample):
         said = [
             *entry.get("facts", {}).get("evidence", []),
             *entry.get("evidence", []),
-            *(entry[key] for key in ("question", "by", "source", "playbook", "reason") if entry.get(key)),
+            *(entry[key] for key in ("question", "by", "source", "playbook", "reason", "summary") if entry.get(key)),
+            *(window["why"] for window in entry.get("considered", ())),
+            *(failed for host in entry.get("hosts", {}).values() for failed in host["failed"]),
         ]
         if message := entry.get("message"):  # how earlier runs ended stands in one sentence, what failed in full
             said.append(first_sentence(message) if entry["event"] == "rollout_closed" else message)
@@ -80,7 +86,9 @@ def test_nothing_outside_the_file_is_referred_to(plan, sample):
     ]
     assert references
     outside = [
-        value for value in references if not value.startswith("#") and value not in {"plan.yml", "journal.jsonl"}
+        value
+        for value in references
+        if not value.startswith("#") and value not in {"plan.yml", "journal.jsonl", "abort.md", "announcement.txt"}
     ]
     assert not outside
     assert not re.search(r"https?://|url\(|@import|<script", html)
@@ -115,6 +123,12 @@ def test_only_elements_that_html_knows_as_empty_close_themselves():
         lambda events: events[4]["facts"].update(applied=[{"patch": HOSTILE, "seconds": 1.5}]),
         lambda events: events[6].update(message=HOSTILE),
         lambda events: events[7].update(message=HOSTILE),
+        lambda events: told(events, "verdict", reason=HOSTILE),
+        lambda events: told(events, "stop_finished", survivors=[HOSTILE], unproven=[HOSTILE]),
+        lambda events: told(events, "verified", summary=HOSTILE, hosts={HOSTILE: {"passed": 0, "failed": [HOSTILE]}}),
+        lambda events: told(events, "problem_told", source=HOSTILE, by=HOSTILE),
+        lambda events: told(events, "next_attempt", plan=HOSTILE),
+        lambda events: told(events, "next_attempt", considered=[WINDOW_HOSTILE]),
         lambda events: events.append(
             {
                 "at": "2026-12-09T08:43:00+00:00",
@@ -125,10 +139,13 @@ def test_only_elements_that_html_knows_as_empty_close_themselves():
             }
         ),
     ],
-    ids=["opener", "question", "gate-evidence", "answerer", "evidence", "facts", "patch", "error", "end", "incident"],
+    ids=[
+        *("opener", "question", "gate-evidence", "answerer", "evidence", "facts", "patch", "error", "end", "verdict"),
+        *("stop", "hosts", "problem", "next-plan", "window", "incident"),
+    ],
 )
 def test_hostile_text_is_shown_and_nothing_more(plan, entries, put):
-    events = [dict(entry) for entry in entries("aborted")]
+    events = [dict(entry) for entry in entries("stopped")]
     before = shape(render_report(plan, events))
     put(events)
     html = render_report(plan, events)
@@ -136,6 +153,10 @@ def test_hostile_text_is_shown_and_nothing_more(plan, entries, put):
     assert "{{ 7*7 }} red" in text_of(html)
     assert not [name for name in shape(html) if name == "script"]
     assert set(shape(html)) <= {*before, "table", "thead", "tbody", "tr", "th", "td"}
+
+
+def told(events: list[dict[str, object]], event: str, **fields: object) -> None:
+    next(entry for entry in events if entry["event"] == event).update(fields)
 
 
 def shape(html: str) -> list[str]:
@@ -218,11 +239,80 @@ def test_notice_of_the_next_attempt(plan, entries, backup, says):
     assert says in text_of(render_report({**plan, "backup_window": window}, entries("aborted")))
 
 
+def test_every_verdict_stands_with_its_end_and_its_last_safe_abort(plan, entries):
+    text = text_of(render_report(plan, entries("stopped")))
+    assert "08:10:24 outage runs 1.00 s late 08:25 09:23 patch-2208-56-0.sql has run 10:20" in text
+    assert "08:40:24 outage runs 30:01 min abort 08:55 09:23 patch-2208-56-0.sql has run 40:20" in text
+
+
+def test_what_was_stopped_is_proven(plan, entries):
+    text = text_of(render_report(plan, entries("stopped")))
+    assert "08:40:24 outage outage_stop 0.70 s rolled back nothing, proven" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"survivors": ["pid 7 psql on wildcherry"]}, "stopped pid 7 psql on wildcherry What was taken back"),
+        ({"unproven": ["wildcherry"]}, "stopped wildcherry did not answer What was taken back"),
+        ({"answer": "too_late"}, "too late What was taken back"),
+    ],
+)
+def test_what_survived_a_stop_is_said(plan, entries, change, says):
+    stop = {"answer": "stopped", **change}
+    events = [{**entry, **stop} if entry["event"] == "stop_finished" else entry for entry in entries("stopped")]
+    assert says in text_of(render_report(plan, events))
+
+
+def test_a_stop_without_an_end_on_record_is_not_called_proven(plan, entries):
+    events = [entry for entry in entries("stopped") if entry["event"] != "stop_finished"]
+    text = text_of(render_report(plan, events))
+    assert "no end on record" in text
+    assert "proven" not in text
+
+
+def test_every_host_stands_with_what_is_not_as_before(plan, entries):
+    found = {"gac": {"passed": 11, "failed": ["test_x: cron is off"]}, "wildcherry": {"passed": 9, "failed": []}}
+    bad = {"outcome": "failed", "summary": "not as expected: gac (20 tests passed)", "hosts": found}
+    events = [{**entry, **bad} if entry["event"] == "verified" else entry for entry in entries("stopped")]
+    text = text_of(render_report(plan, events))
+    assert "Every host, as before? no" in text
+    assert "gac 11 test_x: cron is off wildcherry 9 –" in text
+    assert "Every host, as before? yes" in text_of(render_report(plan, entries("stopped")))
+
+
+def test_source_estimate_and_the_windows_considered(plan, entries):
+    text = text_of(render_report(plan, entries("stopped")))
+    assert "Source: missing index on translationmessage; mended Thu 10 Dec 2026 16:00 UTC at best; takes a new" in text
+    assert "Next attempt: Wed 16 Dec 2026 08:00 UTC, ../2026-12.2/plan.yml" in text
+    assert "Wed 16 Dec 2026 08:00 window of the schedule yes: 6 d 23 h of notice" in text
+    assert "h of notice are wanted" not in text, "that is for journals that know no next attempt"
+
+
+def test_what_nobody_told_is_asked_for(plan, entries):
+    nothing = {"source": None, "mended_at": None, "new_pin": None, "by": "nobody"}
+    events = [{**e, **nothing} if e["event"] == "problem_told" else e for e in entries("stopped")]
+    text = text_of(render_report(plan, [e for e in events if e["event"] != "next_attempt"]))
+    assert "Nobody has said yet what the source was (R20)." in text
+    assert './runbook.py next --source "…" --mended-at ISO' in text
+
+
+def test_a_stage_that_stands_from_an_earlier_rollout(plan):
+    carried = {"at": "2026-12-09T09:00:00+00:00", "event": "stage_carried", "stage": "merge", "rollout": "2026-11"}
+    history = History(plan, chained([{**carried, "facts": {"evidence": ["devel 10"]}}]))
+    (merge,) = [stage for stage in history.stages if stage.name == "merge"]
+    assert (merge.state, merge.carried) == ("done", "2026-11")
+    text = text_of(render_report(plan, history.entries))
+    assert "in rollout 2026-11" in text
+    assert "Not done: select, qastaging, pause" in text
+
+
 @pytest.mark.parametrize(
     ("name", "sentence", "detail"),
     [
         ("good", "The rollout went through.", "Users were out for 3:20 min of 90 minutes."),
-        ("aborted", "The rollout was aborted.", "It was too late and could still be undone"),
+        ("aborted", "The rollout was aborted.", "Users are in: everything is back since 08:42:44 UTC, after 42:44 min"),
+        ("stopped", "The rollout was aborted.", "Users are in: everything is back since 08:40:30 UTC, after 40:30 min"),
         (None, "The rollout is not finished.", "Next: outage, Lock users out, patch the database, let them in."),
     ],
 )
@@ -234,7 +324,7 @@ def test_headline(plan, entries, name, sentence, detail):
 
 @pytest.mark.parametrize(
     ("exit_code", "says"),
-    [(6, "Not everything could be undone."), (7, "Users may still be locked out."), (4, "It was too late")],
+    [(6, "Not everything could be undone."), (7, "Users may still be locked out."), (4, "Users are in")],
 )
 def test_headline_says_what_an_abort_left_behind(plan, entries, exit_code, says):
     events = entries("aborted")
@@ -265,6 +355,16 @@ def test_patches_are_compared_with_their_prediction(plan, entries):
     assert rows["patch-2208-30-0.sql"] == (4.2, 3.9, False)
     assert rows["patch-2208-56-0.sql"] == (20.4, 31.7, True)
     assert rows["pad"] == (600, None, False)
+
+
+def test_steps_of_a_stage_that_was_stopped(plan, entries):
+    (outage,) = [stage for stage in History(plan, entries("stopped")).stages if stage.name == "outage"]
+    rows = {row.step: (row.measured, row.over, row.cut_off) for row in comparisons(outage)}
+    assert rows["patch-2208-30-0.sql"] == (pytest.approx(3.9), False, False)
+    assert rows["patch-2208-56-0.sql"] == (pytest.approx(2421.3), True, True), "from its begin until the stage ended"
+    assert rows["patch-2208-57-0.sql"] == (None, False, False)
+    text = text_of(render_report(plan, entries("stopped")))
+    assert "patch-2208-56-0.sql20.4 s40:21 min, cut off" in text
 
 
 def test_patches_that_were_not_reached_are_compared_too(plan, entries):

@@ -66,6 +66,10 @@ def test_selection(case: dict[str, Any]) -> None:
     assert (chosen.revno, chosen.revid) == (case["chosen"], f"rev-{case['chosen']}")
     if "patches" in case:
         assert list(chosen.schema.pending) == [f"patch-{number}.sql" for number in case["patches"]]
+    if "fits" in case:
+        assert selected.fits == [
+            dict(zip(("revision", "patches", "seconds", "minutes"), row, strict=True)) for row in case["fits"]
+        ]
     if "evidence" in case:
         assert selected.evidence(chosen) == case["evidence"]
     changes = selection.schema_changes(chosen, revisions, schemas, shared)

@@ -1,0 +1,106 @@
+"""Aborts, as the people in front of it feel them: how long until it is decided, how long until users are back (R19).
+
+On the lab of the drills, with their faults. `ABORTS=20 python -m bench aborts` makes it 20 of them instead of 100.
+"""
+
+import os
+import random
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from rich.console import Console
+
+from lab.drills import faults, timing
+from lab.drills.base import Base
+from lab.drills.command import made_base
+from lab.drills.drills import DRILLS, hang_while_it_pauses
+from lab.drills.scene import Scene
+from rollout import ROOT
+from rollout.outcomes import ExitCode
+
+SOMEWHERE = 8.0  # seconds from the beginning of the outage's stage within which the abort is asked for
+# What patches do takes a second each time, and one of them for ever: there is something to be aborted all that time.
+SLOW = {"ALTER TABLE": 1.0, "CREATE INDEX": 1.0, "CREATE TABLE": faults.FOR_EVER}
+
+
+def decision(runs: int = 5) -> list[float]:
+    """A host hangs in the middle of a task: from the crossing of the limit to the verdict, by the journal."""
+    with _base() as (base, directory):
+        return [_decision(base, directory / str(run)) for run in range(runs)]
+
+
+def reopened(runs: int = 5) -> list[float]:
+    """A patch takes for ever: from the verdict to the first user who gets in again, by that user."""
+    with _base() as (base, directory):
+        return [_reopened(base, directory / str(run)) for run in range(runs)]
+
+
+def aborts() -> list[float]:
+    """`abort` from another terminal at a random moment of an outage: from its arrival to a user who gets in.
+
+    After each the schema must be byte-identical and nothing of the rollout at work; the next one begins on that lab.
+    """
+    runs = int(os.environ.get("ABORTS", "100"))
+    chance = random.Random(19)  # noqa: S311 - the same moments every time
+    seconds: list[float] = []
+    wrong: list[str] = []
+    with _base() as (base, directory):
+        rollout = base.at_the_window(directory / "slow")
+        with faults.slow_patches(rollout, SLOW):
+            schema = rollout.schema()
+            for run in range(runs):
+                after = chance.uniform(0, SOMEWHERE)
+                took, problems = _abort(base, directory / str(run), after, schema)
+                seconds.append(took)
+                wrong += [f"abort {run + 1}, {after:.2f} s into the outage: {problem}" for problem in problems]
+    print(f"{runs} aborts; schema other than before, survivors, other ends: {len(wrong)}", *wrong, sep="\n  ")
+    assert not wrong
+    return seconds
+
+
+def _decision(base: Base, records: Path) -> float:
+    with Scene(base.at_the_window(records)) as scene:
+        process, answers_again = hang_while_it_pauses(scene)
+        scene.until_entry("verdict", verdict="abort")
+        answers_again()
+        scene.end(process)
+        return scene.seconds()["verdict"]
+
+
+def _reopened(base: Base, records: Path) -> float:
+    with Scene(base.at_the_window(records)) as scene:
+        DRILLS["slow-patch"].script(scene)
+        return scene.seconds()["gate"]
+
+
+def _abort(base: Base, records: Path, after: float, schema: str) -> tuple[float, list[str]]:
+    """One abort; returns the seconds until a user got in, and what was not as it must be."""
+    rollout = base.again(records)
+    with Scene(rollout) as scene:
+        process = scene.start("run", "--at=-30m")
+        scene.until_entry("stage_started", stage="outage")
+        time.sleep(after)
+        asked = rollout.runbook("abort", "--reason", "drill")
+        scene.end(process)
+        found = scene.found(None)
+        entries = rollout.journal
+        heard = next((n for n, entry in enumerate(entries) if entry["event"] == "abort_requested"), None)
+        codes = {asked.returncode, scene.exit_code}
+        problems = [] if codes == {ExitCode.ABORTED} else [f"exit codes {codes}: {asked.stdout}{asked.stderr}"]
+        problems += [] if rollout.schema() == schema else ["the schema is another"]
+        problems += [] if found.users_are_in else ["users do not get in"]
+        problems += [f"survives: {survivor}" for survivor in found.survivors]
+        if heard is None:
+            return 0.0, [*problems, "nobody heard the abort"]
+        at = timing.system_time(entries, heard)
+        return max((scene.probe.in_since or at) - at, timedelta()).total_seconds(), problems
+
+
+@contextmanager
+def _base() -> Iterator[tuple[Base, Path]]:
+    with made_base(Console(stderr=True)) as base, tempfile.TemporaryDirectory(dir=ROOT / "var") as directory:
+        yield base, Path(directory)

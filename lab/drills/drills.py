@@ -1,0 +1,179 @@
+"""The drills: for each what goes wrong, what a person does, and how it should end."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psutil
+import yaml
+
+from lab.drills import faults, timing
+from lab.drills.judge import Check, Expected, judge, undo_command
+from lab.drills.rollout import TIMEOUT, Rollout
+from lab.drills.scene import Scene
+from lab.waiting import NeverHappenedError
+from rollout import ROOT
+
+Script = Callable[[Scene], None]
+JUST_BEFORE_THE_LIMIT = "--at=1770s"  # half a minute left until 30 minutes after the start of the window
+HOST = "gac"
+
+
+@dataclass(frozen=True)
+class Drill:
+    """`script` plays it, and says in its docstring what goes wrong."""
+
+    name: str
+    script: Script
+    expected: Expected
+
+    @property
+    def story(self) -> str:
+        """What goes wrong, in a sentence or two."""
+        return (self.script.__doc__ or "").strip()
+
+
+def rehearse(drill: Drill, rollout: Rollout) -> list[Check]:
+    """Play a drill on a rollout that stands at its window, and judge it."""
+    problem = None
+    with Scene(rollout) as scene:
+        try:
+            drill.script(scene)
+        except NeverHappenedError as error:
+            problem = str(error)
+        return judge(drill.expected, scene.found(problem))
+
+
+def slow_patch(scene: Scene) -> None:
+    """The index patch does in production what it did not on staging: it takes for ever."""
+    scene.fault(faults.slow_patches(scene.rollout, {"CREATE INDEX": faults.FOR_EVER}))
+    scene.run("run", JUST_BEFORE_THE_LIMIT)
+
+
+def stuck_lock(scene: Scene) -> None:
+    """A backup reads the table that the third patch alters; nobody may kill it."""
+    dump = scene.fault(faults.backup(scene.rollout, "Branch"))
+    scene.run("run", JUST_BEFORE_THE_LIMIT)
+    scene.also["the backup"] = "still works" if dump.works() else "is gone"
+
+
+def slow_services(scene: Scene) -> None:
+    """A cron job that runs already does not end, so pausing waits for it."""
+    waiting = scene.fault(faults.stuck_jobs(scene.rollout))
+    scene.run("run", JUST_BEFORE_THE_LIMIT)
+    scene.also["the cron job"] = "still works" if waiting() else "is gone"
+
+
+def hung_task(scene: Scene) -> None:
+    """One of two hosts stops answering while it pauses. It can be taken back only when it answers again."""
+    process, answers_again = hang_while_it_pauses(scene)
+    scene.end(process)
+    scene.also["the other host"] = "as before" if not scene.rollout.paused("soybean") else "is still paused"
+    answers_again()
+    command = undo_command(scene.screen)
+    undone = _type(command, scene.rollout) if command else None
+    scene.also["the undo that the screen shows"] = "none" if undone is None else f"exit code {undone}"
+
+
+def hang_while_it_pauses(scene: Scene) -> tuple[subprocess.Popen[bytes], Callable[[], None]]:
+    """Begin, and have a host hang when it is nearly too late. Returns the runbook, and what makes the host answer."""
+    rollout = scene.rollout
+    scene.fault(faults.stuck_jobs(rollout))  # so that pausing takes long enough
+    process = scene.start("run", JUST_BEFORE_THE_LIMIT)
+    scene.until(lambda: rollout.paused(HOST), f"the jobs of {HOST} are off")
+    scene.until(lambda: _to_the_limit(rollout) < timedelta(seconds=5), "it is nearly too late")
+    return process, scene.fault(faults.frozen(lambda: faults.of_part(rollout.lab, f"ssh-{HOST}")))
+
+
+def late_start(scene: Scene) -> None:
+    """Nobody began for 31 minutes."""
+    scene.run("run", "--at=31m")
+    begun = {entry["stage"] for entry in scene.rollout.journal if entry["event"] == "stage_started"}
+    window = [stage["stage"] for stage in scene.rollout.plan["process"] if stage["window"]]
+    scene.also["window stages begun"] = ", ".join(stage for stage in window if stage in begun) or "none"
+
+
+def late_past_no_return(scene: Scene) -> None:
+    """After the commit, a task takes very long on one of the hosts."""
+    scene.run("run", "pause", "outage", "--at=-30m")
+    process = scene.start("run", "--at=1790s")
+
+    def task() -> list[psutil.Process]:
+        return faults.of_stage(scene.rollout, HOST, "switch")
+
+    scene.until(task, f"a task of the stage after the outage runs on {HOST}")
+    goes_on = scene.fault(faults.frozen(task))
+    scene.until_entry("verdict", verdict="must_finish")
+    goes_on()
+    scene.end(process)
+
+
+def control_killed(scene: Scene) -> None:
+    """The control machine dies in the middle of the outage; a person resumes once it is back."""
+    dump = scene.fault(faults.backup(scene.rollout, "Branch"))  # holds the outage up where we want it
+    process = scene.start("run", "--at=-30m")
+    _until_it_patches(scene)
+    process.kill()
+    process.wait()
+    dump.end()
+    scene.until(lambda: scene.probe.users_are_in, "users get in again, without a conductor")
+    scene.also["the gate, with the conductor dead"] = "opened"
+    scene.run("resume")
+
+
+def control_frozen(scene: Scene) -> None:
+    """The control machine stands still in the middle of the outage, until after the limit."""
+    scene.fault(faults.slow_patches(scene.rollout, {"CREATE INDEX": faults.FOR_EVER}))
+    process = scene.start("run", JUST_BEFORE_THE_LIMIT)
+    _until_it_patches(scene)
+    goes_on = scene.fault(faults.frozen(lambda: faults.of_conductor(scene.rollout, process.pid)))
+    scene.until(lambda: scene.probe.users_are_in, "users get in again, without a conductor")
+    scene.also["the gate, with the conductor frozen"] = "opened"
+    goes_on()
+    scene.end(process)
+
+
+def _until_it_patches(scene: Scene) -> None:
+    """Users are out, and a patch has got where it can not go on."""
+    scene.until(lambda: not scene.probe.users_are_in, "users are out")
+    scene.until(scene.rollout.patch_waits, "a patch waits")
+
+
+def _to_the_limit(rollout: Rollout) -> timedelta:
+    return timing.to_the_limit(rollout.plan, rollout.journal, datetime.now(UTC))
+
+
+def _type(command: str, rollout: Rollout) -> int:
+    """Run a command that the screen shows, as a person would paste it; returns its exit code."""
+    program, *arguments = shlex.split(command)
+    found = Path(sys.executable).with_name(program)
+    argv = [str(found) if found.exists() else program, *arguments]
+    with rollout.screen_file.open("ab") as screen:
+        return subprocess.run(
+            argv, cwd=ROOT, env=rollout.runbook_environment, stdout=screen, stderr=screen, check=False, timeout=TIMEOUT
+        ).returncode
+
+
+def _name(script: Script) -> str:
+    """What people type."""
+    return script.__name__.replace("_", "-")
+
+
+SCRIPTS = (
+    slow_patch,
+    stuck_lock,
+    hung_task,
+    slow_services,
+    late_start,
+    late_past_no_return,
+    control_killed,
+    control_frozen,
+)
+EXPECTED = yaml.safe_load(Path(__file__).with_name("expected.yml").read_text(encoding="utf-8"))
+DRILLS = {name: Drill(name, script, Expected(**EXPECTED[name])) for script in SCRIPTS for name in [_name(script)]}

@@ -1,0 +1,156 @@
+"""One rollout of the lab, driven through ./runbook.py as a person at a terminal would, and what can be seen of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from lab import parts, processes
+from lab.layout import Lab
+from lab.postgres import BIN as POSTGRES_BIN
+from rollout import ROOT
+from rollout.processes import marked
+
+ANSWERS = ROOT / "inventories/lab/answers.yml"
+DATABASE = parts.DATABASE
+TIMEOUT = 300  # seconds; a runbook that hangs is a failure, not a reason to wait for ever
+
+
+@dataclass
+class Rollout:
+    """One rollout of a lab: its records in a directory of their own."""
+
+    records: Path
+    lab: Lab
+
+    # -- what a person types --------------------------------------------------------------------------------------
+
+    def runbook(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run ./runbook.py with no terminal, and wait for it."""
+        return subprocess.run(
+            ["./runbook.py", *arguments],
+            cwd=ROOT,
+            env=self.runbook_environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start ./runbook.py with no terminal, in a session of its own; what it says is appended to `screen_file`."""
+        with self.screen_file.open("ab") as screen:
+            return subprocess.Popen(
+                ["./runbook.py", *arguments],
+                cwd=ROOT,
+                env=self.runbook_environment,
+                stdin=subprocess.DEVNULL,
+                stdout=screen,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def run(self, *arguments: str, answers: dict[str, bool] | None = None) -> subprocess.CompletedProcess[str]:
+        """`run` with every gate answered yes but those given."""
+        return self.runbook("run", *self.answering(answers), *arguments)
+
+    def answering(self, answers: dict[str, bool] | None = None, **more: Any) -> tuple[str, str]:
+        """`--answers FILE`: the lab's answers, with `answers` (gates) and `more` (the file's other keys) added."""
+        said = yaml.safe_load(ANSWERS.read_text())
+        said["answers"].update(answers or {})
+        path = self.records / "answers.yml"
+        path.write_text(yaml.safe_dump({**said, **more}))
+        return "--answers", str(path)
+
+    @property
+    def runbook_environment(self) -> dict[str, str]:
+        """What makes ./runbook.py use this lab and these records."""
+        return {**os.environ, "ROLLOUT_LAB": str(self.lab.directory), "ROLLOUT_RECORDS": str(self.records)}
+
+    @property
+    def screen_file(self) -> Path:
+        """What the started runbooks said."""
+        return self.records / "screen.txt"
+
+    # -- what it left behind --------------------------------------------------------------------------------------
+
+    @property
+    def directory(self) -> Path:
+        """The rollout's directory; after an abort there may be a plan of the next attempt, too."""
+        return sorted(self.records.glob("*/plan.yml"))[0].parent
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """The plan."""
+        plan: dict[str, Any] = yaml.safe_load((self.directory / "plan.yml").read_text())["rollout"]
+        return plan
+
+    @property
+    def pinned(self) -> dict[str, Any]:
+        """What the plan has pinned."""
+        pinned: dict[str, Any] = self.plan["pinned"]
+        return pinned
+
+    @property
+    def journal(self) -> list[dict[str, Any]]:
+        """The journal's entries; a line that is just being written is not one yet."""
+        *lines, _ = self.journal_text.split("\n")
+        return [json.loads(line) for line in lines]
+
+    @property
+    def journal_text(self) -> str:
+        """The journal, byte for byte."""
+        path = self.directory / "journal.jsonl"
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def outcomes(self) -> list[tuple[object, object]]:
+        """Stages in the order in which they ended, and how."""
+        return [(e["stage"], e["outcome"]) for e in self.journal if e["event"] == "stage_finished"]
+
+    def survivors(self) -> list[psutil.Process]:
+        """Processes of a run of this rollout, on the control machine or on a host of the lab, that still live."""
+        controllers = marked("ROLLOUT_CONTROL", f"{self.directory}/")
+        on_hosts = {process.pid for process in processes.marked(self.lab.directory)}
+        workers = [process for process in marked("ROLLOUT_RUN", f"{self.directory.name}/") if process.pid in on_hosts]
+        return [*controllers, *workers]
+
+    # -- production's database ------------------------------------------------------------------------------------
+
+    def schema(self) -> str:
+        """Production's schema as pg_dump prints it, less the random token of newer pg_dumps, and the revision rows."""
+        command = [str(POSTGRES_BIN / "pg_dump"), "--schema-only", f"--dbname={self.dsn}"]
+        dump = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        lines = [line for line in dump.splitlines() if not line.startswith(("\\restrict", "\\unrestrict"))]
+        return "\n".join(lines) + self.sql("SELECT major, minor, patch FROM LaunchpadDatabaseRevision ORDER BY 1, 2, 3")
+
+    def sql(self, statement: str) -> str:
+        """What psql prints for a statement, on production's primary as superuser."""
+        command = [str(POSTGRES_BIN / "psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", statement, self.dsn]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    def patch_waits(self) -> bool:
+        """Whether the outage is held up inside a patch: by a lock, or asleep."""
+        waits = "(wait_event_type = 'Lock' OR wait_event = 'PgSleep')"
+        return self.sql(f"SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'rollout %' AND {waits}") != ""  # noqa: S608
+
+    def paused(self, host: str) -> bool:
+        """Whether the banner that announces the downtime is up."""
+        return (self.lab.home(host) / "srv/launchpad/+maintenancetime.txt").exists()
+
+    @property
+    def dsn(self) -> str:
+        """Production's primary."""
+        return parts.servers(self.lab).dsn(DATABASE)
+
+    @property
+    def users_dsn(self) -> str:
+        """The same as the application connects to it."""
+        return parts.servers(self.lab).dsn(DATABASE, user="launchpad")

@@ -1,0 +1,174 @@
+#!/usr/bin/python
+"""Look how far a detached outage is; once it has ended, answer what it answered."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: database_outage_progress
+short_description: Look how far a detached outage is, and hand over its answer at the end
+description:
+  - Meant for C(until) after a C(database_outage) with C(detach). A look ends with the outage, when another step begins
+    (but takes a second at least), or after O(wait_seconds); C(finished) says whether the outage has ended.
+  - A finished outage's result is handed over as it is, success or failure, whoever had it.
+  - When its process is gone without an answer, this fails with what the database says (R18, R19).
+  - Changes nothing. Reads /proc, so it is for Linux.
+options:
+  answer_file:
+    description: Where the outage keeps its result, as the task returned that started it.
+    type: path
+    required: true
+  dsn:
+    description: libpq conninfo of the database as a superuser, without a password. Asked only if there is no answer.
+    type: str
+    required: true
+  patches:
+    description: Names of the patches that the plan pinned.
+    type: list
+    elements: str
+    required: true
+  run_id:
+    description: Id of the run that the outage was started with.
+    type: str
+    required: true
+  state_directory:
+    description: Directory on the host with the progress.
+    type: path
+    default: ~/.rollout
+  wait_seconds:
+    description: How long to wait for something new before answering that it still runs.
+    type: float
+    default: 2
+attributes:
+  check_mode:
+    description: Looks as always, since it changes nothing.
+    support: full
+  diff_mode:
+    description: Hands over the outage's own.
+    support: full
+author: The downtime runbook (@downtime-runbook)
+"""
+
+EXAMPLES = r"""
+- name: Wait for the outage to end
+  database_outage_progress:
+    answer_file: ~/.rollout/answer-x1y2z3.json
+    dsn: host=127.0.0.1 user=postgres dbname=launchpad_prod
+    patches: [patch-2208-30-0.sql, patch-2208-56-0.sql]
+    run_id: 2026-12/0007-outage-1
+  register: outage
+  until: outage.finished
+  retries: 5400
+  delay: 0
+"""
+
+RETURN = r"""
+finished:
+  description: Whether the outage has ended. Then everything that C(database_outage) returned is here as well.
+  returned: always
+  type: bool
+progress:
+  description: The step that runs now and for how many seconds; null before the first and after the last.
+  returned: while it runs
+  type: dict
+  sample: {step: patch-2208-56-0.sql, running_seconds: 122.4}
+answer:
+  description:
+    - C(committed), C(rolled_back), C(locked_out) or C(refused) as soon as that is certain, null until then.
+    - It is certain once users are in again; standbys may still be waited for.
+  returned: while it runs
+  type: str
+committed:
+  description: As of C(database_outage). Null when its process is gone and its session is still at work.
+  returned: when it has ended
+  type: bool
+"""
+
+import time
+from contextlib import suppress
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.rollout_database import PSYCOPG_IMPORT_ERROR, RolloutError, database_name, message
+from ansible.module_utils.rollout_detach import result as kept_result
+from ansible.module_utils.rollout_processes import marked
+from ansible.module_utils.rollout_progress import measured, read, running
+from ansible.module_utils.rollout_remains import Remains, found
+
+with suppress(ImportError):  # PSYCOPG_IMPORT_ERROR says so
+    import psycopg
+
+ARGUMENTS = {
+    "answer_file": {"type": "path", "required": True},
+    "dsn": {"type": "str", "required": True},
+    "patches": {"type": "list", "elements": "str", "required": True},
+    "run_id": {"type": "str", "required": True},
+    "state_directory": {"type": "path", "default": "~/.rollout"},
+    "wait_seconds": {"type": "float", "default": 2},
+}
+LOOK_SECONDS = 0.02
+SETTLES = 1.0  # looks must not take the host from the patches they look at
+SESSION_SECONDS = 3.0  # the server notices within one that a client has died
+OPENS = "./runbook.py run, or by hand playbooks/outage_undo.yml"
+
+
+def look(params: dict[str, Any]) -> dict[str, Any]:
+    """Wait for something new; returns the outage's result with `finished`, or how far it is. Raises RolloutError."""
+    where = params["state_directory"], database_name(params["dsn"]), params["run_id"]
+    begun, known = time.monotonic(), step_of(read(*where))
+    while True:
+        result, state, waited = kept_result(params["answer_file"]), read(*where), time.monotonic() - begun
+        another = waited >= SETTLES and step_of(state) != known
+        if result is not None or another or waited >= params["wait_seconds"]:
+            break
+        time.sleep(LOOK_SECONDS)
+    if result is None and marked(params["run_id"]):
+        answer = state["answer"] if state else None
+        return {"finished": False, "changed": False, "progress": running(state), "answer": answer}
+    result = result or kept_result(params["answer_file"]) or {"crashed": ""}  # it may have ended since we looked
+    if "crashed" in result:
+        result = lost(params, state, result["crashed"])
+    return {**result, "finished": True}
+
+
+def step_of(state: dict[str, Any] | None) -> int:
+    """Return how many steps have begun."""
+    return len(state["steps"]) if state else 0
+
+
+def lost(params: dict[str, Any], state: dict[str, Any] | None, said: str) -> dict[str, Any]:
+    """Return the failure of an outage whose process is gone without an answer, by what the database says."""
+    remains = Remains(params["dsn"], params["run_id"], params["patches"], params["state_directory"])
+    so = found(remains, remains.sessions_after(SESSION_SECONDS))
+    steps = measured(state)
+    at = f"at {state['steps'][-1]['step']!r}" if state and state["steps"] else "before the gate closed"
+    last = f"\nIts last words:  {said.strip().splitlines()[-1]}" if said.strip() else ""
+    told = f"E-outage-lost  the outage's process is gone without an answer, {at}: {so['told']}.{last}\nThen: {OPENS}"
+    return {
+        "failed": True,
+        "msg": message(RolloutError(told)),
+        "committed": so["committed"],
+        "irreversible": bool(so["committed"]),
+        "locked_out": so["gate"] == "left closed",
+        "outage_seconds": round(sum(step["seconds"] for step in steps), 3),
+        "steps": steps,
+        "facts": {"outage_steps": steps},
+    }
+
+
+def main() -> None:
+    """Answer Ansible."""
+    module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
+    if PSYCOPG_IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("psycopg"), exception=PSYCOPG_IMPORT_ERROR)
+    try:
+        result = look(module.params)
+    except (RolloutError, psycopg.Error, OSError) as error:
+        told = f"E-outage-lost  the outage's process is gone without an answer.\n  {message(error)}\n  Then: {OPENS}"
+        module.fail_json(msg=told, finished=True)
+    for warning in result.pop("warnings", []):
+        module.warn(warning)
+    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+#!/usr/bin/python
+"""End the processes of a run on this host and prove that none is left."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: processes_stop
+short_description: End every process of a run on this host
+description:
+  - Finds the processes with C(ROLLOUT_RUN=stop_run) in their environment and interrupts them as Ctrl-C would, so that
+    what can clear up after itself does; then SIGTERM, then SIGKILL to those that are still there (R19).
+  - Whatever a marked process started is marked as well, sessions of its own included. So a command that restarts a
+    service must have the service manager start it, or the service counts as part of the run.
+  - Processes without the mark are never touched. Processes of other users are seen only by root. Needs Linux.
+options:
+  stop_run:
+    description: Id of the run to stop.
+    type: str
+    required: true
+  grace_seconds:
+    description: How long they have before they are killed.
+    type: float
+    default: 3
+attributes:
+  check_mode:
+    description: Says which processes there are, and ends none.
+    support: full
+  diff_mode:
+    description: There is nothing to differ.
+    support: none
+author: The downtime runbook (@downtime-runbook)
+"""
+
+EXAMPLES = r"""
+- name: End what the run left
+  processes_stop:
+    stop_run: 2026-12/0009-switch-1
+"""
+
+RETURN = r"""
+asked:
+  description: The processes that were there, in words.
+  returned: always
+  type: list
+  elements: str
+  sample: ["pid 4711: python3 …"]
+ended:
+  description: Those of them that ended when they were asked to.
+  returned: always
+  type: list
+  elements: str
+killed:
+  description: Those that were killed.
+  returned: always
+  type: list
+  elements: str
+survivors:
+  description: Processes of the run that are there now. Empty means that none is.
+  returned: always
+  type: list
+  elements: str
+"""
+
+import signal
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.rollout_processes import ask, marked, wait
+
+ARGUMENTS = {"stop_run": {"type": "str", "required": True}, "grace_seconds": {"type": "float", "default": 3}}
+ROUNDS = 3  # one that is being ended may just have started another
+KILL_SECONDS = 2.0
+
+
+def stop(run: str, grace_seconds: float) -> dict[str, list[str]]:
+    """End the processes of `run`; returns `asked`, `ended` and `killed`, in words."""
+    told: dict[str, list[str]] = {"asked": [], "ended": [], "killed": []}
+    for _ in range(ROUNDS):
+        there = marked(run)
+        if not there:
+            break
+        ask(there, signal.SIGINT)
+        left = wait(there, grace_seconds / 2)
+        ask(left, signal.SIGTERM)
+        left = wait(left, grace_seconds / 2)
+        ask(left, signal.SIGKILL)
+        alive = wait(left, KILL_SECONDS)
+        told["asked"] += [process.text for process in there]
+        told["ended"] += [process.text for process in there if process not in left]
+        told["killed"] += [process.text for process in left if process not in alive]
+    return told
+
+
+def main() -> None:
+    """Answer Ansible."""
+    module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
+    run = module.params["stop_run"]
+    told: dict[str, Any] = {"asked": [], "ended": [], "killed": []}
+    if not module.check_mode:
+        told = stop(run, module.params["grace_seconds"])
+    survivors = [process.text for process in marked(run)]
+    module.exit_json(changed=bool(told["asked"]), survivors=survivors, **told)
+
+
+if __name__ == "__main__":
+    main()

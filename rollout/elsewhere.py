@@ -1,0 +1,109 @@
+"""What one terminal asks of the runbook at work in another: an answer to its question, an abort."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pydantic
+from rich.console import Console
+from rollout_core import journal as text_format
+
+from rollout import gates, records, terminals
+from rollout.outcomes import BadInputError, ExitCode, RunbookError
+from rollout.terminals import Message
+
+REACTION_SECONDS = 10.0  # a runbook at work looks several times a second
+Entry = Mapping[str, Any]
+
+
+def answer(rollout: Path, gate: str, word: str) -> str:
+    """Answer the question that is open; returns what to tell. Raises BadInputError when it is not that one."""
+    open_questions = {entry["gate"]: entry for entry in gates.unanswered(_entries(rollout))}
+    owner = records.owner(rollout)
+    if owner is None:
+        raise BadInputError("E-nobody-asks  No runbook is at work on this rollout.  Begin:  ./runbook.py run")
+    if gate not in open_questions:
+        asked = ", ".join(open_questions) or "nothing"
+        raise BadInputError(f"E-not-asked  {gate} is not asked now; asked is: {asked}.  Look:  ./runbook.py status")
+    options = open_questions[gate].get("options", ["yes", "no"])
+    if word not in options:
+        raise BadInputError(f"E-no-such-answer  {gate} takes {' or '.join(options)}, not {word!r}.")
+    number = open_questions[gate]["seq"]
+    terminals.send(rollout, Message(kind="answer", by=getpass.getuser(), text=word, gate=gate, asked=number))
+    taken = _wait(rollout, lambda e: e["event"] == "gate_answered" and e["gate"] == gate and e["seq"] > number)
+    if taken is None:
+        raise _no_reaction(owner)
+    return f"{gate}: {taken['answer']}, by {taken['by']} ({taken['source']})."
+
+
+def abort(rollout: Path, reason: str, console: Console) -> ExitCode:
+    """Have the runbook at work abort, and follow it to its end; returns its exit code. Raises RunbookError."""
+    owner = records.owner(rollout)
+    begun = len(_entries(rollout))
+    try:
+        message = Message(kind="abort", by=getpass.getuser(), text=reason)
+    except pydantic.ValidationError as error:
+        raise BadInputError("E-bad-reason  --reason wants one line of text without {{, {% or {#.") from error
+    terminals.send(rollout, message)
+    taken = _wait(rollout, lambda e: e["event"] == "abort_requested" and e["seq"] > begun)
+    if taken is None:
+        raise _no_reaction(owner)
+    if not taken["possible"]:
+        console.print("It cannot be aborted any more: it must finish.  Look:  ./runbook.py status")
+        return ExitCode.REFUSED
+    console.print(f"The runbook of {_who(owner)} aborts …")
+    closed = None
+    for entry in _follow(rollout, begun):
+        if entry["event"] in ("undo_finished", "stop_finished"):
+            console.print(f"  {entry['event'].replace('_', ' ')}: {entry['stage']} {entry.get('outcome', '')}".rstrip())
+        if entry["event"] == "rollout_closed":
+            closed = entry
+            break
+    if closed is None:
+        raise RunbookError("E-runbook-gone  The runbook ended before the abort did.  Then:  ./runbook.py resume")
+    console.print(closed["message"], markup=False, soft_wrap=True)
+    return ExitCode(closed["exit_code"])
+
+
+def _entries(rollout: Path) -> list[Entry]:
+    path = rollout / "journal.jsonl"
+    return list(text_format.read(path.read_text(encoding="utf-8")).entries) if path.exists() else []
+
+
+def _wait(rollout: Path, wanted: Callable[[Entry], bool]) -> Entry | None:
+    """The first entry that is wanted, for as long as a runbook may take to react."""
+    until = time.monotonic() + REACTION_SECONDS
+    while time.monotonic() < until:
+        if found := next((entry for entry in _entries(rollout) if wanted(entry)), None):
+            return found
+        time.sleep(0.1)
+    return None
+
+
+def _follow(rollout: Path, begun: int) -> Iterator[Entry]:
+    """Each entry after the first `begun`, as it is written, until no runbook is at work."""
+    while True:
+        working = records.owner(rollout) is not None
+        entries = _entries(rollout)
+        yield from entries[begun:]
+        begun = len(entries)
+        if not working:
+            return
+        time.sleep(0.2)
+
+
+def _who(owner: Mapping[str, Any] | None) -> str:
+    return f"pid {owner.get('pid')} on {owner.get('host')} (terminal {owner.get('terminal')})" if owner else "nobody"
+
+
+def _no_reaction(owner: Mapping[str, Any] | None) -> RunbookError:
+    pid = owner.get("pid", "PID") if owner else "PID"
+    return RunbookError(
+        f"E-no-reaction  The runbook at work, {_who(owner)}, has not reacted for {REACTION_SECONDS:.0f} s.\n"
+        f"  Is it stopped?  kill -CONT {pid}\n"
+        f"  Otherwise:  kill -KILL {pid} && ./runbook.py resume"
+    )

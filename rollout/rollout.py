@@ -1,0 +1,119 @@
+"""One rollout at work: its plan, journal and clock, how it stands, and how its playbooks are started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from rollout_core import lateness, timeline
+
+from rollout import ROOT
+from rollout import plan as plans
+from rollout.clock import Clock
+from rollout.journal import Journal
+from rollout.plan import Plan, Stage
+from rollout.runner import Playbook, Work
+from rollout.views.screen import Screen
+
+
+@dataclass
+class Rollout:
+    """`directory` holds plan.yml, journal.jsonl, Ansible's artifacts and the report."""
+
+    directory: Path
+    plan: Plan
+    inventory: Path
+    journal: Journal
+    clock: Clock
+    screen: Screen
+    extra_vars: Mapping[str, Any]
+    project: Path = ROOT
+
+    @property
+    def plan_file(self) -> Path:
+        """The plan that it follows."""
+        return self.directory / "plan.yml"
+
+    @property
+    def limit(self) -> timedelta:
+        """More than this off-track is too late (R19)."""
+        return timedelta(minutes=self.plan.policy.abort_after_minutes)
+
+    @property
+    def records(self) -> dict[str, timeline.StageRecord]:
+        """What has happened to each stage that was begun."""
+        return timeline.actual(self.journal.entries)
+
+    @property
+    def layout(self) -> list[timeline.PlannedStage]:
+        """When each stage is planned."""
+        return timeline.planned(self.plan.as_vars(), self.journal.entries)
+
+    @property
+    def left(self) -> list[Stage]:
+        """The stages that are not done, in order."""
+        records = self.records
+        return [stage for stage in self.plan.process if not (stage.stage in records and records[stage.stage].done)]
+
+    @property
+    def in_window(self) -> bool:
+        """Whether a stage of the window has begun, and was not undone."""
+        records = self.records
+        return any(s.window and s.stage in records and not records[s.stage].undone for s in self.plan.process)
+
+    @property
+    def irreversible(self) -> bool:
+        """Whether the point of no return is behind it."""
+        return any(record.irreversible for record in self.records.values())
+
+    def outlook(self) -> lateness.Outlook:
+        """How it stands now (R19)."""
+        return lateness.outlook(self.layout, self.records, self.plan.window.end, self.clock.now())
+
+    def stage(self, name: str) -> Stage:
+        """The stage with that name. Raises KeyError."""
+        found = {stage.stage: stage for stage in self.plan.process}
+        return found[name]
+
+    def run_id(self, label: str) -> str:
+        """The id of a run that begins now; it marks its processes and names the directory of its artifacts."""
+        name = f"{len(self.journal.entries) + 1:04}-{label}"
+        earlier = len(list((self.directory / "ansible").glob(f"{name}*")))
+        return f"{self.plan.id}/{name}{f'.{earlier + 1}' if earlier else ''}"
+
+    def begin(self, playbook: str, run_id: str, **more: Any) -> Work:
+        """Start a playbook of this rollout; `more` are fields of runner.Playbook, extra variables among them."""
+        extra_vars = {
+            "rollout_journal": str(self.journal.path),
+            "rollout_clock_offset": self.clock.ahead_of_system.total_seconds(),
+            "rollout_run": run_id,
+            "go": self.plan.id,
+            **self.extra_vars,
+            **more.pop("extra_vars", {}),
+        }
+        return Work(
+            Playbook(
+                name=playbook,
+                inventory=self.inventory,
+                plan_file=self.plan_file,
+                extra_vars=extra_vars,
+                artifacts=self.directory / "ansible" / run_id.partition("/")[2],
+                project=self.project,
+                **more,
+            ),
+            on_task=self.screen.task,
+        )
+
+    def pin(self) -> None:
+        """Write what stages have settled into the plan, where later playbooks and people's fingers find it."""
+        settled = self.plan.pinned.model_dump(exclude_none=True)
+        for entry in self.journal.entries:
+            if entry["event"] == "stage_carried" or (entry["event"] == "stage_finished" and entry["outcome"] == "ok"):
+                settled.update(entry["facts"].get("pin", {}))
+        pinned = Plan.model_validate({**self.plan.as_vars(), "pinned": settled})
+        if pinned != self.plan:
+            self.plan = pinned
+            plans.save(pinned, self.plan_file)

@@ -1,0 +1,145 @@
+"""Looking at every host with testinfra: as deployed (R22), or as before after an abort (R19)."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any, Literal
+from xml.etree import ElementTree
+
+from rollout import ROOT
+
+Expect = Literal["deployed", "as_before"]
+PATIENCE = 600.0  # seconds for all hosts: one that hangs costs about 20 (ansible.cfg), and then it is not asked again
+NO_HOST = "testinfra"  # what is no host's: tests that could not even be collected
+_HOST = re.compile(r"\[ansible://([^]?/]+)")
+_IN_FIXTURE = re.compile(r'failed on (?:setup|teardown) with "(.*)"', re.DOTALL)
+_RAISED = re.compile(r"^(?:AssertionError|Failed|RuntimeError): ")
+
+
+@dataclass(frozen=True)
+class HostState:
+    """One host: how many tests passed, and each that failed, with the reason."""
+
+    passed: int = 0
+    failed: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What testinfra found; `summary` is a line for people."""
+
+    ok: bool
+    summary: str
+    hosts: dict[str, HostState]
+
+    def as_fields(self) -> dict[str, Any]:
+        """The fields of the journal's event `verified` that are found here (docs/architecture.md)."""
+        hosts = {name: asdict(state) for name, state in self.hosts.items()}
+        return {"outcome": "ok" if self.ok else "failed", "summary": self.summary, "hosts": hosts}
+
+
+def verify(directory: Path, inventory: Path, expect: Expect = "deployed", *, show: bool = False) -> Verified:
+    """Run tests/verify over the inventory's hosts, against the plan of the rollout in `directory`.
+
+    `show` lets the tests write to the screen; otherwise that goes to `verify-EXPECT.txt` in `directory`. What each test
+    found stands in `verify-EXPECT.xml` there. A host that does not answer is a failure like any other.
+    """
+    report, log = directory / f"verify-{expect}.xml", directory / f"verify-{expect}.txt"
+    report.unlink(missing_ok=True)
+    (ROOT / "var").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="verify-", dir=ROOT / "var", ignore_cleanup_errors=True) as scratch:
+        options = [f"--expect={expect}", f"--junit-xml={report}", f"--basetemp={scratch}/tests"]
+        command = [sys.executable, "-m", "pytest", *options, "tests/verify"]
+        environment = {
+            **os.environ,
+            "ROLLOUT_PLAN": str(directory / "plan.yml"),
+            "ROLLOUT_INVENTORY": str(inventory),
+        }
+        with (
+            nullcontext() if show else log.open("w", encoding="utf-8") as output,
+            _ended(command, environment, output) as tests,
+        ):
+            try:
+                code = tests.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                return Verified(ok=False, summary=f"testinfra was not done after {PATIENCE / 60:.0f} min", hosts={})
+    hosts = read(report) if report.exists() else {}
+    if NO_HOST in hosts or not hosts:  # pytest runs nothing when it cannot collect everything
+        why = hosts[NO_HOST].failed[0] if NO_HOST in hosts else f"pytest ended with exit code {code}"
+        return Verified(ok=False, summary=f"testinfra looked at no host: {why}", hosts={})
+    return Verified(ok=code == 0, summary=_summary(hosts), hosts=hosts)
+
+
+def read(report: Path) -> dict[str, HostState]:
+    """What pytest's junit xml says of each host, in the order in which they were looked at.
+
+    A reason that several tests share, such as a host that does not answer, is told once.
+    """
+    passed: Counter[str] = Counter()
+    failed: dict[str, dict[str, list[str]]] = {}
+    for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314 - our own pytest wrote it
+        name = case.get("name", "")
+        found = _HOST.search(name)
+        reasons = failed.setdefault(found[1] if found else NO_HOST, {})
+        problem = next((case.find(kind) for kind in ("failure", "error") if case.find(kind) is not None), None)
+        if problem is not None:
+            reasons.setdefault(_reason(problem), []).append(name.partition("[")[0])
+        elif case.find("skipped") is None:
+            passed[found[1] if found else NO_HOST] += 1
+    return {
+        host: HostState(passed[host], [_told(*item) for item in reasons.items()]) for host, reasons in failed.items()
+    }
+
+
+def _reason(problem: ElementTree.Element) -> str:
+    """What was raised, in one line."""
+    message = problem.get("message", "")
+    if message == "collection failure":  # then only the traceback says it
+        message = next((line[1:] for line in reversed((problem.text or "").splitlines()) if line[:1] == "E"), message)
+    if in_fixture := _IN_FIXTURE.fullmatch(message):
+        message = in_fixture[1]
+    first = (message.strip().splitlines() or ["no reason given"])[0]
+    return _RAISED.sub("", first)
+
+
+def _told(reason: str, tests: list[str]) -> str:
+    return f"{tests[0]}: {reason}" if len(tests) == 1 else f"{reason} ({len(tests)} tests)"
+
+
+def _summary(hosts: dict[str, HostState]) -> str:
+    passed = sum(state.passed for state in hosts.values())
+    bad = [name for name, state in hosts.items() if state.failed]
+    if not bad:
+        return f"{passed} tests passed on {', '.join(hosts)}"
+    return f"not as expected: {', '.join(bad)} ({passed} tests passed)"
+
+
+@contextmanager
+def _ended(
+    command: list[str], environment: dict[str, str], output: IO[str] | None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The command, in a session of its own; whatever becomes of us, neither it nor its ssh clients are left."""
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)

@@ -1,0 +1,51 @@
+"""After a rollout that was undone: the hosts are as before, and the journal knows what comes next (R19-R21)."""
+
+import pytest
+
+from rollout import ROOT, verify
+from rollout import plan as plans
+from rollout.journal import Journal
+
+SAYS = {"source": "two branches of the same name", "mended_at": "now", "new_pin": "no"}
+
+
+@pytest.fixture
+def undone(at_the_window):
+    """A rollout whose outage failed in its third patch and was taken back: production has two branches of one name."""
+    columns = "name, owner, product, lifecycle_status, last_scanned_id, revision_count"
+    at_the_window.sql(f"INSERT INTO Branch (id, {columns}) SELECT -1, {columns} FROM Branch LIMIT 1")  # noqa: S608
+    stopped = at_the_window.runbook("run", *at_the_window.answering(texts=SAYS), "--at=-30m")
+    assert stopped.returncode == 1, stopped.stdout + stopped.stderr
+    return at_the_window
+
+
+def look(rollout):
+    return verify.verify(rollout.directory, ROOT / "inventories/lab", "as_before")
+
+
+def test_from_the_undo_to_the_next_attempt(undone):
+    """Everything is as before, somebody who closes the gate is found out, and the next attempt needs no new merge."""
+    (verified,) = [entry for entry in undone.journal if entry["event"] == "verified"]
+    assert verified["outcome"] == "ok", verified
+    assert set(verified["hosts"]) == {"gac", "soybean", "wildcherry"}
+
+    undone.sql("ALTER DATABASE launchpad_prod CONNECTION LIMIT 0")
+    found = look(undone)
+    undone.sql("ALTER DATABASE launchpad_prod CONNECTION LIMIT -1")
+    assert not found.ok
+    assert found.hosts["wildcherry"].failed == ["test_the_gate_is_open: datallowconn t, datconnlimit 0"]
+    assert not found.hosts["gac"].failed
+    assert look(undone).ok
+
+    undone.sql("DELETE FROM Branch WHERE id = -1")
+    (told,) = [entry for entry in undone.journal if entry["event"] == "next_attempt"]
+    again = (undone.directory / told["plan"]).resolve()
+    done = undone.runbook("run", *undone.answering(), "--plan", str(again))
+    assert done.returncode == 0, done.stdout + done.stderr
+    journal = Journal(again.with_name("journal.jsonl")).entries
+    assert [e["stage"] for e in journal if e["event"] == "stage_carried"] == ["select", "merge", "qastaging"]
+    assert [e["stage"] for e in journal if e["event"] == "stage_started"][:3] == ["deliver", "preflight", "pause"]
+    (outage,) = [e for e in journal if e["event"] == "stage_started" and e["stage"] == "outage"]
+    assert outage["at"].startswith("2026-12-11T08:00:0"), "in the backup window"
+    assert plans.load(again).pinned.model_dump()["merged_revno"] == undone.pinned["merged_revno"]
+    assert verify.verify(again.parent, ROOT / "inventories/lab", "deployed").ok

@@ -1,0 +1,69 @@
+"""What testinfra finds, host by host: read from pytest's report, and looked at for real where nobody answers."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rollout import ROOT
+from rollout.verify import HostState, read, verify
+
+
+def test_what_passed_and_what_failed_of_each_host():
+    assert read(Path(__file__).with_name("junit.xml")) == {
+        "gac": HostState(1, ["test_c: limit 0"]),
+        "wildcherry": HostState(2, []),
+        "soybean": HostState(0, ['soybean does not answer: "refused" (2 tests)']),
+        "prae": HostState(0, ["test_d: no reason given"]),
+    }
+
+
+@pytest.fixture
+def rollout(tmp_path):
+    """A rollout's directory, and an inventory whose hosts refuse every connection: nobody listens on port 1."""
+    plan = {"id": "2026-12", "pinned": {}, "inventory": "x"}
+    (tmp_path / "plan.yml").write_text(yaml.safe_dump({"rollout": plan}))
+    nobody = {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_python_interpreter": sys.executable}
+    groups = {
+        group: {"hosts": {host: {}}}
+        for group, host in (("app", "gac"), ("services", "gac"), ("database", "wildcherry"))
+    }
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/hosts.yml").write_text(yaml.safe_dump({"all": {"vars": nobody, "children": groups}}))
+    return tmp_path
+
+
+def test_hosts_that_do_not_answer_are_failures_with_a_reason(rollout):
+    found = verify(rollout, rollout / "site", "as_before")
+    assert (found.ok, found.summary) == (False, "not as expected: gac, wildcherry (0 tests passed)")
+    for host, state in found.hosts.items():
+        (reason,) = state.failed
+        assert reason.startswith(f"{host} does not answer: ssh: connect to host 127.0.0.1 port 1: Connection refused")
+    fields = found.as_fields()
+    assert (fields["outcome"], fields["hosts"]["gac"]["passed"]) == ("failed", 0)
+    assert "Connection refused" in (rollout / "verify-as_before.txt").read_text()
+
+
+def test_the_command_shows_pytests_own_words_and_ends_with_1(rollout):
+    """The stage that looks at every host reads its last line, and the lines that name what failed."""
+    shutil.copy(ROOT / "tests/unit/report/plan.yml", rollout / "plan.yml")
+    command = ["./runbook.py", "verify", "-i", str(rollout / "site"), "--plan", str(rollout / "plan.yml")]
+    wide = {**os.environ, "COLUMNS": "400"}
+    seen = subprocess.run(command, cwd=ROOT, env=wide, capture_output=True, text=True, check=False)
+    assert seen.returncode == 1, seen.stdout + seen.stderr
+    assert re.fullmatch(r"=+ \d+ errors in [\d.]+s =+", seen.stdout.splitlines()[-1])
+    named = [line for line in seen.stdout.splitlines() if line.startswith("ERROR ")]
+    assert "test_the_gate_is_open[ansible://wildcherry] - Failed: wildcherry does not answer: ssh" in "\n".join(named)
+
+
+def test_no_host_at_all_is_not_well(rollout):
+    found = verify(rollout, rollout / "nowhere")
+    assert (found.ok, found.hosts) == (False, {})
+    assert found.summary.startswith("testinfra looked at no host: No inventory was parsed")

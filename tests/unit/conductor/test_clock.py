@@ -1,0 +1,64 @@
+"""The clock: durations are monotonic whatever happens to the system's clock; a rehearsal jumps, and says so first."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from rollout.clock import Clock, RehearsalClock, as_left
+
+EIGHT = datetime(2026, 12, 9, 8, tzinfo=UTC)
+
+
+class Machine:
+    """A machine's two clocks: the one that people set, and the one that only counts."""
+
+    def __init__(self):
+        self.wall, self.seconds = EIGHT, 1000.0
+
+    def runs(self, **length):
+        self.wall += timedelta(**length)
+        self.seconds += timedelta(**length).total_seconds()
+
+
+@pytest.mark.parametrize("step", [timedelta(minutes=5), timedelta(minutes=-5), timedelta(hours=1)])
+def test_a_step_of_the_systems_clock_is_no_delay(step):
+    machine = Machine()
+    clock = Clock(lambda: machine.wall, lambda: machine.seconds)
+    machine.runs(minutes=3)
+    machine.wall += step
+    machine.runs(seconds=10)
+    assert clock.now() == EIGHT + timedelta(minutes=3, seconds=10)
+    assert clock.ahead_of_system == -step, "playbooks on this machine must be told"
+
+
+def test_a_rehearsals_offset_comes_on_top():
+    machine = Machine()
+    clock = Clock(lambda: machine.wall, lambda: machine.seconds)
+    clock.offset = timedelta(days=17)
+    machine.runs(seconds=1)
+    assert clock.now() == EIGHT + timedelta(days=17, seconds=1)
+    assert clock.ahead_of_system == timedelta(days=17)
+
+
+def test_a_rehearsal_jumps_over_waiting_and_says_so_first():
+    told, ticks = [], []
+    clock = RehearsalClock(timedelta(days=-1), lambda to, why: told.append((to, clock.offset, why)))
+    target = clock.now() + timedelta(hours=5)
+    clock.wait_until(target, lambda: ticks.append(1))
+    (to, offset_when_told, why) = told[0]
+    assert offset_when_told == timedelta(days=-1)
+    assert to == clock.offset > timedelta(days=-1, hours=4)
+    assert clock.now() >= target
+    assert "nothing to do until" in why
+    clock.wait_until(target, lambda: ticks.append(1))
+    assert len(told) == 1, "it never jumps back"
+
+
+def test_the_clock_is_found_again_in_the_journal():
+    entries = [{"event": "clock_set", "offset_seconds": 60}, {"event": "clock_set", "offset_seconds": 3600.5}]
+    assert as_left(entries).offset == timedelta(seconds=3600.5)
+    assert as_left([]).offset == timedelta()
+
+
+def test_the_system_clock_returns_at_once_when_the_time_has_come():
+    Clock().wait_until(datetime(2020, 1, 1, tzinfo=UTC), lambda: pytest.fail("there was nothing to wait for"))
