@@ -12,6 +12,7 @@ from typing import Any
 from rollout_core import lateness, timeline
 
 from rollout import documents, gates, stopping, undoing
+from rollout import plan as plans
 from rollout.interrupts import Interrupt
 from rollout.outcomes import Abort, BadInputError, ExitCode, Left, Stop
 from rollout.plan import Stage
@@ -107,7 +108,15 @@ class Conductor:
             raise
         self._finish(stage, "ok", facts)
         self.rollout.pin()
+        self._refuse_what_does_not_fit()
         return True
+
+    def _refuse_what_does_not_fit(self) -> None:
+        """Before the window: what was measured may be too much for it (R2, R9). Raises Stop."""
+        found = plans.findings(self.rollout.plan, self.clock.now(), self.journal.entries)
+        if found:
+            message = str(documents.refused(self.rollout.plan_file, found))
+            raise Stop("refused", ExitCode.BAD_INPUT, message, "  Mend it, then:  ./runbook.py run")
 
     def _run_stage(self, stage: Stage) -> dict[str, Any]:
         """Run the stage's playbook until it is done, or a person has done it, and return its facts. Raises Stop."""
@@ -296,12 +305,15 @@ class Conductor:
 
     def _resume(self, stage: Stage, run_id: str, evidence: Sequence[str]) -> bool:
         """Ask whether to go on, see to it that nothing of the crashed run is at work, and go on. Raises Stop."""
-        means = [*evidence, "yes: what still runs there is waited for, then the stage begins again; no: abort"]
+        no = "leave it as it is: the point of no return is behind us" if self.rollout.irreversible else "abort"
+        means = [*evidence, f"yes: what still runs there is waited for, then the stage begins again; no: {no}"]
         self.screen.evidence(means)
         asked = gates.Question(gates.RESUME, "Go on?", means, LOSA, FAILURE_WAITS)
         if not self.watchdog.ask(stage, asked).yes:
-            self._stop_what_is_left(stage, run_id, "the crashed run is not gone on with")
-            self.watchdog.abort_asked(getpass.getuser(), "not gone on with after a crash", "terminal")
+            if not self.rollout.irreversible:
+                self._stop_what_is_left(stage, run_id, "the crashed run is not gone on with")
+                self.watchdog.abort_asked(getpass.getuser(), "not gone on with after a crash", "terminal")
+            raise Left(f"E-left  {stage.stage} must still be finished.", "  Go on:  ./runbook.py resume")
         stopping.end_here(self.rollout)
         while (left := stopping.look_on_hosts(self.rollout, stage, run_id)).survivors:
             self.screen.say(f"… {stage.stage} still works: {left.survivors[0]}")

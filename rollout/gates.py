@@ -80,6 +80,9 @@ class Asker(Protocol):
     def begin(self, question: Question) -> None:
         """Put it."""
 
+    def withdraw(self) -> None:
+        """The question is settled without an answer from here."""
+
     def poll(self, question: Question) -> Answer | None:
         """The answer, None while there is none. May take a fraction of a second to look."""
 
@@ -140,6 +143,9 @@ class AnswersFile(Model):
     def begin(self, question: Question) -> None:
         """Nothing to do: the answer is there."""
 
+    def withdraw(self) -> None:
+        """It never is: the answer is there."""
+
     def poll(self, question: Question) -> Answer:
         """Answer from the file."""
         yes = question.options == YES_NO and self.answers.get(question.gate, False)
@@ -167,6 +173,9 @@ class Nobody:
     def begin(self, question: Question) -> None:
         """Nobody hears it."""
 
+    def withdraw(self) -> None:
+        """Nobody has heard it."""
+
     def poll(self, question: Question) -> Answer:
         """Say no."""
         return Answer(question.silence, "nobody", "nobody")
@@ -188,15 +197,19 @@ class Terminal:
 
     def begin(self, question: Question) -> None:
         """Put the question."""
-        print(question.prompt, end="", flush=True)
+        self._say(question.prompt)
+
+    def withdraw(self) -> None:
+        """Leave the line that the question stands on."""
+        self._say("\n")
 
     def poll(self, question: Question) -> Answer | None:
         """What was typed by now. `?` shows the evidence again."""
         if (typed := self._line(self.LOOK)) is None:
             return None
         if typed.strip() == "?":
-            print(*(f"    {line}" for line in question.evidence), sep="\n")
-            print(f"  Asked of: {', '.join(question.who)}. No answer within {question.waits}: {question.silence}.")
+            asked_of = f"  Asked of: {', '.join(question.who)}. No answer within {question.waits}: {question.silence}."
+            self._say("".join(f"{line}\n" for line in [*(f"    {line}" for line in question.evidence), asked_of]))
         elif word := question.answered_by(typed):
             return Answer(word, getpass.getuser(), "terminal")
         self.begin(question)
@@ -206,18 +219,28 @@ class Terminal:
         """A line; an empty one is nothing."""
         if self.gone:
             return None
-        print(f"? {prompt}  ", end="", flush=True)
+        self._say(f"? {prompt}  ")
         patience = time.monotonic() + self.PATIENCE
         while (typed := self._line(self.LOOK)) is None and not self.gone and time.monotonic() < patience:
             pass
         return (typed or "").strip() or None
+
+    def _say(self, text: str) -> None:
+        """Write to the terminal; one that has hung up takes nothing."""
+        try:
+            print(text, end="", flush=True)
+        except OSError:
+            self.gone = True
 
     def _line(self, seconds: float) -> str | None:
         """A whole line typed within some seconds."""
         if self.gone:
             select.select([], [], [], seconds)
             return None
-        ready, _, _ = select.select([sys.stdin], [], [], seconds)
-        typed = sys.stdin.readline() if ready else None
+        try:
+            ready, _, _ = select.select([sys.stdin], [], [], seconds)
+            typed = sys.stdin.readline() if ready else None
+        except OSError:
+            typed = ""
         self.gone = typed == ""
         return typed or None

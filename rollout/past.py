@@ -90,9 +90,10 @@ def _collected(found: Iterable[Iterator[tuple[str, float]]]) -> dict[str, list[f
 
 
 def _stages(entries: Entries, gates: Container[str]) -> Iterator[tuple[str, float]]:
-    """Seconds of every attempt that ended well."""
+    """Seconds of every attempt that ended well; what a person did by hand was not timed."""
     for stage, inside in _spans(entries, "stage_started", "stage_finished"):
-        yield stage, _seconds(inside) - _waited(inside, gates)
+        if not inside[-1]["facts"].get("by_hand"):
+            yield stage, _seconds(inside) - _waited(inside, gates)
 
 
 def _undos(entries: Entries) -> Iterator[tuple[str, float]]:

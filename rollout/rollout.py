@@ -108,11 +108,18 @@ class Rollout:
         )
 
     def pin(self) -> None:
-        """Write what stages have settled into the plan, where later playbooks and people's fingers find it."""
-        settled = self.plan.pinned.model_dump(exclude_none=True)
+        """Write what stages have settled into the plan, where later playbooks and people's fingers find it.
+
+        Another revision than theirs was put there by hand, to be chosen next: nothing else that is settled is about it.
+        """
+        by_hand = self.plan.pinned.model_dump(exclude_none=True)
+        settled: dict[str, Any] = {}
         for entry in self.journal.entries:
-            if entry["event"] == "stage_carried" or (entry["event"] == "stage_finished" and entry["outcome"] == "ok"):
+            if timeline.ended_well(entry):
                 settled.update(entry["facts"].get("pin", {}))
+        revision = by_hand.get("revision")
+        other = revision is not None and settled.get("revision", revision) != revision
+        settled = {"revision": revision} if other else {**by_hand, **settled}
         pinned = Plan.model_validate({**self.plan.as_vars(), "pinned": settled})
         if pinned != self.plan:
             self.plan = pinned

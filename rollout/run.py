@@ -53,8 +53,11 @@ class Checked:
     asker: gates.Asker
 
 
-def check(request: Request) -> Checked:
-    """Check everything given, all of it before anything is touched. Raises BadInputError."""
+def check(request: Request, *, goes_on: bool = True) -> Checked:
+    """Check everything given, all of it before anything is touched. Raises BadInputError.
+
+    What is not to go on, but to be aborted, need not fit its window, nor be in time for it.
+    """
     directory, plan = records.current(request.inventory, request.plan_file)
     asker = _asker(request, plan)
     known = inventory.facts(ROOT / plan.inventory)
@@ -63,7 +66,8 @@ def check(request: Request) -> Checked:
     journal = Journal(directory / "journal.jsonl")
     clock = _clock(request.at, plan, journal, rehearsals_allowed=known.rehearsals_allowed)
     journal.now = clock.now
-    _check_plan(plan, directory / "plan.yml", journal, known, clock.now())
+    if goes_on:
+        _check_plan(plan, directory / "plan.yml", journal, known, clock.now())
     return Checked(directory, plan, journal, clock, asker)
 
 
@@ -83,7 +87,7 @@ def resume(request: Request, console: Console) -> ExitCode:
     """After a crash: show what survives or stands open, and go on or abort, as a person says."""
     directory, _ = records.current(request.inventory, request.plan_file)
     with records.lock(directory):
-        given = check(request)
+        given = check(request, goes_on=False)
         conductor = _conductor(request, given, console)
         left = crash.left_by(conductor.rollout)
         if left.stage is None:
@@ -97,7 +101,7 @@ def abort(request: Request, reason: str, console: Console) -> ExitCode:
     directory, _ = records.current(request.inventory, request.plan_file)
     try:
         with records.lock(directory):
-            given = check(request)
+            given = check(request, goes_on=False)
             conductor = _conductor(request, given, console)
             left = crash.left_by(conductor.rollout)
             crashed = (left.stage, left.run_id) if left.stage else None
@@ -208,20 +212,11 @@ def _instant(at: str, plan: Plan) -> datetime:
 
 
 def _check_plan(plan: Plan, path: Path, journal: Journal, known: inventory.InventoryFacts, now: datetime) -> None:
-    """Refuse a plan that cannot be carried out. A window that was begun may be finished after its end."""
-    begun = timeline.actual(journal.entries)
+    """Refuse a plan that cannot be carried out, or whose window could only be begun to be aborted (R19)."""
     found = planning.cowboy_findings(plan.cowboys, ("rollout", "cowboys"), known)
-    in_window = any(stage.window and stage.stage in begun for stage in plan.process)
-    if not in_window:
-        found += plans.findings(plan, now, journal.entries)
+    found += plans.findings(plan, now, journal.entries)
     if found:
         raise documents.refused(path, found)
-    if not in_window:
-        _refuse_a_late_start(plan, journal, now)
-
-
-def _refuse_a_late_start(plan: Plan, journal: Journal, now: datetime) -> None:
-    """Raise BadInputError when the window could only be begun to be aborted (R19)."""
     layout, records_ = timeline.planned(plan.as_vars(), journal.entries), timeline.actual(journal.entries)
     view = lateness.outlook(layout, records_, plan.window.end, now)
     limit = timedelta(minutes=plan.policy.abort_after_minutes)

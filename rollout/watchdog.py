@@ -14,7 +14,7 @@ from rollout_core.lateness import Outlook, Verdict
 from rollout import gates, terminals
 from rollout.gates import Answer, Question
 from rollout.interrupts import Interrupt
-from rollout.outcomes import Abort
+from rollout.outcomes import Abort, Stop
 from rollout.plan import Stage
 from rollout.rollout import Rollout
 
@@ -108,10 +108,17 @@ class Watchdog:
             "gate_asked", **on_record, question=asked.text, evidence=list(asked.evidence), options=list(asked.options)
         )
         screen.quiet()
-        answer = self._wait_for(stage, asked, entry["seq"], moot)
+        try:
+            answer = self._wait_for(stage, asked, entry["seq"], moot)
+        except Stop:
+            self.asker.withdraw()
+            raise
+        if answer.source in ("another terminal", "nobody"):
+            self.asker.withdraw()
         journal.write("gate_answered", **on_record, answer=answer.word, by=answer.by, source=answer.source)
         if answer.source != "terminal":
             screen.say(f"? {asked.text}  {answer.word}, {answer.by} ({answer.source})")
+        screen.loud()
         return answer
 
     def _wait_for(self, stage: Stage, asked: Question, seq: int, moot: Callable[[], bool]) -> Answer:
@@ -133,7 +140,7 @@ class Watchdog:
                     self.asker.begin(asked)
         finally:
             self._asked = before
-        self.rollout.screen.say(f"\n  No answer within {asked.waits}: {asked.silence}.")
+        self.rollout.screen.say(f"  No answer within {asked.waits}: {asked.silence}.")
         return Answer(asked.silence, "nobody", "nobody")
 
     def _outgrows(self, stage: Stage, view: Outlook, why: str) -> None:

@@ -33,7 +33,7 @@ def run(names: Sequence[str], console: Console) -> ExitCode:
         raise BadInputError(f"E-no-such-drill  {', '.join(unknown)}. There are: {', '.join([*DRILLS, ALL])}.")
     chosen = list(DRILLS) if ALL in names else list(dict.fromkeys(names))
     failed = []
-    with made_base(console) as base:
+    with made_base(DIRECTORY, console) as base:
         for name in chosen:
             if not _rehearse(DRILLS[name], base, console):
                 failed.append(name)
@@ -48,12 +48,12 @@ def _rehearse(drill: Drill, base: Base, console: Console) -> bool:
     if records.exists():
         shutil.rmtree(records)
     rollout = base.at_the_window(records)
+    console.print(Text(f"  look on:  tail -F {os.path.relpath(rollout.screen_file)}"), soft_wrap=True)
     checks = rehearse(drill, rollout)
     right = all(check.right for check in checks)
     console.print(table(checks))
     mark, word = ("✓", "as it should be") if right else ("✗", "NOT as it should be")
     console.print(Text(f"{mark} {drill.name}: {word}"))
-    console.print(Text(f"  what the runbook said: {os.path.relpath(rollout.screen_file)}"), soft_wrap=True)
     return right
 
 
@@ -71,18 +71,18 @@ def table(checks: Sequence[Check]) -> Table:
 
 
 @contextmanager
-def made_base(console: Console) -> Iterator[Base]:
-    """A lab with everything done that comes before the window; the lab is down, and its snapshot gone, afterwards.
+def made_base(directory: Path, console: Console) -> Iterator[Base]:
+    """A lab in `directory` with everything done that comes before the window; it is down, and all gone, afterwards.
 
     Raises LockedError when somebody else has it, LabError.
     """
-    DIRECTORY.mkdir(parents=True, exist_ok=True)
-    with (DIRECTORY / "lock").open("w") as lock:
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise LockedError("E-locked  Somebody drills in this checkout already.  Wait for the end.") from error
-        lab, snapshot = DIRECTORY / "lab", DIRECTORY / "base"
+        lab, snapshot = directory / "lab", directory / "base"
         try:
             _clear(lab, snapshot)  # of a drill that was killed
             console.print("▸ lab up, and all that comes before the window")

@@ -93,7 +93,8 @@ reason:
   returned: always
   type: str
   sample:
-    patch 2208-56-0 has run 0:10 of about 0:20; the rollout would end 08:31, planned 08:31; it can be aborted until 09:24
+    patch 2208-56-0 has run 0:10 of about 0:20; the rollout would end 08:31, planned 08:31;
+    it can be aborted until 09:24
 """
 
 from datetime import datetime, timedelta, timezone

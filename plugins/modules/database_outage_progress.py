@@ -88,6 +88,7 @@ from contextlib import suppress
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.rollout_answer import NO_OUTAGE
 from ansible.module_utils.rollout_database import PSYCOPG_IMPORT_ERROR, RolloutError, database_name, message
 from ansible.module_utils.rollout_detach import result as kept_result
 from ansible.module_utils.rollout_processes import marked
@@ -144,6 +145,7 @@ def lost(params: dict[str, Any], state: dict[str, Any] | None, said: str) -> dic
     last = f"\nIts last words:  {said.strip().splitlines()[-1]}" if said.strip() else ""
     told = f"E-outage-lost  the outage's process is gone without an answer, {at}: {so['told']}.{last}\nThen: {OPENS}"
     return {
+        **NO_OUTAGE,
         "failed": True,
         "msg": message(RolloutError(told)),
         "committed": so["committed"],

@@ -10,7 +10,7 @@ from typing import Any
 from rollout_core import timeline
 
 Entry = Mapping[str, Any]
-RESERVED_FACTS = {"evidence", "pin", "estimates", "irreversible"}
+RESERVED_FACTS = {"evidence", "pin", "estimates", "fits", "irreversible"}
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def lateness_line(view: Overview) -> str:
 
 def next_line(view: Overview, owner: Mapping[str, Any] | None) -> str:
     """What to type next: to answer, to follow the runbook at work (`owner` of the lock), or to begin one."""
-    if view.waiting_for:
+    if view.waiting_for and owner is not None:
         asked = view.waiting_for[-1]
         words = "|".join(asked.get("options", ["yes", "no"]))
         return f"Waiting: {asked['question']}   ./runbook.py answer {asked['gate']} {words}"
@@ -123,14 +123,14 @@ class Screen:
         self._task = ""
         self._waiting_for = ""
         self._live: Live | None = None
+        self._runs = False
 
     def stage_begins(self, stage: Stage) -> None:
         """A stage's playbook starts."""
         self._task = self._waiting_for = ""
         self.say(f"▸ {stage.stage} · {stage.title}   {' '.join(stage.rules)}")
-        if self.console.is_terminal:
-            self._live = Live(get_renderable=self._render, console=self.console, refresh_per_second=4, transient=True)
-            self._live.start()
+        self._runs = True
+        self.loud()
 
     def evidence(self, lines: Sequence[str]) -> None:
         """What a person decides by."""
@@ -140,6 +140,7 @@ class Screen:
 
     def stage_ends(self, stage: Stage, outcome: str) -> None:
         """It is over."""
+        self._runs = False
         self.quiet()
         row = next(row for row in self._view().rows if row.stage == stage.stage)
         head = f"✓ {stage.stage}" if outcome == "ok" else f"✗ {stage.stage} · {outcome}"
@@ -161,6 +162,13 @@ class Screen:
         """Something that happened. A terminal that has hung up is no reason to stop."""
         with suppress(OSError):
             self.console.print(Text(text), soft_wrap=True)
+
+    def loud(self) -> None:
+        """Show the table, again after a question, while a stage runs."""
+        if self._runs and self._live is None and self.console.is_terminal:
+            self._live = Live(get_renderable=self._render, console=self.console, refresh_per_second=4, transient=True)
+            with suppress(OSError):
+                self._live.start()
 
     def quiet(self) -> None:
         """Take the table away, for a question or for good."""

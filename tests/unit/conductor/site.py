@@ -38,7 +38,7 @@ PLAYBOOK = """
     - name: Note that it ran
       ansible.builtin.command: {{argv: [{python}, -c, "open('{notes}', 'a').write('{name} ')"]}}
     - name: Hang if told
-      ansible.builtin.command: {{argv: [{python}, -c, "import time; time.sleep(600)"]}}
+      ansible.builtin.command: {{argv: [{python}, -c, "import time; time.sleep(100)"]}}
       when: {hangs}
     - name: Report
       ansible.builtin.set_stats: {{data: {report}, per_host: false}}

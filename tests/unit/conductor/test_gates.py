@@ -1,5 +1,7 @@
 """Gates: silence, no terminal and no answer are no; a person sees the evidence and answers in words."""
 
+import errno
+import io
 import os
 import sys
 from datetime import UTC, datetime, timedelta
@@ -76,6 +78,19 @@ def test_a_terminal_that_hangs_up_is_no_answer(terminal):
     child.sendeof()
     child.expect_exact("ANSWER None None")
     child.expect_exact("TOLD None")
+
+
+def test_a_terminal_that_takes_nothing_has_hung_up(monkeypatch):
+    class HungUp(io.StringIO):
+        def write(self, _):
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(sys, "stdout", HungUp())
+    terminal = gates.Terminal()
+    terminal.begin(CHOICE)
+    assert terminal.gone
+    assert terminal.poll(CHOICE) is None
+    assert terminal.tell("source", "What is the source?") is None
 
 
 def test_a_line_of_text_at_the_terminal(terminal):

@@ -6,8 +6,10 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from datetime import timedelta
 
+import psutil
 import pytest
 
 from rollout import terminals
@@ -18,7 +20,7 @@ from rollout.runner import CONTROL_MARK
 from rollout.terminals import Message
 
 QUICK = {"expects": {"minutes": 0.02, "from": "guess"}}
-HANG = "import time; time.sleep(600)"  # as in site.PLAYBOOK
+HANG = "import time; time.sleep(100)"  # as in site.PLAYBOOK
 JUST_BEFORE_THE_LIMIT = timedelta(minutes=29, seconds=50)
 
 
@@ -37,6 +39,9 @@ class Person:
         if callable(word):
             word = word()
         return Answer(word, "Tom", "terminal") if word else None
+
+    def withdraw(self):
+        """Nothing stands on a screen."""
 
     def tell(self, *_):
         return None
@@ -74,9 +79,12 @@ def meanwhile(site):
 
 def what_hangs(site):
     """The process that a task waits for, once it is there."""
-    while not (hanging := [p for p in site.survivors() if p.cmdline()[1:] == ["-c", HANG]]):
+    while True:
+        for process in site.survivors():
+            with suppress(psutil.NoSuchProcess):  # they come and go
+                if process.cmdline()[1:] == ["-c", HANG]:
+                    return process
         time.sleep(0.05)
-    return hanging[0]
 
 
 def the_words(site, event):

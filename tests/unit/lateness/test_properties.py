@@ -76,7 +76,7 @@ def journals(draw, plan, gaps=seconds):
     """Whatever happens in whatever order, each entry some seconds after the one before it."""
     names = [stage["stage"] for stage in plan["process"]]
     found, cursor = [], at("07:00:00")
-    for event in draw(st.lists(st.sampled_from(names).flatmap(events), max_size=12)):
+    for event in draw(st.lists(st.sampled_from(names).flatmap(events), max_size=8)):
         cursor += timedelta(seconds=draw(gaps))
         found.append({"at": cursor.isoformat(), **event})
     return found
@@ -133,7 +133,7 @@ def test_lateness_never_shrinks_while_nothing_happens(rollout, longer):
     assert early.off_track <= late.off_track
 
 
-@given(rollouts(), st.integers(0, 12), seconds)
+@given(rollouts(), st.integers(0, 8), seconds)
 def test_more_delay_never_lowers_lateness(rollout, first, delay):
     """Whatever happens from some entry on happens later: nobody is earlier for it."""
     plan, entries, now = rollout
@@ -174,7 +174,7 @@ def test_the_last_safe_abort_leaves_time_to_undo_what_was_begun(rollout, wait):
     assert view.last_safe_abort == (view.window_end - timedelta(minutes=undo) if view.abortable else None)
 
 
-@given(rollouts(), st.lists(st.tuples(st.integers(0, 12), UNRELATED), max_size=5), st.randoms(use_true_random=False))
+@given(rollouts(), st.lists(st.tuples(st.integers(0, 8), UNRELATED), max_size=5), st.randoms(use_true_random=False))
 def test_a_verdict_is_a_function_of_plan_journal_and_now(rollout, unrelated, random):
     """Twice the same; whatever order a file has its keys in; whatever else is in the journal."""
     plan, entries, now = rollout
@@ -216,7 +216,7 @@ def test_the_zone_of_the_machine_does_not_matter(zone, monkeypatch):
         time.tzset()
 
 
-@given(rollouts(), st.lists(st.sampled_from([-120, -60, 60, 120, 240, 630, 825]), min_size=12, max_size=12))
+@given(rollouts(), st.lists(st.sampled_from([-120, -60, 60, 120, 240, 630, 825]), min_size=8, max_size=8))
 def test_an_instant_may_be_written_in_any_zone(rollout, offsets):
     plan, entries, now = rollout
     elsewhere = [

@@ -16,6 +16,7 @@ ROWS = [pytest.param(row, id=row["case"]) for row in yaml.safe_load((HERE / "his
 EVENTS = {
     "started": {"event": "stage_started", "attempt": 1},
     "ok": {"event": "stage_finished", "outcome": "ok", "facts": {}},
+    "by-hand": {"event": "stage_finished", "outcome": "ok", "facts": {"by_hand": True}},
     "failed": {"event": "stage_finished", "outcome": "failed", "facts": {}},
     "undo": {"event": "undo_started", "playbook": "undo"},
     "undone": {"event": "undo_finished", "outcome": "ok"},
