@@ -95,9 +95,10 @@ class Site:
             (self.directory / "playbooks" / f"{name}.yml").write_text(text)
 
     def plan(self, **changes):
-        """Change what stands in the plan: `policy`, or a stage's fields."""
+        """Change what stands in the plan: `policy`, `pinned`, or a stage's fields."""
         plan = plans.load(self.directory / "plan.yml").as_vars()
         plan["policy"].update(changes.pop("policy", {}))
+        plan["pinned"] = changes.pop("pinned", plan["pinned"])
         for stage in plan["process"]:
             stage.update(changes.get(stage["stage"], {}))
         plans.save(plans.Plan.model_validate(plan), self.directory / "plan.yml")

@@ -92,3 +92,18 @@ def test_a_crash_in_a_stage_is_followed_by_the_same_stage(site):
         ("prepare", 1),
         ("prepare", 2),
     ]
+
+
+def test_a_revision_pinned_by_hand_afterwards_is_not_overwritten_by_the_old_one(site):
+    site.run("prepare")
+    site.plan(pinned={"revision": 5})
+    site.playbooks(failing=["prepare"])
+    assert site.run("prepare") == ExitCode.FAILED
+    assert plans.load(site.directory / "plan.yml").pinned.revision == 5
+
+
+def test_what_is_measured_too_much_for_the_window_stops_it_at_once(site):
+    site.playbooks(prepare={**site.reports["prepare"], "estimates": {"change": [{"step": "all", "seconds": 6000}]}})
+    assert site.run() == ExitCode.BAD_INPUT
+    assert site.ran == ["prepare"]
+    assert "(R2)" in site.screen.getvalue()
