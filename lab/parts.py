@@ -14,7 +14,7 @@ def environment(lab: Lab, host: str) -> dict[str, str]:
     home, user = str(lab.home(host)), HOSTS[host][1]
     path = f"{PROJECT / 'lab' / 'bin'}:{BIN}:{postgres.BIN}:/usr/bin:/bin"
     names = {"HOME": home, "USER": user, "LOGNAME": user, "SHELL": "/bin/bash", "LANG": "C.UTF-8"}
-    return {**names, "PATH": path, "XDG_RUNTIME_DIR": f"{home}/.run"}
+    return {**names, "PATH": path, "XDG_RUNTIME_DIR": f"{home}/.run", "TMPDIR": f"{home}/.run"}
 
 
 def server_environment(lab: Lab) -> dict[str, str]:

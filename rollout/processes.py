@@ -36,6 +36,27 @@ def stop(processes: Iterable[psutil.Process], grace: float = GRACE) -> None:
             time.sleep(0.01)
 
 
+def freeze(processes: Iterable[psutil.Process]) -> None:
+    """Let none of them do anything more, until they are thawed or killed."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.suspend()
+
+
+def thaw(processes: Iterable[psutil.Process]) -> None:
+    """Let them go on."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.resume()
+
+
+def kill(processes: Iterable[psutil.Process]) -> None:
+    """SIGKILL to all: also what is frozen ends."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
 def lives(process: psutil.Process) -> bool:
     """Whether it still runs; a zombie has ended, whenever its parent takes note."""
     try:

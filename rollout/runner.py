@@ -18,6 +18,8 @@ from rollout import ROOT
 
 POLL_SECONDS = 0.2  # how often ansible-runner looks at its child; its own default of 5 s delays every end (measured)
 
+TEMPORARY = ROOT / "var" / "tmp"  # what is killed leaves its temporary files behind: not outside of the checkout
+
 SAYS = ("msg", "module_stderr", "stderr")  # where a failed task's reason stands
 
 CONTROL_MARK = "ROLLOUT_CONTROL"  # in the environment of every process of a run on this machine
@@ -94,6 +96,7 @@ class Playbook:
             "ANSIBLE_HOST_KEY_CHECKING": "True",  # ansible-runner switches it off unless it is told
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             CONTROL_MARK: str(self.artifacts),
+            "TMPDIR": str(TEMPORARY),
         }
         aloof = {"ANSIBLE_SSH_ARGS": "-o ControlMaster=no -o ControlPath=none", "ANSIBLE_TIMEOUT": "3"}
         return {**common, **(aloof if self.aloof else {})}
@@ -117,6 +120,7 @@ def run_playbook(
     """
     run = PlaybookRun(output=playbook.artifacts / "stdout")
     playbook.artifacts.parent.mkdir(exist_ok=True)
+    TEMPORARY.mkdir(parents=True, exist_ok=True)
 
     def hear(event: dict[str, Any]) -> bool:
         _hear(event, run, listener or Listener())

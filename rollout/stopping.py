@@ -1,7 +1,8 @@
 """Stops a stage that runs: asked first, then ended, then proven (R19).
 
-Killing ansible-playbook alone leaves its workers and what they began on the hosts at work, a schema patch too. So the
-stage's `stop` playbook goes to the hosts first: it asks, waits for the answer, and ends only what does not answer.
+Killing ansible-playbook alone leaves its workers and what they began on the hosts at work, a schema patch too. So it is
+frozen, and the stage's `stop` playbook goes to the hosts first: it asks, waits for the answer, and ends only what does
+not answer.
 """
 
 from __future__ import annotations
@@ -60,12 +61,16 @@ def stop_stage(rollout: Rollout, stage: Stage, run_id: str, why: str, work: Work
     begun = time.monotonic()
     rollout.journal.write("stop_requested", stage=stage.stage, run=run_id, playbook=stage.stop, why=why)
     rollout.screen.say(f"■ stop {stage.stage} · playbooks/{stage.stop}.yml")
+    controllers = processes.marked(CONTROL_MARK, str(work.playbook.artifacts)) if work is not None else []
+    processes.freeze(controllers)  # they must not begin anything on a host that has just been looked at
     stopped = _on_hosts(rollout, stage, run_id)
-    if stopped.answer != "too_late":
-        if work is not None and not work.ended(GRACE_SECONDS if stopped.evidence and stopped.proven else 0):
-            work.cancel()
+    if stopped.answer == "too_late":
+        processes.thaw(controllers)
+    else:
+        processes.kill(controllers)
         end_here(rollout)
         if work is not None:
+            work.cancel()
             work.ended(GRACE_SECONDS)
         left = [*stopped.survivors, *survivors_here(rollout)]
         stopped = Stopped(stopped.answer, left, stopped.unproven, stopped.evidence)

@@ -16,7 +16,7 @@ from .rollout_remains import Remains
 
 _LOOK = 0.05
 # How long each rung may take to show.
-_CANCEL, _TERMINATE, _LEAVE, _KILL = 1.0, 2.0, 0.3, 2.0
+_CANCEL, _TERMINATE, _LEAVE, _KILL = 1.0, 2.0, 1.0, 2.0
 
 
 class Stop:
@@ -58,7 +58,7 @@ class Stop:
                 break
             time.sleep(_LOOK)
         if asked:
-            left = processes.wait(asked, _LEAVE)
+            left = processes.wait(asked, _LEAVE if self.answer else 0)
             said = f"it answered {self.answer}" if self.answer else "no answer" if left else "ended without an answer"
             self._record("ask", begun, f"asked {_texts(asked)}: {said}")
 
@@ -79,7 +79,8 @@ class Stop:
         begun = time.monotonic()
         left = processes.wait(self.processes(), _LEAVE)  # whoever only follows the worker leaves with it
         if left:
-            processes.ask(left, signal.SIGKILL)
+            processes.ask(left, signal.SIGINT)  # a module clears up after itself at that; a worker that hangs does not
+            processes.ask(processes.wait(left, _LEAVE), signal.SIGKILL)
             said = "still there" if processes.wait(left, _KILL) else "gone"
             self._record("kill", begun, f"killed {_texts(left)}: {said}")
         begun, sessions = time.monotonic(), remains.sessions_after(_KILL)
