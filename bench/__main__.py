@@ -15,6 +15,8 @@ from bench import aborts, decisions, runbook
 BENCHMARKS: dict[str, tuple[Callable[[], list[float]], float]] = {
     "status": (runbook.status, 0.3),
     "late": (decisions.late, 0.3),
+    "deployable": (decisions.deployable, 3.0),
+    "deployable of a branch": (decisions.deployable_of_a_branch, 3.0),
     "conductor": (runbook.conductor_overhead, 0.3),
     "rollout": (runbook.rollout, 120.0),
     "decision": (aborts.decision, 1.0),

@@ -7,10 +7,11 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 
@@ -39,29 +40,36 @@ def reopened(runs: int = 5) -> list[float]:
         return [_reopened(base, directory / str(run)) for run in range(runs)]
 
 
+class Aborted(NamedTuple):
+    """One abort: seconds until a user got in, whether the schema is as before, what still runs, what else is wrong."""
+
+    seconds: float
+    as_before: bool
+    survivors: Sequence[str]
+    wrong: Sequence[str]
+
+
 def aborts() -> list[float]:
     """`abort` from another terminal at a random moment of an outage: from its arrival to a user who gets in.
 
     After each the schema must be byte-identical and nothing of the rollout at work; the next one begins on that lab.
     """
-    runs = int(os.environ.get("ABORTS", "100"))
     chance = random.Random(19)  # noqa: S311 - the same moments every time
-    seconds: list[float] = []
-    wrong: list[str] = []
+    moments = [chance.uniform(0, SOMEWHERE) for _ in range(int(os.environ.get("ABORTS", "100")))]
     with _base() as (base, directory):
         rollout = base.at_the_window(directory / "slow")
         with faults.slow_patches(rollout, SLOW):
             schema = rollout.schema()
-            for run in range(runs):
-                after = chance.uniform(0, SOMEWHERE)
-                took, problems = _abort(base, directory / str(run), after, schema)
-                seconds.append(took)
-                wrong += [f"abort {run}, {after:.2f} s into the outage: {problem}" for problem in problems]
-                if not problems:
-                    shutil.rmtree(directory / str(run))
-    print(f"{runs} aborts; schema other than before, survivors, other ends: {len(wrong)}", *wrong, sep="\n  ")
-    assert not wrong
-    return seconds
+            found = [_abort(base, directory / str(number), after, schema) for number, after in enumerate(moments)]
+    same, survivors = sum(each.as_before for each in found), sum(len(each.survivors) for each in found)
+    print(f"{len(found)} aborts: schema byte-identical {same} times, survivors {survivors}")
+    wrong = [
+        f"abort {number}, {after:.2f} s into the outage: {problem}"
+        for number, (after, each) in enumerate(zip(moments, found, strict=True))
+        for problem in [*([] if each.as_before else ["the schema is another"]), *each.survivors, *each.wrong]
+    ]
+    assert not wrong, "\n".join(wrong)
+    return [each.seconds for each in found]
 
 
 def _decision(base: Base, records: Path) -> float:
@@ -79,8 +87,8 @@ def _reopened(base: Base, records: Path) -> float:
         return scene.seconds()["gate"]
 
 
-def _abort(base: Base, records: Path, after: float, schema: str) -> tuple[float, list[str]]:
-    """One abort; returns the seconds until a user got in, and what was not as it must be."""
+def _abort(base: Base, records: Path, after: float, schema: str) -> Aborted:
+    """Abort an outage `after` so many seconds of it; the records stay only if something is wrong."""
     rollout = base.again(records)
     with Scene(rollout) as scene:
         process = scene.start("run", "--at=-30m")
@@ -92,14 +100,15 @@ def _abort(base: Base, records: Path, after: float, schema: str) -> tuple[float,
         entries = rollout.journal
         heard = next((n for n, entry in enumerate(entries) if entry["event"] == "abort_requested"), None)
         codes = {asked.returncode, scene.exit_code}
-        problems = [] if codes == {ExitCode.ABORTED} else [f"exit codes {codes}: {asked.stdout}{asked.stderr}"]
-        problems += [] if rollout.schema() == schema else ["the schema is another"]
-        problems += [] if found.users_are_in else ["users do not get in"]
-        problems += [f"survives: {survivor}" for survivor in found.survivors]
-        if heard is None:
-            return 0.0, [*problems, "nobody heard the abort"]
-        at = timing.system_time(entries, heard)
-        return max((scene.probe.in_since or at) - at, timedelta()).total_seconds(), problems
+        wrong = [] if codes == {ExitCode.ABORTED} else [f"exit codes {codes}: {asked.stdout}{asked.stderr}"]
+        wrong += [] if found.users_are_in else ["users do not get in"]
+        wrong += [] if heard is not None else ["nobody heard it"]
+        at = timing.system_time(entries, heard or 0)
+        took = max((scene.probe.in_since or at) - at, timedelta()).total_seconds()
+        aborted = Aborted(took, rollout.schema() == schema, found.survivors, wrong)
+    if aborted.as_before and not [*aborted.survivors, *aborted.wrong]:
+        shutil.rmtree(records)
+    return aborted
 
 
 @contextmanager

@@ -1,6 +1,8 @@
-"""What a decision costs by itself: `./runbook.py late` on a long journal."""
+"""What a decision costs by itself: `late` on a long journal, `deployable` on a long branch."""
 
+import json
 import os
+import random
 import subprocess
 import tempfile
 from datetime import UTC, datetime, timedelta
@@ -34,6 +36,64 @@ def late(runs: int = 20, lines: int = 10_000) -> list[float]:
         ]
         _cpu_seconds(command)  # the first run compiles
         return [_cpu_seconds(command) for _ in range(runs)]
+
+
+def deployable(runs: int = 10, revisions: int = 20_000) -> list[float]:
+    """CPU seconds, user and system, of `./runbook.py deployable` on a log of so many revisions and their bugs' tags."""
+    with tempfile.TemporaryDirectory(dir=ROOT / "var") as name:
+        log, tags = Path(name) / "log.json", Path(name) / "tags.yml"
+        log.write_text(json.dumps(_branch(revisions), indent=1), encoding="utf-8")
+        tags.write_text("".join(f"{bug}: [qa-ok]\n" for bug in range(revisions // 3)), encoding="utf-8")
+        command = [str(ROOT / "runbook.py"), "deployable", "--log", str(log), "--tags", str(tags), "--json"]
+        _cpu_seconds(command)  # the first run compiles
+        return [_cpu_seconds(command) for _ in range(runs)]
+
+
+def deployable_of_a_branch(runs: int = 5, revisions: int = 20_000) -> list[float]:
+    """CPU seconds, user and system, the client's too, of `./runbook.py deployable` on a real branch so long."""
+    with tempfile.TemporaryDirectory(dir=ROOT / "var") as name:
+        branch, tags = Path(name) / "db-stable", Path(name) / "tags.yml"
+        tags.write_text("".join(f"{bug}: [qa-ok]\n" for bug in range(revisions // 3)), encoding="utf-8")
+        _commit(branch, _branch(revisions))
+        command = [str(ROOT / "runbook.py"), "deployable", "--branch", str(branch), "--tags", str(tags), "--json"]
+        _cpu_seconds(command)  # the first run compiles
+        return [_cpu_seconds(command) for _ in range(runs)]
+
+
+def _commit(path: Path, log: list[dict[str, object]]) -> None:
+    """A Bazaar branch with these revisions, all in one write group: a commit each takes a quarter of an hour."""
+    import breezy
+    import breezy.bzr  # registers the formats
+    from breezy.commit import NullCommitReporter
+    from breezy.controldir import ControlDir, format_registry
+    from breezy.revision import Revision
+
+    breezy.initialize(setup_ui=False)
+    path.mkdir()
+    tree = ControlDir.create_standalone_workingtree(str(path), format=format_registry.make_controldir("2a"))
+    tip, branch = tree.commit("[no-qa] Start.", committer="jml", reporter=NullCommitReporter()), tree.branch
+    with branch.lock_write():
+        branch.repository.start_write_group()
+        for each in log[1:]:
+            parents, tip = [tip], f"revision-{each['revno']}".encode()
+            sha1, _ = branch.repository.add_inventory_by_delta(parents[0], [], tip, parents)
+            given = {"committer": "jml", "message": each["message"], "timestamp": 0, "timezone": 0, "properties": {}}
+            branch.repository.add_revision(
+                tip, Revision(revision_id=tip, parent_ids=parents, inventory_sha1=sha1, **given)
+            )
+        branch.repository.commit_write_group()
+        branch.set_last_revision_info(len(log), tip)
+
+
+def _branch(revisions: int) -> list[dict[str, object]]:
+    """Landings on bugs, three each, with a rollback of an earlier revision every fifty."""
+    pick = random.Random(7)  # noqa: S311
+    log: list[dict[str, object]] = []
+    for revno in range(1, revisions + 1):
+        tag = f"rollback={pick.randrange(revno)}" if revno % 50 == 0 else f"bug={revno // 3}"
+        date = (BEGIN + timedelta(hours=revno - revisions)).isoformat()
+        log.append({"revno": revno, "message": f"[r=jml,\n\tgmb][{tag}] Order projects by age.", "date": date})
+    return log
 
 
 def _journal(lines: int) -> str:

@@ -17,7 +17,7 @@ import click
 from rich.console import Console
 from rollout_core import timeline
 
-from rollout import ROOT, records
+from rollout import ROOT, deciding, records
 from rollout.clock import Clock, as_left
 from rollout.journal import Journal
 from rollout.outcomes import BadInputError, ExitCode, NoPlanError, RunbookError
@@ -224,6 +224,10 @@ def next_attempt(window: str | None, **given: Any) -> None:
     directory, lines = aftermath.follow_up(aftermath.Request(window=_instant(window), **given), asker)
     console.print("\n".join(lines), markup=False, soft_wrap=True)
     runs.write_report(directory)
+
+
+for decision in (deciding.deployable, deciding.budget, deciding.rc_check):
+    main.add_command(decision)
 
 
 @main.group()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # 0.1 s, and `late` has no model
 Model = TypeVar("Model", bound="BaseModel")
 Valid = TypeVar("Valid")
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # five times as fast where libyaml is
+SHOWN = 200  # characters of what was found instead
 Location = Sequence[int | str]
 Finding = tuple[Location, str]  # where, and what was expected
 
@@ -48,7 +49,10 @@ def findings(error: ValidationError) -> list[Finding]:
 def refused(path: Path, findings: Sequence[Finding]) -> BadInputError:
     """Everything that is wrong with `path` as one error: a line `file:line: field: what was expected` each."""
     path = Path(os.path.relpath(path)) if path.is_relative_to(Path.cwd()) else path
-    lines = [f"  {path}:{line_of(path, where)}: {'.'.join(map(str, where))}: {what}" for where, what in findings]
+    lines = [
+        f"  {path}:{line_of(path, where)}: {': '.join(filter(None, ('.'.join(map(str, where)), what)))}"
+        for where, what in findings
+    ]
     return BadInputError("\n".join([f"E-bad-input  {path} cannot be used; nothing was touched.", *lines]))
 
 
@@ -63,7 +67,7 @@ def read_text(path: Path) -> str:
 
 def line_of(path: Path, location: Location) -> int:
     """The line (from 1) on which the innermost part of `location` that exists in the YAML file stands."""
-    node = yaml.compose(read_text(path), Loader=yaml.SafeLoader)
+    node = yaml.compose(read_text(path), Loader=LOADER)
     line = 1
     for key in location:
         if isinstance(node, yaml.MappingNode):
@@ -84,4 +88,5 @@ def _expected(item: ErrorDetails) -> str:
     message = item["msg"].removeprefix("Value error, ").rstrip(".")
     if item["type"] in {"missing", "extra_forbidden"}:
         return {"missing": "is missing", "extra_forbidden": "is not a field that is known here"}[item["type"]]
-    return f"{message[0].lower()}{message[1:]} (found {item['input']!r})"
+    found = repr(item["input"])
+    return f"{message[0].lower()}{message[1:]} (found {found if len(found) <= SHOWN else found[:SHOWN] + '…'})"

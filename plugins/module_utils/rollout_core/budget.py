@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Iterable
+from typing import Iterable, Mapping
 
 from .patches import PatchName
 
@@ -32,12 +32,14 @@ class NoTimings(ValueError):  # noqa: N818  it says what is missing
 class Restore:
     """The last restore of a log: staging seconds by patch file name, and where and when its upgrade ran.
 
-    ``line`` is where it begins, from 1; ``at`` is the log's own time of the timings, in UTC, None without prefixes.
+    ``line`` is where it begins, from 1; ``at`` is the log's own time of the timings, in UTC, None without prefixes;
+    ``seen`` that of its last line, whatever became of it.
     """
 
     line: int
     seconds: dict[str, float] = field(default_factory=dict)
     at: datetime | None = None
+    seen: datetime | None = None
     complete: bool = False
     failure: str | None = None
     last: PatchName | None = None
@@ -74,11 +76,38 @@ class Budget:
 
 def last_restore(log: str) -> Restore:
     """Patch times of the last restore in ``log``, each patch once. Raises NoTimings when that restore tells none."""
+    run = _last_run(log)
+    if run is None:
+        raise NoTimings(f"no upgrade in it; expected lines like {EXPECTED_LINE!r}")
+    return _told(run)
+
+
+def last_of(logs: Mapping[str, str]) -> tuple[str, Restore]:
+    """Name of the log ``{name: text}`` that holds the last restore of all, and that restore (R9).
+
+    The last by the logs' own times, or, where an upgrade has none, the one in the log that is named last. Raises
+    NoTimings, naming the log, when that one tells none: an older restore says nothing about the patches of today.
+    """
+    runs = [(name, run) for name, run in ((name, _last_run(log)) for name, log in logs.items()) if run is not None]
+    if not runs:
+        raise NoTimings(f"no upgrade in {', '.join(logs)}; expected lines like {EXPECTED_LINE!r}")
+    times = [run.seen for _, run in runs if run.seen is not None]
+    name, run = runs[times.index(max(times)) if len(times) == len(runs) else -1]
+    try:
+        return name, _told(run)
+    except NoTimings as error:
+        raise NoTimings(f"{name}: {error}") from error
+
+
+def _last_run(log: str) -> Restore | None:
     run: Restore | None = None
     for number, line in enumerate(log.splitlines(), start=1):
         run = _read(line, number, run)
-    if run is None:
-        raise NoTimings(f"no upgrade in it; expected lines like {EXPECTED_LINE!r}")
+    return run
+
+
+def _told(run: Restore) -> Restore:
+    """The run itself, which came to its timings; NoTimings if it did not."""
     if run.failure is not None:
         raise NoTimings(f"its last upgrade (line {run.line}) failed: {run.failure}")
     if run.fresh:
@@ -90,20 +119,24 @@ def _read(line: str, number: int, run: Restore | None) -> Restore | None:
     """Take one line into the run it belongs to, which may be a new one."""
     at = _time(line)
     if _BEGINS.search(line):
-        return run if run is not None and run.fresh else Restore(number)
+        run = run if run is not None and run.fresh else Restore(number)
+        run.seen = at or run.seen
+        return run
     if just_now := _JUST_NOW.search(line):
         patch = PatchName(*(int(just_now[part]) for part in ("major", "minor", "patch")))
         seconds = float(just_now["seconds"])
         if run is None or run.failure is not None or _later(run, at) or _comes_again(run, patch, at, seconds):
             run = Restore(number)
         run.seconds[str(patch)] = seconds
-        run.last, run.at, run.complete = patch, at, True
+        run.last, run.at, run.seen, run.complete = patch, at, at, True
     elif _APPLIED_ALL.search(line) or _EARLIER.search(line):
         if run is None or run.failure is not None or _later(run, at):
             run = Restore(number)
-        run.at, run.complete = at, True
-    elif run is not None and run.fresh and (failed := _FAILED.search(line)):
-        run.failure = failed["reason"]
+        run.at, run.seen, run.complete = at, at, True
+    elif run is not None and run.fresh:
+        run.seen = at or run.seen
+        if failed := _FAILED.search(line):
+            run.failure = failed["reason"]
     return run
 
 

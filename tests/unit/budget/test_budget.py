@@ -103,3 +103,13 @@ def test_no_log_is_too_strange(head: str, tail: str) -> None:
 def test_more_patches_never_take_less(some: list[int], more: list[int]) -> None:
     rule = Budget(90, 2, 10)
     assert rule.estimate(x / 10 for x in some + more) >= rule.estimate(x / 10 for x in some)
+
+
+@pytest.mark.parametrize("case", table("last_of.yml"))
+def test_last_of_several_logs(case: dict[str, Any]) -> None:
+    if "nothing" in case:
+        with pytest.raises(NoTimings, match=case["nothing"]):
+            budget.last_of(case["logs"])
+        return
+    name, restore = budget.last_of(case["logs"])
+    assert (name, restore.seconds) == (case["log"], {f"patch-{number}.sql": s for number, s in case["patches"].items()})

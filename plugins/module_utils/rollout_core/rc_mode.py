@@ -1,0 +1,128 @@
+"""What PQM lets land on a branch: what is reviewed, and in RC mode only what is release-critical (R13).
+
+This module stands alone, without the rest of the core: ``./runbook.py rc-check --hook`` writes it, with a few lines
+that read files after it, as one file for the PQM host.
+
+PQM's configuration is an INI file with a section for each branch: ``commit_re`` is what a message must match. While
+the branch is in RC mode the expression of the open branch is kept as ``commit_re_open`` beside it.
+"""
+
+from __future__ import annotations
+
+import configparser
+import re
+from dataclasses import dataclass
+from typing import Mapping, NamedTuple
+
+# Recorded from the real PQM's devel, as it is. The expression itself allows a fold anywhere inside a value.
+OPEN = r"(?is)^\s*(:?\[testfix\])?\[(?:release-critical=[^\]]+|rs?=[^\]]+)\]"
+ROLES = {"lead": "project lead", "architect": "technical architect", "strategist": "product strategist"}
+CLAIM = "who claims that it would prevent the deployment from succeeding, is a fix of it, or reverts a qa-bad"
+_LEADING_TAG = re.compile(r" ?\[([^\[\]]*)\]")
+_MERGE = re.compile(r"Merge db-stable ([0-9]{1,9})\.")
+_SHOWN = 60
+
+
+class Branch(NamedTuple):
+    """A branch in PQM's configuration: whether it is in RC mode, and what it asks of a message when it is open."""
+
+    in_rc_mode: bool
+    expression: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Whether a message may land, and why, in a sentence.
+
+    ``release_critical`` has each name that the message's tag gives, with its key of ROLES, or None: somebody who claims
+    a release-critical fix. Either may land, and is on record. ``exempt``: it is the pinned merge.
+    """
+
+    lands: bool
+    reason: str
+    release_critical: tuple[tuple[str, str | None], ...] = ()
+    exempt: bool = False
+
+
+def check(
+    message: str,
+    *,
+    in_rc_mode: bool,
+    expression: str = OPEN,
+    approvers: Mapping[str, str] | None = None,
+    pinned: int | None = None,
+) -> Answer:
+    """Judge a commit message (R13).
+
+    ``approvers`` gives the name of each of ROLES, ``pinned`` the revision of db-stable that is merged in this rollout:
+    without it, any "Merge db-stable REV." is taken for that merge. Raises re.error for an expression that is none.
+    """
+    text = " ".join(message.split())
+    asked = re.compile(expression)
+    if merge := _MERGE.fullmatch(text):
+        return _merge(int(merge[1]), pinned)
+    roles = {name.casefold(): role for role, name in (approvers or {}).items()}
+    named = tuple((name, roles.get(name.casefold())) for name in _release_critical(text))
+    shown = repr(text[:_SHOWN] + ("…" if len(text) > _SHOWN else "")) if text else "nothing"
+    if in_rc_mode:
+        if named:
+            return Answer(
+                lands=True,
+                reason=f"release-critical by {' and '.join(_who(*each) for each in named)}",
+                release_critical=named,
+            )
+        expected = "[release-critical=NAME] among the tags at its beginning"
+        return Answer(lands=False, reason=f"the branch is in RC mode: a message needs {expected} (R13); found {shown}")
+    if asked.match(message):
+        return Answer(
+            lands=True, reason="the branch is open, and the message begins as it must", release_critical=named
+        )
+    expected = "[r=NAME], [rs=NAME] or [release-critical=NAME], after [testfix] if it is one"
+    if expression != OPEN:
+        expected = f"what matches {expression}"
+    return Answer(lands=False, reason=f"a message begins with {expected}; found {shown}", release_critical=named)
+
+
+def configured(configuration: str, branch: str) -> Branch:
+    """The branch in the text of PQM's configuration. Raises ValueError that says what is wrong, and where."""
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(configuration, source="PQM's configuration")
+    except configparser.Error as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    if not parser.has_section(branch):
+        raise ValueError(f"no section [{branch}]; there are: {', '.join(parser.sections()) or 'none'}")
+    section = parser[branch]
+    in_rc_mode = "commit_re_open" in section
+    key = "commit_re_open" if in_rc_mode else "commit_re"
+    expression = section.get(key)
+    if not expression:
+        raise ValueError(f"section [{branch}] has no {key}, the expression that a commit message must match")
+    try:
+        re.compile(expression)
+    except re.error as error:
+        raise ValueError(f"section [{branch}]: {key} is no regular expression: {error}") from error
+    return Branch(in_rc_mode, expression)
+
+
+def _merge(revision: int, pinned: int | None) -> Answer:
+    if pinned is not None and revision != pinned:
+        return Answer(lands=False, reason=f"db-stable {revision} is not the pinned revision, which is {pinned} (R8)")
+    known = "the one pinned for this rollout" if pinned is not None else "which one is pinned was not said"
+    return Answer(lands=True, reason=f"the merge of db-stable {revision}: {known}", exempt=True)
+
+
+def _release_critical(text: str) -> list[str]:
+    """Names in the [release-critical=…] tags at the beginning of a message without folds, each once."""
+    names: list[str] = []
+    start = 0
+    while tag := _LEADING_TAG.match(text, start):
+        start = tag.end()
+        key, _, value = tag[1].partition("=")
+        if key.replace(" ", "").lower() == "release-critical":
+            names += [name.strip() for name in value.split(",")]
+    return [name for name in dict.fromkeys(names) if name]
+
+
+def _who(name: str, role: str | None) -> str:
+    return f"{name}, the {ROLES[role]}" if role else f"{name}, {CLAIM}"

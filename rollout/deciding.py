@@ -1,0 +1,107 @@
+"""The decisions before the window, each by itself: `deployable`, `budget` and `rc-check` (docs/operations.md)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from rollout import ROOT
+from rollout.outcomes import ExitCode
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
+INVENTORY = click.option(
+    "-i",
+    "--inventory",
+    type=click.Path(exists=True, file_okay=False, path_type=Path, resolve_path=True),
+    default=ROOT / "inventories" / "lab",
+    help="An inventory directory; otherwise the lab's.",
+)
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="As JSON (docs/operations.md).")
+
+
+@click.command()
+@click.option("--log", "logs", type=FILE, multiple=True, help="A JSON list of {revno, message, date}.")
+@click.option("--branch", "urls", multiple=True, metavar="URL", help="A Bazaar branch, read with brz.")
+@click.option("--tags", "tags_file", type=FILE, required=True, help="Tags of bugs, {bug: [tag, …]}, YAML or JSON.")
+@click.option("--deployed", type=click.IntRange(min=0), default=0, metavar="REVNO", help="Judge only what is above it.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write it as a page too.")
+@AS_JSON
+def deployable(
+    logs: tuple[Path, ...],
+    urls: tuple[str, ...],
+    tags_file: Path,
+    deployed: int,
+    *,
+    html: Path | None,
+    as_json: bool,
+) -> None:
+    """Which revisions are QA'd, and the highest that can be deployed as tip (R8). Of several branches: each."""
+    from rollout import qa
+
+    if not logs and not urls:
+        raise click.UsageError("Give --log FILE or --branch URL.")
+    if deployed and len(logs) + len(urls) > 1:
+        raise click.UsageError("--deployed is a revision of one branch: give one.")
+    branches = qa.branches(logs, urls, qa.read_tags(tags_file), deployed)
+    if html:
+        qa.write_page(html, branches)
+    click.echo(json.dumps(qa.as_json(branches), ensure_ascii=False) if as_json else "\n".join(qa.lines(branches)))
+
+
+@click.command()
+@click.argument("logs", nargs=-1, required=True, type=FILE, metavar="LOG...")
+@INVENTORY
+@click.option(
+    "--factor",
+    type=click.FloatRange(0, 1000, min_open=True),
+    help="Production's time by staging's; otherwise the inventory's policy.",
+)
+@click.option(
+    "--plus-minutes", type=click.FloatRange(0, 1440), help="Minutes added to it; otherwise the inventory's policy."
+)
+@click.option(
+    "--window-minutes",
+    type=click.FloatRange(0, 1440, min_open=True),
+    help="Length of the window; otherwise the inventory's policy.",
+)
+@click.option("--schema", type=DIRECTORY, help="The schema directory to be deployed; with --applied.")
+@click.option("--applied", type=FILE, help="Production's rows, a list of [major, minor, patch], YAML or JSON.")
+@AS_JSON
+def budget(logs: tuple[Path, ...], schema: Path | None, applied: Path | None, *, as_json: bool, **rule: Any) -> None:
+    """Whether the database time of the last staging restore fits the window (R9)."""
+    from rollout import database_time
+
+    if (schema is None) != (applied is None):
+        raise click.UsageError("What is pending takes both, --schema DIRECTORY and --applied FILE.")
+    pending = database_time.read_pending(schema, applied) if schema and applied else None
+    found = database_time.judge(logs, database_time.rule(**rule), pending)
+    click.echo(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(database_time.lines(found)))
+    sys.exit(ExitCode.DONE if found["fits"] else ExitCode.REFUSED)
+
+
+@click.command("rc-check")
+@INVENTORY
+@click.option("--branch", metavar="NAME", help="The branch that the message is for; with --config, its section there.")
+@click.option("--mode", type=click.Choice(["open", "rc"]), help="Otherwise as in --config; without one, open.")
+@click.option("--config", type=FILE, help="PQM's configuration file; with --branch.")
+@click.option("--pinned", type=click.IntRange(min=1), metavar="REVNO", help="The only merge that is exempt.")
+@click.option("--hook", is_flag=True, help="Print the check as one Python file, for the PQM host.")
+@AS_JSON
+def rc_check(inventory: Path, mode: Literal["open", "rc"] | None, *, hook: bool, as_json: bool, **where: Any) -> None:
+    """Whether PQM lets the commit message on standard input land (R13)."""
+    from rollout import rc_check as checking
+
+    if hook:
+        click.echo(checking.hook(), nl=False)
+        return
+    if where["config"] and not where["branch"]:
+        raise click.UsageError("--config takes --branch NAME, its section there.")
+    message = sys.stdin.buffer.read().decode("utf-8", "replace")
+    found = checking.judge(message, inventory, mode, **where)
+    click.echo(json.dumps(found, ensure_ascii=False) if as_json else checking.line(found))
+    sys.exit(ExitCode.DONE if found["lands"] else ExitCode.REFUSED)
