@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,8 @@ def run(names: Sequence[str], console: Console) -> ExitCode:
     if unknown := [name for name in names if name not in (*DRILLS, ALL)]:
         raise BadInputError(f"E-no-such-drill  {', '.join(unknown)}. There are: {', '.join([*DRILLS, ALL])}.")
     chosen = list(DRILLS) if ALL in names else list(dict.fromkeys(names))
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # what Ctrl-C clears up, they do too
+        signal.signal(ending, signal.default_int_handler)
     failed = []
     with made_base(DIRECTORY, console) as base:
         for name in chosen:
