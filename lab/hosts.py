@@ -30,6 +30,7 @@ def make_homes(lab: Lab) -> None:
         committer = f"[DEFAULT]\nemail = {user} <{user}@{host}.example.com>\n"
         (home / ".config" / "breezy" / "breezy.conf").write_text(committer)
     (lab.home(CRON_HOST) / "cron.ini").write_bytes((DATA / "cron.ini").read_bytes())
+    (lab.home("prae") / "pqm.conf").write_bytes((DATA / "pqm.conf").read_bytes())
 
 
 def give_passwords(lab: Lab, servers: postgres.Servers) -> None:

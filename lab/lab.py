@@ -18,10 +18,10 @@ from pathlib import Path
 
 import psycopg
 
-from lab import hosts, parts, postgres, processes, staging
+from lab import buildbot, hosts, irc, parts, postgres, processes, staging
 from lab.layout import DATA, HOSTS, PROJECT, SSH_PORT, Lab, LabError, lab_directory
 
-STATE = ("bazaar", "hosts", "links", "postgres", "production_status")  # what a snapshot holds
+STATE = ("bazaar", "buildbot", "hosts", "irc", "links", "postgres", "production_status")  # what a snapshot holds
 BELONGINGS = (*STATE, "keys", "run", "lab.json", "lab.json.part")
 # Tool -> the Debian package that has it.
 TOOLS = {
@@ -119,6 +119,8 @@ def _build(lab: Lab) -> None:
     lab.run.mkdir()
     shutil.copytree(DATA / "links", lab.links)
     hosts.make_homes(lab)
+    buildbot.make(lab)
+    irc.make(lab)
     with ThreadPoolExecutor() as workers:
         trees = workers.submit(_run_bazaar_builder, lab)
         keys = workers.submit(hosts.make_keys, lab)

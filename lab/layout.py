@@ -16,6 +16,8 @@ DATA = PROJECT / "lab" / "data"
 SSH_PORT = 2222
 HTTP_PORT = 8080
 BAZAAR_PORT = 4155
+BUILDBOT_PORT = 8010
+IRC_PORT = 6668  # not 6667: a ngircd of the machine may listen there on every address
 POSTGRES_PORT = 5432
 
 # Host -> (last byte of its address, the user who may log in).
@@ -29,6 +31,8 @@ HOSTS = {
 APP_HOSTS = ("gac", "soybean")
 TREE_HOSTS = ("gac", "soybean", "wildcherry")  # those with ~/srv/launchpad
 STANDBY, BAZAAR, LINKS = 14, 17, 18
+BUILDBOT, IRC = 19, 20
+BUILDERS = ("lucid_lp", "lucid_db_lp")
 
 
 class LabError(RunbookError):
@@ -62,6 +66,21 @@ class Lab:
         return f"{self.network}.{LINKS}"
 
     @property
+    def buildbot_address(self) -> str:
+        """The address of the Buildbot master."""
+        return f"{self.network}.{BUILDBOT}"
+
+    @property
+    def buildbot_url(self) -> str:
+        """The Buildbot master's pages and REST API; ends with a slash."""
+        return f"http://{self.buildbot_address}:{BUILDBOT_PORT}/"
+
+    @property
+    def irc_address(self) -> str:
+        """The address of the developers' IRC server."""
+        return f"{self.network}.{IRC}"
+
+    @property
     def bazaar_url(self) -> str:
         """The smart server that has the branches `devel` and `db-stable`; ends with a slash."""
         return f"bzr://{self.bazaar_address}:{BAZAAR_PORT}/"
@@ -81,6 +100,8 @@ class Lab:
             (self.standby_address, POSTGRES_PORT),
             (self.bazaar_address, BAZAAR_PORT),
             (self.links_address, HTTP_PORT),
+            (self.buildbot_address, BUILDBOT_PORT),
+            (self.irc_address, IRC_PORT),
         ]
 
     def home(self, host: str) -> Path:
@@ -108,6 +129,20 @@ class Lab:
         return self.directory / "links"
 
     @property
+    def buildbot(self) -> Path:
+        """The Buildbot master's directory: its database, its workers, and the password of `losa`, who may force."""
+        return self.directory / "buildbot"
+
+    def build_machine(self, builder: str) -> Path:
+        """The machine that a builder's builds run on (lab/buildbot.py says what can happen there)."""
+        return self.buildbot / "workers" / builder.replace("_", "-")
+
+    @property
+    def topic(self) -> Path:
+        """The file in which the IRC server keeps the topic of its channel."""
+        return self.directory / "irc" / "topic"
+
+    @property
     def production_status(self) -> Path:
         """The lab's own copy of lab/data/production_status.yml, the cowboys' diffs beside it."""
         return self.directory / "production_status" / "production_status.yml"
@@ -125,6 +160,8 @@ class Lab:
                 "lab_database_address": self.address("wildcherry"),
                 "lab_standby_address": self.standby_address,
                 "lab_links_url": self.links_url,
+                "lab_buildbot_url": self.buildbot_url,
+                "lab_irc_address": self.irc_address,
             },
         }
 

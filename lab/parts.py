@@ -1,7 +1,7 @@
 """The programs of a lab beside PostgreSQL, and the environment that each gets: nothing of the caller's."""
 
 from lab import postgres
-from lab.layout import APP_HOSTS, BAZAAR_PORT, HOSTS, HTTP_PORT, PROJECT, SSH_PORT, Lab
+from lab.layout import APP_HOSTS, BAZAAR_PORT, BUILDBOT_PORT, HOSTS, HTTP_PORT, IRC_PORT, PROJECT, SSH_PORT, Lab
 from lab.processes import Part
 
 BIN = PROJECT / ".venv" / "bin"
@@ -36,6 +36,8 @@ def parts(lab: Lab) -> list[Part]:
         *(_site(lab, host) for host in APP_HOSTS),
         _cron(lab, CRON_HOST),
         _bazaar(lab),
+        _buildbot(lab),
+        _irc(lab),
         _links(lab),
     ]
 
@@ -62,6 +64,16 @@ def _bazaar(lab: Lab) -> Part:
     argv = [str(BIN / "brz"), "serve", "--allow-writes", f"--listen={lab.bazaar_address}", f"--port={BAZAAR_PORT}"]
     argv += [f"--directory={lab.bazaar}"]
     return Part("bazaar", argv, server_environment(lab), (lab.bazaar_address, BAZAAR_PORT))
+
+
+def _buildbot(lab: Lab) -> Part:
+    argv = _python("lab.buildbot_master", str(lab.directory), lab.network)
+    return Part("buildbot", argv, server_environment(lab), (lab.buildbot_address, BUILDBOT_PORT))
+
+
+def _irc(lab: Lab) -> Part:
+    argv = _python("lab.irc", lab.irc_address, str(IRC_PORT), str(lab.topic))
+    return Part("irc", argv, server_environment(lab), (lab.irc_address, IRC_PORT))
 
 
 def _links(lab: Lab) -> Part:

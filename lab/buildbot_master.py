@@ -1,0 +1,61 @@
+"""The lab's Buildbot master, its two workers inside it, its database in `lab/buildbot`.
+
+Run as `python -m lab.buildbot_master DIRECTORY NETWORK`.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from buildbot.config.master import MasterConfig
+from buildbot.db.connector import DBConnector
+from buildbot.master import BuildMaster
+from twisted.application.service import MultiService
+from twisted.internet import defer, reactor
+from twisted.python import log
+
+from lab.buildbot import CONFIGURATION, environment
+from lab.layout import Lab
+
+
+@defer.inlineCallbacks
+def create_database(lab: Lab) -> Any:
+    """Make state.sqlite: `buildbot create-master` in this process, a second of CPU less."""
+    master = BuildMaster(str(lab.buildbot))
+    master.config = MasterConfig()
+    database = DBConnector(basedir=str(lab.buildbot))
+    yield database.set_master(master)
+    yield master.secrets_manager.setup()
+    yield database.setup(check_version=False, verbose=False)
+    yield database.model.upgrade()
+    yield database.pool.stop()
+
+
+@defer.inlineCallbacks
+def serve(lab: Lab) -> Any:
+    """Start the master, with a database that is made if there is none."""
+    if not (lab.buildbot / "state.sqlite").exists():
+        yield create_database(lab)
+    parent = MultiService()  # from which the master takes itself away at SIGTERM
+    parent.startService()
+    yield BuildMaster(str(lab.buildbot), str(CONFIGURATION)).setServiceParent(parent)
+
+
+def main() -> None:
+    """Serve for ever."""
+    log.startLogging(sys.stdout, setStdout=False)
+    lab = Lab(Path(sys.argv[1]), sys.argv[2])
+    os.environ.update(environment(lab))
+    reactor.callWhenRunning(lambda: serve(lab).addErrback(failed))
+    reactor.run()
+
+
+def failed(failure: Any) -> None:
+    """Say why it could not start, and end."""
+    log.err(failure, "the master could not start")
+    reactor.stop()
+
+
+if __name__ == "__main__":
+    main()
