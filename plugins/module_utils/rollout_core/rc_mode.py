@@ -16,10 +16,16 @@ from typing import Mapping, NamedTuple
 
 # Recorded from the real PQM's devel, as it is. The expression itself allows a fold anywhere inside a value.
 OPEN = r"(?is)^\s*(:?\[testfix\])?\[(?:release-critical=[^\]]+|rs?=[^\]]+)\]"
+# What PQM asks for in RC mode: [release-critical=NAME] among the tags at the beginning, as `check` does.
+RC = (
+    r"(?is)^\s*(?:\[[^\[\]]*\]\s*)*"
+    r"\[\s*release\s*-\s*critical\s*=[^\[\]]*[^\s,\[\]][^\[\]]*\]"
+)
 ROLES = {"lead": "project lead", "architect": "technical architect", "strategist": "product strategist"}
 CLAIM = "who claims that it would prevent the deployment from succeeding, is a fix of it, or reverts a qa-bad"
 _LEADING_TAG = re.compile(r" ?\[([^\[\]]*)\]")
 _MERGE = re.compile(r"Merge db-stable ([0-9]{1,9})\.")
+_RELEASE_CRITICAL = re.compile(r"(?i) ?release ?- ?critical ?")
 _SHOWN = 60
 
 
@@ -119,7 +125,7 @@ def _release_critical(text: str) -> list[str]:
     while tag := _LEADING_TAG.match(text, start):
         start = tag.end()
         key, _, value = tag[1].partition("=")
-        if key.replace(" ", "").lower() == "release-critical":
+        if _RELEASE_CRITICAL.fullmatch(key):
             names += [name.strip() for name in value.split(",")]
     return [name for name in dict.fromkeys(names) if name]
 

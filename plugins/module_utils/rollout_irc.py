@@ -1,0 +1,220 @@
+"""A channel on an IRC server, for as long as its topic is read and set (R15). Library `irc`, on the control machine.
+
+Everything has one deadline: a server that takes the connection and says nothing is given up like one that is not there.
+Text is bytes to IRC: what is no UTF-8 stands as surrogates in it, and goes back as the same bytes.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from typing import Any
+
+import irc.client
+import jaraco.stream.buffer
+
+REGISTERED = ("endofmotd", "nomotd")
+NOT_REGISTERED = {
+    "passwdmismatch": "E-irc-password",
+    "yourebannedcreep": "E-irc-refused",
+    "login_failed": "E-irc-password",
+}
+NICK_TAKEN = ("nicknameinuse", "unavailresource", "nickcollision")
+NICK_REFUSED = ("erroneusnickname", "nonicknamegiven")
+NICKS = 3  # how many are tried
+OPERATOR_SECONDS, GOODBYE_SECONDS = 5.0, 2.0
+NOT_JOINED = ("nosuchchannel", "toomanychannels", "channelisfull", "inviteonlychan", "bannedfromchan", "badchannelkey")
+NOT_JOINED += ("badchanmask", "nochanmodes", "unavailresource", "needmoreparams", "cannotsendtochan")
+NOT_SET = ("chanoprivsneeded", "notonchannel", "nosuchchannel", "needmoreparams", "cannotsendtochan")
+
+
+class IrcError(Exception):
+    """What did not work; the text is the beginning of the module's message."""
+
+
+class NotOperator(IrcError):  # noqa: N818  it is one
+    """The channel takes its topic from operators only."""
+
+
+class _Lines(jaraco.stream.buffer.DecodingLineBuffer):
+    errors = "surrogateescape"
+
+
+class _Connection(irc.client.ServerConnection):
+    buffer_class = _Lines
+
+    def encode(self, msg):
+        return msg.encode("utf-8", "surrogateescape")
+
+
+class _Reactor(irc.client.Reactor):
+    connection_class = _Connection
+
+
+class Channel:
+    """Connected, registered and joined from `with` to its end."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        """`options` are those of the module irc_topic. Nothing is connected yet."""
+        self.options, self.name = options, options["channel"]
+        self.server = f"{options['server']}:{options['port']}"
+        self.deadline = time.monotonic() + options["timeout_seconds"]
+        self.heard: list[irc.client.Event] = []
+        self.members: set[str] = set()
+        reactor = _Reactor()
+        reactor.add_global_handler("all_events", lambda _connection, event: self.heard.append(event))
+        self.reactor, self.connection = reactor, reactor.server()
+
+    def __enter__(self) -> Channel:
+        """Raises IrcError."""
+        try:
+            self._register()
+            self._join()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Say goodbye, and wait until the server has heard it: then nobody is called that any more."""
+        until = time.monotonic() + min(self._left(), GOODBYE_SECONDS)
+        if self.connection.connected:
+            self.connection.quit("done")
+        while self.connection.connected and time.monotonic() < until:
+            self._process()
+        self.connection.disconnect()
+
+    @property
+    def longest(self) -> int | None:
+        """How many bytes of topic the server takes, None when it does not say."""
+        found = getattr(self.connection.features, "topiclen", None)
+        return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+    def topic(self) -> str:
+        """What the topic is now, "" when there is none. Raises IrcError."""
+        self._send(f"TOPIC {self.name}")
+        answer = self._wait("what the topic is", "currenttopic", "notopic", *NOT_SET)
+        if answer.type in NOT_SET:
+            raise IrcError(f"E-irc-channel  {self.server} does not tell the topic of {self.name}: {_said(answer)}.")
+        return answer.arguments[-1] if answer.type == "currenttopic" else ""
+
+    def set_topic(self, text: str) -> None:
+        """Change the topic. Raises NotOperator and IrcError; whether it is what it should be, `topic` tells."""
+        self._send(f"TOPIC {self.name} :{text}")
+        answer = self._wait("the new topic", "topic", *NOT_SET)
+        if answer.type == "chanoprivsneeded" and self.options["account"] and self._made_operator():
+            self._send(f"TOPIC {self.name} :{text}")
+            answer = self._wait("the new topic", "topic", *NOT_SET)
+        if answer.type == "chanoprivsneeded":
+            nick = self.connection.get_nickname()
+            raise NotOperator(
+                f"E-irc-operator  {self.name} takes its topic from operators only (+t), and {nick} is none."
+            )
+        if answer.type in NOT_SET:
+            raise IrcError(f"E-irc-channel  {self.server} does not set the topic of {self.name}: {_said(answer)}.")
+
+    def _made_operator(self) -> bool:
+        """Whether services make us one: they do it a moment after one of theirs has joined."""
+        until = time.monotonic() + min(self._left(), OPERATOR_SECONDS)
+        while time.monotonic() < until:
+            while self.heard:
+                event = self.heard.pop(0)
+                if (
+                    event.type == "mode"
+                    and "o" in event.arguments[0]
+                    and self.connection.get_nickname() in event.arguments
+                ):
+                    return True
+            self._process()
+        return False
+
+    def _register(self) -> None:
+        options = self.options
+        password = options["password"] if options["account"] else options["server_password"]
+        login = (
+            {"sasl_login": options["account"], "password": password} if options["account"] else {"password": password}
+        )
+        try:
+            self.connection.connect(
+                options["server"], options["port"], options["nick"], connect_factory=self._connect, **login
+            )
+        except irc.client.ServerConnectionError as error:
+            reason = error.__cause__ or error
+            raise IrcError(f"E-irc-connection  {self.server} cannot be reached: {reason}.") from error
+        for attempt in range(1, NICKS + 1):
+            answer = self._wait("its welcome", *REGISTERED, *NOT_REGISTERED, *NICK_TAKEN, *NICK_REFUSED)
+            if answer.type in REGISTERED:
+                return
+            if answer.type in NOT_REGISTERED:
+                raise IrcError(f"{NOT_REGISTERED[answer.type]}  {self.server} does not let us in: {_said(answer)}.")
+            if answer.type in NICK_REFUSED or attempt == NICKS:
+                break
+            self.connection.nick(options["nick"] + "_" * attempt)
+        raise IrcError(f"E-irc-nick  {self.server} does not let us be called {options['nick']}: {_said(answer)}.")
+
+    def _connect(self, address: tuple[str, int]) -> socket.socket:
+        connected = socket.create_connection(address, self._left())
+        if self.options["tls"]:
+            connected = ssl.create_default_context().wrap_socket(connected, server_hostname=address[0])
+        return connected
+
+    def _join(self) -> None:
+        self._send(f"JOIN {self.name}")
+        while True:
+            answer = self._wait("who is in the channel", "endofnames", "namreply", *NOT_JOINED)
+            if answer.type in NOT_JOINED:
+                raise IrcError(f"E-irc-channel  {self.server} does not let us into {self.name}: {_said(answer)}.")
+            if answer.type == "endofnames":
+                return
+            self.members.update(nick.lstrip("~&@%+") for nick in answer.arguments[-1].split())
+
+    @property
+    def alone(self) -> bool:
+        """Whether nobody else is in the channel: it may only have come into being because we joined it."""
+        return self.members <= {self.connection.get_nickname()}
+
+    def _send(self, line: str) -> None:
+        """Send a command; what was heard before is no answer to it."""
+        self.heard.clear()
+        try:
+            self.connection.send_raw(line)
+        except irc.client.MessageTooLong as error:
+            raise IrcError(
+                f"E-topic-too-long  A line of IRC takes 512 bytes; this topic of {self.name} needs more."
+            ) from error
+        except irc.client.ServerNotConnectedError as error:
+            raise self._lost() from error
+
+    def _wait(self, what: str, *types: str) -> irc.client.Event:
+        """The first event of one of the types. Raises IrcError when the server hangs up, or at the deadline."""
+        while True:
+            while self.heard:
+                event = self.heard.pop(0)
+                if event.type in types:
+                    return event
+                if event.type in ("error", "disconnect"):
+                    raise self._lost(_said(event))
+            if self._left() <= 0:
+                raise IrcError(
+                    f"E-irc-silent  {self.server} did not say {what} within {self.options['timeout_seconds']:g} s."
+                )
+            self._process()
+
+    def _process(self) -> None:
+        if getattr(self.connection.socket, "pending", int)():  # decrypted already: select would not tell
+            self.connection.process_data()
+        else:
+            self.reactor.process_once(min(self._left(), 1.0))
+
+    def _left(self) -> float:
+        return max(0.0, self.deadline - time.monotonic())
+
+    def _lost(self, said: str = "no connection") -> IrcError:
+        return IrcError(f"E-irc-refused  {self.server} hung up: {said}.")
+
+
+def _said(event: irc.client.Event) -> str:
+    """What the server gave as its reason."""
+    reason = event.arguments or event.target  # the library's own login_failed has it as its target
+    return (" ".join(reason) if isinstance(reason, list) else str(reason or "")).strip().rstrip(".") or str(event.type)

@@ -1,0 +1,87 @@
+"""PQM's configuration file on its host: read, and replaced as a whole by one rename (R13)."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+
+class RcModeError(Exception):
+    """Something that keeps RC mode from being switched; the text is the module's message."""
+
+
+def now(offset_seconds: float) -> str:
+    """The rollout's time, ISO 8601 in UTC; the offset is in seconds, not 0 only in rehearsals."""
+    moment = datetime.now(timezone.utc) + timedelta(seconds=offset_seconds)
+    return moment.isoformat(timespec="seconds")
+
+
+class Configuration:
+    """The file, symbolic links followed, with its own line ends."""
+
+    def __init__(self, path: str) -> None:
+        """Read it. Raises RcModeError."""
+        self.path = Path(path).resolve()
+        try:
+            self.content = self.path.read_bytes()
+            self.text = self.content.decode("utf-8")
+        except FileNotFoundError as error:
+            raise RcModeError(
+                f"E-pqm-configuration  There is no file {self.path}.\n"
+                "  Name PQM's configuration:  pqm_rc_mode_config in the inventory"
+            ) from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise RcModeError(f"E-pqm-configuration  {self.path} cannot be read: {error}.") from error
+
+    def replace(self, text: str) -> None:
+        """Put another text in its place, durable, with the file's mode and owner. Raises RcModeError.
+
+        PQM reads the old file or the new one, never half of one. What somebody else wrote meanwhile is not lost.
+        """
+        content = text.encode("utf-8")
+        part = None
+        try:
+            handle, name = tempfile.mkstemp(dir=str(self.path.parent), prefix=f".{self.path.name}-")
+            part = Path(name)
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+                self._give_owner_and_mode(stream.fileno())
+                stream.flush()
+                os.fsync(stream.fileno())
+            if self.path.read_bytes() != self.content:
+                raise RcModeError(
+                    f"E-pqm-configuration  {self.path} was changed by somebody else just now; it is left as it is.\n"
+                    "  Then once more:  ./runbook.py run"
+                )
+            part.replace(self.path)
+            part = None
+            self._sync_directory()
+        except OSError as error:
+            raise RcModeError(
+                f"E-pqm-configuration  {self.path} cannot be replaced: {error.strerror} ({error.filename})."
+            ) from error
+        finally:
+            if part:
+                part.unlink()
+        self.content, self.text = content, text
+
+    def _give_owner_and_mode(self, handle: int) -> None:
+        old, new = self.path.stat(), os.fstat(handle)
+        if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
+            try:
+                os.fchown(handle, old.st_uid, old.st_gid)
+            except PermissionError as error:
+                raise RcModeError(
+                    f"E-pqm-configuration  {self.path} belongs to {old.st_uid}:{old.st_gid}, and this is user"
+                    f" {os.geteuid()}: replaced, it would be another's.\n  Run it as the owner (ansible_become_user)."
+                ) from error
+        os.fchmod(handle, old.st_mode & 0o7777)
+
+    def _sync_directory(self) -> None:
+        handle = os.open(str(self.path.parent), os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,239 @@
+#!/usr/bin/python
+"""Put a branch into PQM's RC mode and take it out again (R13)."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pqm_rc_mode
+short_description: Put a branch into PQM's RC mode, or take it out
+description:
+  - PQM's configuration is an INI file with a section per branch and C(commit_re), what a commit message must match. In
+    RC mode C(commit_re) lets only C([release-critical=NAME]) land, and beside it stand C(commit_re_open), the open
+    branch's expression, C(rc_since), C(rc_for) and C(rc_tip), the id of the branch's tip when RC mode was set.
+  - The open expression's line is only renamed. Leaving restores the file byte for byte, together with what others
+    edited in it meanwhile.
+  - The file is replaced by one rename, with its owner and mode; a symbolic link is followed. What is half done is
+    completed by calling it again.
+  - RC mode that another rollout set is neither taken over nor ended, unless I(take_over) names that rollout.
+options:
+  path:
+    description: PQM's configuration.
+    type: path
+    required: true
+  branch:
+    description: The branch's section.
+    type: str
+    default: devel
+  state:
+    description: What is wanted. To ask only, use check mode.
+    type: str
+    choices: [rc, open]
+    required: true
+  reason:
+    description: The rollout's id, or why. It is noted as C(rc_for).
+    type: str
+    required: true
+  take_over:
+    description: Other rollouts whose RC mode may be taken over or ended, as C(rc_for) says; C(nobody) without one.
+    type: list
+    elements: str
+    default: []
+  location:
+    description: The branch as everybody reads it, a URL or path. Its tip is noted, and compared with what was noted.
+    type: str
+    required: true
+  vcs:
+    description: What kind of branch it is.
+    type: str
+    choices: [bzr, git]
+    default: bzr
+  executable:
+    description: The client. The default is C(brz) or C(git).
+    type: str
+  clock_offset:
+    description: Seconds to add to this machine's clock; not 0 only in rehearsals.
+    type: float
+    default: 0
+attributes:
+  check_mode:
+    description: Says what is so, and what it would do.
+    support: full
+  diff_mode:
+    description: Shows the change of the file.
+    support: full
+author: The downtime runbook (@downtime-runbook)
+"""
+
+EXAMPLES = r"""
+- name: Let only what is release-critical land on devel
+  pqm_rc_mode:
+    path: /home/pqm/pqm.conf
+    state: rc
+    reason: 2026-12
+    location: lp:~launchpad-pqm/launchpad/devel
+"""
+
+RETURN = r"""
+in_rc_mode:
+  description: Whether the branch is in RC mode now; in check mode, before anything is done.
+  type: bool
+  returned: success
+since:
+  description: Since when, ISO 8601 in UTC; null when it is open or nobody noted it.
+  type: str
+  returned: success
+  sample: "2026-12-07T08:03:11+00:00"
+reason:
+  description: For which rollout, or why; null when it is open or nobody noted it.
+  type: str
+  returned: success
+ours:
+  description: It is in RC mode for I(reason).
+  type: bool
+  returned: success
+commit_re:
+  description: What a message must match now.
+  type: str
+  returned: success
+tip:
+  description: The branch's tip now; null while the branch is open.
+  type: dict
+  returned: success
+  sample: {revno: 12735, revid: pqm@prae-20261207080412-x1y2z3}
+as_before:
+  description: The branch was in RC mode, and is now what it was when that was set, by revision or by content.
+  type: bool
+  returned: success
+why:
+  description: Why it is or is not, in a sentence.
+  type: str
+  returned: success
+  sample: devel is as before, at 12734
+dropped:
+  description: The expression of RC mode that somebody had edited, and that is gone now; null when that did not happen.
+  type: str
+  returned: success
+"""
+
+import json
+import shlex
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.rollout_core import pqm_configuration, rc_mode
+from ansible.module_utils.rollout_rc_branch import BranchError, Location
+from ansible.module_utils.rollout_rc_mode import Configuration, RcModeError, now
+
+NOBODY = "nobody"
+TAKEN = """E-rc-mode-taken  {branch} is in RC mode already, for {who} since {since}, not for {reason} ({path}).
+  Nothing was changed. Is that over, and nothing of it still to land?
+    ansible-playbook playbooks/{playbook}.yml -e @PLAN -e {take_over}
+  Then:  ./runbook.py run"""
+
+
+def argument_spec():
+    """The options, as documented above."""
+    return {
+        "path": {"type": "path", "required": True},
+        "branch": {"type": "str", "default": "devel"},
+        "state": {"type": "str", "choices": ["rc", "open"], "required": True},
+        "reason": {"type": "str", "required": True},
+        "take_over": {"type": "list", "elements": "str", "default": []},
+        "location": {"type": "str", "required": True},
+        "vcs": {"type": "str", "choices": ["bzr", "git"], "default": "bzr"},
+        "executable": {"type": "str"},
+        "clock_offset": {"type": "float", "default": 0},
+    }
+
+
+def check_owner(options, mode, path):
+    """RC mode of another rollout is left alone. Raises RcModeError."""
+    who = mode.reason or NOBODY
+    if mode.in_rc_mode and who not in (options["reason"], *options["take_over"]):
+        playbook = "rc_mode_enter" if options["state"] == "rc" else "rc_mode_leave"
+        take_over = shlex.quote(json.dumps({"pqm_rc_mode_take_over": [who]}))
+        since = mode.since or "nobody knows when"
+        words = {"who": who, "since": since, "path": path, "playbook": playbook, "take_over": take_over}
+        raise RcModeError(TAKEN.format(branch=options["branch"], reason=options["reason"], **words))
+
+
+def wanted(options, text, tip):
+    """The text as it is to be."""
+    if options["state"] == "open":
+        return pqm_configuration.leave(text, options["branch"])
+    since = now(options["clock_offset"])
+    return pqm_configuration.enter(text, options["branch"], since=since, reason=options["reason"], tip=tip[1])
+
+
+def switch(options, file, location, tip):
+    """Switch the file. What landed between the look at the tip and the switch is part of how it was before."""
+    before = file.text
+    file.replace(wanted(options, before, tip))
+    if options["state"] == "rc" and not pqm_configuration.read(before, options["branch"]).in_rc_mode:
+        landed = location.tip()
+        if landed != tip:
+            file.replace(wanted(options, before, landed))
+
+
+def facts(options, text, location):
+    """What is so now. An open branch is not looked at: RC mode can be left while its server is down."""
+    mode = pqm_configuration.read(text, options["branch"])
+    tip = location.tip() if mode.in_rc_mode else None
+    release = location.release(mode.tip, tip) if tip else None
+    return {
+        "in_rc_mode": mode.in_rc_mode,
+        "since": mode.since if mode.in_rc_mode else None,
+        "reason": mode.reason if mode.in_rc_mode else None,
+        "ours": mode.in_rc_mode and (mode.reason or NOBODY) in (options["reason"], *options["take_over"]),
+        "commit_re": mode.commit_re,
+        "tip": {"revno": tip[0], "revid": tip[1]} if tip else None,
+        "as_before": bool(release and release.released),
+        "why": release.why if release else f"{options['branch']} is not in RC mode",
+    }
+
+
+def dropped(before, branch, state):
+    """The expression of RC mode that goes with leaving and is neither ours nor useless."""
+    mode = pqm_configuration.read(before, branch)
+    edited = mode.in_rc_mode and mode.commit_re not in (None, rc_mode.RC, mode.commit_re_open)
+    return mode.commit_re if edited and (state == "open" or not pqm_configuration.holds_back(mode.commit_re)) else None
+
+
+def run(module, options):
+    """Switch unless that is done, and say how it is. Raises RcModeError, BranchError and ValueError."""
+    file = Configuration(options["path"])
+    before = file.text
+    location = Location(options["branch"], options["location"], options["vcs"], options["executable"])
+    if not module.check_mode:
+        check_owner(options, pqm_configuration.read(before, options["branch"]), file.path)
+    tip = location.tip() if options["state"] == "rc" else None
+    after = wanted(options, before, tip)
+    result = {"changed": after != before, "dropped": dropped(before, options["branch"], options["state"])}
+    if result["changed"] and not module.check_mode:
+        switch(options, file, location, tip)
+        after = file.text
+    headers = {"before_header": str(file.path), "after_header": str(file.path)}
+    result["diff"] = {**headers, "before": before, "after": after}
+    return {**result, **facts(options, file.text, location)}
+
+
+def main():
+    """Read the arguments, switch, tell."""
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    options = module.params
+    for name in ("reason", "branch", "location"):
+        value = options[name]
+        if not value.strip() or value != value.strip() or len(value.splitlines()) > 1:
+            module.fail_json(msg=f"E-bad-{name}  {name} is {value!r}; one line of text was expected.")
+    try:
+        module.exit_json(**run(module, options))
+    except (RcModeError, BranchError) as error:
+        module.fail_json(msg=str(error))
+    except ValueError as error:
+        module.fail_json(
+            msg=f"E-pqm-configuration  {options['path']}: {error}.\n"
+            "  Nothing was changed. Mend the file, then:  ./runbook.py run"
+        )
+
+
+if __name__ == "__main__":
+    main()
