@@ -1,0 +1,130 @@
+"""What Buildbot's REST API tells of builders: which builds are of which revision, how they ended, how long (R11)."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from dataclasses import dataclass, field
+from typing import Any, Mapping, Sequence
+
+RESULTS = ("success", "warnings", "failure", "skipped", "exception", "retry", "cancelled")  # Buildbot's codes
+GOOD, FAILURE = ("success", "warnings"), "failure"
+# Where the report of one failed test begins: unittest, zope.testing, subunit.
+FAILED_TEST = re.compile(r"^(?:(?:FAIL|ERROR|failure|error): |(?:Failure|Error) in test )")
+_SHA = re.compile(r"[0-9a-f]{40}")
+_SHORT_SHA = re.compile(r"[0-9a-f]{7,40}")
+_EARLIER = 10  # as many builds say how long the next one takes
+
+
+@dataclass(frozen=True)
+class Merged:
+    """The revision that is to be blessed. ``branch`` as Buildbot names it; "": the builders build no other."""
+
+    revno: int
+    revid: str
+    branch: str = ""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A failed step of a build: its output, oldest line first, and where a browser finds it.
+
+    ``whole`` is False when that is only the end of the output: what failed before it is not known.
+    """
+
+    step: str
+    lines: tuple[str, ...]
+    url: str = ""
+    whole: bool = True
+
+
+@dataclass(frozen=True)
+class Builder:
+    """One builder's facts, as REST objects.
+
+    ``builds`` are its latest, with their properties; ``requests`` those that nobody has claimed, with ``revision`` and
+    ``branch`` of their source stamp; ``workers`` its own. ``failed`` has the failed steps by number of build.
+    """
+
+    name: str
+    url: str = ""
+    builds: Sequence[Mapping[str, Any]] = ()
+    requests: Sequence[Mapping[str, Any]] = ()
+    workers: Sequence[Mapping[str, Any]] = ()
+    failed: Mapping[int, Sequence[Failed]] = field(default_factory=dict)
+
+
+def builds_of(builder: Builder, merged: Merged) -> list[Mapping[str, Any]]:
+    """Return the builder's builds of exactly the merged revision, oldest first."""
+    mine = [build for build in builder.builds if is_merged(*_built(build), merged)]
+    return sorted(mine, key=lambda build: int(build["number"]))
+
+
+def expected_seconds(builder: Builder) -> float | None:
+    """Return how long the builder's green builds took, the middle one of the latest; None without any."""
+    good = [build for build in builder.builds if build.get("complete") and result_of(build) in GOOD]
+    latest = sorted(good, key=lambda build: int(build["number"]))[-_EARLIER:]
+    return statistics.median(seconds_of(build, 0.0) for build in latest) if latest else None
+
+
+def reports(lines: Sequence[str]) -> list[str]:
+    """Return the output of a step as one text for each failed test; without one, the whole of it."""
+    begins = [number for number, line in enumerate(lines) if FAILED_TEST.match(line)] or [0]
+    ends = [*begins[1:], len(lines)]
+    return ["\n".join(lines[begin:end]) for begin, end in zip(begins, ends)]
+
+
+def _built(build: Mapping[str, Any]) -> tuple[str | None, str | None, str | None]:
+    """What was fetched, what was asked for, and of which branch. Properties are [value, source]."""
+    properties = build.get("properties") or {}
+    got, asked, branch = ((properties.get(name) or [None])[0] for name in ("got_revision", "revision", "branch"))
+    if isinstance(got, dict):  # one for each codebase
+        got = next(iter(got.values()), None)
+    return _text(got), _text(asked), _text(branch)
+
+
+def _text(value: Any) -> str | None:
+    return None if value in (None, "") else str(value)
+
+
+def is_merged(got: str | None, asked: str | None, branch: str | None, merged: Merged) -> bool:
+    """Whether a build is of the merged revision: by what was fetched, or as long as that is not known, asked for.
+
+    A revision number counts on the merge's own branch only; git's counts nowhere, a hash may be cut short.
+    """
+    revision = got or asked
+    if not revision:
+        return False
+    if revision == merged.revid:
+        return True
+    if _SHA.fullmatch(merged.revid):
+        return bool(_SHORT_SHA.fullmatch(revision)) and merged.revid.startswith(revision)
+    return revision == str(merged.revno) and _on_branch(branch, merged)
+
+
+def says_revision(build: Mapping[str, Any]) -> bool:
+    """Whether a build says of what revision it is; the first moment it does not."""
+    return any(_built(build)[:2])
+
+
+def _on_branch(branch: str | None, merged: Merged) -> bool:
+    return not merged.branch or branch == merged.branch
+
+
+def number_of(build: Mapping[str, Any], merged: Merged) -> int | None:
+    """Return the revision number on the merge's branch that a build is of; None if that is not known."""
+    got, asked, branch = _built(build)
+    told = next((value for value in (got, asked) if value and value.isdigit()), None)
+    return int(told) if told and not _SHA.fullmatch(merged.revid) and _on_branch(branch, merged) else None
+
+
+def result_of(build: Mapping[str, Any]) -> str:
+    """Return Buildbot's word for how a complete build ended; a code that is not known is an exception."""
+    code = build.get("results")
+    return RESULTS[code] if isinstance(code, int) and 0 <= code < len(RESULTS) else "exception"
+
+
+def seconds_of(build: Mapping[str, Any], now: float) -> float:
+    """Return how long a build took, or has run by now."""
+    end = build.get("complete_at")
+    return max(0.0, (now if end is None else float(end)) - float(build["started_at"]))
