@@ -12,12 +12,19 @@ import re
 import subprocess
 from datetime import datetime, timezone
 from pathlib import Path
+from urllib.parse import quote
 
 MISSING_REVISION = "does not exist in branch"
 NOT_A_BRANCH = "Not a branch"
+URL = re.compile(r"[a-z+]+:")  # bzr://host/devel, lp:devel
 LOG_RECORD = re.compile(r"(?m)^-{60}\n")
 # "revno: 3 [merge]", "parent: REVID", … until "message:", whose lines are indented by two spaces.
 LOG_FIELD = re.compile(r"^(revno|revision-id|parent|committer|timestamp): (.*)$")
+# "  file a\\ b/c FILE-ID SHA-1 REVISION-ID no", of a strict testament; of a link, its target stands for the SHA-1.
+TESTAMENT_FILE = re.compile(
+    r"(?m)^  (?P<kind>file|symlink) (?P<path>(?:\\.|[^\\ \n])+) \S+ (?P<content>.*) \S+ (?P<executable>yes|no)$"
+)
+ESCAPED = re.compile(r"\\(.)")
 
 
 class BzrError(Exception):
@@ -53,7 +60,12 @@ def environment(committer=None):
 
 
 def run(argv, cwd=None, executable="brz", committer=None, ok=(0,)):
-    """Run `executable` with argv (the user's aliases are not looked at) and return what it printed.
+    """Run `executable` with argv and return what it printed, as text. As run_bytes otherwise."""
+    return run_bytes(argv, cwd, executable, committer, ok).decode("utf-8", "replace")
+
+
+def run_bytes(argv, cwd=None, executable="brz", committer=None, ok=(0,)):
+    """Run `executable` with argv (the user's aliases are not looked at) and return what it printed, as bytes.
 
     A lock left by a process of this host that is dead is taken over. Raises BzrError on an exit code not in `ok`.
     """
@@ -66,7 +78,7 @@ def run(argv, cwd=None, executable="brz", committer=None, ok=(0,)):
         raise BzrError(command, 127, f"{executable} cannot be run: {error.strerror}") from error
     if done.returncode not in ok:
         raise BzrError(command, done.returncode, done.stderr.decode("utf-8", "replace"))
-    return done.stdout.decode("utf-8", "replace")
+    return done.stdout
 
 
 def at(branch):
@@ -74,8 +86,7 @@ def at(branch):
 
     Of a local path that is no branch the client would go up, and take one further up for it.
     """
-    remote = re.match(r"[a-z+]+:", branch)  # bzr://host/devel, lp:devel
-    if not remote and not (Path(branch) / ".bzr").is_dir():
+    if not URL.match(branch) and not (Path(branch) / ".bzr").is_dir():
         raise BzrError(["open", branch], 3, f"{NOT_A_BRANCH}: {branch}")
     return branch
 
@@ -148,6 +159,36 @@ def changes(branch, revision, executable="brz"):
     """
     printed = run(["log", "--long", "-v", "-n1", "-r", revision, "--", at(branch)], executable=executable)
     return delta(printed.partition("\nmessage:\n")[2])
+
+
+def export(branch, directory, revision, target, executable="brz"):
+    """Write what a directory of the branch ("" for all of it) holds at a revision into `target`, a new directory.
+
+    A directory that is not there at that revision leaves `target` empty. Raises BzrError, with `missing_revision` if
+    the branch lacks the revision.
+    """
+    inside = directory.strip("/")
+    location = "/".join([at(branch).rstrip("/"), *([inside] if inside else [])])
+    span = "-1" if revision is None else revision
+    run(["export", "--format=dir", "-r", span, "--", target, location], executable=executable)
+
+
+def manifest(branch, revid, executable="brz"):
+    """Return {path: kind, digest or target of the link, executable or not} of all files of a revision.
+
+    It need not be on the mainline. Directories are left out, as git has none.
+    """
+    printed = run(["testament", "--long", "--strict", "-r", "revid:" + revid, "--", at(branch)], executable=executable)
+    found = {}
+    for entry in TESTAMENT_FILE.finditer(printed.partition("\ninventory:\n")[2].partition("\nproperties:\n")[0]):
+        found[ESCAPED.sub(r"\1", entry["path"])] = f"{entry['kind']} {entry['content']} {entry['executable']}"
+    return found
+
+
+def cat(branch, revid, path, executable="brz"):
+    """Return the content of one file of a revision, as bytes. Raises BzrError if it is not there."""
+    location = at(branch).rstrip("/") + "/" + (quote(path) if URL.match(branch) else path)
+    return run_bytes(["cat", "--name-from-revision", "-r", "revid:" + revid, "--", location], executable=executable)
 
 
 def delta(printed):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
-from ansible.module_utils import rollout_bzr
+from ansible.module_utils import rollout_bzr, rollout_content
 
 # How brz names the kinds of conflicts (`brz conflicts`); the path is what a person looks for.
 CONFLICTS = [
@@ -58,15 +57,7 @@ def tree_revision(tree, executable="brz"):
 
 def listing(tree):
     """Return the set of all paths below the tree, relative; directories end in "/". Bazaar's own files are left out."""
-    found = set()
-    for folder, directories, names in os.walk(tree):
-        inside = Path(folder).relative_to(tree)
-        if inside == Path():
-            directories.remove(".bzr")
-        links = [name for name in directories if (Path(folder) / name).is_symlink()]
-        found.update(str(inside / name) for name in names + links)
-        found.update(str(inside / name) + "/" for name in directories if name not in links)
-    return found
+    return rollout_content.listing(tree, ".bzr")
 
 
 def put_back(tree, before, executable="brz"):

@@ -8,12 +8,15 @@ module: bzr_merge
 short_description: Merge one pinned revision of a Bazaar branch into another and push it
 description:
   - Does in the working tree I(tree) what the procedure says (R10). Update, revert, merge, commit, push to I(push_to).
-  - Everything is judged by the ancestry of the branches, never by a commit message. A revision that I(push_to) already
-    contains changes nothing; a merge that was committed but not pushed is only pushed. So it may be run again after
-    any failure.
+  - Everything is judged by the ancestry and the content of the branches, never by a commit message. A revision that
+    I(push_to) already contains changes nothing; a merge that was committed but not pushed is only pushed. So it may be
+    run again after any failure.
+  - A merge that was backed out is still an ancestor, and merging again would bring nothing. So what merges of I(source)
+    brought is looked for in I(push_to), and a revision that just backs one out is taken back by a commit of its own,
+    before the merge. Where content is gone in another way, the module fails and names the files.
   - A conflict leaves no trace in the tree, and the error says how a developer reproduces it.
-  - In check mode the merge is really made, in a temporary copy of the branch, and I(tree) is not touched. Files that
-    nobody versioned are not in the copy, so what they collide with is only found by the real merge.
+  - In check mode the merge is really made and committed, in a temporary copy of the branch, and I(tree) is not touched.
+    Files that nobody versioned are not in the copy, so what they collide with is only found by the real merge.
 options:
   tree:
     description: Working tree of the target branch, on the host. What is not committed there is reverted.
@@ -65,7 +68,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 revno:
-  description: Number of the revision of I(push_to) that first contains the source revision.
+  description: Number of the revision of I(push_to) from which on it has the source revision with all its content. That
+    is the merge, or what took its back-out back.
   type: int
   returned: success
   sample: 12735
@@ -92,8 +96,13 @@ steps:
   elements: str
   returned: always
   sample: [update, revert, merge -r 10381, commit, push]
+taken_back:
+  description: Files that are gone although the merge that brought them is an ancestor, if the module fails for that.
+  type: list
+  elements: str
+  returned: failure
 files:
-  description: What the merge changed.
+  description: What the merge changed, and what taking back a back-out before it did.
   type: list
   elements: dict
   returned: success
@@ -106,102 +115,15 @@ conflicts:
   sample: [{path: lib/lp/app.py, conflict: Text conflict in lib/lp/app.py}]
 """
 
-import tempfile
-from pathlib import Path
-
-from ansible.module_utils import rollout_bzr, rollout_bzr_tree
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.rollout_bzr_merge import Merge, MergeError
-
-BRANCH_FIELDS = ("source", "push_to", "resolution")
-
-
-def result(merge, record, files, *, changed):
-    """What the module returns: a log record of the target (or what it will be), and what was done for it."""
-    return {
-        "changed": changed,
-        "already_merged": not changed,
-        "revno": record["revno"],
-        "revid": record["revid"],
-        "parents": record["parents"],
-        "source_revid": merge.revid,
-        "files": files,
-        "conflicts": [],
-        "steps": merge.steps,
-    }
-
-
-def merge_for_real(merge):
-    """Bring the tree up, merge unless that is done, push, and read back what the branch has."""
-    base, unpushed = merge.bring_up()
-    if not unpushed:
-        merge.merge_and_commit(commit=True)
-    merge.push(base)
-    record = merge.verify(base)
-    return result(merge, record, merge.ask(rollout_bzr.changes, merge.push_to, str(record["revno"])), changed=True)
-
-
-def merge_in_a_copy(merge, scratch):
-    """The same in a copy of the branch, without commit and push: what would be done, or what would conflict."""
-    merge.workdir = str(scratch / "branch")
-    rollout_bzr.run(["branch", "-q", "--", merge.tree, merge.workdir], executable=merge.brz)
-    base, record = merge.bring_up()
-    if not record:
-        merge.merge_and_commit(commit=False)
-        files = rollout_bzr_tree.uncommitted_files(merge.workdir, executable=merge.brz)
-        revno = merge.ask(rollout_bzr.revision_info, merge.workdir)[0] + 1
-        merge.steps.append("commit")
-        record = {"revno": revno, "revid": None, "parents": [base]}
-    else:
-        files = merge.ask(rollout_bzr.changes, merge.workdir, str(record["revno"]))
-    merge.steps.append("push")
-    return result(merge, record, files, changed=True)
-
-
-def run(merge, scratch):
-    """Merge; in `scratch`, a directory, if given. Raises MergeError and BzrError."""
-    merge.pin()
-    record = merge.merged(merge.push_to)
-    if record:
-        files = merge.ask(rollout_bzr.changes, merge.push_to, str(record["revno"]))
-        return result(merge, record, files, changed=False)
-    merge.check_resolution()
-    merge.check_tree()
-    return merge_in_a_copy(merge, scratch) if scratch else merge_for_real(merge)
+from ansible.module_utils.rollout_bzr_working_tree import WorkingTree
+from ansible.module_utils.rollout_merge import ARGUMENTS, merge
 
 
 def main():
     """Read the arguments, merge, tell."""
-    module = AnsibleModule(
-        argument_spec={
-            "tree": {"type": "path", "required": True},
-            "source": {"type": "str", "required": True},
-            "revision": {"type": "int", "required": True},
-            "revid": {"type": "str"},
-            "push_to": {"type": "str", "required": True},
-            "message": {"type": "str"},
-            "committer": {"type": "str"},
-            "resolution": {"type": "str"},
-            "brz_executable": {"type": "str", "default": "brz"},
-        },
-        supports_check_mode=True,
-    )
-    merge = Merge(module.params)
-    for field in BRANCH_FIELDS:
-        if (module.params[field] or "").startswith("-"):
-            module.fail_json(msg=f"E-bad-branch  {field} is {module.params[field]!r}; a path or URL was expected.")
-    if merge.revision < 1:
-        module.fail_json(msg=f"E-bad-revision  revision is {merge.revision}; a revision number from 1 was expected.")
-    try:
-        with tempfile.TemporaryDirectory(dir=module.tmpdir, prefix="bzr_merge-") as scratch:
-            answer = run(merge, Path(scratch) if module.check_mode else None)
-    except MergeError as error:
-        module.fail_json(msg=str(error), steps=merge.steps, **{"conflicts": [], **error.facts})
-    except rollout_bzr.BzrError as error:
-        module.fail_json(msg=f"E-bzr  {error}", steps=merge.steps, conflicts=[])
-    if module._diff and answer["changed"]:
-        answer["diff"] = {"prepared": "".join("{change:<10}{path}\n".format(**entry) for entry in answer["files"])}
-    module.exit_json(**answer)
+    executable = {"brz_executable": {"type": "str", "default": "brz"}}
+    merge(AnsibleModule(argument_spec={**ARGUMENTS, **executable}, supports_check_mode=True), WorkingTree)
 
 
 if __name__ == "__main__":

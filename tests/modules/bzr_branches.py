@@ -6,6 +6,7 @@ PQM's tree of devel. Modules are then tried on them through the command line cli
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,6 +69,18 @@ def merge(tree: Path, source: Path, message: str) -> str:
         conflicts = working.merge_from_branch(WorkingTree.open(str(source)).branch)
         assert not conflicts, conflicts
         return working.commit(message, committer=DEVELOPER).decode()
+
+
+def back_out(tree: Path, revno: int, message: str) -> str:
+    """Merge a mainline revision backwards and commit; return the new revision's id."""
+    argv = [BRZ, "merge", "-q", "-r", f"{revno}..{revno - 1}", "."]
+    subprocess.run(argv, cwd=tree, capture_output=True, check=True)
+    return commit(tree, {}, message)
+
+
+def status(tree: Path) -> str:
+    """Return what is not committed."""
+    return subprocess.run([BRZ, "status", "-S", str(tree)], capture_output=True, text=True, check=True).stdout
 
 
 def tip(path: Path) -> tuple[int, str]:
