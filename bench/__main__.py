@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, tuple[Callable[[], list[float]], float]] = {
     "late": (decisions.late, 0.3),
     "deployable": (decisions.deployable, 3.0),
     "deployable of a branch": (decisions.deployable_of_a_branch, 3.0),
+    "deployable of a git branch": (decisions.deployable_of_a_git_branch, 3.0),
     "conductor": (runbook.conductor_overhead, 0.3),
     "rollout": (runbook.rollout, 120.0),
     "decision": (aborts.decision, 1.0),

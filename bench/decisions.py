@@ -3,8 +3,10 @@
 import json
 import os
 import random
+import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -50,11 +52,20 @@ def deployable(runs: int = 10, revisions: int = 20_000) -> list[float]:
 
 
 def deployable_of_a_branch(runs: int = 5, revisions: int = 20_000) -> list[float]:
-    """CPU seconds, user and system, the client's too, of `./runbook.py deployable` on a real branch so long."""
+    """CPU seconds, user and system, the client's too, of `./runbook.py deployable` on a real Bazaar branch so long."""
+    return _deployable_of(_commit, runs, revisions)
+
+
+def deployable_of_a_git_branch(runs: int = 5, revisions: int = 20_000) -> list[float]:
+    """The same on a git branch."""
+    return _deployable_of(_import, runs, revisions)
+
+
+def _deployable_of(make: Callable[[Path, list[dict[str, object]]], None], runs: int, revisions: int) -> list[float]:
     with tempfile.TemporaryDirectory(dir=ROOT / "var") as name:
         branch, tags = Path(name) / "db-stable", Path(name) / "tags.yml"
         tags.write_text("".join(f"{bug}: [qa-ok]\n" for bug in range(revisions // 3)), encoding="utf-8")
-        _commit(branch, _branch(revisions))
+        make(branch, _branch(revisions))
         command = [str(ROOT / "runbook.py"), "deployable", "--branch", str(branch), "--tags", str(tags), "--json"]
         _cpu_seconds(command)  # the first run compiles
         return [_cpu_seconds(command) for _ in range(runs)]
@@ -83,6 +94,18 @@ def _commit(path: Path, log: list[dict[str, object]]) -> None:
             )
         branch.repository.commit_write_group()
         branch.set_last_revision_info(len(log), tip)
+
+
+def _import(path: Path, log: list[dict[str, object]]) -> None:
+    """A bare git repository with these revisions on its one branch, packed."""
+    git = shutil.which("git") or "git"
+    subprocess.run([git, "init", "-q", "--bare", "-b", "db-stable", str(path)], check=True)
+    stream = []
+    for each in log:
+        message = str(each["message"]).encode()
+        stream.append(b"commit refs/heads/db-stable\ncommitter jml <jml@lab.example> 0 +0000\n")
+        stream.append(b"data %d\n%s\n" % (len(message), message))
+    subprocess.run([git, "fast-import", "--quiet"], cwd=path, input=b"".join(stream), check=True)
 
 
 def _branch(revisions: int) -> list[dict[str, object]]:

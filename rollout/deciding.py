@@ -26,17 +26,34 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="As JSON (docs/op
 
 @click.command()
 @click.option("--log", "logs", type=FILE, multiple=True, help="A JSON list of {revno, message, date}.")
-@click.option("--branch", "urls", multiple=True, metavar="URL", help="A Bazaar branch, read with brz.")
-@click.option("--tags", "tags_file", type=FILE, required=True, help="Tags of bugs, {bug: [tag, …]}, YAML or JSON.")
-@click.option("--deployed", type=click.IntRange(min=0), default=0, metavar="REVNO", help="Judge only what is above it.")
+@click.option("--branch", "urls", multiple=True, metavar="URL", help="A Bazaar or git branch; in git, PATH#BRANCH.")
+@click.option(
+    "--vcs", type=click.Choice(["bzr", "git"]), help="What the branches are of, where their URLs do not tell."
+)
+@click.option("--tags", "tags_file", type=FILE, help="Tags of bugs, {bug: [tag, …]}, YAML or JSON.")
+@click.option(
+    "--launchpad",
+    is_flag=False,
+    flag_value="production",
+    metavar="[SERVICE_ROOT]",
+    help="Ask Launchpad for the tags instead, anonymously: production without a value, or another service root.",
+)
+@click.option(
+    "--deployed",
+    multiple=True,
+    metavar="[NAME=]REVNO",
+    help="Judge only what is above it; of several branches, by name.",
+)
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write it as a page too.")
 @AS_JSON
 def deployable(
     logs: tuple[Path, ...],
     urls: tuple[str, ...],
-    tags_file: Path,
-    deployed: int,
+    tags_file: Path | None,
+    deployed: tuple[str, ...],
     *,
+    vcs: str | None,
+    launchpad: str | None,
     html: Path | None,
     as_json: bool,
 ) -> None:
@@ -45,9 +62,14 @@ def deployable(
 
     if not logs and not urls:
         raise click.UsageError("Give --log FILE or --branch URL.")
-    if deployed and len(logs) + len(urls) > 1:
-        raise click.UsageError("--deployed is a revision of one branch: give one.")
-    branches = qa.branches(logs, urls, qa.read_tags(tags_file), deployed)
+    if (tags_file is None) == (launchpad is None):
+        raise click.UsageError("Give either --tags FILE or --launchpad.")
+    read = qa.revisions(logs, urls, deployed, vcs)
+    if launchpad:
+        tags = qa.ask_launchpad(launchpad, read, say=lambda line: click.echo(line, err=True))
+    else:
+        tags = qa.read_tags(tags_file) if tags_file else {}
+    branches = qa.judge(read, tags)
     if html:
         qa.write_page(html, branches)
     click.echo(json.dumps(qa.as_json(branches), ensure_ascii=False) if as_json else "\n".join(qa.lines(branches)))

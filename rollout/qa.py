@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -14,9 +12,9 @@ from typing import Any
 import yaml
 from pydantic_core import SchemaValidator, ValidationError
 from pydantic_core import core_schema as schema
-from rollout_core import deployable
+from rollout_core import deployable, messages
 
-from rollout import documents
+from rollout import ROOT, branches, documents
 from rollout.documents import Finding
 from rollout.outcomes import BadInputError
 
@@ -34,38 +32,74 @@ class Branch:
     revisions: Sequence[Revision]
 
 
-def branches(
-    logs: Sequence[Path], urls: Sequence[str], tags: Mapping[int, Sequence[str]], deployed: int
-) -> list[Branch]:
-    """Read and judge log files and then branches; each is named by the last part of its path. Raises BadInputError."""
-    read = [(path.stem, read_log(path)) for path in logs]
-    read += [(url.rstrip("/").rpartition("/")[2], read_branch(url, deployed)) for url in urls]
-    names = [name for name, _ in read]
+def revisions(
+    logs: Sequence[Path], urls: Sequence[str], deployed: Sequence[str] = (), vcs: str | None = None
+) -> dict[str, Sequence[Revision]]:
+    """The revisions above what is deployed in log files and then branches, each by its name: the last part of its path.
+
+    `deployed` is `REVNO` of the only branch, or `NAME=REVNO` of some of them. Raises BadInputError.
+    """
+    names = [*(path.stem for path in logs), *map(branches.name, urls)]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise BadInputError(f"E-same-name  Two branches are named {twice[0]}; expected paths that end differently.")
-    above = [(name, [each for each in revisions if each["revno"] > deployed]) for name, revisions in read]
-    return [Branch(name, deployable.assess(revisions, tags), revisions) for name, revisions in above]
+    above = dict(_deployed(each, names) for each in deployed)
+    read = {path.stem: [each for each in read_log(path) if each["revno"] > above.get(path.stem, 0)] for path in logs}
+    named = {branches.name(url): url for url in urls}
+    return {**read, **{name: branches.revisions(url, above.get(name, 0), vcs) for name, url in named.items()}}
 
 
-def as_json(branches: Sequence[Branch]) -> dict[str, Any]:
+def _deployed(given: str, names: Sequence[str]) -> tuple[str, int]:
+    name, _, number = given.rpartition("=")
+    name = name if name or len(names) > 1 else names[0]
+    if name not in names or not (number.isascii() and number.isdigit()):
+        expected = f"{' or '.join(f'{each}=REVNO' for each in names)}" + (" or REVNO" if len(names) == 1 else "")
+        raise BadInputError(f"E-bad-deployed  --deployed {given}: expected {expected}.")
+    return name, int(number)
+
+
+def ask_launchpad(
+    root: str, read: Mapping[str, Sequence[Revision]], say: Callable[[str], None]
+) -> dict[int, list[str]]:
+    """The tags, as they are now, of the bugs that these revisions name. Bugs that nobody is shown are said.
+
+    Raises BadInputError when Launchpad cannot be asked.
+    """
+    client = import_module("rollout_launchpad")  # the modules' own: no types
+    bugs = {bug for found in read.values() for each in found for bug in messages.parse(str(each["message"])).bugs}
+    try:
+        tags, hidden = client.bug_tags(root, bugs, ROOT / "var" / "cache" / "launchpad")
+    except client.LaunchpadError as error:
+        raise BadInputError(str(error)) from error
+    if hidden:
+        say(client.told(hidden))
+    asked: dict[int, list[str]] = tags
+    return asked
+
+
+def judge(read: Mapping[str, Sequence[Revision]], tags: Mapping[int, Sequence[str]]) -> list[Branch]:
+    """Each branch with the QA state of its revisions."""
+    return [Branch(name, deployable.assess(found, tags), found) for name, found in read.items()]
+
+
+def as_json(judged: Sequence[Branch]) -> dict[str, Any]:
     """The answer of one branch; of several, each by its name."""
-    found = {branch.name: branch.found.as_dict() for branch in branches}
-    return found if len(branches) > 1 else branches[0].found.as_dict()
+    found = {branch.name: branch.found.as_dict() for branch in judged}
+    return found if len(judged) > 1 else judged[0].found.as_dict()
 
 
-def write_page(path: Path, branches: Sequence[Branch]) -> None:
+def write_page(path: Path, judged: Sequence[Branch]) -> None:
     """Write the deployment report. Raises BadInputError when it cannot be written there."""
     from rollout.views import qa_report
 
     try:
-        path.write_text(qa_report.render(branches), encoding="utf-8")
+        path.write_text(qa_report.render(judged), encoding="utf-8")
     except OSError as error:
         raise BadInputError(f"E-unwritable  {path}: {error.strerror}.") from error
 
 
-def lines(branches: Sequence[Branch]) -> list[str]:
+def lines(judged: Sequence[Branch]) -> list[str]:
     """The same for a person: what goes, what blocks the next, what is behind it."""
-    return [line for branch in branches for line in _lines(branch.name if len(branches) > 1 else "", branch.found)]
+    return [line for branch in judged for line in _lines(branch.name if len(judged) > 1 else "", branch.found)]
 
 
 def _lines(name: str, found: deployable.Assessment) -> list[str]:
@@ -192,26 +226,3 @@ def _list(value: Any) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(tag, str) for tag in value):
         raise ValueError("expected a list of tags, such as [qa-ok]")
     return value
-
-
-# -- a branch ---------------------------------------------------------------------------------------------------------
-
-
-def read_branch(url: str, deployed: int) -> list[Revision]:
-    """The mainline revisions of a Bazaar branch above `deployed`. Raises BadInputError with what the client said."""
-    bzr = import_module("rollout_bzr")  # it is written for the hosts: no types
-    beside = Path(sys.executable).with_name("brz")
-    client = str(beside) if beside.exists() else shutil.which("brz") or "bzr"
-    try:
-        span = None
-        if deployed:
-            tip, _ = bzr.revision_info(url, executable=client)
-            if deployed > tip:
-                raise BadInputError(f"E-no-revision  {url} has no revision {deployed}: its tip is {tip}.")
-            if deployed == tip:
-                return []
-            span = f"{deployed + 1}..{tip}"
-        read: list[Revision] = bzr.log(url, span, executable=client)
-    except bzr.BzrError as error:
-        raise BadInputError(f"E-no-branch  {url} cannot be read; expected a Bazaar branch.\n  {error}") from error
-    return read

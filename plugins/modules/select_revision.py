@@ -14,8 +14,13 @@ description:
     behind. A revision that I(devel) has already may be pinned too, as for a second attempt.
   - Reads the branches only, and changes nothing.
 options:
+  vcs:
+    description: What both branches are of.
+    type: str
+    default: bzr
+    choices: [bzr, git]
   db_stable:
-    description: Branch to merge from, a URL or path.
+    description: Branch to merge from, a URL or path; in git with C(#) and its name behind it.
     type: str
     required: true
   devel:
@@ -55,9 +60,13 @@ options:
     description: Number of the revision that was pinned by hand. The default is the highest that may go out.
     type: int
   brz_executable:
-    description: The client, C(brz) or C(bzr).
+    description: The Bazaar client, C(brz) or C(bzr).
     type: str
     default: brz
+  git_executable:
+    description: The git client.
+    type: str
+    default: git
 attributes:
   check_mode: {support: full, description: Chooses as always, since it changes nothing.}
   diff_mode: {support: none, description: There is nothing to differ.}
@@ -113,6 +122,14 @@ fits:
   elements: dict
   returned: success
   sample: [{revision: 10379, patches: 10, seconds: 50.3, minutes: 11.7}]
+left_behind:
+  description:
+    - Why each revision above the chosen one is not in, lowest first, each C({revision, upto, why}).
+    - Neighbours with the same problems are one entry; what only stands behind another one has none.
+  type: list
+  elements: dict
+  returned: success
+  sample: [{revision: 10382, upto: 10382, why: [bug 45419 is qa-needstesting]}]
 schema_changes:
   description: Each patch with its title, its seconds on staging, and the revision that brought it.
   type: list
@@ -122,106 +139,52 @@ qa:
   description: The QA state of every revision that devel lacks, C({tip, deployable, blocked_by, revisions}).
   type: dict
   returned: success
+texts:
+  description: The texts of C(patches) by file name, as they will be after the merge.
+  type: dict
+  returned: success
+texts_left_out:
+  description: Those of C(patches) that are too large to be in C(texts).
+  type: list
+  elements: str
+  returned: success
 """
 
 import dataclasses
 import math
 import tempfile
-from pathlib import Path
 
-from ansible.module_utils import rollout_bzr
+from ansible.module_utils import rollout_landings
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.rollout_core import budget, patches, selection
+from ansible.module_utils.rollout_landings import Range, Refused, Schemas
 
-FIRST_LOOK = 32  # revisions of db-stable; eight times as many at each further look
-
-
-class Refused(Exception):  # noqa: N818  it carries an answer
-    """Nothing can be chosen; the text is the module's message."""
+TEXT_AT_MOST, TEXTS_AT_MOST = 200_000, 1_000_000  # characters of one patch, and of all, that are worth carrying around
 
 
-class Reading:
-    """What the two branches hold. Everything is asked of them as they are on their server."""
-
-    def __init__(self, params, scratch):
-        """Keep where the branches are, and a directory to export to."""
-        self.db_stable, self.devel = params["db_stable"].rstrip("/"), params["devel"].rstrip("/")
-        self.directory, self.brz, self.scratch = params["schema_directory"], params["brz_executable"], Path(scratch)
-
-    def revisions(self):
-        """Return the last revision that devel has, a log record, and those that it lacks, lowest first."""
-        tip, _ = rollout_bzr.revision_info(self.db_stable, executable=self.brz)
-        look = FIRST_LOOK
-        while tip:
-            log = rollout_bzr.log(self.db_stable, f"{max(1, tip - look + 1)}..{tip}", executable=self.brz)
-            has = self._count_in_devel(log)
-            if has:
-                return log[has - 1], log[has:]
-            if look >= tip:
-                break
-            look *= 8
-        raise Refused(
-            f"E-unrelated-branches  {self.devel} has no revision of {self.db_stable}.\n"
-            "  Are both URLs right?  bzr info URL"
-        )
-
-    def _count_in_devel(self, log):
-        """Count the records that devel has, by bisection: with a revision, it has all those before."""
-        low, high = 0, len(log)
-        while low < high:
-            middle = (low + high) // 2
-            if rollout_bzr.first_containing(self.devel, log[middle]["revid"], executable=self.brz):
-                low = middle + 1
-            else:
-                high = middle
-        return low
-
-    def schema(self, branch, revision):
-        """Return the SQL files of the schema directory at a revision, {name: text}."""
-        target = self.scratch / f"schema-{len(list(self.scratch.iterdir()))}"
-        location = f"{rollout_bzr.at(branch)}/{self.directory}"
-        rollout_bzr.run(["export", "--format=dir", "-r", revision, "--", target, location], executable=self.brz)
-        files = sorted(target.glob("*.sql")) if target.is_dir() else []
-        if not files:
-            raise Refused(
-                f"E-no-schema-directory  {branch} has no SQL file in {self.directory} at revision {revision}.\n"
-                f"  What is there:  bzr ls -r {revision} {branch}"
-            )
-        return {file.name: file.read_text(encoding="utf-8", errors="replace") for file in files}
-
-    def schemas(self, lacking):
-        """Return (revno, schema) for each of these revisions that changed the schema directory."""
-        if not lacking:
-            return []
-        span = f"{lacking[0]['revno']}..{lacking[-1]['revno']}"
-        location = f"{rollout_bzr.at(self.db_stable)}/{self.directory}"
-        printed = rollout_bzr.run(
-            ["log", "--line", "-n1", "--forward", "-r", span, "--", location], executable=self.brz
-        )
-        changed = [int(line.split(":")[0]) for line in printed.splitlines()]
-        return [(revno, self.schema(self.db_stable, revno)) for revno in changed]
-
-    def shared(self, record):
-        """Return the last revision that devel has and what the schema directories held there and hold in devel."""
-        names = frozenset(self.schema(self.db_stable, record["revno"]))
-        return selection.Shared(record["revno"], record["revid"], names, self.schema(self.devel, -1))
+class Unfit(Refused):
+    """What was pinned by hand may not go out, or nothing may."""
 
 
 def choose(params, scratch):
-    """Read the branches and decide. Raises Refused, BzrError, and ValueError for arguments that cannot be read."""
-    reading = Reading(params, scratch)
+    """Read the branches and decide. Raises Refused, Unfit and VcsError, and ValueError for unreadable arguments."""
+    branches = Range.of(params)
+    reading = Schemas(branches, params["schema_directory"], scratch)
     rule = budget.Budget(params["window_minutes"], params["factor"], params["plus_minutes"])
-    site = selection.Site(tags(params["bug_tags"]), rows(params["applied"]), timings(params["timings"]), rule)
-    record, lacking = reading.revisions()
-    shared, schemas = reading.shared(record), reading.schemas(lacking)
+    tags = rollout_landings.bug_tags(params["bug_tags"])
+    site = selection.Site(tags, rows(params["applied"]), timings(params["timings"]), rule)
+    record, lacking = branches.revisions()
+    shared, schemas = reading.shared(record), reading.changed(lacking)
     selected = selection.select(lacking, shared, schemas, site)
     pinned = params["revision"]
     chosen = selected.highest if pinned is None else selected.candidate(pinned)
     if chosen is None or chosen.reasons:
-        raise Refused(selection.refusal(selected, pinned))
+        raise Unfit(selection.refusal(selected, pinned))
     if pinned is not None and pinned < chosen.revno:  # devel has it already, and more
-        revid = rollout_bzr.revision_info(reading.db_stable, pinned, executable=reading.brz)[1]
+        revid = branches.client.revision_info(branches.db_stable, pinned)[1]
         chosen = dataclasses.replace(chosen, revno=pinned, revid=revid)
+    texts = selection.pending_texts(chosen, schemas, shared)
+    carried = worth_carrying(texts)
     return {
         "revision": chosen.revno,
         "revid": chosen.revid,
@@ -229,17 +192,22 @@ def choose(params, scratch):
         "evidence": selected.evidence(chosen),
         "steps": rule.steps(chosen.schema.staging_seconds),
         "fits": selected.fits,
+        "left_behind": selected.left_behind(chosen),
         "schema_changes": selection.schema_changes(chosen, lacking, schemas, shared),
         "qa": selected.assessment.as_dict(),
+        "texts": carried,
+        "texts_left_out": [name for name in texts if name not in carried],
     }
 
 
-def tags(value):
-    """Return {bug: [tag]}. Raises ValueError that names the bug."""
-    for bug, listed in value.items():
-        if not str(bug).isdigit() or not isinstance(listed, list):
-            raise ValueError(f"bug_tags: {bug}: {listed!r}; expected a bug number and a list of tags")
-    return {int(bug): [str(tag) for tag in listed] for bug, listed in value.items()}
+def worth_carrying(texts):
+    """Return the texts, in order, that are not too large to be brought to the control machine."""
+    carried, total = {}, 0
+    for name, text in texts.items():
+        if len(text) <= TEXT_AT_MOST and total + len(text) <= TEXTS_AT_MOST:
+            carried[name] = text
+            total += len(text)
+    return carried
 
 
 def rows(value):
@@ -263,8 +231,7 @@ def main():
     """Read the arguments, choose, tell."""
     module = AnsibleModule(
         argument_spec={
-            "db_stable": {"type": "str", "required": True},
-            "devel": {"type": "str", "required": True},
+            **rollout_landings.ARGUMENTS,
             "schema_directory": {"type": "str", "default": "database/schema"},
             "bug_tags": {"type": "dict", "required": True},
             "applied": {"type": "list", "elements": "list", "required": True},
@@ -273,22 +240,17 @@ def main():
             "factor": {"type": "float", "required": True},
             "plus_minutes": {"type": "float", "required": True},
             "revision": {"type": "int"},
-            "brz_executable": {"type": "str", "default": "brz"},
         },
         supports_check_mode=True,
     )
-    for field in ("db_stable", "devel", "schema_directory"):
-        value = module.params[field]
-        if not value.strip("/") or value.startswith("-") or ".." in value.split("/"):
-            module.fail_json(msg=f"E-bad-branch  {field} is {value!r}; a path or URL was expected.")
     try:
         with tempfile.TemporaryDirectory(prefix="select_revision-") as scratch:
             result = choose(module.params, scratch)
     except Refused as refused:
-        pinned_by_hand = module.params["revision"] is not None
+        pinned_by_hand = isinstance(refused, Unfit) and module.params["revision"] is not None
         module.fail_json(msg=str(refused), **({"bad_input": "pinned.revision"} if pinned_by_hand else {}))
-    except rollout_bzr.BzrError as error:
-        module.fail_json(msg=f"E-bzr  {error}")
+    except rollout_landings.VcsError as error:
+        module.fail_json(msg=f"E-{module.params['vcs']}  {error}")
     except ValueError as error:
         module.fail_json(msg=f"E-bad-argument  {error}.")
     module.exit_json(changed=False, **result)

@@ -1,4 +1,4 @@
-"""Module select_revision on real branches with the real client (R2, R8, R9)."""
+"""Module select_revision on real branches of both kinds with their real clients (R2, R8, R9)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.modules import bzr_branches
+from tests.modules.both_branches import BOTH, Vcs
 from tests.modules.bzr_branches import BRZ
 
 SCHEMA = "database/schema"
@@ -24,24 +24,27 @@ def patch(number: str) -> dict[str, str]:
 class Branches:
     """devel with the baseline, and db-stable grown from it; `land` adds a revision to either."""
 
-    def __init__(self, root: Path) -> None:
-        self.devel, self.db_stable = root / "devel", root / "db-stable"
+    def __init__(self, root: Path, vcs: Vcs) -> None:
+        self.vcs, self.devel, self.db_stable = vcs, root / "devel", root / "db-stable"
         baseline = {
             f"{SCHEMA}/launchpad-2208-00-0.sql": "SELECT 1;\n",
             f"{SCHEMA}/security.cfg": "[public]\n",
             "app": "1\n",
         }
-        bzr_branches.create(self.devel, baseline, "[no-qa] Start.")
-        bzr_branches.branch(self.devel, self.db_stable)
+        vcs.create(self.devel, baseline, "[no-qa] Start.")
+        vcs.branch(self.devel, self.db_stable)
 
     def land(self, message: str, files: dict[str, str | None] | None = None, on: str = "db_stable") -> str:
         tree: Path = getattr(self, on)
-        return bzr_branches.commit(tree, files or {"app": f"{message}\n"}, message)
+        return self.vcs.commit(tree, files or {"app": f"{message}\n"}, message)
+
+    def merge(self, message: str) -> str:
+        return self.vcs.merge(self.devel, self.db_stable, message)
 
 
-@pytest.fixture
-def branches(tmp_path: Path) -> Branches:
-    return Branches(tmp_path / "branches")
+@pytest.fixture(params=BOTH, ids=lambda vcs: vcs.kind)
+def branches(tmp_path: Path, request: pytest.FixtureRequest) -> Branches:
+    return Branches(tmp_path / "branches", request.param)
 
 
 @pytest.fixture
@@ -53,8 +56,9 @@ def select(
 
     def call(check: bool = False, **different: Any) -> dict[str, Any]:
         arguments = {
-            "db_stable": str(branches.db_stable),
-            "devel": str(branches.devel),
+            "vcs": branches.vcs.kind,
+            "db_stable": branches.vcs.at(branches.db_stable),
+            "devel": branches.vcs.at(branches.devel),
             "bug_tags": {1: ["qa-ok"], 2: ["qa-needstesting"], 3: ["qa-bad"]},
             "applied": [[2208, 0, 0]],
             "timings": {f"patch-2208-{n}-0.sql": 70.5 for n in (30, 31, 40)},
@@ -120,9 +124,9 @@ def test_the_tree_tells_what_a_revision_brings(select: Callable[..., dict[str, A
 def test_patches_come_with_a_merge_too(
     select: Callable[..., dict[str, Any]], branches: Branches, tmp_path: Path
 ) -> None:
-    side = bzr_branches.branch(branches.db_stable, tmp_path / "side")
-    bzr_branches.commit(side, patch("2208-30-0"), "work")
-    bzr_branches.merge(branches.db_stable, side, "[r=stub][bug=1] Land the branch.")
+    side = branches.vcs.branch(branches.db_stable, tmp_path / "side")
+    branches.vcs.commit(side, patch("2208-30-0"), "work")
+    branches.vcs.merge(branches.db_stable, side, "[r=stub][bug=1] Land the branch.")
     result = select()
     assert (result["revision"], result["patches"]) == (2, ["patch-2208-30-0.sql"])
     assert result["schema_changes"][0]["message"] == "Land the branch."
@@ -133,9 +137,7 @@ def test_the_budget_binds(select: Callable[..., dict[str, Any]], branches: Branc
     branches.land("[bug=1] b", patch("2208-31-0"))
     result = select(window_minutes=14)
     assert (result["revision"], result["patches"]) == (2, ["patch-2208-30-0.sql"])
-    assert result["evidence"][2] == (
-        "QA-ok but left behind: 3: over budget: 2 patches, 141.0 s on staging → 14.7 min of 14"
-    )
+    assert result["evidence"][2] == ("left behind: 3: over budget: 2 patches, 141.0 s on staging → 14.7 min of 14")
 
 
 def test_what_production_has_is_not_pending(select: Callable[..., dict[str, Any]], branches: Branches) -> None:
@@ -147,7 +149,7 @@ def test_a_merge_that_stands_is_recognised_by_ancestry(
     select: Callable[..., dict[str, Any]], branches: Branches
 ) -> None:
     revid = branches.land("[bug=1] a", patch("2208-30-0"))
-    bzr_branches.merge(branches.devel, branches.db_stable, "Merge db-stable 77.")  # the wrong number, as in reality
+    branches.merge("Merge db-stable 77.")  # the wrong number, as in reality
     branches.land("[bug=2] b", patch("2208-31-0"))
     for pinned in ({}, {"revision": 2}):
         result = select(**pinned)
@@ -157,10 +159,27 @@ def test_a_merge_that_stands_is_recognised_by_ancestry(
     assert done["msg"].startswith("E-nothing-deployable")
 
 
-def test_one_that_devel_has_long_since(select: Callable[..., dict[str, Any]], branches: Branches) -> None:
-    first = bzr_branches.tip(branches.db_stable)[1]
+def test_what_was_backed_out_is_chosen_again_only_when_it_is_mended(
+    select: Callable[..., dict[str, Any]], branches: Branches
+) -> None:
+    """R17: its QA counts again, and its patches come with the next merge, which takes the back-out back."""
     branches.land("[bug=1] a", patch("2208-30-0"))
-    bzr_branches.merge(branches.devel, branches.db_stable, "Merge db-stable 2.")
+    branches.merge("Merge db-stable 2.")
+    back_out = {f"{SCHEMA}/patch-2208-30-0.sql": None}
+    branches.land("[release-critical=lead][rollback=2] Back out the merge.", back_out, on="devel")
+    branches.land("[no-qa] b")
+    blocked = select(bug_tags={1: ["qa-bad"]})
+    assert blocked["msg"].startswith("E-nothing-deployable")
+    assert "2 blocks: bug 1 is qa-bad" in blocked["msg"]
+    result = select()
+    assert (result["revision"], result["patches"]) == (3, ["patch-2208-30-0.sql"])
+    assert [each["revision"] for each in result["fits"]] == [2, 3]
+
+
+def test_one_that_devel_has_long_since(select: Callable[..., dict[str, Any]], branches: Branches) -> None:
+    first = branches.vcs.tip(branches.db_stable)[1]
+    branches.land("[bug=1] a", patch("2208-30-0"))
+    branches.merge("Merge db-stable 2.")
     result = select(revision=1)
     assert (result["revision"], result["revid"]) == (1, first)
 
@@ -197,7 +216,7 @@ def test_pinned_by_hand(
 @pytest.mark.parametrize(
     ("different", "said"),
     [
-        ({"db_stable": "/nowhere"}, "E-bzr "),
+        ({"db_stable": "/nowhere"}, "E-{vcs} "),
         ({"db_stable": "--help"}, "E-bad-branch  db_stable is '--help'"),
         ({"schema_directory": "../database"}, "E-bad-branch  schema_directory is '../database'"),
         ({"schema_directory": "schema"}, "E-no-schema-directory "),
@@ -206,7 +225,7 @@ def test_pinned_by_hand(
         ({"applied": [[2208, 30]]}, "E-bad-argument  applied: [2208, 30]"),
         ({"timings": {"patch-2207-97.0.sql": 1.0}}, "E-bad-argument  'patch-2207-97.0.sql' is not the name of a"),
         ({"timings": {"patch-2208-30-0.sql": "fast"}}, "E-bad-argument  timings: patch-2208-30-0.sql: 'fast'"),
-        ({"brz_executable": "/nowhere/brz"}, "E-bzr "),
+        ({"brz_executable": "/nowhere/brz", "git_executable": "/nowhere/git"}, "E-{vcs} "),
     ],
 )
 def test_bad_arguments(
@@ -215,11 +234,11 @@ def test_bad_arguments(
     branches.land("[bug=1] a", patch("2208-30-0"))
     result = select(**different)
     assert result["failed"]
-    assert result["msg"].startswith(said)
+    assert result["msg"].startswith(said.format(vcs=branches.vcs.kind))
 
 
 def test_branches_that_have_nothing_in_common(
     select: Callable[..., dict[str, Any]], branches: Branches, tmp_path: Path
 ) -> None:
-    bzr_branches.create(tmp_path / "other", {"app": "2\n"})
-    assert select(devel=str(tmp_path / "other"))["msg"].startswith("E-unrelated-branches ")
+    branches.vcs.create(tmp_path / "other", {"app": "2\n"}, "Start.")
+    assert select(devel=branches.vcs.at(tmp_path / "other"))["msg"].startswith("E-unrelated-branches ")

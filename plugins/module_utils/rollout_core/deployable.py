@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import re
 from dataclasses import dataclass, field
-from typing import Any, Iterable, Mapping
+from typing import Any, Iterable, Mapping, Sequence
 
 from . import messages
 
@@ -24,6 +24,7 @@ _TAG_STATES = {
     "qa-ok": "ok",
 }
 _WORST_FIRST = ("bad", "needstesting", "rcfixed", "ok", "untestable")
+TOLD_AT_MOST = 8  # revisions in a message
 GOOD = frozenset({"ok", "untestable", "no-qa", "testfix", "poller", "rolled-back"})
 
 
@@ -138,6 +139,29 @@ def assess(revisions: Iterable[Mapping[str, Any]], bug_tags: Mapping[Any, Iterab
         blocked_by=blocked_by,
         revisions=tuple(_verdict(revision) for revision in branch),
     )
+
+
+def pin_refusal(
+    revisions: Sequence[Mapping[str, Any]], bug_tags: Mapping[Any, Iterable[str]], pinned: int
+) -> str | None:
+    """The message that the pinned revision is not QA-ok any more: revision, bug, state, what to type. None: it is.
+
+    ``revisions`` as `assess` takes them, ``pinned`` the number of one of them. What only a later one rolls back is in.
+    """
+    upto = assess([each for each in revisions if int(each["revno"]) <= pinned], bug_tags)
+    if upto.revisions[-1].blocked_by is None:
+        return None
+    today = assess(revisions, bug_tags)
+    why = {verdict.revno: verdict.why for verdict in today.revisions}
+    bad = [each for each in upto.revisions if each.state not in GOOD]
+    lines = [f"E-pin-not-qa  db-stable {pinned}, pinned, is not QA-ok any more."]
+    lines += [f"  {each.revno} is {each.state}: {why[each.revno]}" for each in bad[:TOLD_AT_MOST]]
+    lines += [f"  … and {len(bad) - TOLD_AT_MOST} more: ./runbook.py deployable"] if len(bad) > TOLD_AT_MOST else []
+    lines += ["  Nothing was merged.", "  Once QA is done and the tags say so:  ./runbook.py run"]
+    if today.deployable is not None:
+        pin = f"set rollout.pinned.revision to {today.deployable} in the plan, and ./runbook.py run select"
+        lines.append(f"  Or what is QA-ok today:  {pin}")
+    return "\n".join(lines)
 
 
 def _read_rollbacks(revision: _Revision, first: int, by_revno: Mapping[int, _Revision]) -> None:

@@ -15,6 +15,7 @@ from . import deployable, messages, patches
 from .budget import Budget
 
 Texts = Mapping[str, str]  # what a schema directory holds: text by file name
+TOLD_AT_MOST = 8  # reasons at the gate; with what stands around them they fit on a screen
 
 
 @dataclass(frozen=True)
@@ -119,11 +120,33 @@ class Selection:
         lines = [_qa_line(self.assessment, self.candidates[0].revno), chosen.schema.summary]
         if chosen.revno <= self.candidates[0].revno:
             lines.append(f"devel has {chosen.revno} already: there is nothing to merge")
-        behind = [each for each in self.candidates if each.revno > chosen.revno and not each.qa]
-        lines += [f"QA-ok but left behind: {line}" for line in _grouped(behind)]
+        first_line = [(each.revno, [each.why]) for each in self.assessment.revisions]
+        first_line = [each for each in first_line if each[0] in self.assessment.blocked_by]
+        behind = [each for each in self.left_behind(chosen) if (each["revision"], each["why"]) not in first_line]
+        lines += [f"left behind: {_span(each)}: {_joined(each['why'])}" for each in behind[:TOLD_AT_MOST]]
+        if len(behind) > TOLD_AT_MOST:
+            lines.append(f"left behind: … and {len(behind) - TOLD_AT_MOST} more; the journal has them all")
         if self.highest is not None and chosen.revno < self.highest.revno:
             lines.append(f"pinned by hand: {self.highest.revno} could go out too")
         return [*lines, *self.remarks]
+
+    def left_behind(self, chosen: Candidate) -> list[dict[str, Any]]:
+        """Why each revision above the chosen one is not in, ``{revision, upto, why}``, lowest first.
+
+        One that is not QA'd stands by itself; neighbours with the same problems of patches or time are one entry. What
+        only stands behind another has none.
+        """
+        above = [each for each in self.candidates if each.revno > chosen.revno]
+        found = [
+            {"revision": each.revno, "upto": each.revno, "why": [each.why]}
+            for each in self.assessment.revisions
+            if each.revno > chosen.revno and each.state not in deployable.GOOD
+        ]
+        for problems, group in groupby(above, key=lambda each: each.schema.problems):
+            numbers = [each.revno for each in group]
+            if problems:
+                found.append({"revision": numbers[0], "upto": numbers[-1], "why": list(problems)})
+        return sorted(found, key=lambda each: each["revision"])
 
 
 def select(
@@ -184,7 +207,8 @@ def refusal(selection: Selection, pinned: int | None, limit: int = 8) -> str:
         lines.append(
             f"  The highest that may: db-stable {selection.highest.revno} ({selection.highest.schema.summary})."
         )
-        lines.append(f"  Then:  set rollout.pinned.revision to {selection.highest.revno} in the plan, or take it out")
+        pin = f"set rollout.pinned.revision to {selection.highest.revno} in the plan"
+        lines.append(f"  Then:  {pin}, and ./runbook.py run select")
     elif blocked:
         lines.append("  Then:  once that is mended, ./runbook.py run select")
     return "\n".join(lines)
@@ -216,6 +240,13 @@ def schema_changes(
     ]
 
 
+def pending_texts(chosen: Candidate, schemas: Sequence[tuple[int, Texts]], shared: Shared) -> dict[str, str]:
+    """The texts of the chosen revision's patches as they will be after the merge, in the order of application."""
+    upto = [schema for revno, schema in schemas if revno <= chosen.revno]
+    texts = merged(shared.names, shared.devel, upto[-1]) if upto else shared.devel
+    return {name: texts[name] for name in chosen.schema.pending}
+
+
 def _grouped(candidates: Iterable[Candidate]) -> list[str]:
     """``10382–10384: reason``, one line for neighbours that stay behind for the same reasons."""
     lines = []
@@ -225,6 +256,15 @@ def _grouped(candidates: Iterable[Candidate]) -> list[str]:
             span = f"{numbers[0]}–{numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
             lines.append(f"{span}: {'; '.join(reasons)}")
     return lines
+
+
+def _span(entry: Mapping[str, Any]) -> str:
+    first, last = entry["revision"], entry["upto"]
+    return f"{first}–{last}" if last > first else str(first)
+
+
+def _joined(why: Sequence[str], limit: int = 3) -> str:
+    return " · ".join([*why[:limit], *([f"and {len(why) - limit} more"] if len(why) > limit else [])])
 
 
 def _title(text: str) -> str:

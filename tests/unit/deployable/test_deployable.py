@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from rollout_core import deployable
 
 CASES = yaml.safe_load((Path(__file__).parent / "branches.yml").read_text())
+OTHER = "  Or what is QA-ok today:  set rollout.pinned.revision to {} in the plan, and ./runbook.py run select"
+PINS = yaml.safe_load((Path(__file__).parent / "pins.yml").read_text())
 
 
 def revisions(branch: dict[int, str]) -> list[dict[str, Any]]:
@@ -29,6 +31,24 @@ def test_branch(case: dict[str, Any]) -> None:
         assert part in by_revno[revno].why
     for revno, blocker in case.get("blocked_as_tip", {}).items():
         assert by_revno[revno].blocked_by == blocker
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case["case"]) for case in PINS])
+def test_pin(case: dict[str, Any]) -> None:
+    """What was pinned is judged again right before the merge."""
+    refusal = deployable.pin_refusal(revisions(case["branch"]), case["bugs"], case["pinned"])
+    if not case["says"]:
+        assert refusal is None
+        return
+    assert refusal is not None
+    lines = refusal.split("\n")
+    assert lines[0] == f"E-pin-not-qa  db-stable {case['pinned']}, pinned, is not QA-ok any more."
+    nothing_was_merged = lines.index("  Nothing was merged.")
+    told, then = lines[1:nothing_was_merged], lines[nothing_was_merged + 1 :]
+    assert then[0].endswith(":  ./runbook.py run")
+    assert then[1:] == [OTHER.format(case["other"])] * (case["other"] is not None)
+    assert told[-len(case["says"]) :] == case["says"]
+    assert len(told) == len(case["says"]) or len(told) == deployable.TOLD_AT_MOST + 1
 
 
 def test_json_form() -> None:

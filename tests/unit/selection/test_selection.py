@@ -74,6 +74,12 @@ def test_selection(case: dict[str, Any]) -> None:
         assert selected.evidence(chosen) == case["evidence"]
     changes = selection.schema_changes(chosen, revisions, schemas, shared)
     assert [change["patch"] for change in changes] == list(chosen.schema.pending)
+    texts = selection.pending_texts(chosen, schemas, shared)
+    assert texts == {name: patch(name[6:-4])[1] for name in chosen.schema.pending}
+    behind = selected.left_behind(chosen)
+    assert all(chosen.revno < each["revision"] <= each["upto"] and each["why"] for each in behind)
+    told = {number for each in behind for number in range(each["revision"], each["upto"] + 1)}
+    assert {each.revno for each in selected.candidates if each.revno > chosen.revno and each.schema.problems} <= told
 
 
 def test_schema_changes_say_what_and_by_whom() -> None:

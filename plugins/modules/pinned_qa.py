@@ -1,0 +1,123 @@
+#!/usr/bin/python
+"""Judge the pinned revision's QA again, by the tags of today (R8)."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pinned_qa
+short_description: Judge the QA of the pinned revision again
+description:
+  - A bug may be tagged qa-bad, or land again, after its revision was pinned. Right before the merge, everything up to
+    the pinned revision that I(devel) lacks is judged again by the tags as they are now (R8), and it fails when one of
+    them is not QA-ok.
+  - A revision that I(devel) has already is merged; its QA is not asked again, unless its merge was backed out (R17).
+  - Reads the branches only, and changes nothing.
+options:
+  vcs:
+    description: What both branches are of.
+    type: str
+    default: bzr
+    choices: [bzr, git]
+  db_stable:
+    description: Branch to merge from, a URL or path; in git with C(#) and its name behind it.
+    type: str
+    required: true
+  devel:
+    description: Branch to merge into, as everybody reads it.
+    type: str
+    required: true
+  revision:
+    description: Number of the pinned revision of I(db_stable).
+    type: int
+    required: true
+  revid:
+    description: Its revision id; the branch must still have it under that number.
+    type: str
+    required: true
+  bug_tags:
+    description: Tags by bug number, such as C({45419:[qa-ok]}).
+    type: dict
+    required: true
+  brz_executable:
+    description: The Bazaar client, C(brz) or C(bzr).
+    type: str
+    default: brz
+  git_executable:
+    description: The git client.
+    type: str
+    default: git
+attributes:
+  check_mode: {support: full, description: Judges as always, since it changes nothing.}
+  diff_mode: {support: none, description: There is nothing to differ.}
+author: The downtime runbook (@downtime-runbook)
+"""
+
+EXAMPLES = r"""
+- name: Judge the pinned revision again
+  pinned_qa:
+    db_stable: lp:~launchpad-pqm/launchpad/db-stable
+    devel: lp:~launchpad-pqm/launchpad/devel
+    revision: 10381
+    revid: launchpad@pqm.canonical.com-20110302081123-ypx4sd1mzbcyv6ov
+    bug_tags: {45188: [qa-ok]}
+"""
+
+RETURN = r"""
+evidence:
+  description: What was judged, in a line.
+  type: list
+  elements: str
+  returned: success
+  sample: ["db-stable 10381 is still QA-ok: 12 revisions that devel lacks"]
+"""
+
+from ansible.module_utils import rollout_landings
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.rollout_core import deployable
+
+
+def judge(params):
+    """Return the evidence. Raises Refused, VcsError, and ValueError for tags that cannot be read."""
+    tags = rollout_landings.bug_tags(params["bug_tags"])
+    revision, revid = params["revision"], params["revid"]
+    branches = rollout_landings.Range.of(params)
+    record, lacking = branches.revisions()
+    if revision <= record["revno"] and branches.has(revid):
+        return [f"devel has db-stable {revision} already: there is nothing to merge"]
+    if (revision, revid) not in [(each["revno"], each["revid"]) for each in lacking]:
+        raise rollout_landings.Refused(
+            f"E-pin-moved  db-stable {revision} is not {revid} any more, which was pinned.\n"
+            "  Nothing was merged.\n"
+            "  Then:  set rollout.pinned.revision in the plan to what it is now, and ./runbook.py run select"
+        )
+    refusal = deployable.pin_refusal(lacking, tags, revision)
+    if refusal:
+        raise rollout_landings.Refused(refusal)
+    count = sum(each["revno"] <= revision for each in lacking)
+    return [f"db-stable {revision} is still QA-ok: {count} revision{'' if count == 1 else 's'} that devel lacks"]
+
+
+def main():
+    """Read the arguments, judge, tell."""
+    module = AnsibleModule(
+        argument_spec={
+            **rollout_landings.ARGUMENTS,
+            "revision": {"type": "int", "required": True},
+            "revid": {"type": "str", "required": True},
+            "bug_tags": {"type": "dict", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        evidence = judge(module.params)
+    except rollout_landings.Refused as refused:
+        module.fail_json(msg=str(refused))
+    except rollout_landings.VcsError as error:
+        module.fail_json(msg=f"E-{module.params['vcs']}  {error}")
+    except ValueError as error:
+        module.fail_json(msg=f"E-bad-argument  {error}.")
+    module.exit_json(changed=False, evidence=evidence)
+
+
+if __name__ == "__main__":
+    main()
