@@ -78,6 +78,25 @@ def try_all(tree: Path, parts: list[Part], executable: str) -> dict[str, Trial]:
     }
 
 
+def in_revision(tree: Path, revision: str, parts: list[Part], executable: str) -> dict[str, Trial]:
+    """Try the parts in the files of a revision (its id), whatever the tree's own files hold; the result is by path.
+
+    Raises CowboyError when there is no such tree or revision.
+    """
+    if not tree.is_dir():
+        raise CowboyError(f"E-cowboy-tree  There is no tree {tree}. It comes with:  ./runbook.py run qastaging")
+    try:
+        rollout_bzr.revision_info(str(tree), f"revid:{revision}", executable=executable)
+    except rollout_bzr.BzrError as error:
+        raise CowboyError(
+            f"E-cowboy-tree  {tree} cannot say what is in revision {revision}: {error}\n"
+            "  The revision comes with:  ./runbook.py run qastaging"
+        ) from error
+    contents = {path: _committed(tree, path, executable, f"revid:{revision}") for path in _by_path(parts)}
+    by_path = _by_path(parts).items()
+    return {path: _try_on(contents[path], here, lambda path=path: contents[path]) for path, here in by_path}
+
+
 def unlisted(tree: Path, parts: list[Part], executable: str) -> list[str]:
     """Return the versioned files of a tree with a change by hand that the parts do not explain, sorted (R16)."""
     try:
@@ -91,6 +110,33 @@ def unlisted(tree: Path, parts: list[Part], executable: str) -> list[str]:
         for path in changed
         if _take_out(read(tree / path), by_path.get(path, []))[0] != _committed(tree, path, executable)
     )
+
+
+def describe_conflicts(cowboys: list[dict[str, Any]], trials: dict[str, Trial]) -> str:
+    """For a person: the cowboy, who to ask, the file, the reason or the rejected hunks."""
+    by_id = {cowboy["id"]: cowboy for cowboy in cowboys}
+    lines = []
+    for trial in trials.values():
+        for part, reason in trial.conflicts.items():
+            lines.append("  {id} ({who}, {diff}) on {path}:".format(path=part.path, **by_id[part.cowboy]))
+            lines += ["      " + line for line in reason.splitlines()]
+    return "\n".join(lines)
+
+
+def options() -> dict[str, Any]:
+    """The options of one cowboy, as the modules document them."""
+    cowboy: dict[str, Any] = {name: {"type": "str", "required": True} for name in core.REQUIRED}
+    cowboy.update(bug={"type": "int"}, tree={"type": "str", "default": "."}, hosts={"type": "list", "elements": "str"})
+    return cowboy
+
+
+def sound(listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the cowboys of a module's parameters, without what was not given. Raises CowboyError for a bad list."""
+    given = [{name: value for name, value in one.items() if value is not None} for one in listed]
+    problems = core.problems(given)
+    if problems:
+        raise CowboyError("E-cowboy-list  The list of cowboys is not sound:\n  " + "\n  ".join(problems))
+    return given
 
 
 def _by_path(parts: list[Part]) -> dict[str, list[Part]]:
@@ -178,12 +224,11 @@ def _check_inside(tree: Path, path: str) -> None:
         raise CowboyError(f"E-cowboy-diff  {full} is not a plain file.")
 
 
-def _committed(tree: Path, path: str, executable: str) -> bytes | None:
-    """The content of a file in the tree's revision, None when it has no such file there."""
+def _committed(tree: Path, path: str, executable: str, revision: str = "-1") -> bytes | None:
+    """The content of a file in a revision of the tree, if not told the last; None when it has no such file there."""
     try:
-        return rollout_bzr.run(
-            ["cat", "-r", "-1", "--", rollout_bzr.at(str(tree)) + "/" + path], executable=executable
-        ).encode("utf-8")
+        location = rollout_bzr.at(str(tree)) + "/" + path
+        return rollout_bzr.run(["cat", "-r", revision, "--", location], executable=executable).encode("utf-8")
     except rollout_bzr.BzrError as error:
         if NOT_IN_REVISION in error.stderr:
             return None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterable, NamedTuple, Sequence
 
 from .rollout_core import patches, statements
+from .rollout_core.patch_title import patch_title
 
 try:
     import psycopg
@@ -26,7 +27,7 @@ _LOCK_HOLDER = """
     WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND ((classid::bigint << 32) | objid::bigint) = %(key)s
         AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
 _ROWS = """
-    SELECT major, minor, patch, start_time, extract(epoch FROM end_time - start_time)::float AS seconds
+    SELECT major, minor, patch, start_time, extract(epoch FROM end_time - start_time)::float AS seconds, revid
     FROM LaunchpadDatabaseRevision ORDER BY major, minor, patch"""
 # Its own default start_time is that of the transaction, the same for all patches: the real times are written after it.
 _RECORD = """
@@ -65,13 +66,17 @@ class PatchError(Exception):
 
 
 class Revision(NamedTuple):
-    """One row of LaunchpadDatabaseRevision; `seconds` is its end_time - start_time, `start_time` naive UTC."""
+    """One row of LaunchpadDatabaseRevision; `seconds` is end_time - start_time, `start_time` naive UTC.
+
+    `revid` is the revision that its patch came from, None when nobody said.
+    """
 
     major: int
     minor: int
     patch: int
     start_time: Any
     seconds: float | None
+    revid: str | None
 
     @property
     def name(self) -> patches.PatchName:
@@ -88,9 +93,8 @@ class Patch(NamedTuple):
 
     @property
     def title(self) -> str:
-        """Its first comment line, which says what it does; empty when there is none."""
-        first = self.text.lstrip().split("\n", 1)[0]
-        return first[2:].strip() if first.startswith("--") else ""
+        """What it does, in a line: its first comment or statement."""
+        return patch_title(self.text)
 
 
 class Provenance(NamedTuple):

@@ -143,13 +143,11 @@ CONFLICT = """E-cowboy-conflict  {names} cannot be applied in {tree}. Nothing wa
 
 def argument_spec():
     """The options, as documented above."""
-    cowboy = {name: {"type": "str", "required": True} for name in core.REQUIRED}
-    cowboy.update(bug={"type": "int"}, tree={"type": "str", "default": "."}, hosts={"type": "list", "elements": "str"})
     return {
         "tree": {"type": "path", "required": True},
         "serving_tree": {"type": "path"},
         "host": {"type": "str", "required": True},
-        "cowboys": {"type": "list", "elements": "dict", "required": True, "options": cowboy},
+        "cowboys": {"type": "list", "elements": "dict", "required": True, "options": work.options()},
         "diffs": {"type": "dict", "required": True},
         "state": {"type": "str", "choices": ["reviewed", "applied", "removed"], "required": True},
         "restart": {"type": "list", "elements": "str", "default": []},
@@ -181,17 +179,6 @@ def left(state, wanted):
     return core.State.APPLIED if wanted == "applied" else core.State.TO_APPLY
 
 
-def describe_conflicts(cowboys, trials):
-    """For a person: the cowboy, who to ask, the file, the reason or the rejected hunks."""
-    by_id = {cowboy["id"]: cowboy for cowboy in cowboys}
-    lines = []
-    for trial in trials.values():
-        for part, reason in trial.conflicts.items():
-            lines.append("  {id} ({who}, {diff}) on {path}:".format(path=part.path, **by_id[part.cowboy]))
-            lines += ["      " + line for line in reason.splitlines()]
-    return "\n".join(lines)
-
-
 def carry_out(module, tree, changed, marker):
     """Write all files, then restart. The marker says that a restart is owed until one has worked."""
     command = module.params["restart"]
@@ -220,20 +207,14 @@ def exit_without_tree(module, tree, cowboys):
     module.exit_json(changed=False, cowboys=found, conflicts="", unlisted=[], files=[], restarted=False)
 
 
-def sound_list(module):
-    """The cowboys of this host; fails when anything of the list is not sound."""
-    listed = [{name: value for name, value in one.items() if value is not None} for one in module.params["cowboys"]]
-    problems = core.problems(listed)
-    if problems:
-        module.fail_json(msg="E-cowboy-list  The list of cowboys is not sound:\n  " + "\n  ".join(problems))
-    return core.on_host(listed, module.params["host"])
-
-
 def main():
     """Try all of them; unless one conflicts, write all, then restart."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     wanted, tree = module.params["state"], Path(module.params["tree"]).resolve()
-    cowboys = sound_list(module)
+    try:
+        cowboys = core.on_host(work.sound(module.params["cowboys"]), module.params["host"])
+    except work.CowboyError as error:
+        module.fail_json(msg=str(error))
     if not tree.is_dir() and (module.check_mode or wanted == "removed"):
         exit_without_tree(module, tree, cowboys)
     serving, brz = module.params["serving_tree"], module.params["brz_executable"]
@@ -244,7 +225,7 @@ def main():
     except work.CowboyError as error:
         module.fail_json(msg=str(error))
     states = review(cowboys, trials)
-    conflicts = describe_conflicts(cowboys, trials)
+    conflicts = work.describe_conflicts(cowboys, trials)
     if wanted == "applied" and conflicts:
         names = ", ".join(name for name, state in states.items() if state is core.State.CONFLICT)
         module.fail_json(msg=CONFLICT.format(names=names, tree=tree, conflicts=conflicts), conflicts=conflicts)

@@ -53,12 +53,13 @@ rows:
   elements: list
   sample: [[2208, 0, 0], [2208, 30, 0]]
 timings:
-  description: The O(present) patches that have a row, each with its title (the first comment in its file), its seconds
-    and when it was applied (ISO 8601, UTC).
+  description: The O(present) patches that have a row, each with its title (the first comment or statement in its file),
+    its seconds (null when the row does not tell), when it was applied (ISO 8601, UTC) and from which revision.
   returned: always
   type: list
   elements: dict
-  sample: [{patch: patch-2208-30-0.sql, title: Add a column., seconds: 70.5, applied_at: "2026-12-09T08:00:01+00:00"}]
+  sample: [{patch: patch-2208-30-0.sql, title: Add a column., seconds: 70.5, applied_at: "2026-12-09T08:00:01+00:00",
+    revid: pqm@prae-20261207080312-x1}]
 """
 
 from contextlib import suppress
@@ -99,8 +100,9 @@ def run(params: dict[str, Any]) -> dict[str, Any]:
         {
             "patch": str(name),
             "title": read_patch(params["schema_directory"], name).title if params["schema_directory"] else "",
-            "seconds": round(applied[name].seconds or 0, 3),
+            "seconds": None if (seconds := applied[name].seconds) is None else round(seconds, 3),
             "applied_at": f"{applied[name].start_time.isoformat(timespec='seconds')}+00:00",
+            "revid": applied[name].revid,
         }
         for name in present
         if name in applied

@@ -19,6 +19,7 @@ CONTROL_DIRECTORIES = (".bzr", ".git")
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")  # str.splitlines would also split at form feeds, which source code contains
 _NO_FILE = re.compile(r"\t(?:1970-01-01|1969-12-31) ")  # the epoch, in any time zone: the file is not there
+_WORD = re.compile(r"\w")
 _PREFIXES = (("a/", "b/"), ("old/", "new/"))  # of git diff and of brz diff; bzr diff has none
 _UNSUPPORTED = re.compile(
     r"(?P<binary>GIT binary patch|Binary files .* differ)|(?P<rename>rename from |copy from |=== renamed )"
@@ -37,6 +38,7 @@ class State(str, Enum):
     APPLIED = "applied"  # in the files, but not in the revision
     TO_APPLY = "to_apply"  # not, or not wholly, in the files; it can be applied
     CONFLICT = "conflict"  # neither in the files nor applicable
+    ANOTHER_FORM = "another_form"  # the revision looks as if it contained it, but not as the diff has it
 
 
 @dataclass(frozen=True)
@@ -195,8 +197,41 @@ def state(parts: Iterable[tuple[bool, bool, bool]]) -> State:
     return State.CONFLICT
 
 
+def looks_landed(patch: FilePatch, content: str | None) -> bool:
+    """Whether a file has every line that the diff adds and none that it removes, wherever they stand in it.
+
+    White space does not count, nor do lines without a letter or digit, nor a removed line that the diff has elsewhere
+    too. With no line left to go by, or no file, it does not look so. To be asked about, not to be believed (R16).
+    """
+    if content is None:
+        return patch.deletes
+    there = {_words(line) for line in content.split("\n")}
+    marks: dict[str, set[str]] = {"+": set(), "-": set(), " ": set()}
+    for line in _LINE.findall(patch.text)[2:]:
+        if line[0] in marks and _WORD.search(line[1:]):
+            marks[line[0]].add(_words(line[1:]))
+    added, gone = marks["+"] - marks["-"] - marks[" "], marks["-"] - marks["+"] - marks[" "]
+    return bool(added or gone) and added <= there and not gone & there
+
+
+def contained(parts: Iterable[tuple[bool, bool, bool]]) -> State:
+    """How a cowboy stands in a revision, from its files, each (contained, looks landed, applicable) (R16)."""
+    known = list(parts)
+    if all(is_in for is_in, _, _ in known):
+        return State.LANDED
+    if all(is_in or looks for is_in, looks, _ in known):
+        return State.ANOTHER_FORM
+    if all(is_in or applicable for is_in, _, applicable in known):
+        return State.TO_APPLY
+    return State.CONFLICT
+
+
+def _words(line: str) -> str:
+    return " ".join(line.split())
+
+
 def sentence(cowboy: Mapping[str, Any], how: State, *, surroundings_changed: bool = False) -> str:
-    """One line of evidence; the hosts it holds for are the caller's to add."""
+    """One line of evidence from a delivered tree; the hosts it holds for are the caller's to add."""
     who, why, name = cowboy["who"], cowboy["why"], cowboy["id"]
     since = " (the code around it has changed since)" if surroundings_changed else ""
     return {
@@ -204,4 +239,15 @@ def sentence(cowboy: Mapping[str, Any], how: State, *, surroundings_changed: boo
         State.APPLIED: f"{name} is in place: {why} ({who})",
         State.TO_APPLY: f"{name} will be re-applied: {why} ({who})",
         State.CONFLICT: f"{name} cannot be applied: {why} ({who})",
+    }[how]
+
+
+def review_sentence(cowboy: Mapping[str, Any], how: State) -> str:
+    """One line of evidence on how a cowboy stands in the merged revision, two days before the window (R16)."""
+    who, why, name = cowboy["who"], cowboy["why"], cowboy["id"]
+    return {
+        State.LANDED: f"{name} landed in the merge, off the list ({who})",
+        State.ANOTHER_FORM: f"{name} looks landed, in another form: ask {who} (until then it is re-applied)",
+        State.TO_APPLY: f"{name} is not in the merge, re-applied by hand: {why} ({who})",
+        State.CONFLICT: f"{name} is not in the merge and CANNOT BE APPLIED to it: {who} makes its diff again ({why})",
     }[how]

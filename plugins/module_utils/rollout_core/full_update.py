@@ -1,0 +1,230 @@
+"""What the site's whole-outage script (full-update.py) says of itself, and what that is worth (R9, R12).
+
+Its exit code lies: it is 0 also after everything was rolled back, which a patch without its row or its semicolon brings
+about. `applied just now` lies too: dry runs and runs that are rolled back print it. What counts are the rows in the
+table, and the last line. All durations are seconds.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Mapping, Sequence
+
+from .patches import PatchName
+
+LAST_LINE = "All good. All done."
+MEANINGS = {
+    1: "an exception ended it",
+    2: "it does not know one of its options",
+    93: "replication was not paused",
+    94: "there is no connection to the primary",
+    95: "access to the database was not disabled",
+    96: "access to the database was not enabled again",
+    98: "there is no primary",
+    99: "a preflight check failed",
+    100: "a preflight check failed",
+    101: "a preflight check failed",
+}
+TOLD_LINES = 6  # of the log's end, in a message
+SAME = 0.1  # it prints tenths
+_PREFIX = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(?:,[0-9]{3})? (?P<level>[A-Z]+) +")
+_JUST_NOW = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]) applied just now in ([0-9]+(?:\.[0-9]+)?) seconds")
+_STARTS = re.compile(r"Outage starts\.(?P<closed> Shutting down pgbouncer\.)?")
+_CLOSING = re.compile(r"Disabling access to (?P<database>\S+?)\.?")
+_OVER = re.compile(
+    r"Outage complete\. (?P<took>\S+)"
+    r"|(?:Primary|Master) reenabled despite earlier failures\. Outage over (?P<late>[^,]+),.*"
+)
+_ONGOING = re.compile(r"(?:Primary|Master) is still disabled in pgbouncer\. Outage ongoing\.")
+_REPLICATION = re.compile(r"(?P<what>Pausing|Resuming) replication to (?P<standby>\S+?)\.?")
+
+
+class Outage(Enum):
+    """What the output says of the database's gate."""
+
+    NEVER = "no outage had begun"
+    OVER = "the outage is over"
+    UNCLEAR = "whether the database is open, the output does not say"
+    ON = "THE OUTAGE IS STILL ON"
+
+
+@dataclass
+class Output:
+    """What a run of the script printed. `seconds` are by patch file name, and prove nothing by themselves."""
+
+    lines: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    outage: Outage = Outage.NEVER
+    took: str | None = None  # the outage, in the script's own words
+    database: str | None = None  # its name in pgbouncer
+    paused: list[str] = field(default_factory=list)  # standbys whose replication was not resumed
+    complaint: str | None = None  # the first CRITICAL or ERROR
+
+    @property
+    def all_good(self) -> bool:
+        """Whether its last line is the one of a run that came to its end."""
+        return bool(self.lines) and _text(self.lines[-1]) == LAST_LINE
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: what was pending before it, what has no row after it (None: nobody could look), and how it ended.
+
+    `exit_code` is negative for a signal, and None for a run that was ended at its deadline, after `seconds`.
+    """
+
+    command: str
+    database: str
+    exit_code: int | None
+    seconds: float
+    output: Output
+    pending: Sequence[PatchName]
+    missing: Sequence[PatchName] | None
+
+    @property
+    def outage(self) -> Outage:
+        """What is known of the gate: the exit code 96 says that it is closed whatever was printed, 95 not."""
+        if self.exit_code == 96:
+            return Outage.ON
+        if self.exit_code == 95 and self.output.outage is Outage.ON:
+            return Outage.UNCLEAR
+        return self.output.outage
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the rows, the last line and the exit code all say so (R12)."""
+        return self.missing is not None and not self.missing and self.output.all_good and self.exit_code == 0
+
+
+def read(text: str) -> Output:
+    """Read what one run printed, with or without the time in front of each line."""
+    output = Output(lines=[line.rstrip() for line in text.splitlines() if line.strip()])
+    for line in output.lines:
+        _take(output, line, _text(line))
+    return output
+
+
+def _take(output: Output, line: str, text: str) -> None:
+    """Take one line into account."""
+    if just_now := _JUST_NOW.fullmatch(text):
+        name = PatchName(*(int(number) for number in just_now.groups()[:3]))
+        output.seconds[str(name)] = float(just_now[4])
+    elif starts := _STARTS.fullmatch(text):
+        output.outage = Outage.ON if starts["closed"] else Outage.UNCLEAR
+    elif closing := _CLOSING.fullmatch(text):
+        output.outage, output.database = Outage.ON, closing["database"]
+    elif over := _OVER.fullmatch(text):
+        output.outage, output.took = Outage.OVER, over["took"] or over["late"]
+    elif _ONGOING.fullmatch(text):
+        output.outage = Outage.ON
+    elif replication := _REPLICATION.fullmatch(text):
+        others = [standby for standby in output.paused if standby != replication["standby"]]
+        output.paused = [*others, replication["standby"]] if replication["what"] == "Pausing" else others
+    prefix = _PREFIX.match(line)
+    if prefix and prefix["level"] in ("CRITICAL", "ERROR") and output.complaint is None:
+        output.complaint = text
+
+
+def _text(line: str) -> str:
+    prefix = _PREFIX.match(line)
+    return line[prefix.end() :].strip() if prefix else line.strip()
+
+
+def timings(output: Output, rows: Mapping[str, float | None]) -> tuple[dict[str, float | None], list[str]]:
+    """Seconds by patch of `rows` {patch: its row's seconds}, and remarks where the script says something else.
+
+    Only what has a row counts. Where both tell and differ, the longer counts; None: neither tells.
+    """
+    told: dict[str, float | None] = {}
+    remarks = []
+    for patch, of_row in rows.items():
+        printed = output.seconds.get(patch)
+        known = [seconds for seconds in (of_row, printed) if seconds is not None]
+        told[patch] = max(known) if known else None
+        if not known:
+            remarks.append(f"{patch}: neither its row nor the script says how long it took")
+        elif of_row is not None and printed is not None and abs(of_row - printed) > SAME:
+            remarks.append(f"{patch}: its row says {of_row:.1f} s, the script {printed:.1f} s; the longer counts")
+    return told, remarks
+
+
+def failure(run: Run, log: str, dsn: str) -> str:
+    """Why this run failed, for the person who has to go on: code, rows, gate, last lines, and what to type."""
+    name, sentence = _verdict(run)
+    lines = [f"{name}  {sentence}"]
+    lines += [f"It says: {run.output.complaint}."] if run.output.complaint else []
+    lines += [_kept(run), _gate(run), *_replication(run), f"The end of its output, {log}:"]
+    lines += [f"    {line}" for line in run.output.lines[-TOLD_LINES:] or ["(nothing)"]]
+    return "\n".join([*lines, f"Then:  {_remedy(run, dsn)}"])
+
+
+def _verdict(run: Run) -> tuple[str, str]:
+    on, code = run.outage is Outage.ON, run.exit_code
+    where = f"{run.command} on {run.database}"
+    if code is None:
+        name, sentence = "E-upgrade-deadline", f"{where} was ended after {run.seconds:.0f} s, its deadline."
+    elif code < 0:
+        name, sentence = "E-upgrade-failed", f"{where} was ended by signal {-code}."
+    elif code:
+        meaning = MEANINGS.get(code, "a code that nobody has told us of")
+        name, sentence = "E-upgrade-failed", f"{where} exited {code}: {meaning}."
+    elif run.missing:
+        name = "E-upgrade-rolled-back"
+        sentence = f"{where} exited 0, which is also its code after a rollback: patches are not in the table."
+    elif run.missing is None:
+        name, sentence = "E-upgrade-unproven", f"{where} exited 0, which proves nothing, and the rows cannot be read."
+    else:
+        name, sentence = "E-upgrade-unfinished", f"{where} exited 0, but its last line is not {LAST_LINE!r}."
+    return ("E-upgrade-outage-on" if on else name), sentence
+
+
+def _kept(run: Run) -> str:
+    if run.missing is None:
+        return "What was kept is not known: the rows could not be read."
+    if not run.pending:
+        return "Nothing was pending."
+    kept = [patch for patch in run.pending if patch not in run.missing]
+    if not kept:
+        return "Nothing was kept: the rows are as before."
+    there, gone = (", ".join(patch.number for patch in patches) for patches in (kept, run.missing))
+    return f"KEPT: the rows {there} are in the table" + (f"; not there: {gone}." if gone else ", all that was pending.")
+
+
+def _gate(run: Run) -> str:
+    sentence = run.outage.value
+    if run.outage is Outage.OVER and run.output.took:
+        sentence += f" (it took {run.output.took})"
+    if run.outage not in (Outage.ON, Outage.UNCLEAR):
+        return f"{sentence[0].upper()}{sentence[1:]}."
+    database = run.output.database or run.database
+    psql = "psql -p 6432 -U pgbouncer pgbouncer"
+    if run.outage is Outage.UNCLEAR:
+        return f"{sentence[0].upper()}{sentence[1:]}. Look, on pgbouncer's host:  {psql} -c 'SHOW DATABASES'"
+    open_it = f"{psql} -c 'RESUME {database}' -c 'ENABLE {database}'"
+    return f"{sentence}. Open the database first, on pgbouncer's host:  {open_it}"
+
+
+def _replication(run: Run) -> list[str]:
+    """What to do about standbys that were paused and not resumed."""
+    if not run.output.paused:
+        return []
+    standbys = ", ".join(run.output.paused)
+    return [f"Replication to {standbys} is still paused. Resume it there:  psql -c 'SELECT pg_wal_replay_resume()'"]
+
+
+def _remedy(run: Run, dsn: str) -> str:
+    again = "./runbook.py run"
+    code = run.exit_code
+    if code == 2:
+        return f"correct qastaging_upgrade_command in the inventory, and {again}"
+    if code in (94, 98) or run.missing is None:
+        return f"psql '{dsn}', mend what that says, and {again}"
+    if code in (99, 100, 101):
+        return f"end by hand what it names, and {again}"
+    if code == 0 and run.missing:
+        return f"fix the patch or back it out (R17), and {again}"
+    if code is None:
+        return f"find out what it waited for, or raise qastaging_upgrade_deadline_seconds, and {again}"
+    return f"mend what it says, and {again}"

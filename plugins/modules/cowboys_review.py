@@ -1,0 +1,143 @@
+#!/usr/bin/python
+"""Tell which cowboys a revision contains, by content (R16)."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cowboys_review
+short_description: Tell which cowboys a revision contains, and which have to be applied by hand again
+description:
+  - Tries the whole list, whatever hosts each is for, on the files as they are in one revision of a tree. What was
+    changed in the tree by hand is not looked at, and nothing is changed.
+  - A cowboy has landed when the revision contains its change, though moved, or with the code around it changed. Where
+    the revision has all the lines that the diff adds and none that it removes, but not as the diff has them, it looks
+    landed in another form; its author is to be asked, and until then it stays on the list.
+options:
+  tree:
+    description: A Bazaar tree that has the revision.
+    type: path
+    required: true
+  revision:
+    description: Id of the revision.
+    type: str
+    required: true
+  cowboys:
+    description: The list of cowboys, in its order. Their diffs are unified ones.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      id:
+        description: Name of the cowboy.
+        type: str
+        required: true
+      who:
+        description: Who is chased until a permanent fix has landed.
+        type: str
+        required: true
+      why:
+        description: What it is for, in one line.
+        type: str
+        required: true
+      bug:
+        description: Number of its bug.
+        type: int
+      diff:
+        description: A key of O(diffs), usually the path of the diff beside the production status.
+        type: str
+        required: true
+      tree:
+        description: Directory inside the tree that the paths of the diff start from.
+        type: str
+        default: .
+      hosts:
+        description: Inventory names of the hosts it belongs on; every host when left out.
+        type: list
+        elements: str
+  diffs:
+    description: Texts of the diffs, by the name that a cowboy has for it.
+    type: dict
+    required: true
+  brz_executable:
+    description: The Bazaar client.
+    type: str
+    default: brz
+attributes:
+  check_mode: {support: full, description: Looks as always, since it changes nothing.}
+  diff_mode: {support: none, description: There is nothing to differ.}
+author: The downtime runbook (@downtime-runbook)
+"""
+
+EXAMPLES = r"""
+- name: See which cowboys the merge contains
+  cowboys_review:
+    tree: ~/launchpad
+    revision: pqm@prae-20261207080312-x1
+    cowboys:
+      - {id: lp-15, who: jml, why: Soyuz queue page times out, bug: 45419, diff: cowboys/lp-15.diff}
+    diffs: {cowboys/lp-15.diff: "{{ lookup('ansible.builtin.file', 'cowboys/lp-15.diff', rstrip=false) }}"}
+"""
+
+RETURN = r"""
+cowboys:
+  description:
+    - Each cowboy with its C(id), C(who), C(why), C(bug) and C(hosts) as listed (null, when it has none), the C(files)
+      it changes and a C(sentence) for a person.
+    - C(state) is C(landed), C(another_form), C(to_apply), or C(conflict) when it can be applied no more as it is.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{id: lp-15, who: jml, why: slow, bug: 45419, hosts: [gac], state: landed, files: [lib/lp/queue.py],
+    sentence: "lp-15 landed in the merge, off the list (jml)"}]
+conflicts:
+  description: For each conflict the cowboy, the file and the rejected hunks, as text; empty when there is none.
+  returned: success
+  type: str
+"""
+
+from pathlib import Path
+
+from ansible.module_utils import rollout_cowboys as work
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.rollout_core import cowboys as core
+
+
+def review(cowboys, trials):
+    """Each cowboy with its state, from the trials of its files in the revision."""
+    files = {cowboy["id"]: {} for cowboy in cowboys}
+    for path, trial in trials.items():
+        text = None if trial.before is None else trial.before.decode("utf-8", "surrogateescape")
+        for part, (contained, _, applicable) in trial.found.items():
+            files[part.cowboy].setdefault(path, []).append((contained, core.looks_landed(part.patch, text), applicable))
+    for cowboy in cowboys:
+        found = files[cowboy["id"]]
+        state = core.contained(each for parts in found.values() for each in parts)
+        told = {name: cowboy.get(name) for name in ("id", "who", "why", "bug", "hosts")}
+        yield {**told, "state": state.value, "sentence": core.review_sentence(cowboy, state), "files": sorted(found)}
+
+
+def main():
+    """Try, tell."""
+    module = AnsibleModule(
+        argument_spec={
+            "tree": {"type": "path", "required": True},
+            "revision": {"type": "str", "required": True},
+            "cowboys": {"type": "list", "elements": "dict", "required": True, "options": work.options()},
+            "diffs": {"type": "dict", "required": True},
+            "brz_executable": {"type": "str", "default": "brz"},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    try:
+        cowboys = work.sound(params["cowboys"])
+        parts = work.split(cowboys, params["diffs"])
+        trials = work.in_revision(Path(params["tree"]).resolve(), params["revision"], parts, params["brz_executable"])
+    except work.CowboyError as error:
+        module.fail_json(msg=str(error))
+    conflicts = work.describe_conflicts(cowboys, trials)
+    module.exit_json(changed=False, cowboys=list(review(cowboys, trials)), conflicts=conflicts)
+
+
+if __name__ == "__main__":
+    main()

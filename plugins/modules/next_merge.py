@@ -1,0 +1,98 @@
+#!/usr/bin/python
+"""When the merge after this one is, so that people know until when something must land (R1, R8)."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: next_merge
+short_description: Tell until when something must be on devel to go out with the next window
+description:
+  - Reads the schedule's rule. What goes out with a window is merged a fixed time before it (R8), and nothing is added
+    to a merge afterwards.
+  - Changes nothing. Needs python-dateutil, which the control machine has.
+options:
+  windows:
+    description: When windows are, an RFC 5545 rule in UTC, as schedule.yml has it (R1).
+    type: str
+    required: true
+  window:
+    description: Start of this rollout's window, ISO 8601.
+    type: str
+    required: true
+  merge_hours_before:
+    description: How long before its window a merge is made (R8).
+    type: float
+    required: true
+attributes:
+  check_mode: {support: full, description: Tells as always, since it changes nothing.}
+  diff_mode: {support: none, description: There is nothing to differ.}
+author: The downtime runbook (@downtime-runbook)
+"""
+
+EXAMPLES = r"""
+- name: See when the next merge is
+  next_merge:
+    windows: FREQ=MONTHLY;BYDAY=+2WE;BYHOUR=8;BYMINUTE=0;BYSECOND=0
+    window: 2026-12-09T08:00:00Z
+    merge_hours_before: 48
+"""
+
+RETURN = r"""
+window:
+  description: This window, for people.
+  returned: success
+  type: str
+  sample: Wed 9 Dec 2026 08:00 UTC
+next_window:
+  description: The one after it; null when the rule has ended.
+  returned: success
+  type: str
+  sample: Wed 13 Jan 2027 08:00 UTC
+next_merge:
+  description: When that one's merge is made; null when the rule has ended.
+  returned: success
+  type: str
+  sample: Mon 11 Jan 2027 08:00 UTC
+"""
+
+from datetime import timedelta
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.rollout_core.timeline import parse_instant
+
+try:
+    from dateutil.rrule import rrulestr
+
+    DATEUTIL_IMPORT_ERROR = None
+except ImportError as _error:
+    DATEUTIL_IMPORT_ERROR = str(_error)
+
+
+def words(instant):
+    """Return an instant as people say it; None for none."""
+    return instant and f"{instant:%a} {instant.day} {instant:%b %Y %H:%M} UTC"
+
+
+def main():
+    """Work it out, tell."""
+    module = AnsibleModule(
+        argument_spec={
+            "windows": {"type": "str", "required": True},
+            "window": {"type": "str", "required": True},
+            "merge_hours_before": {"type": "float", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    if DATEUTIL_IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("python-dateutil"), exception=DATEUTIL_IMPORT_ERROR)
+    try:
+        window = parse_instant(module.params["window"])
+        following = rrulestr(module.params["windows"], dtstart=window.replace(microsecond=0)).after(window)
+    except ValueError as error:
+        module.fail_json(msg=f"E-bad-schedule  The schedule or the window cannot be read: {error}.")
+    merge = following and following - timedelta(hours=module.params["merge_hours_before"])
+    module.exit_json(changed=False, window=words(window), next_window=words(following), next_merge=words(merge))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+#!/usr/bin/python
+"""Estimate the outage anew from what qastaging measured (R9)."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: outage_estimate
+short_description: Make the outage's next estimate from the patch times of qastaging
+description:
+  - Takes the times of the patches that were really applied on qastaging from the merged revision, by the rule of R9,
+    and tells what the estimate was before. A patch that was there earlier keeps what it was estimated at.
+  - Reads the plan and the journal on the control machine and changes nothing.
+options:
+  plan:
+    description: The plan, C(rollout).
+    type: dict
+    required: true
+  journal:
+    description: The rollout's journal; that of a run by hand may not be there.
+    type: path
+    required: true
+  stage:
+    description: The stage whose estimate it is.
+    type: str
+    default: outage
+  patches:
+    description: Names of the pinned patches, in the order of application.
+    type: list
+    elements: str
+    required: true
+  revid:
+    description: Id of the merged revision. Only rows that say it count.
+    type: str
+    required: true
+  timings:
+    description: The rows, from M(database_revisions).
+    type: list
+    elements: dict
+    required: true
+  applied:
+    description: What has just been applied, each C({patch, seconds}); seconds are null in check mode.
+    type: list
+    elements: dict
+    default: []
+  factor:
+    description: How much longer a patch takes on production.
+    type: float
+    required: true
+  plus_minutes:
+    description: What is added to the time of the patches.
+    type: float
+    required: true
+  window_minutes:
+    description: Length of the window.
+    type: float
+    required: true
+attributes:
+  check_mode: {support: full, description: Estimates as always, since it changes nothing.}
+  diff_mode: {support: none, description: There is nothing to differ.}
+author: The downtime runbook (@downtime-runbook)
+"""
+
+EXAMPLES = r"""
+- name: Estimate the outage anew
+  outage_estimate:
+    plan: "{{ rollout }}"
+    journal: "{{ rollout_journal }}"
+    patches: [patch-2208-30-0.sql]
+    revid: pqm@prae-20261207080312-x1
+    timings: [{patch: patch-2208-30-0.sql, seconds: 70.5, revid: pqm@prae-20261207080312-x1}]
+    factor: 2
+    plus_minutes: 10
+    window_minutes: 90
+"""
+
+RETURN = r"""
+estimates:
+  description: The stage's estimate, step by step; empty when the earlier one stands.
+  returned: success
+  type: dict
+  sample: {outage: [{step: patch-2208-30-0.sql, seconds: 141.0}, {step: pad, seconds: 600.0}]}
+evidence:
+  description: The same in a line for a person.
+  returned: success
+  type: str
+  sample: "outage estimate 12.4 min → 12.4 min of 90: 2 × 70.5 s measured here of 1 patch + 10 min (R9)"
+"""
+
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.rollout_core import budget, journal, remeasure, timeline
+
+ARGUMENTS = {
+    "plan": {"type": "dict", "required": True},
+    "journal": {"type": "path", "required": True},
+    "stage": {"type": "str", "default": "outage"},
+    "patches": {"type": "list", "elements": "str", "required": True},
+    "revid": {"type": "str", "required": True},
+    "timings": {"type": "list", "elements": "dict", "required": True},
+    "applied": {"type": "list", "elements": "dict", "default": []},
+    "factor": {"type": "float", "required": True},
+    "plus_minutes": {"type": "float", "required": True},
+    "window_minutes": {"type": "float", "required": True},
+}
+
+
+def earlier(plan: dict, path: Path, stage: str) -> tuple:
+    """Return the stage's steps and its whole seconds as they were estimated so far; no steps for a mere guess."""
+    entries = journal.read(path.read_text(encoding="utf-8")).entries if path.exists() else []
+    planned = {each.name: each for each in timeline.planned(plan, entries)}
+    if stage not in planned:
+        return [], 0.0
+    steps = [{"step": step.name, "seconds": step.seconds} for step in planned[stage].steps]
+    return steps, planned[stage].expected.total_seconds()
+
+
+def main() -> None:
+    """Estimate, tell."""
+    module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
+    params = module.params
+    try:
+        steps, seconds = earlier(params["plan"], Path(params["journal"]), params["stage"])
+        measured = remeasure.measured(params["timings"], params["applied"], params["revid"])
+        rule = budget.Budget(params["window_minutes"], params["factor"], params["plus_minutes"])
+        estimate = remeasure.next_estimate(params["patches"], measured, steps, seconds, rule)
+    except (KeyError, ValueError, OSError) as error:
+        module.fail_json(msg=f"E-estimate-unknown  The plan, the journal or the timings cannot be read: {error!r}.")
+    estimates = {params["stage"]: estimate.steps} if estimate.steps else {}
+    module.exit_json(changed=False, estimates=estimates, evidence=estimate.evidence)
+
+
+if __name__ == "__main__":
+    main()

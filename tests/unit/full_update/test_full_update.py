@@ -1,0 +1,86 @@
+"""What full-update.py says of itself, and what is made of that: real lines of its logs, as a table (R9, R12)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from rollout_core import full_update
+from rollout_core.full_update import Outage, Output, Run
+from rollout_core.patches import PatchName
+
+HERE = Path(__file__).parent
+DSN = "host=127.0.0.1 dbname=launchpad_qastaging"
+
+
+def table(name: str) -> list[Any]:
+    return [pytest.param(row, id=row["case"]) for row in yaml.safe_load((HERE / name).read_text())]
+
+
+def patch(number: str) -> PatchName:
+    return PatchName.parse(f"patch-{number}.sql")
+
+
+def run_of(row: dict[str, Any]) -> Run:
+    text = (HERE / "logs" / row["log"]).read_text() if "log" in row else "\n".join(row["lines"])
+    pending = [patch(number) for number in row["pending"]]
+    kept = pending if row["kept"] == "all" else [patch(number) for number in row["kept"] or []]
+    missing = None if row["kept"] is None else [name for name in pending if name not in kept]
+    output = full_update.read(text)
+    return Run("full-update.py", "launchpad_qastaging", row["exit_code"], 5400, output, pending, missing)
+
+
+@pytest.mark.parametrize("row", table("ends.yml"))
+def test_end(row: dict[str, Any]) -> None:
+    run = run_of(row)
+    assert run.succeeded is ("name" not in row)
+    if run.succeeded:
+        return
+    told = full_update.failure(run, "/home/launchpad/upgrade.log", DSN)
+    assert told.splitlines()[0].startswith(f"{row['name']}  full-update.py on launchpad_qastaging ")
+    assert "The end of its output, /home/launchpad/upgrade.log:" in told
+    assert [says for says in row.get("says", []) if says not in told] == [], told
+    assert [never for never in row.get("never", []) if never in told] == [], told
+
+
+@pytest.mark.parametrize("row", table("timings.yml"))
+def test_timing(row: dict[str, Any]) -> None:
+    name = "patch-2211-02-0.sql"
+    printed = {} if row["printed"] is None else {name: row["printed"]}
+    seconds, remarks = full_update.timings(Output(seconds=printed), {name: row["row"]})
+    assert seconds == {name: row["counts"]}
+    assert remarks == ([row["remark"]] if "remark" in row else [])
+
+
+def test_what_has_no_row_is_not_timed() -> None:
+    dry_run = full_update.read((HERE / "logs" / "dry_run.txt").read_text())
+    assert dry_run.seconds == {"patch-2211-01-1.sql": 0.0, "patch-2211-02-0.sql": 1.4, "patch-2211-04-0.sql": 0.3}
+    assert full_update.timings(dry_run, {}) == ({}, [])
+
+
+def test_earlier_patches_are_not_those_of_this_run() -> None:
+    assert "patch-2211-01-0.sql" not in full_update.read((HERE / "logs" / "all_good.txt").read_text()).seconds
+
+
+def test_lines_without_a_time_are_read_as_well() -> None:
+    output = full_update.read("Outage starts.\n2208-30-0 applied just now in 70.5 seconds\n\nAll good. All done.\n\n")
+    assert (output.seconds, output.outage, output.all_good) == ({"patch-2208-30-0.sql": 70.5}, Outage.UNCLEAR, True)
+
+
+@given(st.text(max_size=300), st.sampled_from([None, -9, 0, 1, 2, 42, *full_update.MEANINGS]))
+def test_junk_is_never_a_success_and_is_always_told(text: str, exit_code: int | None) -> None:
+    output = full_update.read(text)
+    for missing in (None, [patch("2208-30-0")], []):
+        run = Run("full-update.py", "launchpad_qastaging", exit_code, 1, output, [patch("2208-30-0")], missing)
+        assert not run.succeeded or text.strip().endswith(full_update.LAST_LINE)
+        assert full_update.failure(run, "log", DSN).startswith("E-upgrade-")
+
+
+@given(st.lists(st.sampled_from((HERE / "logs" / "all_good.txt").read_text().splitlines()), max_size=12))
+def test_a_log_that_breaks_off_anywhere_is_a_success_only_with_its_last_line(lines: list[str]) -> None:
+    run = Run("full-update.py", "launchpad_qastaging", 0, 1, full_update.read("\n".join(lines)), [], [])
+    assert run.succeeded is bool(lines and lines[-1].endswith("All good. All done."))
