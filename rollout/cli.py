@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
@@ -88,12 +88,15 @@ def abort(reason: str, **request: Any) -> None:
 @inventory_option
 @plan_option
 @click.argument("gate")
-@click.argument("word", metavar="yes|no")
-def answer(gate: str, word: str, inventory: Path | None, plan_file: Path | None) -> None:
-    """Answer the question that the runbook at work asks, from any terminal."""
+@click.argument("said", nargs=-1, required=True, metavar="[ITEM] yes|no")
+def answer(gate: str, said: tuple[str, ...], inventory: Path | None, plan_file: Path | None) -> None:
+    """Answer the question that the runbook at work asks, from any terminal; of several, name the ITEM."""
     from rollout import elsewhere
 
-    console.print(elsewhere.answer(records.current(inventory, plan_file)[0], gate, word))
+    *items, word = said
+    item = " ".join(items) or None
+    told = elsewhere.answer(records.current(inventory, plan_file)[0], gate, item, word)
+    console.print(told, markup=False, soft_wrap=True)
 
 
 @main.command()
@@ -105,7 +108,9 @@ def status(
     inventory: Path | None = None, plan_file: Path | None = None, *, watch: bool = False, as_json: bool = False
 ) -> None:
     """Where the rollout stands and what comes next."""
+    from rollout import held
     from rollout.views import screen
+    from rollout.views.holding import told
     from rollout.views.overview import Overview, overview
 
     try:
@@ -118,7 +123,10 @@ def status(
 
     def look() -> Overview:
         entries = Journal(directory / "journal.jsonl").entries
-        return overview(plan.as_vars(), entries, as_left(entries).now())
+        view = overview(plan.as_vars(), entries, as_left(entries).now())
+        left = held.left_on(ROOT / plan.inventory, but=directory)
+        others = [told(hold, left.plan.id) for hold in left.holds] if left else []
+        return replace(view, holds=[*view.holds, *others])
 
     if as_json:
         console.print_json(json.dumps(asdict(look()), default=_json_value))

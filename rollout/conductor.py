@@ -5,16 +5,15 @@ from __future__ import annotations
 import getpass
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from rollout_core import lateness, timeline
 
-from rollout import documents, gates, stopping, undoing
+from rollout import backing_out, choosing, documents, gates, passing, releasing, stopping, undoing
 from rollout import plan as plans
-from rollout.interrupts import Interrupt
-from rollout.outcomes import Abort, BadInputError, ExitCode, Left, Stop
+from rollout.outcomes import Abort, ExitCode, Left, Stop
 from rollout.plan import Stage
 from rollout.rollout import Rollout
 from rollout.runner import PlaybookRun, Work
@@ -35,10 +34,10 @@ class Conductor:
     asker: gates.Asker
     open_incident: Callable[[str], str]
     conclude: Callable[[str], tuple[list[str], bool]]
-    interrupt: Interrupt = field(default_factory=Interrupt)
 
     def __post_init__(self) -> None:
         """Set the watchdog on it."""
+        self.interrupt = self.rollout.interrupt
         self.watchdog = Watchdog(self.rollout, self.asker, self.interrupt)
         self.journal, self.screen, self.clock = self.rollout.journal, self.rollout.screen, self.rollout.clock
 
@@ -54,9 +53,8 @@ class Conductor:
         """Abort now; `crashed` is the stage, and its run, that a runbook which is gone left unfinished."""
 
         def give_up() -> bool:
-            if crashed:
-                self._stop_what_is_left(*crashed, why=reason)
-            self.watchdog.abort_asked(getpass.getuser(), reason, "terminal")
+            self._refuse_what_was_backed_out()
+            self._abort(crashed, reason)
             raise Stop("refused", ExitCode.REFUSED, "E-too-late-to-abort  " + self._reason(), "  ./runbook.py run")
 
         return self._until_it_stops(give_up)
@@ -75,34 +73,57 @@ class Conductor:
 
     def _go_on(self, names: Sequence[str] = ()) -> bool:
         """Carry out what is to do; whether nothing is left. Raises Stop."""
-        for stage in self._to_do(names):
-            if not self._carry_out(stage):
+        self._refuse_what_was_backed_out()
+        at_once = list(names) in [[hold.until] for hold in self.rollout.holds]
+        if not at_once:
+            self._finish_the_back_out()
+        for stage in choosing.to_do(self.rollout, names):
+            if not self._carry_out(stage, at_once=at_once):
                 return False
             if self.rollout.left:
-                self._leave_if_asked()
+                self.watchdog.leave_if_asked()
         return not self.rollout.left
+
+    def _refuse_what_was_backed_out(self) -> None:
+        """A runbook may have ended between the back-out and the rollout's end. Raises Stop."""
+        if finished := self.journal.last("back_out_finished", outcome="ok"):
+            raise backing_out.backed_out(finished)
+
+    def _finish_the_back_out(self) -> None:
+        """Go on with a back-out that has begun and not come to a good end. Raises Stop."""
+        if found := backing_out.unfinished(self.rollout):
+            stage, on_no = found
+            end = backing_out.back_out(
+                self.rollout, stage, on_no, "E-unfinished  The back-out had not come to its end."
+            )
+            if self.rollout.records[stage.stage].running:
+                self._finish(stage, end.stage, {}, end.message)
+            raise end
 
     # -- one stage ------------------------------------------------------------------------------------------------
 
-    def _carry_out(self, stage: Stage) -> bool:
+    def _carry_out(self, stage: Stage, *, at_once: bool = False) -> bool:
         """Gate, wait, playbook, gate. False when the stage is not due yet and nothing holds us here. Raises Stop."""
         due = timeline.parse_duration(stage.due) + self.rollout.plan.window.start
+        if at_once:
+            due = min(due, self.clock.now())
         if not self._worth_waiting(stage, due):
-            self.screen.say(f"Next: {stage.stage}, due {due:%a %d %b %H:%M} UTC.  ./runbook.py run")
+            said = f"Next: {stage.stage}, due {due:%a %d %b %H:%M} UTC.  ./runbook.py run"
+            self.screen.say("\n".join([said, *releasing.still_on(self.rollout)]))
             return False
-        self._ask_if_overdue(stage)
+        passing.begin_late(self.watchdog, stage)
         before = [timeline.parse_duration(gate.waits) for gate in stage.gates if gate.ask == "before"]
         record = self.rollout.records.get(stage.stage)
         if before and not (record and record.running):  # what a crash interrupted has had its yes
             # A yes must be fresh: it is asked for no earlier than it would have to be answered.
             self._wait_until(due - max(before), stage, f"the gate of {stage.stage} is asked")
-            evidence = self._outlook(stage)
+            evidence = passing.outlook(self.rollout, stage)
             self.screen.evidence(evidence)
-            self._pass_gates(stage, "before", {}, evidence)
+            passing.gates_of(self.watchdog, stage, "before", {}, evidence)
         self._wait_until(due, stage, f"{stage.stage} begins")
         facts = self._run_stage(stage)
         try:
-            self._pass_gates(stage, "after", facts, facts.get("evidence", []))
+            passing.gates_of(self.watchdog, stage, "after", facts, facts.get("evidence", []))
         except Stop as stop:
             self._finish(stage, stop.stage, facts, stop.message)
             raise
@@ -160,7 +181,8 @@ class Conductor:
         record = self.rollout.records.get(stage.stage)
         attempt = record.attempt + 1 if record else 1
         run_id = self.rollout.run_id(f"{stage.stage}-{attempt}")
-        self.journal.write("stage_started", stage=stage.stage, attempt=attempt, run=run_id)
+        ends = {"until": stage.holds.until} if stage.holds else {}
+        self.journal.write("stage_started", stage=stage.stage, attempt=attempt, run=run_id, **ends)
         return run_id
 
     def _take_progress(self, stage: Stage, work: Work) -> None:
@@ -185,7 +207,7 @@ class Conductor:
         facts = {"evidence": stopped.evidence}
         self._finish(stage, stop.stage, facts, stop.message)
         if not stopped.proven:
-            stop.exit_code = ExitCode.NOT_UNDONE
+            stop.proven, stop.exit_code = False, ExitCode.NOT_UNDONE
             stop.message = "\n".join([stop.message, *stopped.lines()])
         raise stop
 
@@ -226,61 +248,10 @@ class Conductor:
         self.journal.write("stage_finished", stage=stage.stage, outcome=outcome, facts=facts, message=message)
         self.screen.stage_ends(stage, outcome)
 
-    # -- gates ----------------------------------------------------------------------------------------------------
-
-    def _pass_gates(self, stage: Stage, when: str, facts: Mapping[str, Any], evidence: Sequence[str]) -> None:
-        """Ask the stage's gates of that moment and put the answers on record. Raises Stop on no."""
-        for gate in stage.gates:
-            if gate.ask == when:
-                self._pass(stage, gates.question(gate, {**self.rollout.plan.as_vars(), **facts}, evidence))
-
-    def _pass(self, stage: Stage, asked: gates.Question) -> None:
-        answer = self.watchdog.ask(stage, asked, moot=lambda: self.interrupt.leave)
-        self._leave_if_asked()
-        if not answer.yes:
-            said = f"{asked.text} was answered no by {answer.by} ({answer.source})."
-            again = "  To be asked again:  ./runbook.py run"
-            raise Stop("refused", ExitCode.REFUSED, f"E-gate-no  {stage.stage}: {said}", again)
-
-    def _ask_if_overdue(self, stage: Stage) -> None:
-        """A deadline of a rule that was missed before the window is a gate, no abort."""
-        if stage.begins_by is None:
-            return
-        latest = self.rollout.plan.window.start + timeline.parse_duration(stage.begins_by)
-        agreed = self.journal.last("gate_answered", stage=stage.stage, gate=gates.BEGIN_LATE, answer="yes")
-        if self.clock.now() <= latest or agreed:
-            return
-        late = f"{stage.stage} should have begun by {latest:%a %d %b %H:%M} UTC ({', '.join(stage.rules)})"
-        self.screen.say(f"! {late}")
-        self._pass(stage, gates.Question(gates.BEGIN_LATE, "Begin it all the same?", [late], LOSA, timedelta(hours=1)))
-
-    def _outlook(self, stage: Stage) -> list[str]:
-        """What a person weighs before a stage begins."""
-        view = self.rollout.outlook()
-        planned = next(row for row in self.rollout.layout if row.name == stage.stage)
-        times = f"planned {planned.start:%H:%M}–{planned.end:%H:%M}, all done {view.planned_end:%H:%M}"
-        ends = "the commit" if stage.abortable == "until_commit" else "none in this stage"
-        return [f"{times} · point of no return: {ends}", self._reason()]
+    # -- when ----------------------------------------------------------------------------------
 
     def _reason(self) -> str:
         return lateness.reason(self.rollout.outlook(), self.rollout.limit)
-
-    # -- what is to do, and when ----------------------------------------------------------------------------------
-
-    def _to_do(self, names: Sequence[str]) -> list[Stage]:
-        """The stages not done yet, or the named ones. Raises BadInputError for a window stage out of its turn."""
-        process, left = self.rollout.plan.process, self.rollout.left
-        known = [stage.stage for stage in process]
-        if unknown := [name for name in names if name not in known]:
-            raise BadInputError(f"E-no-such-stage  {', '.join(unknown)}. The process has: {', '.join(known)}.")
-        if not names:
-            return left
-        named = [stage for stage in process if stage.stage in names]
-        for stage in named:
-            earlier = [s.stage for s in left if known.index(s.stage) < known.index(stage.stage) and s not in named]
-            if stage.window and earlier:
-                raise BadInputError(f"E-out-of-turn  {stage.stage} comes after {', '.join(earlier)}:  ./runbook.py run")
-        return named
 
     def _worth_waiting(self, stage: Stage, due: datetime) -> bool:
         """A run waits inside the window; before it, the person comes back. A rehearsal jumps instead of waiting."""
@@ -290,29 +261,22 @@ class Conductor:
         def tick() -> None:
             self.screen.waiting(what, instant)
             self.watchdog.look(stage)
-            self._leave_if_asked()
+            self.watchdog.leave_if_asked()
 
         self.clock.wait_until(instant, tick)
 
     # -- stopping -------------------------------------------------------------------------------------------------
 
-    def _leave_if_asked(self) -> None:
-        """Stop between two stages when Ctrl-C said so; what is done stays as it is."""
-        if self.interrupt.came or self.interrupt.leave:
-            done = [name for name, record in self.rollout.records.items() if record.done]
-            message = f"E-interrupted  Stopped by Ctrl-C; what is done stands ({', '.join(done) or 'nothing yet'})."
-            raise Left(message, "  Go on:  ./runbook.py run")
-
     def _resume(self, stage: Stage, run_id: str, evidence: Sequence[str]) -> bool:
         """Ask whether to go on, see to it that nothing of the crashed run is at work, and go on. Raises Stop."""
         no = "leave it as it is: the point of no return is behind us" if self.rollout.irreversible else "abort"
-        means = [*evidence, f"yes: what still runs there is waited for, then the stage begins again; no: {no}"]
+        means = [*evidence, *releasing.still_on(self.rollout)]
+        means += [f"yes: what still runs there is waited for, then the stage begins again; no: {no}"]
         self.screen.evidence(means)
         asked = gates.Question(gates.RESUME, "Go on?", means, LOSA, FAILURE_WAITS)
         if not self.watchdog.ask(stage, asked).yes:
             if not self.rollout.irreversible:
-                self._stop_what_is_left(stage, run_id, "the crashed run is not gone on with")
-                self.watchdog.abort_asked(getpass.getuser(), "not gone on with after a crash", "terminal")
+                self._abort((stage, run_id), "not gone on with after a crash")
             raise Left(f"E-left  {stage.stage} must still be finished.", "  Go on:  ./runbook.py resume")
         stopping.end_here(self.rollout)
         while (left := stopping.look_on_hosts(self.rollout, stage, run_id)).survivors:
@@ -324,29 +288,40 @@ class Conductor:
         if left.unproven:
             message = f"E-not-known  What of {stage.stage} still runs is not known."
             raise Left("\n".join([message, *left.lines()]), "  Then:  ./runbook.py resume")
+        self._finish_the_back_out()
+        self.screen.say("\n".join(releasing.release_all(self.rollout)))
         return self._go_on()
 
-    def _stop_what_is_left(self, stage: Stage, run_id: str, why: str) -> None:
-        if stopping.stop_stage(self.rollout, stage, run_id, why).answer == "too_late":
-            self.screen.say(f"! It was too late to stop {stage.stage}: it must finish.")
+    def _abort(self, crashed: tuple[Stage, str] | None, reason: str) -> None:
+        """Stop what a runbook that is gone has left, then abort, unless it is too late. Raises Stop."""
+        proven = True
+        if crashed:
+            stage, run_id = crashed
+            stopped = stopping.stop_stage(self.rollout, stage, run_id, reason)
+            proven = stopped.proven
+            if stopped.answer == "too_late":
+                self.screen.say(f"! It was too late to stop {stage.stage}: it must finish.")
+        try:
+            self.watchdog.abort_asked(getpass.getuser(), reason, "terminal")
+        except Stop as stop:
+            stop.proven = proven
+            raise
 
     def _stopped(self, stop: Stop) -> Stop:
-        """What becomes of it: what the window did is taken back, unless the point of no return is behind us."""
-        if isinstance(stop, Left) or (self.rollout.irreversible and stop.outcome == "refused"):
-            return stop
+        """What becomes of it: what the window did is taken back, unless the point of no return is behind us.
+
+        What an earlier stage has left on is ended, if its release playbook finds that it may.
+        """
+        if isinstance(stop, Left):
+            return Left("\n".join([stop.message, *releasing.still_on(self.rollout)]), stop.then)
         if self.rollout.irreversible:
-            lines = [
-                stop.message,
-                "  The commit is made: the new schema is kept, nothing is undone.",
-                f"  Incident report begun: {self.open_incident(stop.message)}",
-            ]
-            return Stop("failed", stop.exit_code, "\n".join(lines), stop.then)
-        if not stop.aborts and stop.outcome != "refused":
-            return stop
-        undone = undoing.undo_window(self.rollout, self._while_undoing)
-        locked_out = stop.exit_code is ExitCode.LOCKED_OUT
+            return self._stopped_after_the_commit(stop)
+        undone = undoing.Undone()
+        if stop.aborts or stop.outcome == "refused":
+            undone = undoing.undo_window(self.rollout, self._while_undoing)
+        lines = [stop.message, *undone.lines, *releasing.release_all(self.rollout, proven=stop.proven)]
+        locked_out = stop.aborts and stop.exit_code is ExitCode.LOCKED_OUT
         code = ExitCode.FAILED if locked_out else stop.exit_code  # unless the undo cannot open the gate either
-        lines = [stop.message, *undone.lines]
         if not stop.aborts:
             return Stop(stop.outcome, ExitCode(max(code, undone.exit_code)), "\n".join(lines), stop.then)
         said, as_before = self.conclude(stop.message)
@@ -354,10 +329,21 @@ class Conductor:
         *more, then = said
         return Stop("aborted", code, "\n".join([*lines, *more]), then)
 
+    def _stopped_after_the_commit(self, stop: Stop) -> Stop:
+        """The new schema is kept; a failure is an incident (R24)."""
+        held = releasing.release_all(self.rollout, proven=stop.proven)
+        if stop.outcome == "refused":
+            return Stop(stop.outcome, stop.exit_code, "\n".join([stop.message, *held]), stop.then)
+        lines = [
+            stop.message,
+            "  The commit is made: the new schema is kept, nothing is undone.",
+            *held,
+            f"  Incident report begun: {self.open_incident(stop.message)}",
+        ]
+        return Stop("failed", stop.exit_code, "\n".join(lines), stop.then)
+
     def _while_undoing(self) -> None:
-        if self.interrupt.came:
-            self.interrupt.came = False
-            self.screen.say("Ctrl-C: what was begun to be undone is undone to its end.")
+        self.rollout.uninterrupted("what was begun to be undone is undone to its end.")
 
     def _close(self, stop: Stop) -> ExitCode:
         self.journal.write("rollout_closed", outcome=stop.outcome, exit_code=int(stop.exit_code), message=stop.message)

@@ -10,7 +10,6 @@ from typing import Any
 
 import pydantic
 from rich.console import Console
-from rollout_core import journal as text_format
 
 from rollout import gates, records, terminals
 from rollout.outcomes import BadInputError, ExitCode, RunbookError
@@ -20,9 +19,12 @@ REACTION_SECONDS = 10.0  # a runbook at work looks several times a second
 Entry = Mapping[str, Any]
 
 
-def answer(rollout: Path, gate: str, word: str) -> str:
-    """Answer the question that is open; returns what to tell. Raises BadInputError when it is not that one."""
-    open_questions = {entry["gate"]: entry for entry in gates.unanswered(_entries(rollout))}
+def answer(rollout: Path, gate: str, item: str | None, word: str) -> str:
+    """Answer the question that is open; returns what to tell. Raises BadInputError when it is not that one.
+
+    Of a gate that asks about several items, one after the other, `item` says which is meant.
+    """
+    open_questions = {entry["gate"]: entry for entry in gates.unanswered(records.entries(rollout))}
     owner = records.owner(rollout)
     if owner is None:
         raise BadInputError("E-nobody-asks  No runbook is at work on this rollout.  Begin:  ./runbook.py run")
@@ -32,18 +34,23 @@ def answer(rollout: Path, gate: str, word: str) -> str:
     options = open_questions[gate].get("options", ["yes", "no"])
     if word not in options:
         raise BadInputError(f"E-no-such-answer  {gate} takes {' or '.join(options)}, not {word!r}.")
+    about = open_questions[gate].get("item")
+    if item != about:
+        said = f"{item} is not asked about now" if item else "an answer must name what it is about"
+        command = " ".join(["./runbook.py answer", gate, *([about] if about else []), "|".join(options)])
+        raise BadInputError(f"E-which-item  {gate}: {said}.\n  Asked is: {open_questions[gate]['question']}  {command}")
     number = open_questions[gate]["seq"]
     terminals.send(rollout, Message(kind="answer", by=getpass.getuser(), text=word, gate=gate, asked=number))
     taken = _wait(rollout, lambda e: e["event"] == "gate_answered" and e["gate"] == gate and e["seq"] > number)
     if taken is None:
         raise _no_reaction(owner)
-    return f"{gate}: {taken['answer']}, by {taken['by']} ({taken['source']})."
+    return f"{' '.join(filter(None, [gate, item]))}: {taken['answer']}, by {taken['by']} ({taken['source']})."
 
 
 def abort(rollout: Path, reason: str, console: Console) -> ExitCode:
     """Have the runbook at work abort, and follow it to its end; returns its exit code. Raises RunbookError."""
     owner = records.owner(rollout)
-    begun = len(_entries(rollout))
+    begun = len(records.entries(rollout))
     try:
         message = Message(kind="abort", by=getpass.getuser(), text=reason)
     except pydantic.ValidationError as error:
@@ -69,16 +76,11 @@ def abort(rollout: Path, reason: str, console: Console) -> ExitCode:
     return ExitCode(closed["exit_code"])
 
 
-def _entries(rollout: Path) -> list[Entry]:
-    path = rollout / "journal.jsonl"
-    return list(text_format.read(path.read_text(encoding="utf-8")).entries) if path.exists() else []
-
-
 def _wait(rollout: Path, wanted: Callable[[Entry], bool]) -> Entry | None:
     """The first entry that is wanted, for as long as a runbook may take to react."""
     until = time.monotonic() + REACTION_SECONDS
     while time.monotonic() < until:
-        if found := next((entry for entry in _entries(rollout) if wanted(entry)), None):
+        if found := next((entry for entry in records.entries(rollout) if wanted(entry)), None):
             return found
         time.sleep(0.1)
     return None
@@ -88,7 +90,7 @@ def _follow(rollout: Path, begun: int) -> Iterator[Entry]:
     """Each entry after the first `begun`, as it is written, until no runbook is at work."""
     while True:
         working = records.owner(rollout) is not None
-        entries = _entries(rollout)
+        entries = records.entries(rollout)
         yield from entries[begun:]
         begun = len(entries)
         if not working:

@@ -11,16 +11,16 @@ import select
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import Field, field_validator
+from pydantic import Field, PlainValidator, field_validator
 from rollout_core import timeline
 
 from rollout import documents
-from rollout.plan import Gate, Line, Model, Plan, Slug
+from rollout.plan import BackOut, Gate, Line, Model, Plan, Slug
 
 Source = Literal["terminal", "another terminal", "answers file", "nobody"]
 YES_NO = ("yes", "no")
@@ -28,11 +28,16 @@ YES_NO = ("yes", "no")
 BEGIN_LATE, OUTGROW, RESUME = "begin_late", "outgrow", "resume"
 FAILURE, INTERRUPT = "failure", "interrupt"
 UNATTENDED = (BEGIN_LATE, OUTGROW, RESUME)
+# What ends the time for which a yes before a crash counts.
+CHANGES = ("stage_finished", "undo_finished", "back_out_started", "rollout_closed")
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked. `waits` is how long until silence means the last of `options`."""
+    """What is asked. `waits` is how long until silence means the last of `options`.
+
+    `item`: what of it is asked about, of a gate that asks about each of something; `place`: which of how many.
+    """
 
     gate: str
     text: str
@@ -40,6 +45,8 @@ class Question:
     who: Sequence[str]
     waits: timedelta
     options: Sequence[str] = YES_NO
+    item: str | None = None
+    place: str = ""
 
     @property
     def silence(self) -> str:
@@ -49,9 +56,10 @@ class Question:
     @property
     def prompt(self) -> str:
         """The question as it stands on the screen."""
+        text = f"{self.place} {self.text}" if self.place else self.text
         if self.options == YES_NO:
-            return f"? {self.text}  [y/N/?] "
-        return f"? {self.text}  [{'/'.join([*self.options[:-1], self.silence.upper()])}/?] "
+            return f"? {text}  [y/N/?] "
+        return f"? {text}  [{'/'.join([*self.options[:-1], self.silence.upper()])}/?] "
 
     def answered_by(self, typed: str) -> str | None:
         """The option that somebody typed, by any beginning of it; nothing typed is the last one. None: not clear."""
@@ -90,7 +98,7 @@ class Asker(Protocol):
         """A line of text; None when nobody says anything."""
 
 
-def question(gate: Gate, facts: Mapping[str, Any], evidence: Sequence[str]) -> Question:
+def question(gate: Gate | BackOut, facts: Mapping[str, Any], evidence: Sequence[str]) -> Question:
     """The gate's question with facts filled in. Raises KeyError for a fact that is not there.
 
     Not Jinja2: the plan is handed to Ansible whole, which would fill in `{{ … }}` before we could.
@@ -102,6 +110,53 @@ def question(gate: Gate, facts: Mapping[str, Any], evidence: Sequence[str]) -> Q
         who=gate.who,
         waits=timeline.parse_duration(gate.waits),
     )
+
+
+def questions(gate: Gate, facts: Mapping[str, Any], evidence: Sequence[str]) -> list[Question]:
+    """All that the gate asks: one question, or one for each of a fact's items, named by the item's first value.
+
+    Raises KeyError for a fact that is not there, ValueError for one that is no list of different items.
+    """
+    if gate.each is None:
+        return [question(gate, facts, evidence)]
+    items = facts[gate.each]
+    named = isinstance(items, list) and all(isinstance(item, dict) and item for item in items)
+    names = [str(next(iter(item.values()))) for item in items] if named else []
+    if not named or len(set(names)) < len(names):
+        raise ValueError(f"{gate.each} is no list of different items: {items!r}")
+    return [
+        replace(
+            question(gate, {**facts, **item}, [f"{key}: {value}" for key, value in item.items()]),
+            item=name,
+            place=f"{number}/{len(items)}",
+        )
+        for number, (name, item) in enumerate(zip(names, items, strict=True), start=1)
+    ]
+
+
+def still_yes(
+    entries: Sequence[Mapping[str, Any]], stage: str, asked: Question, now: datetime
+) -> Mapping[str, Any] | None:
+    """The `gate_answered` with which somebody has said yes to this already, before a crash; None when it is asked.
+
+    It counts as long as silence would have been waited for, and as long as nothing but this stage was at work since:
+    what the question is about is still as it was.
+    """
+    answered: Mapping[str, Any] | None = None
+    for entry in reversed(entries):
+        event = entry["event"]
+        if event in CHANGES or (event == "stage_started" and entry["stage"] != stage):
+            return None
+        if "gate" not in entry or entry["gate"] != asked.gate or entry.get("item") != asked.item:
+            continue
+        if event == "gate_answered":
+            fresh = now - timeline.parse_instant(entry["at"]) <= asked.waits
+            answered = entry if entry["answer"] == "yes" and fresh else None
+            if answered is None:
+                return None
+        elif event == "gate_asked":
+            return answered if entry["question"] == asked.text else None
+    return None
 
 
 def unanswered(entries: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -117,19 +172,26 @@ def unanswered(entries: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return list(opened.values())
 
 
+def _said(answer: Any) -> bool | dict[str, bool]:
+    """Yes or no, or either for each item. YAML 1.2 readers give `yes` as a string."""
+    words: dict[Any, bool] = {True: True, False: False, "yes": True, "no": False}
+    if isinstance(answer, dict) and answer:
+        if all(isinstance(word, str | bool) and word in words for word in answer.values()):
+            return {str(item): words[word] for item, word in answer.items()}
+    elif isinstance(answer, str | bool) and answer in words:
+        return words[answer]
+    raise ValueError("expected yes or no, or one of them for each item")
+
+
 class AnswersFile(Model):
-    """Answers for an unattended run. A gate that is missing here is answered no; a text that is missing is not told."""
+    """Answers for an unattended run. A gate, or an item of it, that is missing here is answered no.
+
+    A text that is missing is not told.
+    """
 
     by: Line
-    answers: dict[Slug, bool]
+    answers: dict[Slug, Annotated[bool | dict[str, bool], PlainValidator(_said)]]
     texts: dict[Slug, Line] = Field(default_factory=dict)
-
-    @field_validator("answers", mode="before")
-    @classmethod
-    def _words(cls, answers: Any) -> Any:
-        """YAML 1.2 readers give `yes` as a string."""
-        words = {"yes": True, "no": False}
-        return {k: words.get(v, v) for k, v in answers.items()} if isinstance(answers, dict) else answers
 
     @field_validator("texts", mode="before")
     @classmethod
@@ -148,7 +210,10 @@ class AnswersFile(Model):
 
     def poll(self, question: Question) -> Answer:
         """Answer from the file."""
-        yes = question.options == YES_NO and self.answers.get(question.gate, False)
+        said = self.answers.get(question.gate, False)
+        if isinstance(said, dict):
+            said = said.get(question.item or "", False)
+        yes = question.options == YES_NO and said
         return Answer("yes" if yes else question.silence, self.by, "answers file")
 
     def tell(self, name: str, prompt: str) -> str | None:  # noqa: ARG002 - nobody reads it
@@ -164,6 +229,10 @@ def answers_file(path: Path, plan: Plan) -> AnswersFile:
     if unknown:
         says = f"no such gate; the process has {', '.join(plan.gates())}, the runbook {', '.join(UNATTENDED)}"
         raise documents.refused(path, [(where, says) for where in unknown])
+    each = {gate.gate for stage in plan.process for gate in stage.gates if gate.each}
+    if whole := [gate for gate, said in answers.answers.items() if isinstance(said, dict) and gate not in each]:
+        says = "it asks one question: expected yes or no"
+        raise documents.refused(path, [(("answers", gate), says) for gate in whole])
     return answers
 
 

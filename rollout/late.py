@@ -86,7 +86,7 @@ def _plan() -> CoreSchema:
             "abortable": schema.no_info_plain_validator_function(_abortable),
             "undo": _fields({"minutes": minutes}, {}, ["playbook", "from", "samples"]),
         },
-        ["title", "rules", "playbook", "begins_by", "carries", "gates", "stop"],
+        ["title", "rules", "playbook", "begins_by", "carries", "holds", "gates", "stop"],
     )
     plan = {
         "window": _fields({"start": _instant(), "minutes": minutes}, {}, []),
@@ -167,11 +167,13 @@ def _events(stages: Sequence[str]) -> dict[str, CoreSchema]:
         "facts": _fields({}, {"estimates": schema.dict_schema(stage, _steps()), "irreversible": schema.bool_schema()})
     }
     return {
-        "stage_started": _fields(always, {"attempt": schema.int_schema(ge=0)}),
+        "stage_started": _fields(always, {"attempt": schema.int_schema(ge=0), "until": text}),
         "stage_finished": _fields({**always, "outcome": outcome}, facts),
         "stage_carried": _fields(always, facts),
         "step_started": _fields({**always, "step": text}, {"since": _instant()}),
         "undo_finished": _fields({**always, "outcome": outcome}),
+        "release_finished": _fields({**always, "released": schema.bool_schema()}),
+        "back_out_finished": _fields({**always, "outcome": outcome}),
         "stop_finished": _fields({**always, "answer": schema.literal_schema(ANSWERS)}),
     }
 

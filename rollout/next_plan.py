@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from rollout_core import holds, timeline
 
 from rollout import ROOT, planning, records
 from rollout import plan as plans
@@ -41,17 +43,16 @@ def write(aborted: Aborted, start: datetime, backup: datetime, *, same_pin: bool
     return path
 
 
-def carried(plan: Plan, entries: Iterable[Entry]) -> list[dict[str, Any]]:
+def carried(plan: Plan, entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """The fields of `stage_carried` for every stage before the window that need not be repeated with the same pin.
 
-    A stage rests on those before it: from the first that is not done, all is done again.
+    A stage rests on those before it: from the first that is not done, all is done again. `hold`: since when, and why,
+    what the stage has switched on still holds.
     """
-    done: dict[str, dict[str, Any]] = {}
-    for entry in entries:
-        if entry["event"] == "stage_carried":
-            done[entry["stage"]] = {key: entry[key] for key in ("stage", "rollout", "facts")}
-        elif entry["event"] == "stage_finished" and entry["outcome"] == "ok":
-            done[entry["stage"]] = {"stage": entry["stage"], "rollout": plan.id, "facts": entry.get("facts") or {}}
+    done = _done(plan, entries)
+    for hold in holds.still_on(plan.as_vars()["process"], entries):
+        if hold.stage in done:
+            done[hold.stage]["hold"] = {"since": hold.since.isoformat(), "why": hold.why}
     found = []
     for stage in plan.process:
         if stage.carries and not stage.window:
@@ -59,6 +60,21 @@ def carried(plan: Plan, entries: Iterable[Entry]) -> list[dict[str, Any]]:
                 break
             found.append(done[stage.stage])
     return found
+
+
+def _done(plan: Plan, entries: Sequence[Entry]) -> dict[str, dict[str, Any]]:
+    """Where each stage was done. What a back-out took back, wholly or in part, is not done, nor what was released."""
+    done: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        if entry["event"] == "stage_carried":
+            done[entry["stage"]] = {key: entry[key] for key in ("stage", "rollout", "facts")}
+        elif timeline.ended_well(entry):
+            done[entry["stage"]] = {"stage": entry["stage"], "rollout": plan.id, "facts": entry.get("facts") or {}}
+        elif entry["event"] == "release_finished" and entry["released"]:
+            done.pop(entry["stage"], None)
+        elif entry["event"] == "back_out_started":
+            done.clear()
+    return done
 
 
 @contextmanager

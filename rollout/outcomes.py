@@ -42,8 +42,10 @@ class Stop(Exception):  # noqa: N818 - the end of a run, not always an error
     """The run ends here: `outcome` and `message` go into the journal, `exit_code` to the shell, `then` ends the screen.
 
     `stage` is the outcome of the stage that it ends. `aborts`: what the window did is taken back, and the next attempt
-    is worked out (R19-R21).
+    is worked out (R19-R21). `proven`: nothing of the stage is at work any more, for certain.
     """
+
+    proven = True
 
     def __init__(
         self, outcome: str, exit_code: ExitCode, message: str, then: str = "", *, stage: str = "", aborts: bool = False

@@ -28,6 +28,7 @@ from rollout import documents, fitting
 from rollout.documents import Finding
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
+Fact = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 PlanId = Annotated[str, StringConstraints(pattern=r"^[0-9a-z][0-9a-z.-]*$", max_length=32)]
 Rule = Annotated[str, StringConstraints(pattern=r"^R([1-9]|1[0-9]|2[0-6])$")]
 Word = Annotated[str, StringConstraints(pattern=r"^[\w.@:+/=-]+$", max_length=200)]
@@ -111,14 +112,29 @@ class Expects(Model):
     steps: list[Step] | None = None
 
 
+class BackOut(Model):
+    """What a no leads to: a question of its own, and the playbook that takes everything back once it is a yes (R17)."""
+
+    gate: Slug
+    question: Line
+    who: list[Slug] = Field(min_length=1)
+    waits: Duration
+    playbook: Slug
+
+
 class Gate(Model):
-    """A question to a person. `{name}` in it stands for a field of the plan or a fact of the stage."""
+    """A question to a person. `{name}` in it stands for a field of the plan or a fact of the stage.
+
+    `each`: a fact, a list of dicts. The question is asked for every one of them, and filled in from it too.
+    """
 
     gate: Slug
     ask: Literal["before", "after"]
     question: Line
     who: list[Slug] = Field(min_length=1)
     waits: Duration
+    each: Fact | None = None
+    on_no: BackOut | None = None
 
 
 class Undo(Model):
@@ -128,6 +144,14 @@ class Undo(Model):
     minutes: Minutes
     source: Slug = Field(alias="from", default="guess")
     samples: int | None = Field(default=None, gt=0)
+
+
+class Holds(Model):
+    """A state that outlasts its stage: `what` holds until stage `until` is done, or playbook `release` has ended it."""
+
+    what: Line
+    until: Slug
+    release: Slug
 
 
 class Stage(Model):
@@ -142,10 +166,16 @@ class Stage(Model):
     begins_by: Duration | None = None
     window: bool = False
     carries: bool = False
+    holds: Holds | None = None
     gates: list[Gate] = []
     stop: Slug = "stop"
     abortable: Annotated[Literal["yes", "no", "until_commit"], BeforeValidator(timeline.yes_or_no)] = "yes"
     undo: Undo | None = None
+
+    @property
+    def all_gates(self) -> list[Gate | BackOut]:
+        """Its gates, each followed by the one that a no leads to."""
+        return [each for gate in self.gates for each in (gate, gate.on_no) if each is not None]
 
 
 class Cowboy(Model):
@@ -187,9 +217,16 @@ class Plan(Model):
         """The plan as plain data: what stands in the file, what playbooks get, what rollout_core reads."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
-    def gates(self) -> dict[str, Gate]:
+    def gates(self) -> dict[str, Gate | BackOut]:
         """Every gate of the process by name."""
-        return {gate.gate: gate for stage in self.process for gate in stage.gates}
+        return {gate.gate: gate for stage in self.process for gate in stage.all_gates}
+
+    def playbooks(self) -> list[str]:
+        """Every playbook that carrying it out may run, but those that stop a stage."""
+        named = [stage.playbook for stage in self.process]
+        named += [stage.undo.playbook for stage in self.process if stage.undo]
+        named += [stage.holds.release for stage in self.process if stage.holds]
+        return [*named, *(gate.on_no.playbook for stage in self.process for gate in stage.gates if gate.on_no)]
 
 
 class PlanFile(Model):
@@ -253,6 +290,27 @@ def _process_findings(plan: Plan, entries: Sequence[Mapping[str, Any]]) -> Itera
         if stage.begins_by and timeline.parse_duration(stage.begins_by) < timeline.parse_duration(stage.due):
             what = f"{stage.stage} must begin by {stage.begins_by}, before it is due ({stage.due})"
             yield ("rollout", "process", number, "begins_by"), what
-    names = [name for stage in plan.process for name in (stage.stage, *(f"gate {g.gate}" for g in stage.gates))]
+        yield from _bracket_findings(plan, number)
+    names = [name for stage in plan.process for name in (stage.stage, *(f"gate {g.gate}" for g in stage.all_gates))]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield ("rollout", "process"), f"{name} is there twice"
+
+
+def _bracket_findings(plan: Plan, number: int) -> Iterator[Finding]:
+    """What a stage switches on, a later one ends; what is backed out as a whole has touched no user (R13, R17)."""
+    stage = plan.process[number]
+    where = ("rollout", "process", number)
+    if stage.holds is not None:
+        later = {later.stage: later for later in plan.process[number + 1 :]}
+        until = later.get(stage.holds.until)
+        if until is None:
+            what = f"{stage.stage} holds until {stage.holds.until}, which is no later stage"
+            yield (*where, "holds", "until"), f"{what}; later are {', '.join(later) or 'none'}"
+        elif until.carries != stage.carries:
+            what = f"{stage.stage} and {until.stage}, which ends it, must both say `carries: true`, or neither"
+            yield (*where, "carries" if stage.carries else "holds"), what
+    begun = any(earlier.window for earlier in plan.process[: number + 1])
+    for position, gate in enumerate(stage.gates):
+        if gate.on_no and begun:
+            what = f"{stage.stage} comes too late to back everything out: the window has begun"
+            yield (*where, "gates", position, "on_no"), what

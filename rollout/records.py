@@ -19,7 +19,7 @@ from rollout.outcomes import BadInputError, LockedError, NoPlanError
 if TYPE_CHECKING:
     from rollout.plan import Plan
 
-FINAL = {"done", "aborted"}
+FINAL = {"done", "aborted", "backed_out"}
 
 
 def directory() -> Path:
@@ -62,16 +62,20 @@ def latest(plan_file: Path | None = None) -> tuple[Path, Plan]:
 
 
 def is_closed(rollout: Path) -> bool:
-    """Whether the rollout is over for good: done, or aborted."""
+    """Whether the rollout is over for good: done, aborted, or backed out."""
     return outcome(rollout) in FINAL
 
 
 def outcome(rollout: Path) -> str | None:
     """How the latest run ended; None while it goes on, or when nothing more was due. Later events change nothing."""
-    path = rollout / "journal.jsonl"
-    entries = text_format.read(path.read_text(encoding="utf-8")).entries if path.exists() else []
-    runs = [entry for entry in entries if entry["event"] in ("rollout_opened", "rollout_closed")]
+    runs = [entry for entry in entries(rollout) if entry["event"] in ("rollout_opened", "rollout_closed")]
     return runs[-1].get("outcome") if runs else None
+
+
+def entries(rollout: Path) -> list[dict[str, Any]]:
+    """What its journal holds; nothing before there is one."""
+    path = rollout / "journal.jsonl"
+    return text_format.read(path.read_text(encoding="utf-8")).entries if path.exists() else []
 
 
 @contextmanager

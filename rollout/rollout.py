@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from rollout_core import lateness, timeline
+from rollout_core import holds, lateness, timeline
+from rollout_core.holds import Hold
 
 from rollout import ROOT
 from rollout import plan as plans
 from rollout.clock import Clock
+from rollout.interrupts import Interrupt
 from rollout.journal import Journal
 from rollout.plan import Plan, Stage
 from rollout.runner import Playbook, Work
 from rollout.views.screen import Screen
+
+Entry = Mapping[str, Any]
 
 
 @dataclass
@@ -31,6 +35,7 @@ class Rollout:
     screen: Screen
     extra_vars: Mapping[str, Any]
     project: Path = ROOT
+    interrupt: Interrupt = field(default_factory=Interrupt)
 
     @property
     def plan_file(self) -> Path:
@@ -69,6 +74,11 @@ class Rollout:
         """Whether the point of no return is behind it."""
         return any(record.irreversible for record in self.records.values())
 
+    @property
+    def holds(self) -> list[Hold]:
+        """What its stages have left switched on, and nothing has ended yet (R13)."""
+        return holds.still_on([stage.model_dump() for stage in self.plan.process], self.journal.entries)
+
     def outlook(self) -> lateness.Outlook:
         """How it stands now (R19)."""
         return lateness.outlook(self.layout, self.records, self.plan.window.end, self.clock.now())
@@ -106,6 +116,12 @@ class Rollout:
             ),
             on_task=self.screen.task,
         )
+
+    def uninterrupted(self, what: str) -> None:
+        """Something is at work that Ctrl-C does not end; say so, once each time that it is typed."""
+        if self.interrupt.came:
+            self.interrupt.came = False
+            self.screen.say(f"Ctrl-C: {what}")
 
     def pin(self) -> None:
         """Write what stages have settled into the plan, where later playbooks and people's fingers find it.

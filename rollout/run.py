@@ -5,15 +5,29 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
-from rollout_core import lateness, timeline
+from rollout_core import holds, lateness, timeline
 
-from rollout import ROOT, aftermath, crash, documents, elsewhere, gates, inventory, planning, records, terminals, verify
+from rollout import (
+    ROOT,
+    aftermath,
+    crash,
+    documents,
+    elsewhere,
+    gates,
+    held,
+    inventory,
+    planning,
+    records,
+    releasing,
+    terminals,
+    verify,
+)
 from rollout import plan as plans
 from rollout.aborted import PACK, Aborted
 from rollout.clock import Clock, RehearsalClock, as_left
@@ -23,6 +37,7 @@ from rollout.outcomes import BadInputError, CrashedError, ExitCode, LockedError
 from rollout.plan import Plan
 from rollout.rollout import Rollout
 from rollout.runner import Playbook, run_playbook
+from rollout.views.holding import told
 from rollout.views.incident import render_incident
 from rollout.views.overview import overview
 from rollout.views.report import render_report
@@ -61,8 +76,7 @@ def check(request: Request, *, goes_on: bool = True) -> Checked:
     directory, plan = records.current(request.inventory, request.plan_file)
     asker = _asker(request, plan)
     known = inventory.facts(ROOT / plan.inventory)
-    used = [stage.playbook for stage in plan.process] + [s.undo.playbook for s in plan.process if s.undo]
-    inventory.check_groups(ROOT / plan.inventory, known, used)
+    inventory.check_groups(ROOT / plan.inventory, known, plan.playbooks())
     journal = Journal(directory / "journal.jsonl")
     clock = _clock(request.at, plan, journal, rehearsals_allowed=known.rehearsals_allowed)
     journal.now = clock.now
@@ -73,14 +87,38 @@ def check(request: Request, *, goes_on: bool = True) -> Checked:
 
 def run(request: Request, console: Console) -> ExitCode:
     """Carry out what is due. Raises RunbookError before anything is touched."""
-    directory, _ = records.current(request.inventory, request.plan_file)
+    if left := _left_on(request):
+        return _end_what_was_left_on(request, left, console)
+    directory, plan = records.current(request.inventory, request.plan_file)
+    brackets = [hold.until for hold in holds.still_on(plan.as_vars()["process"], records.entries(directory))]
     with records.lock(directory):
-        given = check(request)
+        given = check(request, goes_on=not (len(request.stages) == 1 and request.stages[0] in brackets))
         if request.check:
             return _try_out(request, given, console)
         conductor = _conductor(request, given, console)
         _refuse_after_a_crash(conductor.rollout)
+        if elsewhere_on := held.left_on(ROOT / plan.inventory, but=directory):
+            _tell(conductor.rollout, elsewhere_on)
         return _conducted(conductor, lambda: conductor.run(request.stages))
+
+
+def _left_on(request: Request) -> held.Left | None:
+    """What a rollout that is over has left on, if the one stage that is asked for ends it."""
+    if len(request.stages) != 1 or request.check:
+        return None
+    return held.to_end(request.stages[0], request.inventory, request.plan_file)
+
+
+def _end_what_was_left_on(request: Request, left: held.Left, console: Console) -> ExitCode:
+    """Carry out the stage that ends it, in the rollout that is over, and stays so."""
+    with records.lock(left.directory):
+        given = check(replace(request, plan_file=left.directory / "plan.yml"), goes_on=False)
+        conductor = _conductor(request, given, console)
+        rollout = conductor.rollout
+        stage = rollout.stage(request.stages[0])
+        rollout.screen.say(f"Rollout {rollout.plan.id} is over, and stays so; this ends what it left on.")
+        with rollout.interrupt.noted():
+            return _conducted(conductor, lambda: releasing.end_now(rollout, stage))
 
 
 def resume(request: Request, console: Console) -> ExitCode:
@@ -148,9 +186,15 @@ def _conducted(conductor: Conductor, work: Callable[[], ExitCode]) -> ExitCode:
 def _refuse_after_a_crash(rollout: Rollout) -> None:
     """Raise CrashedError when a runbook ended in the middle and what it left is not settled."""
     left = crash.left_by(rollout)
-    if left.survivors or (left.stage and (left.stage.window or left.aborting)):
+    if left.survivors or (left.stage and (left.stage.window or left.taking_back or rollout.holds)):
         lines = ["E-crashed  A runbook ended in the middle of this rollout.", *(f"  {line}" for line in left.lines())]
         raise CrashedError("\n".join([*lines, "  Go on, or abort:  ./runbook.py resume"]))
+
+
+def _tell(rollout: Rollout, left: held.Left) -> None:
+    """What another rollout left on is not this one's, but whoever goes on should know."""
+    for hold in left.holds:
+        rollout.screen.say(told(hold, left.plan.id).line)
 
 
 def _conclude(rollout: Rollout, asker: gates.Asker, why: str) -> tuple[list[str], bool]:

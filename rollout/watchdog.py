@@ -14,7 +14,7 @@ from rollout_core.lateness import Outlook, Verdict
 from rollout import gates, terminals
 from rollout.gates import Answer, Question
 from rollout.interrupts import Interrupt
-from rollout.outcomes import Abort, Stop
+from rollout.outcomes import Abort, Left, Stop
 from rollout.plan import Stage
 from rollout.rollout import Rollout
 
@@ -67,6 +67,13 @@ class Watchdog:
             raise Abort(f"E-abort-asked  {by} aborts: {reason}", stage="stopped")
         self.rollout.screen.say(f"! {by} asks to abort ({reason}), but {lateness.reason(view, self.rollout.limit)}.")
 
+    def leave_if_asked(self) -> None:
+        """Stop between two stages when Ctrl-C said so; what is done stays as it is. Raises Left."""
+        if self.interrupt.came or self.interrupt.leave:
+            done = [name for name, record in self.rollout.records.items() if record.done]
+            message = f"E-interrupted  Stopped by Ctrl-C; what is done stands ({', '.join(done) or 'nothing yet'})."
+            raise Left(message, "  Go on:  ./runbook.py run")
+
     def _judge(self, stage: Stage) -> None:
         rollout = self.rollout
         view = rollout.outlook()
@@ -104,6 +111,8 @@ class Watchdog:
         """
         journal, screen = self.rollout.journal, self.rollout.screen
         on_record: dict[str, Any] = {"stage": stage.stage, "gate": asked.gate}
+        if asked.item is not None:
+            on_record["item"] = asked.item
         entry = journal.write(
             "gate_asked", **on_record, question=asked.text, evidence=list(asked.evidence), options=list(asked.options)
         )

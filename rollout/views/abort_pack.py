@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rollout.views import holding
 from rollout.views.happenings import happenings
 from rollout.views.history import History, StageHistory
 from rollout.views.markdown import one_line, render
@@ -43,6 +44,7 @@ def render_abort_pack(
         taken_back=_taken_back(history),
         verified=_verified(history),
         to_do=list(_to_do(history, directory)),
+        still_on=[holding.sentence(hold) for hold in history.still_on],
         standing=[stage for stage in history.stages if stage.state == "done" and not stage.plan.window],
         timeline=list(happenings(entries)),
     )
@@ -74,7 +76,7 @@ def _taken_back(history: History) -> str:
     left = not_undone(history)
     if left:
         return f"NOT UNDONE: {', '.join(stage.name for stage in left)}."
-    undone = [stage.name for stage in reversed(history.stages) if stage.state == "undone"]
+    undone = [stage.name for stage in reversed(history.in_window) if stage.state == "undone"]
     return f"Undone: {', '.join(undone)}." if undone else "Nothing was to be undone: no stage of the window had begun."
 
 
@@ -105,6 +107,8 @@ def _to_do(history: History, directory: str) -> Iterator[ToDo]:
         command = f"ansible-playbook -i {inventory} playbooks/{playbook}.yml -e @{directory}/plan.yml"
         said = next((step.message for step in reversed(stage.undo) if step.message), None)
         yield ToDo(f"Undo {stage.name}.{lets_in}", command, said or "")
+    for hold in history.still_on:
+        yield ToDo(f"End it once it may end: {holding.sentence(hold)}.", holding.ends(hold))
     if history.verification and not history.verification.ok:
         for found in history.verification.hosts:
             yield from (ToDo(f"Mend {found.name}: {failed}") for failed in found.failed)

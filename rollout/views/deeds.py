@@ -59,9 +59,10 @@ class Attempt:
 
 @dataclass(frozen=True)
 class GateAsked:
-    """One question, and its answer: `answer` is None when the journal ends before it."""
+    """One question, or one about an `item` of it, and its answer: None when the journal ends before it."""
 
     gate: str
+    item: str | None
     question: str
     evidence: Sequence[str]
     asked: datetime
@@ -80,6 +81,19 @@ class UndoStep:
     started: datetime
     finished: datetime | None
     outcome: str | None
+    message: str | None
+
+
+@dataclass(frozen=True)
+class BackOut:
+    """One back-out (R17). `outcome` is None when the journal does not say how it ended."""
+
+    stage: str
+    playbook: str
+    started: datetime
+    finished: datetime | None
+    outcome: str | None
+    facts: Mapping[str, Any]
     message: str | None
 
 
@@ -146,6 +160,7 @@ def gates(entries: Iterable[Entry]) -> list[GateAsked]:
     return [
         GateAsked(
             gate=asked["gate"],
+            item=asked.get("item"),
             question=asked["question"],
             evidence=asked["evidence"],
             asked=at(asked),
@@ -170,6 +185,22 @@ def undo_steps(entries: Iterable[Entry]) -> list[UndoStep]:
             message=ended.get("message") if ended else None,
         )
         for begun, ended in pairs(entries, "undo_started", "undo_finished")
+    ]
+
+
+def back_outs(entries: Iterable[Entry]) -> list[BackOut]:
+    """Every time that everything was backed out, or was to be."""
+    return [
+        BackOut(
+            stage=begun["stage"],
+            playbook=begun["playbook"],
+            started=at(begun),
+            finished=at(ended) if ended else None,
+            outcome=ended["outcome"] if ended else None,
+            facts=(ended.get("facts") or {}) if ended else {},
+            message=ended.get("message") if ended else None,
+        )
+        for begun, ended in pairs(entries, "back_out_started", "back_out_finished")
     ]
 
 

@@ -11,7 +11,12 @@ from rollout.views.deeds import Entry, at
 from rollout.views.markdown import one_line
 from rollout.views.text import first_sentence, length
 
-BEGINS = {"stage_finished": "stage_started", "undo_finished": "undo_started"}
+BEGINS = {
+    "stage_finished": "stage_started",
+    "undo_finished": "undo_started",
+    "release_finished": "release_started",
+    "back_out_finished": "back_out_started",
+}
 
 
 def happenings(entries: Sequence[Entry]) -> Iterator[tuple[datetime, str]]:
@@ -48,7 +53,8 @@ def _stage_carried(entry: Entry, _: str) -> str:
 
 
 def _gate_answered(entry: Entry, _: str) -> str:
-    return f"{entry['stage']}: {entry['gate']} answered {entry['answer']} by {entry['by']} ({entry['source']})"
+    asked = " ".join(filter(None, [entry["gate"], entry.get("item")]))
+    return f"{entry['stage']}: {asked} answered {entry['answer']} by {entry['by']} ({entry['source']})"
 
 
 def _verdict(entry: Entry, _: str) -> str:
@@ -76,6 +82,22 @@ def _undo_finished(entry: Entry, took: str) -> str:
         return f"{entry['stage']} undone by {entry['playbook']}{took}"
     why = f": {first_sentence(entry['message'])}" if entry.get("message") else ""
     return f"{entry['stage']} NOT UNDONE by {entry['playbook']}{took}{why}"
+
+
+def _release_finished(entry: Entry, took: str) -> str:
+    if entry["released"]:
+        return f"what {entry['stage']} had switched on is ended{took}"
+    return f"what {entry['stage']} switched on STAYS ON{took}: {entry['why']}"
+
+
+def _back_out_started(entry: Entry, _: str) -> str:
+    return f"everything is backed out after {entry['stage']}, by {entry['playbook']}"
+
+
+def _back_out_finished(entry: Entry, took: str) -> str:
+    if entry["outcome"] == "ok":
+        return f"BACKED OUT{took}: nothing of this rollout goes out"
+    return f"NOT BACKED OUT{took}: {first_sentence(entry.get('message') or '')}"
 
 
 def _verified(entry: Entry, _: str) -> str:
@@ -107,6 +129,9 @@ TELL: dict[str, Callable[[Entry, str], str]] = {
     "stop_requested": _stop_requested,
     "stop_finished": _stop_finished,
     "undo_finished": _undo_finished,
+    "release_finished": _release_finished,
+    "back_out_started": _back_out_started,
+    "back_out_finished": _back_out_finished,
     "verified": _verified,
     "problem_told": _problem_told,
     "next_attempt": _next_attempt,

@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Literal
 
-from rollout_core import journal, lateness, timeline
+from rollout_core import holds, journal, lateness, timeline
+from rollout_core.holds import Hold
 
 from rollout.views import aborts, deeds
-from rollout.views.deeds import Attempt, Entry, GateAsked, Sitting, UndoStep, at
+from rollout.views.deeds import Attempt, BackOut, Entry, GateAsked, Sitting, UndoStep, at
 
 State = Literal["done", "running", "failed", "refused", "late", "undone", "not begun"]
 
@@ -20,7 +21,8 @@ State = Literal["done", "running", "failed", "refused", "late", "undone", "not b
 class StageHistory:
     """One stage of the process: as planned (`plan`), and everything that happened to it, in order.
 
-    `carried` is the rollout in which it was done, when it was not repeated after an abort.
+    `carried` is the rollout in which it was done, when it was not repeated after an abort. `undone`: its own
+    undo, the release of what it had switched on, or a back-out took it back.
     """
 
     plan: timeline.PlannedStage
@@ -30,6 +32,7 @@ class StageHistory:
     gates: Sequence[GateAsked]
     undo: Sequence[UndoStep]
     carried: str | None = None
+    undone: bool = False
 
     @property
     def name(self) -> str:
@@ -44,7 +47,7 @@ class StageHistory:
     @property
     def state(self) -> State:
         """How the stage stands at the end of the journal."""
-        if self.last and any(step.outcome == "ok" and step.started >= self.last.started for step in self.undo):
+        if self.undone:
             return "undone"
         if self.gates and self.gates[-1].answer == "no" and (self.last is None or self.last.outcome != "ok"):
             return "refused"
@@ -87,6 +90,7 @@ class History:
     @cached_property
     def stages(self) -> list[StageHistory]:
         """Every stage of the process, in order."""
+        records = timeline.actual(self.entries)
         return [
             StageHistory(
                 plan=planned,
@@ -96,6 +100,7 @@ class History:
                 gates=deeds.gates(self._of(planned.name)),
                 undo=deeds.undo_steps(self._of(planned.name)),
                 carried=next((e["rollout"] for e in self._of(planned.name) if e["event"] == "stage_carried"), None),
+                undone=planned.name in records and records[planned.name].undone,
             )
             for stage, planned in zip(self.plan["process"], timeline.planned(self.plan, self.entries), strict=True)
         ]
@@ -112,7 +117,7 @@ class History:
 
     @property
     def outcome(self) -> str:
-        """`done`, `failed`, `refused`, `aborted`, or `open` while the rollout goes on."""
+        """`done`, `failed`, `refused`, `aborted`, `backed_out`, or `open` while the rollout goes on."""
         return (self.closed.outcome if self.closed else None) or "open"
 
     @property
@@ -144,6 +149,26 @@ class History:
     def undo(self) -> list[UndoStep]:
         """Every undo step, in the order in which they ran."""
         return sorted((step for stage in self.stages for step in stage.undo), key=lambda step: step.started)
+
+    @cached_property
+    def holds(self) -> list[Hold]:
+        """Every time that a stage left something switched on for a later one to end (R13)."""
+        return holds.holds(self.plan["process"], self.entries)
+
+    @property
+    def still_on(self) -> list[Hold]:
+        """What nothing has ended."""
+        return [hold for hold in self.holds if hold.on]
+
+    @property
+    def releases(self) -> list[Entry]:
+        """Every time that it was looked whether what is on may end."""
+        return [entry for entry in self.entries if entry["event"] == "release_finished"]
+
+    @cached_property
+    def back_outs(self) -> list[BackOut]:
+        """Every time that everything was backed out, or was to be (R17)."""
+        return deeds.back_outs(self.entries)
 
     @property
     def outage(self) -> timedelta | None:

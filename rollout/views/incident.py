@@ -7,6 +7,7 @@ from typing import Any
 
 from rollout_core import timeline
 
+from rollout.views import holding
 from rollout.views.happenings import happenings
 from rollout.views.history import History
 from rollout.views.markdown import one_line, render
@@ -30,6 +31,7 @@ def render_incident(plan: Mapping[str, Any], entries: Sequence[Mapping[str, Any]
         summary=one_line(first_sentence(problem)),
         seen=timeline.parse_instant(entries[-1]["at"]),
         timeline=list(happenings(entries)),
+        still_on=[(holding.sentence(hold), holding.ends(hold)) for hold in history.still_on],
         not_begun=[stage.name for stage in history.stages if stage.state == "not begun"],
         commit="The commit is made: the new schema is kept, nothing was undone."
         if history.irreversible

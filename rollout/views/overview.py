@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from rollout_core import lateness, timeline
+from rollout_core import holds, lateness, timeline
 
 from rollout import gates
+from rollout.views.holding import Holding, told
 
 State = Literal["done", "running", "failed", "refused", "late", "undone", "overdue", "to come"]
 
@@ -34,10 +35,24 @@ class StageRow:
 
 
 @dataclass(frozen=True)
+class Said:
+    """The latest answer to one question, or about one `item` of it, of its stage's latest attempt."""
+
+    stage: str
+    gate: str
+    item: str | None
+    answer: str
+    by: str
+    source: str
+    at: datetime
+
+
+@dataclass(frozen=True)
 class Overview:
     """The whole rollout at `now`. The verdict counts from the first stage of the window on; before that it is None.
 
-    `waiting_for` are the questions that are open, as the journal's `gate_asked` has them.
+    `waiting_for` are the questions that are open, as the journal's `gate_asked` has them; `answers` what was answered;
+    `holds` what is switched on until a later stage ends it.
     """
 
     plan_id: str
@@ -50,6 +65,8 @@ class Overview:
     reason: str
     closed: Mapping[str, Any] | None
     waiting_for: Sequence[Mapping[str, Any]]
+    answers: Sequence[Said]
+    holds: Sequence[Holding]
 
     @property
     def next_stage(self) -> StageRow | None:
@@ -82,7 +99,34 @@ def overview(plan: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], now:
         reason=lateness.reason(view, limit),
         closed=last if last and last["event"] == "rollout_closed" else None,
         waiting_for=gates.unanswered(entries),
+        answers=list(_answers(entries).values()),
+        holds=[told(hold, plan["id"]) for hold in holds.still_on(plan["process"], entries)],
     )
+
+
+def _answers(entries: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str | None], Said]:
+    """By gate and item, in the order in which they were first asked."""
+    said: dict[tuple[str, str | None], Said] = {}
+    finished: set[str] = set()
+    for entry in entries:
+        stage = entry.get("stage", "")
+        if entry["event"] == "stage_finished":
+            finished.add(stage)
+        elif entry["event"] in ("stage_started", "gate_asked") and stage in finished:  # it is asked anew
+            finished.remove(stage)
+            said = {key: one for key, one in said.items() if one.stage != stage}
+        if entry["event"] == "gate_answered":
+            one = Said(
+                stage=entry["stage"],
+                gate=entry["gate"],
+                item=entry.get("item"),
+                answer=entry["answer"],
+                by=entry["by"],
+                source=entry["source"],
+                at=timeline.parse_instant(entry["at"]),
+            )
+            said[one.gate, one.item] = one
+    return said
 
 
 def _row(

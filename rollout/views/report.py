@@ -11,9 +11,10 @@ from typing import Any, Literal
 import jinja2
 from rollout_core import timeline
 
+from rollout.views import holding
 from rollout.views.abort_pack import users
 from rollout.views.chart import chart, close_up
-from rollout.views.deeds import Attempt
+from rollout.views.deeds import Attempt, at
 from rollout.views.history import History, StageHistory
 from rollout.views.text import clean, first_sentence, length, value_text
 
@@ -91,7 +92,14 @@ def headline(history: History) -> Headline:
         no = next((gate for stage in history.stages for gate in stage.gates if gate.answer == "no"), None)
         said = f"“{no.question}” was answered no by {no.by}." if no else "A gate was answered no."
         return Headline("The rollout was stopped.", f"{said} {detail}".strip())
-    sentences = {"aborted": "The rollout was aborted.", "failed": "The rollout failed."}
+    sentences = {
+        "aborted": "The rollout was aborted.",
+        "backed_out": "Everything was backed out.",
+        "failed": "The rollout failed.",
+    }
+    if history.outcome == "backed_out":
+        refused = [gate for stage in history.stages for gate in stage.gates if gate.answer == "no"]
+        detail = " ".join(f"“{gate.question}” was answered no by {gate.by}." for gate in refused)
     sentence = sentences.get(history.outcome, f"The rollout ended: {history.outcome}.")
     if history.outcome == "failed" and stopped:
         sentence = f"The rollout failed in {stopped.name}."
@@ -171,7 +179,10 @@ def _environment() -> jinja2.Environment:
         length=length,
         length_of=len,
         sum_of=sum_of,
+        at=at,
         first_sentence=first_sentence,
+        hold_sentence=holding.sentence,
+        hold_ends=holding.ends,
         value_text=value_text,
         comparisons=comparisons,
         plain_facts=plain_facts,

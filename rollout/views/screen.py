@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -14,7 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from rollout.plan import Stage
-from rollout.views.overview import Overview, StageRow, State
+from rollout.records import FINAL
+from rollout.views.holding import sentence
+from rollout.views.overview import Overview, Said, StageRow, State
 
 MARKS: dict[State, tuple[str, str]] = {
     "done": ("✓", "green"),
@@ -61,7 +64,7 @@ def headline(view: Overview) -> str:
 def lateness_line(view: Overview) -> str:
     """The verdict in words, or that it does not count yet."""
     if view.closed:
-        return f"closed: {view.closed['outcome']}"
+        return f"closed: {view.closed['outcome'].replace('_', ' ')}"
     return (
         f"{view.verdict.value.replace('_', ' ')} · {view.reason}"
         if view.verdict
@@ -69,15 +72,36 @@ def lateness_line(view: Overview) -> str:
     )
 
 
+def standing_lines(view: Overview) -> list[str]:
+    """What is still switched on, and who said what about each item that was asked about."""
+    each = [said for said in view.answers if said.item is not None]
+    lines = [hold.line for hold in view.holds]
+    for gate in dict.fromkeys(said.gate for said in each):
+        said = [one for one in each if one.gate == gate]
+        row = next(row for row in view.rows if row.stage == said[0].stage)
+        if row.state == "done":  # nobody has to look at each any more
+            people = Counter(one.by for one in said)
+            lines.append(f"{gate}: {len(said)} yes, {', '.join(f'{who} {count}' for who, count in people.items())}")
+        else:
+            lines += [_told_of(one) for one in said]
+    return lines
+
+
+def _told_of(said: Said) -> str:
+    mark = {"yes": "✓", "no": "✗"}.get(said.answer, " ")
+    return f"{mark}  {said.gate}: {said.item}  {said.answer}, {said.by} ({said.source}, {said.at:%a %H:%M})"
+
+
 def next_line(view: Overview, owner: Mapping[str, Any] | None) -> str:
     """What to type next: to answer, to follow the runbook at work (`owner` of the lock), or to begin one."""
     if view.waiting_for and owner is not None:
         asked = view.waiting_for[-1]
         words = "|".join(asked.get("options", ["yes", "no"]))
-        return f"Waiting: {asked['question']}   ./runbook.py answer {asked['gate']} {words}"
+        about = f"{asked['item']} " if "item" in asked else ""
+        return f"Waiting: {asked['question']}   ./runbook.py answer {asked['gate']} {about}{words}"
     if owner is not None:
         return f"At work: pid {owner.get('pid')} on {owner.get('host')}, terminal {owner.get('terminal')}"
-    if view.next_stage is None or (view.closed and view.closed["outcome"] in ("done", "aborted")):
+    if view.next_stage is None or (view.closed and view.closed["outcome"] in FINAL):
         return "Next: ./runbook.py plan new"
     row = view.next_stage
     command = "resume" if row.state == "running" else "run"
@@ -88,6 +112,8 @@ def show(console: Console, view: Overview, owner: Mapping[str, Any] | None) -> N
     """All that `status` shows."""
     console.print(Text(headline(view)), soft_wrap=True)
     console.print(table(view))
+    for line in standing_lines(view):
+        console.print(Text(line, "bold yellow" if line.startswith("!") else ""), soft_wrap=True)
     console.print(Text(lateness_line(view)), soft_wrap=True)
     console.print(Text(next_line(view, owner)), soft_wrap=True)
 
@@ -97,7 +123,8 @@ def watch(console: Console, look: Callable[[], tuple[Overview, Mapping[str, Any]
 
     def whole() -> RenderableType:
         view, owner = look()
-        return Group(headline(view), table(view), lateness_line(view), next_line(view, owner))
+        texts = [Text(line) for line in (*standing_lines(view), lateness_line(view), next_line(view, owner))]
+        return Group(Text(headline(view)), table(view), *texts)
 
     with suppress(KeyboardInterrupt), Live(whole(), console=console, auto_refresh=False) as live:
         while True:
@@ -179,4 +206,6 @@ class Screen:
 
     def _render(self) -> RenderableType:
         view = self._view()
-        return Group(Text(), table(view), Text(self._task, "dim"), Text(lateness_line(view), "bold"))
+        # While a runbook is at work nothing else may end it, so what is as planned needs no command.
+        still_on = [Text(hold.line, "bold yellow") if hold.why else Text(sentence(hold)) for hold in view.holds]
+        return Group(Text(), table(view), *still_on, Text(self._task, "dim"), Text(lateness_line(view), "bold"))

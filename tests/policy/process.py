@@ -47,6 +47,22 @@ class Project:
         return {stage["undo"]["playbook"] for stage in self.stages if stage.get("undo")}
 
     @property
+    def release_playbooks(self) -> set[str]:
+        """Playbooks that end what a stage has switched on, when the rollout stops."""
+        return {stage["holds"].get("release") for stage in self.stages if stage.get("holds")}
+
+    @property
+    def back_out_playbooks(self) -> set[str]:
+        """Playbooks that take everything back after a gate was answered no."""
+        gates = [gate for stage in self.stages for gate in stage.get("gates") or []]
+        return {gate["on_no"].get("playbook") for gate in gates if gate.get("on_no")}
+
+    @property
+    def taking_back(self) -> set[str]:
+        """Whatever takes something back."""
+        return self.undo_playbooks | self.release_playbooks | self.back_out_playbooks
+
+    @property
     def stop_playbooks(self) -> set[str]:
         """Playbooks that stop a stage which runs."""
         return {stage.get("stop", DEFAULT_STOP) for stage in self.stages}
@@ -61,13 +77,20 @@ def entry_points(source: Source) -> list[tuple[Located, tuple[str, str]]]:
     ]
 
 
+def _gates(stage: Located) -> list[Located]:
+    return list(stage.get("gates") or [])
+
+
 def playbooks_exist(project: Project) -> Iterator[Finding]:
-    """Every playbook that process.yml names is there, undo and stop playbooks too."""
+    """Every playbook that process.yml names is there, those that undo, stop, release or back out too."""
     for stage in project.stages:
         undo = stage.get("undo") or Located()
         named = [(stage.line_of("playbook"), stage.get("playbook"))]
         if "undo" in stage:
             named.append((stage.line_of("undo"), undo.get("playbook")))
+        if stage.get("holds"):
+            named.append((stage.line_of("holds"), stage["holds"].get("release")))
+        named += [(gate["on_no"].line, gate["on_no"].get("playbook")) for gate in _gates(stage) if gate.get("on_no")]
         named.append((stage.line_of("stop"), stage.get("stop", DEFAULT_STOP)))
         for line, name in named:
             if name not in project.playbooks:
@@ -76,12 +99,12 @@ def playbooks_exist(project: Project) -> Iterator[Finding]:
 
 
 def playbooks_belong(project: Project) -> Iterator[Finding]:
-    """Every playbook is a stage's, undoes or stops one: nothing is run that the process does not know."""
-    known = {stage.get("playbook") for stage in project.stages} | project.undo_playbooks | project.stop_playbooks
+    """Every playbook is a stage's, or takes one back: nothing is run that the process does not know."""
+    known = {stage.get("playbook") for stage in project.stages} | project.taking_back | project.stop_playbooks
     for name, source in project.playbooks.items():
         if name not in known:
             yield source.finding(
-                1, "belongs to no stage", "Name it in process.yml, as `playbook`, `stop` or in `undo`, or remove it."
+                1, "belongs to no stage", "Name it in process.yml, as `playbook`, `stop`, in `undo` …, or remove it."
             )
 
 
@@ -130,12 +153,12 @@ def lateness_is_judged_first(project: Project) -> Iterator[Finding]:
 
 
 def taking_back_never_aborts(project: Project) -> Iterator[Finding]:
-    """An undo is never too late, and neither is a stop."""
-    for name in sorted((project.undo_playbooks | project.stop_playbooks) & set(project.playbooks)):
+    """An undo is never too late, and neither is a stop, a release or a back-out."""
+    for name in sorted((project.taking_back | project.stop_playbooks) & set(project.playbooks)):
         source = project.playbooks[name]
         for task, target in entry_points(source):
             if target == CHECKPOINT:
-                yield source.finding(task.line, "an undo or a stop that may abort as late", "Remove the checkpoint.")
+                yield source.finding(task.line, "what takes back may abort as late", "Remove the checkpoint.")
 
 
 def lockout_wants_a_go(project: Project) -> Iterator[Finding]:
@@ -179,8 +202,32 @@ def outage_is_one_call(project: Project) -> Iterator[Finding]:
                 yield file.finding(task.line, "the outage would die with its connection", "Write `detach: true`.")
 
 
+def what_holds_says_what_becomes_of_it(project: Project) -> Iterator[Finding]:
+    """A release playbook answers `released`: the conductor takes silence for a no (R13)."""
+    for stage in project.stages:
+        source = project.playbooks.get((stage.get("holds") or {}).get("release"))
+        if source is not None and "released" not in _stats(project, source):
+            remedy = (
+                "Report `released`, and `why` where it stays on, with set_stats in an entry point that it includes."
+            )
+            yield source.finding(1, f"never says whether what {stage['stage']} switched on is off", remedy)
+
+
+def _stats(project: Project, source: Source) -> set[str]:
+    """The keys that the playbook's entry points report with set_stats."""
+    found: set[str] = set()
+    for _, (name, entry) in entry_points(source):
+        role = project.roles.get(name)
+        if role and entry in role.task_files:
+            for task in tasks_of(role.task_files[entry].document):
+                if short(module_of(task)) == "set_stats":
+                    found |= set(task[module_of(task)].get("data") or {})
+    return found
+
+
 CHECKS = (
     playbooks_exist,
+    what_holds_says_what_becomes_of_it,
     playbooks_belong,
     rules_are_real,
     lateness_is_judged_first,

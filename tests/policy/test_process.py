@@ -27,6 +27,8 @@ SOUND = {
   rules: [R5]
   window: true
   playbook: services_resume
+  holds: {what: PQM is in RC mode, until: resume, release: rc_release}
+  gates: [{gate: good, on_no: {gate: back_out, playbook: back_out}}]
 """,
     "playbooks/outage.yml": """\
 - hosts: database
@@ -40,6 +42,16 @@ SOUND = {
     "playbooks/outage_stop.yml": "- name: 'OUTAGE STOP: ask the worker'\n  hosts: database\n  tasks: []\n",
     "playbooks/stop.yml": "- name: 'STOP: end it'\n  hosts: all:!localhost\n  tasks: []\n",
     "playbooks/services_resume.yml": "- hosts: services\n  tasks: []\n",
+    "playbooks/back_out.yml": "- hosts: pqm\n  tasks: []\n",
+    "playbooks/rc_release.yml": """\
+- hosts: pqm
+  tasks:
+    - ansible.builtin.include_role: {name: pqm, tasks_from: release}
+""",
+    "roles/pqm/tasks/release.yml": """\
+- name: Report
+  ansible.builtin.set_stats: {data: {released: false, why: the merge stands}}
+""",
     "roles/database/tasks/outage.yml": """\
 - name: Close the gate, patch, open the gate
   database_outage: {detach: true}

@@ -184,6 +184,7 @@ def planned(plan: Plan, entries: Iterable[Entry] = ()) -> list[PlannedStage]:
 def actual(entries: Iterable[Entry]) -> dict[str, StageRecord]:
     """What happened to each stage that was ever begun, or carried over from an earlier rollout.
 
+    Everything that was done is undone once the rollout is backed out (R17).
     Other events are not looked at. `facts`, `attempt` and a step's `since` may be missing, as in a journal that was
     written by hand. The order is that of the entries, whatever their instants say.
     """
@@ -202,6 +203,11 @@ def actual(entries: Iterable[Entry]) -> dict[str, StageRecord]:
                 seen[name] = record
             if event == "stage_started":
                 steps.pop(name, None)
+                ends = seen.get(entry.get("until", ""))
+                if ends is not None and ends.done:  # what ended an earlier hold has to end this one, too
+                    seen[entry["until"]] = replace(ends, undone=True)
+        elif event == "back_out_finished" and entry["outcome"] == "ok":
+            seen.update({name: replace(record, undone=True) for name, record in seen.items() if record.done})
     for name, record in seen.items():
         begun = steps.get(name, {})
         seen[name] = replace(record, steps=tuple(StepRecord(step, parse_instant(at)) for step, at in begun.items()))
@@ -237,6 +243,11 @@ def _undone(entry: Entry, at: datetime, before: StageRecord | None) -> StageReco
     return replace(before, undone=True) if before is not None and entry["outcome"] == "ok" else before
 
 
+def _released(entry: Entry, at: datetime, before: StageRecord | None) -> StageRecord | None:  # noqa: ARG001 - like the others
+    """What the stage switched on is off again: it is to be done anew."""
+    return replace(before, undone=True) if before is not None and entry["released"] else before
+
+
 def _stopped(entry: Entry, at: datetime, before: StageRecord | None) -> StageRecord | None:  # noqa: ARG001 - like the others
     """A stage that could not be stopped any more is committing, or has."""
     return replace(before, irreversible=True) if before is not None and entry["answer"] == "too_late" else before
@@ -247,6 +258,7 @@ _HAPPENED: dict[str, Callable[[Entry, datetime, StageRecord | None], StageRecord
     "stage_finished": _finished,
     "stage_carried": _carried,
     "undo_finished": _undone,
+    "release_finished": _released,
     "stop_finished": _stopped,
 }
 

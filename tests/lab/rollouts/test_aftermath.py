@@ -43,8 +43,20 @@ def test_from_the_undo_to_the_next_attempt(undone):
     done = undone.runbook("run", *undone.answering(), "--plan", str(again))
     assert done.returncode == 0, done.stdout + done.stderr
     journal = Journal(again.with_name("journal.jsonl")).entries
-    assert [e["stage"] for e in journal if e["event"] == "stage_carried"] == ["select", "merge", "qastaging"]
-    assert [e["stage"] for e in journal if e["event"] == "stage_started"][:3] == ["deliver", "preflight", "pause"]
+    assert [e["stage"] for e in journal if e["event"] == "stage_carried"] == [
+        "select",
+        "rc_mode",
+        "merge",
+        "blessing",
+        "qastaging",
+        "rc_mode_end",
+    ]
+    assert [e["stage"] for e in journal if e["event"] == "stage_started"][:4] == [
+        "review",
+        "deliver",
+        "preflight",
+        "pause",
+    ]
     (outage,) = [e for e in journal if e["event"] == "stage_started" and e["stage"] == "outage"]
     assert outage["at"].startswith("2026-12-11T08:00:0"), "in the backup window"
     assert plans.load(again).pinned.model_dump()["merged_revno"] == undone.pinned["merged_revno"]

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from lab import lab as embedded
-from rollout import ROOT
+from rollout import ROOT, records
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_a_merge_conflict_and_a_developers_resolution(rollout, brz, tmp_path):
     brz("commit", "-m", "Resolve.", cwd=home / "fix")
     merged = rollout.run("merge", "--resolution", str(home / "fix"))
     assert merged.returncode == 0, merged.stdout + merged.stderr
-    assert rollout.outcomes()[-1] == ("merge", "ok")
+    assert rollout.outcomes()[-2:] == [("rc_mode", "ok"), ("merge", "ok")], "RC mode was left with the failure"
 
 
 def test_a_patch_that_leaves_no_row_is_found_on_qastaging(rollout, brz, tmp_path):
@@ -133,9 +133,19 @@ def test_a_patch_that_leaves_no_row_is_found_on_qastaging(rollout, brz, tmp_path
 
     stopped = rollout.run("--at=-48h")
     assert stopped.returncode == 1, stopped.stdout + stopped.stderr
-    assert rollout.outcomes() == [("select", "ok"), ("merge", "ok"), ("qastaging", "failed")]
+    ok = [(stage, "ok") for stage in ("select", "rc_mode", "merge", "blessing")]
+    assert rollout.outcomes() == [*ok, ("qastaging", "failed")]
     assert "patch-2208-62-0.sql" in rollout.journal[-1]["message"]
     assert rollout.schema() == before
+    assert "STILL ON: PQM is in RC mode since" in stopped.stdout, "the merge stands, fixes must land (R13)"
+
+    aborted = rollout.runbook("abort", "--reason", "the patch must go")
+    assert aborted.returncode == 4, aborted.stdout + aborted.stderr
+    assert "PQM is in RC mode since" in rollout.runbook("status").stdout
+    ended = rollout.runbook("run", "rc_mode_end")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "PQM is in RC mode" not in rollout.runbook("status").stdout
+    assert records.outcome(rollout.directory) == "aborted"
 
 
 @pytest.mark.parametrize(
@@ -159,7 +169,7 @@ def test_a_bad_plan_is_refused_before_anything_is_touched(rollout, old, new, say
 def test_an_unknown_gate_in_the_answers_file_is_named(rollout):
     refused = rollout.run("--at=-48h", answers={"qastagin": True})
     assert refused.returncode == 2
-    says = r"answers\.yml:\d+: answers\.qastagin: no such gate; the process has pin, qastaging, cowboys, go"
+    says = r"answers\.yml:\d+: answers\.qastagin: no such gate; the process has pin, qastaging, back_out, cowboys, go"
     assert re.search(says, refused.stderr)
 
 

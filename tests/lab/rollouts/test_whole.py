@@ -22,6 +22,9 @@ def test_a_whole_rollout(rollout, page):
         status, headers, text = page(host)
         assert (status, headers["X-Revision"]) == (200, str(rollout.pinned["merged_revno"]))
         assert "going offline" not in text.lower(), "the banner must be down"
+    requirements = (rollout.directory / "unusual-requirements.md").read_text()
+    assert ("| lp-15 |" in requirements, "| lp-12 |" in requirements) == (True, False), "lp-12 has landed"
+    assert sorted(path.name for path in (rollout.directory / "chase").iterdir()) == ["jml.txt", "sinzui.txt"]
     report = (rollout.directory / "report.html").read_text()
     for entry in rollout.journal:
         if entry["event"] == "gate_answered":

@@ -31,6 +31,7 @@ FACTS = {
     "merge": {"evidence": ["devel 10 (verified)"], "pin": MERGED},
     "deliver": {"pin": {"cowboys_landed": ["lp-12"]}},
 }
+CARRIED = ["select", "rc_mode", "merge", "blessing", "qastaging", "rc_mode_end"]
 AS_BEFORE = Verified(
     ok=True, summary="21 tests passed on gac, wildcherry", hosts={"gac": HostState(12), "wildcherry": HostState(9)}
 )
@@ -159,7 +160,7 @@ def make_inventory(directory: Path) -> Path:
 def aborted_in_the_window(journal: Journal, clock: Stopped) -> None:
     """The journal of a rollout whose outage was stopped and undone."""
     journal.write("rollout_opened", plan="0" * 64, by="mia")
-    for stage in ("select", "merge", "qastaging", "deliver", "preflight", "pause"):
+    for stage in (*CARRIED, "review", "deliver", "preflight", "pause"):
         journal.write("stage_started", stage=stage, attempt=1)
         clock.instant += timedelta(minutes=1)
         journal.write("stage_finished", stage=stage, outcome="ok", facts=FACTS.get(stage, {}), message=None)

@@ -18,7 +18,7 @@ from rollout.outcomes import BadInputError, ExitCode, LockedError
 from rollout.planning import Schedule
 from rollout.views.overview import overview
 
-from .conftest import ABORT, MERGED, PIN, WHY, WINDOW, Says
+from .conftest import ABORT, CARRIED, MERGED, PIN, WHY, WINDOW, Says
 
 RUNBOOK = ["./runbook.py", "next"]
 FIXED = "2026-12-10T16:00:00Z"
@@ -140,16 +140,12 @@ def test_with_the_same_pin_the_merge_stands(site):
     assert (plan.id, plan.window.start) == ("2026-12.2", at("2026-12-11T08:00"))
     assert plan.pinned.model_dump(exclude_none=True) == {**PIN, **MERGED}, "who lands cowboys is looked at again"
     assert [(e["event"], e["stage"], e["rollout"]) for e in entries] == [
-        ("stage_carried", stage, "2026-12") for stage in ("select", "merge", "qastaging")
+        ("stage_carried", stage, "2026-12") for stage in CARRIED
     ]
-    assert [name for name, record in timeline.actual(entries).items() if record.done] == [
-        "select",
-        "merge",
-        "qastaging",
-    ]
+    assert [name for name, record in timeline.actual(entries).items() if record.done] == CARRIED
     outage = next(row for row in timeline.planned(plan.as_vars(), entries) if row.name == "outage")
     assert outage.expected == timedelta(seconds=607.5), "the measured time of the patches is carried too"
-    assert "same revision; done: select, merge, qastaging; backup Wed 16 Dec 2026 08:00 UTC" in "\n".join(lines)
+    assert f"same revision; done: {', '.join(CARRIED)}; backup Wed 16 Dec 2026 08:00 UTC" in "\n".join(lines)
 
 
 def test_with_a_fix_everything_is_done_again(site):
@@ -170,12 +166,12 @@ def test_what_was_carried_once_is_carried_again_from_where_it_was_done(site):
     aftermath.conclude(directory, plan, again, site.clock, Says(lines=["the same", "now", "no"]), None, WHY)
     third = (directory / again.last("next_attempt")["plan"]).resolve()
     assert (third.parent.name, plans.load(third).window.start) == ("2026-12.3", at("2026-12-16T08:00"))
-    assert [e["rollout"] for e in Journal(third.with_name("journal.jsonl")).entries] == ["2026-12"] * 3
+    assert [e["rollout"] for e in Journal(third.with_name("journal.jsonl")).entries] == ["2026-12"] * len(CARRIED)
 
 
 def test_a_stage_that_was_not_done_is_not_carried_nor_what_rests_on_it(site):
     done = [entry for entry in site.journal.entries if entry.get("stage") != "merge"]
-    assert [entry["stage"] for entry in carried(site.plan, done)] == ["select"]
+    assert [entry["stage"] for entry in carried(site.plan, done)] == ["select", "rc_mode"]
 
 
 def test_the_backup_window_leaves_room_for_another_abort(site):

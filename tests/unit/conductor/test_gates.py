@@ -177,7 +177,7 @@ def test_an_answers_file(tmp_path, written, yes):
     ("text", "says"),
     [
         ("by: Tom\nanswers:\n  og: yes\n", r"answers\.yml:3: answers\.og: no such gate; the process has go"),
-        ("by: Tom\nanswers: {go: perhaps}\n", r"answers\.yml:2: answers\.go: input should be a valid boolean"),
+        ("by: Tom\nanswers: {go: perhaps}\n", r"answers\.yml:2: answers\.go: expected yes or no, or one of them"),
         ("answers: {}\n", r"answers\.yml:1: by: is missing"),
     ],
 )

@@ -1,6 +1,7 @@
 """The watchdog, on a process that is not ours: what happens inside a stage, and at a question, when it gets late."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from rollout.journal import Journal
 from rollout.outcomes import ExitCode
 from rollout.runner import CONTROL_MARK
 from rollout.terminals import Message
+from tests.unit.conductor.site import Site
 
 QUICK = {"expects": {"minutes": 0.02, "from": "guess"}}
 HANG = "import time; time.sleep(100)"  # as in site.PLAYBOOK
@@ -47,12 +49,22 @@ class Person:
         return None
 
 
-@pytest.fixture
-def quick(site):
-    """The site, with stages that take a second, and everything before the window done."""
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+    """A site with stages that take a second, and everything before the window done: every test begins with it."""
+    site = Site(tmp_path_factory.mktemp("prepared"))
     site.plan(close=QUICK, change=QUICK, open=QUICK)
     site.playbooks(prepare={**site.reports["prepare"], "estimates": {}})
     assert site.run("prepare") == ExitCode.DONE
+    return site
+
+
+@pytest.fixture
+def quick(site, prepared):
+    """The same, of its own."""
+    site.playbooks(prepare={**site.reports["prepare"], "estimates": {}})
+    for kept in ("plan.yml", "journal.jsonl", "notes"):
+        shutil.copy(prepared.directory / kept, site.directory / kept)
     return site
 
 

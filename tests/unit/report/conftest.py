@@ -28,7 +28,8 @@ def entries() -> Callable[..., list[dict[str, Any]]]:
     def read(name: str | None = None, *more: dict[str, Any]) -> list[dict[str, Any]]:
         events = list(yaml.safe_load((HERE / "before_the_window.yml").read_text(encoding="utf-8")))
         if name:
-            events += yaml.safe_load((HERE / f"{name}.yml").read_text(encoding="utf-8"))
+            sample = yaml.safe_load((HERE / f"{name}.yml").read_text(encoding="utf-8"))
+            events = [event for event in events if event["at"] < sample[0]["at"]] + sample
         return chained([*events, *more])
 
     return read

@@ -1,0 +1,74 @@
+"""What a stage left switched on, computed from the journal (R13): a table that a person of the field can check."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import yaml
+from rollout_core import timeline
+from rollout_core.holds import holds, still_on
+
+CASES = yaml.safe_load((Path(__file__).parent / "journals.yml").read_text(encoding="utf-8"))
+PROCESS = [
+    {"stage": "on", "holds": {"what": "PQM is in RC mode", "until": "off", "release": "let_go"}},
+    {"stage": "merge"},
+    {"stage": "qa"},
+    {"stage": "off"},
+]
+
+
+def at(clock):
+    return datetime.fromisoformat(f"2026-12-07T{clock}").replace(tzinfo=UTC)
+
+
+def entry(clock, event, stage, fields=None):
+    return {"at": at(clock).isoformat(), "event": event, "stage": stage, **(fields or {})}
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["case"] for case in CASES])
+def test_what_holds(case):
+    found = holds(PROCESS, [entry(*event) for event in case["events"]])
+    assert [(hold.since, hold.why) for hold in found if hold.on] == [
+        (at(on["since"]), on.get("why")) for on in case.get("holds", [])
+    ]
+    assert [(hold.since, hold.ended, hold.ended_by) for hold in found if not hold.on] == [
+        (at(since), at(ended), by) for since, ended, by in case.get("over", [])
+    ]
+    assert {(hold.stage, hold.what, hold.until, hold.release) for hold in found} <= {
+        ("on", "PQM is in RC mode", "off", "let_go")
+    }
+
+
+def test_two_that_hold_end_each_by_its_own():
+    other = {"stage": "topic", "holds": {"what": "the topic is set", "until": "topic_back", "release": "unset"}}
+    begun = [entry("08:00", "stage_started", "on"), entry("08:01", "stage_started", "topic")]
+    process = [*PROCESS, other, {"stage": "topic_back"}]
+    assert [hold.stage for hold in still_on(process, begun)] == ["on", "topic"]
+    ended = [*begun, entry("13:00", "stage_finished", "off", {"outcome": "ok"})]
+    assert [hold.stage for hold in still_on(process, ended)] == ["topic"]
+    out = [*begun, entry("15:00", "back_out_finished", "qa", {"outcome": "ok", "facts": {"released": True}})]
+    assert still_on(process, out) == []
+
+
+def test_what_was_released_is_to_be_done_again():
+    done = [entry("08:00", "stage_started", "on"), entry("08:01", "stage_finished", "on", {"outcome": "ok"})]
+    stays = entry("09:00", "release_finished", "on", {"released": False, "why": "the merge stands"})
+    gone = entry("09:00", "release_finished", "on", {"released": True, "why": None})
+    assert timeline.actual([*done, stays])["on"].done
+    assert not timeline.actual([*done, gone])["on"].done
+
+
+def test_what_ended_it_the_last_time_has_to_end_it_again():
+    before = [entry("07:00", "stage_started", "off"), entry("07:01", "stage_finished", "off", {"outcome": "ok"})]
+    again = [*before, entry("08:00", "stage_started", "on", {"until": "off"})]
+    assert timeline.actual(before)["off"].done
+    assert not timeline.actual(again)["off"].done
+    assert timeline.actual([*again, entry("13:00", "stage_finished", "off", {"outcome": "ok"})])["off"].done
+
+
+def test_what_was_backed_out_is_not_done():
+    merged = [entry("08:00", "stage_started", "merge"), entry("08:05", "stage_finished", "merge", {"outcome": "ok"})]
+    failed = entry("15:00", "back_out_finished", "qa", {"outcome": "failed", "facts": None})
+    out = entry("15:00", "back_out_finished", "qa", {"outcome": "ok", "facts": {}})
+    assert timeline.actual([*merged, failed])["merge"].done
+    assert not timeline.actual([*merged, out])["merge"].done
