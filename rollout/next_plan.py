@@ -33,13 +33,15 @@ def write(aborted: Aborted, start: datetime, backup: datetime, *, same_pin: bool
     if clock.offset:
         reason = f"the rehearsal of {plan.id} goes on"
         seed.write("clock_set", offset_seconds=clock.offset.total_seconds(), reason=reason)
+    update: dict[str, Any] = {"follows": [*plan.follows, plan.id]}
     if same_pin:
         pinned = {} if plan.pinned.revision is None else {"revision": plan.pinned.revision}
         for entry in carried(plan, aborted.journal.entries):
             if any(stage.stage == entry["stage"] for stage in fresh.process):
                 seed.write("stage_carried", **entry)
                 pinned.update(entry["facts"].get("pin", {}))
-        plans.save(fresh.model_copy(update={"pinned": Pinned.model_validate(pinned)}), path)
+        update["pinned"] = Pinned.model_validate(pinned)
+    plans.save(fresh.model_copy(update=update), path)
     return path
 
 

@@ -201,9 +201,10 @@ class Pinned(Model):
 
 
 class Plan(Model):
-    """One rollout."""
+    """One rollout. `follows`: the aborted ones whose next attempt it is, first to last; what they left on is its own."""
 
     id: PlanId
+    follows: list[PlanId] = []
     inventory: Line
     window: Window
     backup_window: Window

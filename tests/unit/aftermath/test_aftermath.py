@@ -153,6 +153,7 @@ def test_with_a_fix_everything_is_done_again(site):
     plan = site.next_plan()
     assert (plan.window.start, plan.pinned.model_dump(exclude_none=True)) == (at("2026-12-16T08:00"), {})
     assert site.next_journal() == []
+    assert plan.follows == ["2026-12"], "what the aborted one has left on is its own to end (R13)"
 
 
 def test_what_was_carried_once_is_carried_again_from_where_it_was_done(site):
@@ -166,6 +167,7 @@ def test_what_was_carried_once_is_carried_again_from_where_it_was_done(site):
     aftermath.conclude(directory, plan, again, site.clock, Says(lines=["the same", "now", "no"]), None, WHY)
     third = (directory / again.last("next_attempt")["plan"]).resolve()
     assert (third.parent.name, plans.load(third).window.start) == ("2026-12.3", at("2026-12-16T08:00"))
+    assert plans.load(third).follows == ["2026-12", "2026-12.2"]
     assert [e["rollout"] for e in Journal(third.with_name("journal.jsonl")).entries] == ["2026-12"] * len(CARRIED)
 
 
