@@ -4,7 +4,9 @@ Run as `python -m lab.buildbot_master DIRECTORY NETWORK`.
 """
 
 import os
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +34,23 @@ def create_database(lab: Lab) -> Any:
     yield database.pool.stop()
 
 
+def forget_claims(database: Path) -> None:
+    """Give free what a master claimed that was stopped while it started.
+
+    Buildbot does that only for one that it knows as active; otherwise nobody would ever look for pushes again.
+    """
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("DELETE FROM changesource_masters")
+        connection.execute("DELETE FROM scheduler_masters")
+
+
 @defer.inlineCallbacks
 def serve(lab: Lab) -> Any:
     """Start the master, with a database that is made if there is none."""
-    if not (lab.buildbot / "state.sqlite").exists():
+    database = lab.buildbot / "state.sqlite"
+    if database.exists():
+        forget_claims(database)
+    else:
         yield create_database(lab)
     parent = MultiService()  # from which the master takes itself away at SIGTERM
     parent.startService()

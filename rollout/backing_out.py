@@ -11,10 +11,7 @@ from rollout.plan import BackOut, Stage
 from rollout.rollout import Entry, Rollout
 from rollout.watchdog import Watchdog
 
-NEXT = (
-    "  Begin anew, and choose without what was answered no (its bug is qa-bad, or set rollout.pinned.revision):\n"
-    "    ./runbook.py plan new"
-)
+NEXT = "  Once what was answered no is mended, or rolled back where it comes from:  ./runbook.py plan new"
 
 
 def offer(watchdog: Watchdog, stage: Stage, on_no: BackOut, refused: Stop, facts: Mapping[str, Any]) -> Stop:

@@ -201,7 +201,7 @@ class Pinned(Model):
 
 
 class Plan(Model):
-    """One rollout. `follows`: the aborted ones whose next attempt it is, first to last; what they left on is its own."""
+    """One rollout. `follows`: the aborted ones whose next attempt it is; what they have left on is its own."""
 
     id: PlanId
     follows: list[PlanId] = []

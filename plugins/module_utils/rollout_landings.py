@@ -111,6 +111,14 @@ class Range:
             f"  Are both right, and are both {self.client.kind} branches?"
         )
 
+    def taken_back(self, lacking):
+        """Return the number of the highest of these revisions that devel contains all the same; 0: of none.
+
+        It was merged and backed out; a lower one cannot be merged any more.
+        """
+        contained = self._count_in_devel(lacking, math.inf)
+        return lacking[contained - 1]["revno"] if contained else 0
+
     def has(self, revid):
         """Tell whether devel contains a revision, backed out or not."""
         return self.client.brought_by(self.devel, revid) is not None
@@ -167,10 +175,11 @@ class Schemas:
         numbers = self.client.changed(self.range.db_stable, first, last, self.directory)
         return [(revno, self.at(self.range.db_stable, revno)) for revno in numbers]
 
-    def shared(self, record):
+    def shared(self, record, lacking):
         """Return the last revision that devel has and what the schema directories held there and hold in devel."""
         names = frozenset(self.at(self.range.db_stable, record["revno"]))
-        return selection.Shared(record["revno"], record["revid"], names, self.at(self.range.devel, "-1"))
+        devel, taken_back = self.at(self.range.devel, "-1"), self.range.taken_back(lacking)
+        return selection.Shared(record["revno"], record["revid"], names, devel, taken_back)
 
 
 def bug_tags(value):

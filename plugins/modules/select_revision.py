@@ -174,7 +174,7 @@ def choose(params, scratch):
     tags = rollout_landings.bug_tags(params["bug_tags"])
     site = selection.Site(tags, rows(params["applied"]), timings(params["timings"]), rule)
     record, lacking = branches.revisions()
-    shared, schemas = reading.shared(record), reading.changed(lacking)
+    shared, schemas = reading.shared(record, lacking), reading.changed(lacking)
     selected = selection.select(lacking, shared, schemas, site)
     pinned = params["revision"]
     chosen = selected.highest if pinned is None else selected.candidate(pinned)

@@ -164,7 +164,8 @@ def test_what_was_backed_out_is_chosen_again_only_when_it_is_mended(
 ) -> None:
     """R17: its QA counts again, and its patches come with the next merge, which takes the back-out back."""
     branches.land("[bug=1] a", patch("2208-30-0"))
-    branches.merge("Merge db-stable 2.")
+    branches.land("[no-qa] with it")
+    branches.merge("Merge db-stable 3.")
     back_out = {f"{SCHEMA}/patch-2208-30-0.sql": None}
     branches.land("[release-critical=lead][rollback=2] Back out the merge.", back_out, on="devel")
     branches.land("[no-qa] b")
@@ -172,8 +173,9 @@ def test_what_was_backed_out_is_chosen_again_only_when_it_is_mended(
     assert blocked["msg"].startswith("E-nothing-deployable")
     assert "2 blocks: bug 1 is qa-bad" in blocked["msg"]
     result = select()
-    assert (result["revision"], result["patches"]) == (3, ["patch-2208-30-0.sql"])
-    assert [each["revision"] for each in result["fits"]] == [2, 3]
+    assert (result["revision"], result["patches"]) == (4, ["patch-2208-30-0.sql"])
+    assert [each["revision"] for each in result["fits"]] == [3, 4]
+    assert "3 was in devel and backed out, so nothing below it can be merged" in select(revision=2)["msg"]
 
 
 def test_one_that_devel_has_long_since(select: Callable[..., dict[str, Any]], branches: Branches) -> None:

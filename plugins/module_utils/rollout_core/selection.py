@@ -15,17 +15,25 @@ from . import deployable, messages, patches
 from .budget import Budget
 
 Texts = Mapping[str, str]  # what a schema directory holds: text by file name
+# The history of what was backed out stays in devel: a merge of an earlier revision is none, and brings nothing.
+BELOW_A_BACK_OUT = (
+    "{0} was in devel and backed out, so nothing below it can be merged: roll back on db-stable what is wrong in it"
+)
 TOLD_AT_MOST = 8  # reasons at the gate; with what stands around them they fit on a screen
 
 
 @dataclass(frozen=True)
 class Shared:
-    """The last revision of db-stable that devel has, and both schema directories: there, and at devel's tip."""
+    """The last revision of db-stable that devel has, and both schema directories: there, and at devel's tip.
+
+    ``taken_back`` is the highest one that devel had and that was backed out (R17), 0 when none was.
+    """
 
     revno: int
     revid: str
     names: frozenset[str]
     devel: Texts
+    taken_back: int = 0
 
 
 @dataclass(frozen=True)
@@ -165,8 +173,10 @@ def select(
     for revision, verdict in zip(ordered, assessment.revisions):
         if verdict.revno in contents:
             schema = _judge(merged(shared.names, shared.devel, contents[verdict.revno]), shared.devel, site)
-        qa = () if verdict.blocked_by is None else (f"{verdict.blocked_by} blocks: {why[verdict.blocked_by]}",)
-        candidates.append(Candidate(verdict.revno, str(revision["revid"]), schema, qa))
+        reasons = [f"{verdict.blocked_by} blocks: {why[verdict.blocked_by]}"] if verdict.blocked_by else []
+        if verdict.revno < shared.taken_back:
+            reasons.append(BELOW_A_BACK_OUT.format(shared.taken_back))
+        candidates.append(Candidate(verdict.revno, str(revision["revid"]), schema, tuple(reasons)))
     worth_it = candidates if candidates[0].schema.pending else candidates[1:]
     allowed = tuple(candidate for candidate in worth_it if not candidate.reasons)
     return Selection(assessment, tuple(candidates), allowed, _remarks(shared.devel))

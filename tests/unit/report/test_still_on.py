@@ -70,7 +70,7 @@ def test_what_was_backed_out_is_not_done_and_nothing_goes_on_from_it(bracket, en
     no = "patch-2208-56-0.sql (An index): is it good on qastaging?"
     assert headline(history).detail == f"“{no}” was answered no by wgrant."
     text = text_of(render_report(bracket, entries("backed_out")))
-    assert "choose without what was answered no: ./runbook.py plan new" in text
+    assert "rolled back where it comes from: ./runbook.py plan new" in text
     assert "devel 12736 takes the merge out" in text
     assert "pqm@pqm-20261207-out" in text
     with pytest.raises(ValueError, match="was not aborted"):

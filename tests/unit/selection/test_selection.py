@@ -39,7 +39,7 @@ def select(case: dict[str, Any]) -> tuple[Selection, list[dict[str, Any]], list[
     revisions = [{"revno": n, "revid": f"rev-{n}", "message": text} for n, text in case["revisions"].items()]
     devel = changed({}, case.get("devel", []))
     there = dict(patch(number) for number in case.get("shared", []))
-    shared = Shared(LAST_IN_DEVEL, "rev-100", frozenset(there), devel)
+    shared = Shared(LAST_IN_DEVEL, "rev-100", frozenset(there), devel, case.get("taken_back", 0))
     schemas = []
     for revno, changes in case.get("schema", {}).items():
         there = changed(there, changes)
