@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rollout.outcomes import BadInputError
+from rollout.outcomes import BadInputError, ExitCode, Stop
 from rollout.plan import Stage
 from rollout.rollout import Rollout
+
+MERGES = "pqm_merge"  # the playbook to which --fixed-in belongs
 
 
 def to_do(rollout: Rollout, names: Sequence[str]) -> list[Stage]:
@@ -28,6 +30,29 @@ def to_do(rollout: Rollout, names: Sequence[str]) -> list[Stage]:
         if stage.window and earlier:
             raise BadInputError(f"E-out-of-turn  {stage.stage} comes after {', '.join(earlier)}:  ./runbook.py run")
     return named
+
+
+def anew(rollout: Rollout, names: Sequence[str], to_come: Sequence[Stage]) -> list[Stage]:
+    """What is to do after a stage by which done ones are to be done again; `to_come` is what was to do after it.
+
+    Raises Stop when a stage of the window was named, and what is to be done again comes first.
+    """
+    if not names:
+        return rollout.left
+    try:
+        return to_do(rollout, [stage.stage for stage in to_come]) if to_come else []
+    except BadInputError as error:
+        raise Stop("refused", ExitCode.BAD_INPUT, str(error)) from error
+
+
+def check_fix(rollout: Rollout, names: Sequence[str]) -> None:
+    """Only the stage that merges takes a fix of the merge, and before the window. Raises BadInputError."""
+    merges = [stage.stage for stage in rollout.plan.process if stage.playbook == MERGES]
+    if not set(merges) & set(names):
+        said = f"./runbook.py run {' '.join(merges)} --fixed-in REVNO"
+        raise BadInputError(f"E-not-the-merge  A fix of the merge is for the stage that merges:  {said}")
+    if rollout.in_window:
+        raise BadInputError("E-window-begun  The window has begun: what goes out is settled. Nothing was touched.")
 
 
 def _comes_first(stage: Stage, names: Sequence[str], known: Sequence[str]) -> bool:

@@ -53,11 +53,19 @@ def main(context: click.Context) -> None:
 @click.option("--at", help="Rehearsal clock (lab only): an instant, or a time from the window such as -48h.")
 @click.option("--check", is_flag=True, help="Try the next stage, or the named ones, in check mode: nothing changes.")
 @click.option("--resolution", metavar="BRANCH", help="A developer's branch with the merge's conflicts resolved.")
-def run(resolution: str | None, **request: Any) -> None:
+@click.option(
+    "--fixed-in",
+    type=click.IntRange(min=0),
+    metavar="REVNO",
+    help="With the stage that merges: a later revision of devel, with a fix of it, goes out; 0: the merge.",
+)
+def run(resolution: str | None, fixed_in: int | None, **request: Any) -> None:
     """Carry out what is due now, or the named STAGES; asks at gates."""
     from rollout import run as runs
 
-    extra_vars = {"pqm_resolution": resolution} if resolution else None
+    extra_vars: dict[str, str | int] = {"pqm_resolution": resolution} if resolution else {}
+    if fixed_in is not None:
+        extra_vars["pqm_fixed_in"] = fixed_in
     sys.exit(runs.run(runs.Request(extra_vars=extra_vars, **request), console))
 
 

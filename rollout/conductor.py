@@ -77,11 +77,15 @@ class Conductor:
         at_once = list(names) in [[hold.until] for hold in self.rollout.holds]
         if not at_once:
             self._finish_the_back_out()
-        for stage in choosing.to_do(self.rollout, names):
+        to_do = choosing.to_do(self.rollout, names)
+        while to_do:
+            stage, *to_do = to_do
             if not self._carry_out(stage, at_once=at_once):
                 return False
             if self.rollout.left:
                 self.watchdog.leave_if_asked()
+            if (self.journal.last("stage_finished", stage=stage.stage) or {}).get("redo"):
+                to_do = choosing.anew(self.rollout, names, to_do)
         return not self.rollout.left
 
     def _refuse_what_was_backed_out(self) -> None:
@@ -245,8 +249,12 @@ class Conductor:
         return answer
 
     def _finish(self, stage: Stage, outcome: str, facts: dict[str, Any], message: str | None = None) -> None:
-        self.journal.write("stage_finished", stage=stage.stage, outcome=outcome, facts=facts, message=message)
+        redo = self.rollout.to_redo(stage, facts) if outcome == "ok" else []
+        more = {"redo": redo} if redo else {}
+        self.journal.write("stage_finished", stage=stage.stage, outcome=outcome, facts=facts, message=message, **more)
         self.screen.stage_ends(stage, outcome)
+        if redo:
+            self.screen.say(f"! {stage.stage} settled something else than before. To be done again: {', '.join(redo)}")
 
     # -- when ----------------------------------------------------------------------------------
 

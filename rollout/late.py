@@ -93,7 +93,7 @@ def _plan() -> CoreSchema:
         "policy": _fields({"abort_after_minutes": minutes}),
         "process": schema.list_schema(stage, min_length=1),
     }
-    others = ["id", "inventory", "backup_window", "people", "cowboys", "pinned"]
+    others = ["id", "follows", "inventory", "backup_window", "people", "cowboys", "pinned"]
     return _fields({"rollout": _fields(plan, {}, others)}, {}, [])
 
 
@@ -168,7 +168,7 @@ def _events(stages: Sequence[str]) -> dict[str, CoreSchema]:
     }
     return {
         "stage_started": _fields(always, {"attempt": schema.int_schema(ge=0), "until": text}),
-        "stage_finished": _fields({**always, "outcome": outcome}, facts),
+        "stage_finished": _fields({**always, "outcome": outcome}, {**facts, "redo": schema.list_schema(text)}),
         "stage_carried": _fields(always, facts),
         "step_started": _fields({**always, "step": text}, {"since": _instant()}),
         "undo_finished": _fields({**always, "outcome": outcome}),

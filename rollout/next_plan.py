@@ -65,13 +65,15 @@ def carried(plan: Plan, entries: Sequence[Entry]) -> list[dict[str, Any]]:
 
 
 def _done(plan: Plan, entries: Sequence[Entry]) -> dict[str, dict[str, Any]]:
-    """Where each stage was done. What a back-out took back, wholly or in part, is not done, nor what was released."""
+    """Where each stage was done; not what was backed out, even in part, released, or rests on an older pin."""
     done: dict[str, dict[str, Any]] = {}
     for entry in entries:
         if entry["event"] == "stage_carried":
             done[entry["stage"]] = {key: entry[key] for key in ("stage", "rollout", "facts")}
         elif timeline.ended_well(entry):
             done[entry["stage"]] = {"stage": entry["stage"], "rollout": plan.id, "facts": entry.get("facts") or {}}
+            for rests in entry.get("redo", ()):
+                done.pop(rests, None)
         elif entry["event"] == "release_finished" and entry["released"]:
             done.pop(entry["stage"], None)
         elif entry["event"] == "back_out_started":

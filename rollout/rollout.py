@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from rollout_core import holds, lateness, timeline
+from rollout_core import holds, lateness, pins, timeline
 from rollout_core.holds import Hold
 
 from rollout import ROOT
@@ -123,18 +123,21 @@ class Rollout:
             self.interrupt.came = False
             self.screen.say(f"Ctrl-C: {what}")
 
+    def to_redo(self, stage: Stage, facts: Mapping[str, Any]) -> list[str]:
+        """What was done on what the stage settles otherwise now."""
+        return pins.to_redo(self.plan.as_vars()["process"], self.journal.entries, stage.stage, facts.get("pin") or {})
+
     def pin(self) -> None:
         """Write what stages have settled into the plan, where later playbooks and people's fingers find it.
 
         Another revision than theirs was put there by hand, to be chosen next: nothing else that is settled is about it.
         """
-        by_hand = self.plan.pinned.model_dump(exclude_none=True)
-        settled: dict[str, Any] = {}
-        for entry in self.journal.entries:
-            if timeline.ended_well(entry):
-                settled.update(entry["facts"].get("pin", {}))
-        revision = by_hand.get("revision")
+        entries = self.journal.entries
+        written = self.plan.pinned.model_dump(exclude_none=True)
+        settled = pins.settled(entries)
+        revision = written.get("revision")
         other = revision is not None and settled.get("revision", revision) != revision
+        by_hand = {field: value for field, value in written.items() if field not in pins.fields(entries)}
         settled = {"revision": revision} if other else {**by_hand, **settled}
         pinned = Plan.model_validate({**self.plan.as_vars(), "pinned": settled})
         if pinned != self.plan:

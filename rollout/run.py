@@ -16,6 +16,7 @@ from rollout_core import holds, lateness, timeline
 from rollout import (
     ROOT,
     aftermath,
+    choosing,
     crash,
     documents,
     elsewhere,
@@ -54,7 +55,7 @@ class Request:
     answers: Path | None = None
     at: str | None = None
     check: bool = False
-    extra_vars: Mapping[str, str] | None = None
+    extra_vars: Mapping[str, str | int] | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ def run(request: Request, console: Console) -> ExitCode:
             return _try_out(request, given, console)
         conductor = _conductor(request, given, console)
         _refuse_after_a_crash(conductor.rollout)
+        if "pqm_fixed_in" in (request.extra_vars or {}):
+            choosing.check_fix(conductor.rollout, request.stages)
         if elsewhere_on := held.left_on(ROOT / plan.inventory, but=directory):
             _tell(conductor.rollout, elsewhere_on)
         return _conducted(conductor, lambda: conductor.run(request.stages))

@@ -15,7 +15,9 @@ FAILED = f"""\
   Rebuilt by hand on that page, and green, it is blessed as well:  {AGAIN}
   If it is the code: what lands is [testfix], and in RC mode it needs [release-critical=NAME] too (R13).
     Does PQM take it:  ./runbook.py rc-check --mode rc < MESSAGE
-  A build of a later revision does not bless this one (R11): the fix is merged and blessed as a revision of its own."""
+    Then, once it has landed as REVNO, that revision goes out, and is blessed, instead:
+      ./runbook.py run merge --fixed-in REVNO && ./runbook.py run
+  A build of a later revision does not bless this one (R11)."""
 NOT_STARTED = f"""\
   Have its worker back, or force a build of exactly this revision on that page; then:  {AGAIN}"""
 DOWN = """\

@@ -41,7 +41,8 @@ def _stage_started(entry: Entry, _: str) -> str:
 
 def _stage_finished(entry: Entry, took: str) -> str:
     why = f": {first_sentence(entry['message'])}" if entry.get("message") else ""
-    return f"{entry['stage']} ends, {entry['outcome']}{took}{why}"
+    again = f"; to be done again: {', '.join(entry['redo'])}" if entry.get("redo") else ""
+    return f"{entry['stage']} ends, {entry['outcome']}{took}{why}{again}"
 
 
 def _step_started(entry: Entry, _: str) -> str:

@@ -22,7 +22,8 @@ class StageHistory:
     """One stage of the process: as planned (`plan`), and everything that happened to it, in order.
 
     `carried` is the rollout in which it was done, when it was not repeated after an abort. `undone`: its own
-    undo, the release of what it had switched on, or a back-out took it back.
+    undo, the release of what it had switched on, or a back-out took it back, or it rests on what an earlier stage has
+    settled otherwise since.
     """
 
     plan: timeline.PlannedStage

@@ -184,7 +184,7 @@ def planned(plan: Plan, entries: Iterable[Entry] = ()) -> list[PlannedStage]:
 def actual(entries: Iterable[Entry]) -> dict[str, StageRecord]:
     """What happened to each stage that was ever begun, or carried over from an earlier rollout.
 
-    Everything that was done is undone once the rollout is backed out (R17).
+    Everything that was done is undone once the rollout is backed out (R17), and what an entry names as `redo` is.
     Other events are not looked at. `facts`, `attempt` and a step's `since` may be missing, as in a journal that was
     written by hand. The order is that of the entries, whatever their instants say.
     """
@@ -201,17 +201,20 @@ def actual(entries: Iterable[Entry]) -> dict[str, StageRecord]:
             record = _HAPPENED[event](entry, parse_instant(entry["at"]), seen.get(name))
             if record is not None:
                 seen[name] = record
+            _not_done(seen, entry.get("redo", ()))  # they rest on what this entry settles otherwise (pins.to_redo)
             if event == "stage_started":
                 steps.pop(name, None)
-                ends = seen.get(entry.get("until", ""))
-                if ends is not None and ends.done:  # what ended an earlier hold has to end this one, too
-                    seen[entry["until"]] = replace(ends, undone=True)
+                _not_done(seen, [entry.get("until", "")])  # what ended an earlier hold has to end this one, too
         elif event == "back_out_finished" and entry["outcome"] == "ok":
-            seen.update({name: replace(record, undone=True) for name, record in seen.items() if record.done})
+            _not_done(seen, list(seen))
     for name, record in seen.items():
         begun = steps.get(name, {})
         seen[name] = replace(record, steps=tuple(StepRecord(step, parse_instant(at)) for step, at in begun.items()))
     return seen
+
+
+def _not_done(seen: dict[str, StageRecord], names: Iterable[str]) -> None:
+    seen.update({name: replace(seen[name], undone=True) for name in names if name in seen and seen[name].done})
 
 
 def _started(entry: Entry, at: datetime, before: StageRecord | None) -> StageRecord:
