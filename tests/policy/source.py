@@ -57,6 +57,7 @@ class LocatedLoader(yaml.SafeLoader):
 
 
 def _mapping(loader: LocatedLoader, node: yaml.MappingNode) -> Located:
+    loader.flatten_mapping(node)  # `<<: *anchor`, as Ansible reads it
     lines = {loader.construct_object(key): key.start_mark.line + 1 for key, _ in node.value}
     return Located(loader.construct_pairs(node, deep=True), node.start_mark.line + 1, lines)
 
