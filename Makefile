@@ -7,7 +7,7 @@ RUNBOOK := ./runbook.py
 export PIP_NO_CACHE_DIR := 1
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: rollout test drills lint bench setup lock clean
+.PHONY: rollout test faults drills lint bench setup lock clean
 
 rollout: $(READY)  ## one whole monthly deployment on the embedded lab, unattended, from plan to report
 	@trap '$(RUNBOOK) lab down' EXIT; \
@@ -17,7 +17,13 @@ rollout: $(READY)  ## one whole monthly deployment on the embedded lab, unattend
 
 test: $(READY)  ## every test
 	@mkdir -p var
+	@tests/debian_parts.sh
 	$(VENV)/bin/pytest
+
+faults: $(READY)  ## 200 random kill moments of an outage, on real servers; FAULTS_SEED=N is one of them again
+	@mkdir -p var
+	@tests/debian_parts.sh
+	FAULTS=200 $(VENV)/bin/pytest tests/faults
 
 drills: $(READY)  ## every drill: a rehearsal with a fault in it, on a lab of its own
 	$(RUNBOOK) drill all

@@ -64,7 +64,9 @@ def replay(tree: WorkingTree, file: Path) -> None:
     if diff_follows:
         patch(Path(tree.basedir), diff)
     if revision["Schema"]:
-        shutil.copy(DATA / "schema" / revision["Schema"], Path(tree.basedir) / SCHEMA)
+        name = Path(revision["Schema"])
+        for file_name in (str(name), f"{name.stem}.undo.sql"):
+            shutil.copy(DATA / "schema" / file_name, Path(tree.basedir) / SCHEMA)
     commit(tree, message.strip(), revision["From"], revision["Date"])
 
 
@@ -77,7 +79,6 @@ def patch(tree: Path, diff: str) -> None:
 def build_branches(directory: Path) -> None:
     """Make `devel` and `db-stable` in `directory`, without working trees as on any server."""
     shutil.copytree(DATA / "tree", directory / "devel")
-    (directory / "devel" / SCHEMA).mkdir(parents=True)
     shutil.copy(DATA / "schema" / BASELINE, directory / "devel" / SCHEMA)
     devel = ControlDir.create_standalone_workingtree(str(directory / "devel"), FORMAT)
     devel.set_root_id(b"root-lab")

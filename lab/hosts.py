@@ -2,12 +2,13 @@
 
 import subprocess
 
-from lab import postgres
+from lab import pgbouncer, postgres
 from lab.layout import DATA, HOSTS, SSH_PORT, Lab
-from lab.parts import CRON_HOST
+from lab.parts import CRON_HOST, pooler
 
 # Which database roles a host can be, by the passwords in its ~/.pgpass.
 ROLES = {"sourcherry": ["postgres"], "wildcherry": ["postgres"], "gac": ["launchpad", "cron"], "soybean": ["launchpad"]}
+POOLER_ROLES = {**ROLES, "wildcherry": [pgbouncer.ADMIN]}
 
 
 def make_keys(lab: Lab) -> None:
@@ -38,4 +39,5 @@ def give_passwords(lab: Lab, servers: postgres.Servers) -> None:
     for host, roles in ROLES.items():
         passfile = lab.home(host) / ".pgpass"
         passfile.touch(mode=0o600)
-        passfile.write_text(postgres.pgpass(servers, *roles))
+        through_pooler = pooler(lab).pgpass(*POOLER_ROLES[host]) if lab.pooler else ""
+        passfile.write_text(postgres.pgpass(servers, *roles) + through_pooler)

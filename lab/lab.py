@@ -18,11 +18,20 @@ from pathlib import Path
 
 import psycopg
 
-from lab import buildbot, hosts, irc, parts, postgres, processes, staging
-from lab.layout import DATA, HOSTS, PROJECT, SSH_PORT, Lab, LabError, lab_directory
+from lab import buildbot, hosts, irc, parts, pgbouncer, postgres, processes, staging
+from lab.layout import (
+    DATA,
+    HOSTS,
+    PROJECT,
+    SSH_PORT,
+    Lab,
+    LabError,
+    lab_directory,
+    pooler_wanted,
+)
 
 STATE = ("bazaar", "buildbot", "hosts", "irc", "links", "postgres", "production_status")  # what a snapshot holds
-BELONGINGS = (*STATE, "keys", "run", "lab.json", "lab.json.part")
+BELONGINGS = (*STATE, "pgbouncer", "keys", "run", "lab.json", "lab.json.part")
 # Tool -> the Debian package that has it.
 TOOLS = {
     "ssh": "openssh-client",
@@ -58,7 +67,7 @@ def up(directory: Path | None = None, say: Say = print) -> Lab:
         if lab is None:
             say(f"making a lab in {directory} …")
             _clear(directory)
-            lab = Lab(directory, _free_network(directory))
+            lab = _free_network(directory, pooler=pooler_wanted())
             _build(lab)
         _start(lab)
         for part in status(directory):
@@ -133,6 +142,8 @@ def _build(lab: Lab) -> None:
 
 def _build_databases(lab: Lab, servers: postgres.Servers) -> None:
     postgres.create(servers)
+    if lab.pooler:
+        pgbouncer.create(parts.pooler(lab), servers, parts.pools(lab))
     hosts.give_passwords(lab, servers)
     schema = DATA / "schema"
     for name in ("launchpad_prod", "launchpad_qastaging"):
@@ -208,18 +219,20 @@ def _existing(directory: Path | None) -> Lab:
 
 def _check_tools() -> None:
     missing = {tool: package for tool, package in TOOLS.items() if shutil.which(tool) is None}
+    if pooler_wanted() and pgbouncer.program() is None:
+        missing["pgbouncer"] = "pgbouncer"
     if missing:
         packages = " ".join(sorted(set(missing.values())))
         raise LabError(f"E-lab-tools  not here: {', '.join(missing)}.\n  Install:  sudo apt-get install {packages}")
 
 
-def _free_network(directory: Path) -> str:
-    """A subnet 127.N.0 on which the lab's ports are free; for one directory the same one every time, if it can be."""
+def _free_network(directory: Path, *, pooler: bool) -> Lab:
+    """A lab on a subnet 127.N.0 where its ports are free; for one directory the same one every time, if it can be."""
     first = zlib.crc32(str(directory).encode())
     for attempt in range(250):
-        lab = Lab(directory, f"127.{2 + (first + attempt) % 250}.0")
+        lab = Lab(directory, f"127.{2 + (first + attempt) % 250}.0", pooler)
         if all(processes.can_bind(listener) for listener in lab.listeners):
-            return lab.network
+            return lab
     raise LabError(
         "E-lab-network  no subnet from 127.2.0 to 127.251.0 has the lab's ports free.\n  See who has them:  ss -ltnp"
     )

@@ -19,6 +19,9 @@ BAZAAR_PORT = 4155
 BUILDBOT_PORT = 8010
 IRC_PORT = 6668  # not 6667: a ngircd of the machine may listen there on every address
 POSTGRES_PORT = 5432
+PGBOUNCER_PORT = 6432
+DATABASE = "launchpad_prod"
+STANDBY_POOL = f"{DATABASE}_standby"
 
 # Host -> (last byte of its address, the user who may log in).
 HOSTS = {
@@ -31,7 +34,7 @@ HOSTS = {
 APP_HOSTS = ("gac", "soybean")
 TREE_HOSTS = ("gac", "soybean", "wildcherry")  # those with ~/srv/launchpad
 STANDBY, BAZAAR, LINKS = 14, 17, 18
-BUILDBOT, IRC = 19, 20
+BUILDBOT, IRC, PGBOUNCER = 19, 20, 21
 BUILDERS = ("lucid_lp", "lucid_db_lp")
 
 
@@ -41,10 +44,14 @@ class LabError(RunbookError):
 
 @dataclass(frozen=True)
 class Lab:
-    """One lab: `directory` holds all of its state, `network` is its loopback subnet (`127.N.0`)."""
+    """One lab: `directory` holds all of its state, `network` is its loopback subnet (`127.N.0`).
+
+    `pooler`: users come to the database through a pgbouncer.
+    """
 
     directory: Path
     network: str
+    pooler: bool = False
 
     def address(self, host: str) -> str:
         """The address of an SSH host."""
@@ -54,6 +61,11 @@ class Lab:
     def standby_address(self) -> str:
         """The address of the standby; the primary is on wildcherry."""
         return f"{self.network}.{STANDBY}"
+
+    @property
+    def pooler_address(self) -> str:
+        """The address of pgbouncer, where there is one."""
+        return f"{self.network}.{PGBOUNCER}"
 
     @property
     def bazaar_address(self) -> str:
@@ -102,6 +114,7 @@ class Lab:
             (self.links_address, HTTP_PORT),
             (self.buildbot_address, BUILDBOT_PORT),
             (self.irc_address, IRC_PORT),
+            *([(self.pooler_address, PGBOUNCER_PORT)] if self.pooler else []),
         ]
 
     def home(self, host: str) -> Path:
@@ -162,22 +175,39 @@ class Lab:
                 "lab_links_url": self.links_url,
                 "lab_buildbot_url": self.buildbot_url,
                 "lab_irc_address": self.irc_address,
+                "lab_pools": self._pools(DATABASE),
+                "lab_standby_pools": self._pools(STANDBY_POOL),
             },
         }
+
+    def _pools(self, database: str) -> list[dict[str, str]]:
+        console = f"host={self.pooler_address} port={PGBOUNCER_PORT} user=losa dbname=pgbouncer"
+        return [{"console": console, "database": database}] if self.pooler else []
 
     def save(self) -> None:
         """Write lab.json: from now on the lab is built."""
         part = self.directory / "lab.json.part"
-        part.write_text(json.dumps({"network": self.network, **self.inventory()}, indent=2) + "\n")
+        part.write_text(
+            json.dumps({"network": self.network, "pooler": self.pooler, **self.inventory()}, indent=2) + "\n"
+        )
         part.replace(self.directory / "lab.json")
 
     @classmethod
     def load(cls, directory: Path) -> Lab | None:
         """The lab that was built in `directory`, None when there is none (or only half of one)."""
         try:
-            return cls(directory, json.loads((directory / "lab.json").read_text())["network"])
+            saved = json.loads((directory / "lab.json").read_text())
+            return cls(directory, saved["network"], saved.get("pooler", False))
         except FileNotFoundError:
             return None
+
+
+def pooler_wanted() -> bool:
+    """Whether $ROLLOUT_LAB_POOLER asks for a pgbouncer in a new lab. Raises LabError for another pooler."""
+    wanted = os.environ.get("ROLLOUT_LAB_POOLER", "")
+    if wanted not in ("", "pgbouncer"):
+        raise LabError(f"E-lab-pooler  ROLLOUT_LAB_POOLER is {wanted!r}: the only pooler is pgbouncer")
+    return wanted == "pgbouncer"
 
 
 def lab_directory() -> Path:

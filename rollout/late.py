@@ -86,14 +86,14 @@ def _plan() -> CoreSchema:
             "abortable": schema.no_info_plain_validator_function(_abortable),
             "undo": _fields({"minutes": minutes}, {}, ["playbook", "from", "samples"]),
         },
-        ["title", "rules", "playbook", "begins_by", "carries", "holds", "gates", "stop"],
+        ["title", "rules", "playbook", "begins_by", "carries", "holds", "gates", "stop", "needs", "any_day"],
     )
     plan = {
         "window": _fields({"start": _instant(), "minutes": minutes}, {}, []),
         "policy": _fields({"abort_after_minutes": minutes}),
         "process": schema.list_schema(stage, min_length=1),
     }
-    others = ["id", "follows", "inventory", "backup_window", "people", "cowboys", "pinned"]
+    others = ["id", "kind", "playbook", "of", "follows", "inventory", "backup_window", "people", "cowboys", "pinned"]
     return _fields({"rollout": _fields(plan, {}, others)}, {}, [])
 
 

@@ -14,6 +14,7 @@ from rollout import ROOT, planning, records
 from rollout import plan as plans
 from rollout.aborted import Aborted
 from rollout.journal import Journal
+from rollout.kinds import Wanted
 from rollout.outcomes import BadInputError
 from rollout.plan import Pinned, Plan
 
@@ -27,7 +28,7 @@ def write(aborted: Aborted, start: datetime, backup: datetime, *, same_pin: bool
     With the same pin, what was done and `carries` is done in the new rollout too: its journal says so from the start.
     """
     plan, clock = aborted.plan, aborted.clock
-    path = planning.new_plan(ROOT / plan.inventory, clock.now(), start, backup)
+    path = planning.new_plan(ROOT / plan.inventory, clock.now(), start, backup, Wanted.as_in(plan))
     fresh = plans.load(path)
     seed = Journal(path.with_name("journal.jsonl"), now=clock.now)
     if clock.offset:
@@ -35,7 +36,8 @@ def write(aborted: Aborted, start: datetime, backup: datetime, *, same_pin: bool
         seed.write("clock_set", offset_seconds=clock.offset.total_seconds(), reason=reason)
     update: dict[str, Any] = {"follows": [*plan.follows, plan.id]}
     if same_pin:
-        pinned = {} if plan.pinned.revision is None else {"revision": plan.pinned.revision}
+        pinned = fresh.pinned.model_dump(exclude_none=True)
+        pinned.update({} if plan.pinned.revision is None else {"revision": plan.pinned.revision})
         for entry in carried(plan, aborted.journal.entries):
             if any(stage.stage == entry["stage"] for stage in fresh.process):
                 seed.write("stage_carried", **entry)

@@ -37,26 +37,29 @@ def with_history(process: Sequence[Stage], rollouts: Sequence[Entries], drills: 
     return [_estimated(stage, took.get(stage.stage, []), undone.get(stage.stage, [])) for stage in process]
 
 
-def journals(directory: Path, inventory: str) -> list[Entries]:
-    """The newest journals of an inventory anywhere below a directory, newest first. Unreadable ones are left out."""
+def journals(directory: Path, same: Mapping[str, str | None]) -> list[Entries]:
+    """The newest journals anywhere below a directory whose plans have the `same` fields, newest first.
+
+    Unreadable ones are left out.
+    """
     paths = sorted(directory.glob("**/journal.jsonl"), key=lambda path: path.stat().st_mtime, reverse=True)
     found: list[Entries] = []
     for path in paths:
         if len(found) == NEWEST:
             break
-        if _inventory(path.with_name("plan.yml")) == inventory:
+        if _fields(path.with_name("plan.yml"), same) == same:
             reading = journal.read(path.read_text(encoding="utf-8", errors="replace"))
             if reading.broken_at is None:
                 found.append(reading.entries)
     return found
 
 
-def _inventory(plan_file: Path) -> str | None:
-    """Whose plan it is. Old plans may lack what today's need: only that field is looked at."""
+def _fields(plan_file: Path, names: Iterable[str]) -> dict[str, Any] | None:
+    """Those fields of a plan. Old plans may lack what today's need: only these are looked at."""
     try:
         document = yaml.load(plan_file.read_text(encoding="utf-8"), Loader=LOADER)  # noqa: S506 - it is a safe one
-        return str(document["rollout"]["inventory"])
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
+        return {name: document["rollout"].get(name) for name in names}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -29,11 +29,14 @@ from rollout.documents import Finding
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
 Fact = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
-PlanId = Annotated[str, StringConstraints(pattern=r"^[0-9a-z][0-9a-z.-]*$", max_length=32)]
+PlanId = Annotated[str, StringConstraints(pattern=r"^[0-9a-z][0-9a-z.-]*$", max_length=40)]
 Rule = Annotated[str, StringConstraints(pattern=r"^R([1-9]|1[0-9]|2[0-6])$")]
 Word = Annotated[str, StringConstraints(pattern=r"^[\w.@:+/=-]+$", max_length=200)]
 # One line of text. Ansible gets the plan and fills in templates, which can run anything: no {{, {% or {#.
 Line = Annotated[str, StringConstraints(pattern=r"^([^{\x00-\x1f\x7f]|\{[^{%#\x00-\x1f\x7f])+\{?$", max_length=400)]
+PlaybookPath = Annotated[
+    str, StringConstraints(pattern=r"^(playbooks|inventories)(/[\w-][\w.-]*)+\.yml$", max_length=200)
+]
 RelativePath = Annotated[str, StringConstraints(pattern=r"^[\w-][\w.-]*(/[\w-][\w.-]*)*$", max_length=200)]
 
 
@@ -169,8 +172,14 @@ class Stage(Model):
     holds: Holds | None = None
     gates: list[Gate] = []
     stop: Slug = "stop"
+    needs: Literal["playbook", "of"] | None = None
+    any_day: bool = False
     abortable: Annotated[Literal["yes", "no", "until_commit"], BeforeValidator(timeline.yes_or_no)] = "yes"
     undo: Undo | None = None
+
+    def due_at(self, window: Window) -> datetime:
+        """When it is due, if that is the window."""
+        return window.start + timeline.parse_duration(self.due)
 
     @property
     def all_gates(self) -> list[Gate | BackOut]:
@@ -201,9 +210,16 @@ class Pinned(Model):
 
 
 class Plan(Model):
-    """One rollout. `follows`: the aborted ones whose next attempt it is; what they have left on is its own."""
+    """One rollout. `follows`: the aborted ones whose next attempt it is; what they have left on is its own.
+
+    `kind`: which of `processes/` it follows, none for the monthly deployment. `playbook`: the site's own, for which the
+    gate is closed (R18). `of`: the rollout whose schema is backed out (R17).
+    """
 
     id: PlanId
+    kind: Slug | None = None
+    playbook: PlaybookPath | None = None
+    of: PlanId | None = None
     follows: list[PlanId] = []
     inventory: Line
     window: Window

@@ -11,11 +11,14 @@ from dateutil.rrule import rrulestr
 from pydantic import AfterValidator, AwareDatetime, Field
 from rollout_core import timeline
 
-from rollout import ROOT, documents, past, records
+from rollout import ROOT, documents, kinds, past, records
 from rollout import inventory as inventories
 from rollout import plan as plans
+from rollout.kinds import Wanted
 from rollout.outcomes import BadInputError
-from rollout.plan import Cowboy, Duration, Line, Model, Plan, ProcessFile, Slug, Stage, Window, Word
+from rollout.plan import Cowboy, Duration, Line, Model, Plan, Slug, Stage, Window, Word
+
+MONTHLY = Wanted()
 
 
 def _rule(text: str) -> str:
@@ -53,8 +56,11 @@ class ProductionStatus(Model):
     cowboys: list[Cowboy] = Field(default_factory=list)
 
 
-def new_plan(inventory: Path, now: datetime, window: datetime | None, backup: datetime | None) -> Path:
+def new_plan(
+    inventory: Path, now: datetime, window: datetime | None, backup: datetime | None, wanted: Wanted = MONTHLY
+) -> Path:
     """Write a new plan file and return its path. Raises BadInputError naming the file that is wrong."""
+    kinds.stages(wanted)  # first of all: what was typed
     schedule = documents.load(inventory / "schedule.yml", ScheduleFile)
     policy = inventories.policy(inventory)
     known = inventories.facts(inventory)
@@ -63,17 +69,22 @@ def new_plan(inventory: Path, now: datetime, window: datetime | None, backup: da
     status = documents.load(known.production_status, ProductionStatus)
     if missing := cowboy_findings(status.cowboys, ("cowboys",), known):
         raise documents.refused(known.production_status, missing)
-    directory = _new_directory(f"{start:%Y-%m}")
+    site_playbook = kinds.playbook(wanted, inventory, known)
+    directory = _new_directory(f"{start:%Y-%m}" + (f"-{wanted.kind.replace('_', '-')}" if wanted.kind else ""))
     name = str(inventory.relative_to(ROOT))
     plan = Plan(
         id=directory.name,
+        kind=wanted.kind,
+        playbook=site_playbook,
+        of=wanted.of,
         inventory=name,
         window=Window(start=start, minutes=policy.window_minutes),
         backup_window=Window(start=backup, minutes=policy.window_minutes),
         people=schedule.people,
         policy=policy,
-        process=process(name),
+        process=process(name, wanted, site_playbook),
         cowboys=status.cowboys,
+        pinned=kinds.pinned(wanted, inventory),
     )
     if wrong := plans.findings(plan, now):
         lines = [f"  {'.'.join(map(str, where))}: {what}" for where, what in wrong]
@@ -83,12 +94,15 @@ def new_plan(inventory: Path, now: datetime, window: datetime | None, backup: da
     return directory / "plan.yml"
 
 
-def process(inventory: str) -> list[Stage]:
-    """process.yml, with the estimates that this inventory's earlier rollouts, and its drills, give."""
-    stages = documents.load(ROOT / "process.yml", ProcessFile).root
+def process(inventory: str, wanted: Wanted = MONTHLY, site_playbook: str | None = None) -> list[Stage]:
+    """The stages of the process, with the estimates that earlier rollouts of its kind, and drills, give.
+
+    Only those of this inventory count, and of the same playbook of the site's own.
+    """
+    same = {"inventory": inventory, "kind": wanted.kind, "playbook": site_playbook}
     kept = records.directory()
-    rollouts, drills = past.journals(kept, inventory), past.journals(kept.with_name("drills"), inventory)
-    return past.with_history(stages, rollouts, drills)
+    rollouts, drills = past.journals(kept, same), past.journals(kept.with_name("drills"), same)
+    return past.with_history(kinds.stages(wanted), rollouts, drills)
 
 
 def next_window(schedule: Schedule, after: datetime) -> datetime:
@@ -118,9 +132,9 @@ def cowboy_findings(
     return findings
 
 
-def _new_directory(month: str) -> Path:
-    """`2026-12`, or `2026-12.2` when that one exists."""
+def _new_directory(name: str) -> Path:
+    """`2026-12` or `2026-12-partial-downtime`, or `2026-12.2` when that one exists."""
     number = 1
-    while (directory := records.directory() / (month if number == 1 else f"{month}.{number}")).exists():
+    while (directory := records.directory() / (name if number == 1 else f"{name}.{number}")).exists():
         number += 1
     return directory

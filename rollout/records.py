@@ -49,6 +49,14 @@ def current(inventory: Path | None, plan_file: Path | None = None) -> tuple[Path
     raise NoPlanError("E-no-plan  There is no open plan.  Make one:  ./runbook.py plan new")
 
 
+def open_plans(inventory: Path) -> list[str]:
+    """The ids of the plans of an inventory whose rollouts are not over."""
+    from rollout import plan as plans
+
+    found = [path.parent for path in sorted(directory().glob("*/plan.yml")) if not is_closed(path.parent)]
+    return [each.name for each in found if (ROOT / plans.load(each / "plan.yml").inventory).resolve() == inventory]
+
+
 def latest(plan_file: Path | None = None) -> tuple[Path, Plan]:
     """The given plan's rollout, else the one whose journal was written last, closed or not. Raises NoPlanError."""
     from rollout import plan as plans

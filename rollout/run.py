@@ -23,6 +23,7 @@ from rollout import (
     gates,
     held,
     inventory,
+    looking,
     planning,
     records,
     releasing,
@@ -77,7 +78,7 @@ def check(request: Request, *, goes_on: bool = True) -> Checked:
     directory, plan = records.current(request.inventory, request.plan_file)
     asker = _asker(request, plan)
     known = inventory.facts(ROOT / plan.inventory)
-    inventory.check_groups(ROOT / plan.inventory, known, plan.playbooks())
+    inventory.check_groups(ROOT / plan.inventory, known, plan.playbooks(), plan.playbook)
     journal = Journal(directory / "journal.jsonl")
     clock = _clock(request.at, plan, journal, rehearsals_allowed=known.rehearsals_allowed)
     journal.now = clock.now
@@ -97,6 +98,8 @@ def run(request: Request, console: Console) -> ExitCode:
         if request.check:
             return _try_out(request, given, console)
         conductor = _conductor(request, given, console)
+        if early := choosing.on_any_day(given.plan, request.stages, given.clock.now()):
+            return looking.look_ahead(conductor.rollout, early)
         _refuse_after_a_crash(conductor.rollout)
         if "pqm_fixed_in" in (request.extra_vars or {}):
             choosing.check_fix(conductor.rollout, request.stages)

@@ -92,7 +92,7 @@ def stop_stage(rollout: Rollout, stage: Stage, run_id: str, why: str, work: Work
 
 def _on_hosts(rollout: Rollout, stage: Stage, run_id: str, *, check: bool = False) -> Stopped:
     """Run the stage's stop playbook on the hosts of its own playbook."""
-    groups = inventory.groups_of(rollout.project / "playbooks" / f"{stage.playbook}.yml")
+    groups = inventory.groups_of(rollout.project / "playbooks" / f"{stage.playbook}.yml", rollout.plan.playbook)
     if not groups:
         return Stopped("stopped", [], [], [])
     label = f"{'look' if check else 'stop'}-{stage.stage}"

@@ -41,10 +41,12 @@ def summary(measured: dict[str, Any]) -> str:
     return " · ".join(parts)
 
 
-def what_became(result: dict[str, Any]) -> str:
-    """Say in one word what became of the outage."""
+def what_became(result: dict[str, Any], done: str = COMMITTED) -> str:
+    """Say in one word what became of the outage; `done` is its work's own word for success."""
     if result.get("locked_out"):
         return LOCKED_OUT
     if result["committed"]:
         return COMMITTED
+    if not result["failed"]:
+        return done
     return ROLLED_BACK if result["steps"] else REFUSED

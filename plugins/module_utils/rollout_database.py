@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Iterable, NamedTuple, Sequence
 
@@ -141,12 +142,17 @@ def session_names(run_id: str) -> tuple[str, str]:
 def take_lock(connection: psycopg.Connection[Any]) -> None:
     """Be the only one that patches this database, until the connection ends. Raises RolloutError E-another-rollout."""
     if connection.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK]).fetchone() != (True,):
-        holder = connection.execute(_LOCK_HOLDER, {"key": _LOCK}).fetchone()
-        who = f"session {holder[0]} ({holder[1]}, {holder[2]})" if holder else "another session"
+        who = lock_holder(connection) or "another session"
         raise RolloutError(
             f"E-another-rollout  {who} is patching {connection.info.dbname} right now.\nNothing was touched. "
             f"Then: wait for it, and run this again."
         )
+
+
+def lock_holder(connection: psycopg.Connection[Any]) -> str | None:
+    """Say whose session holds the lock of whoever patches this database; None if nobody's does."""
+    holder = connection.execute(_LOCK_HOLDER, {"key": _LOCK}).fetchone()
+    return f"session {holder[0]} ({holder[1]}, {holder[2]})" if holder else None
 
 
 def revision_rows(connection: psycopg.Connection[Any]) -> list[Revision]:
@@ -221,23 +227,20 @@ def apply_patches(
     pending: Sequence[Patch],
     provenance: Provenance,
     on_step: Callable[[Patch], None],
+    attempts: Callable[[Patch, Callable[[], None]], None] = lambda _, apply: apply(),
 ) -> list[dict[str, Any]]:
     """Apply `pending` in order inside the caller's transaction, and measure each: [{patch, title, seconds}].
 
     Each patch must leave exactly its own row behind. Raises PatchError; the caller rolls back. `on_step` gets each
-    patch before it begins.
+    patch before it begins; `attempts` gets it and what applies it, and may do that again after undoing it.
     """
     applied = []
     expected = {row[:3] for row in revision_rows(connection)}
     for patch in pending:
         on_step(patch)
         begun = time.monotonic()
-        for line, statement in statements.split(patch.text):
-            _execute(connection, patch, line, statement)
-        expected.add(patch.name.row)
-        found = {row[:3] for row in revision_rows(connection)}
-        if found != expected:
-            raise PatchError(patch, _wrong_rows(patch, expected, found))
+        expected = expected | {patch.name.row}
+        attempts(patch, partial(_apply, connection, patch, expected))
         seconds = time.monotonic() - begun
         connection.execute(_RECORD, {**asdict(patch.name), **provenance._asdict(), "seconds": seconds})
         applied.append({"patch": str(patch.name), "title": patch.title, "seconds": round(seconds, 3)})
@@ -248,6 +251,24 @@ def what_was_kept(connection: psycopg.Connection[Any], before: Sequence[Revision
     """Say what a failed attempt left in the revision table, by looking."""
     new = [row.name.number for row in revision_rows(connection) if row not in before]
     return f"KEPT: the rows {', '.join(new)} are in the table." if new else "Nothing was kept: the rows are as before."
+
+
+def transaction_status(connection: psycopg.Connection[Any], transaction: str | None, seconds: float) -> str | None:
+    """Return what became of a transaction, `committed` or `aborted`; `in progress` if it still is after some seconds.
+
+    None if there was none, or if the server does not know (any more). After a crash its number may be another's, so
+    `committed` is no proof: the rows are.
+    """
+    until = time.monotonic() + seconds
+    while transaction is not None:
+        try:
+            (status,) = connection.execute("SELECT pg_xact_status(%s::xid8)", [transaction]).fetchone()
+        except psycopg.errors.InvalidParameterValue:  # in the future: a crash took it back, number and all
+            return None
+        if status != "in progress" or time.monotonic() > until:
+            return str(status) if status else None
+        time.sleep(0.02)
+    return None
 
 
 def refuse_unsound(pending: Iterable[Patch]) -> None:
@@ -261,14 +282,24 @@ def refuse_unsound(pending: Iterable[Patch]) -> None:
         )
 
 
-def _execute(connection: psycopg.Connection[Any], patch: Patch, line: int, statement: str) -> None:
+def _apply(connection: psycopg.Connection[Any], patch: Patch, expected: set[patches.Row]) -> None:
+    for line, statement in statements.split(patch.text):
+        execute(connection, patch, line, statement)
+    found = {row[:3] for row in revision_rows(connection)}
+    if found != expected:
+        raise PatchError(patch, _wrong_rows(patch, expected, found))
+
+
+def execute(connection: psycopg.Connection[Any], patch: Patch, line: int, statement: str) -> None:
+    """Execute one statement of a patch, which begins on that line. Raises PatchError."""
     try:
         connection.execute(statement.encode())
     except psycopg.Error as error:
         position = error.diag.statement_position
         if position:
             line += statement.count("\n", 0, int(position) - 1)
-        detail = [error.diag.message_primary or " ".join(str(error).split()), error.diag.message_detail]
+        said = error.diag
+        detail = [said.message_primary or " ".join(str(error).split()), said.message_detail, said.message_hint]
         raise PatchError(patch, ": ".join(filter(None, detail)), line, error.sqlstate) from error
 
 

@@ -8,68 +8,89 @@ from __future__ import annotations
 
 import json
 import os
-import select
+import subprocess
 import tempfile
 import traceback
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Mapping
+
+from .rollout_worker_file import command
+
+_RESERVED = 65536  # bytes for an answer, so that a disk that gets full does not keep it from being told
 
 
-def detach(directory: str, work: Callable[[], dict[str, Any]], seconds: float) -> tuple[int, str]:
-    """Begin `work` in a process of its own and return its pid and the file in which its result will be.
+def start(pyz: Path, params: Mapping[str, Any], seconds: float) -> tuple[int, str]:
+    """Start the guardian of an outage with these parameters; returns its pid and the file in which the result will be.
 
     Waits for its end, but at most for some seconds. By the time this returns, nothing that is sent to this process or
-    its terminal reaches the other. The code of `work` must be imported already: Ansible removes the module's files when
-    this process ends. Raises OSError.
+    its terminal reaches the other. Raises OSError.
     """
-    Path(directory).mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory = pyz.parent
     descriptor, answer_file = tempfile.mkstemp(prefix="answer-", suffix=".json", dir=directory)
+    with suppress(OSError):  # not every file system can
+        os.posix_fallocate(descriptor, 0, _RESERVED)
     os.close(descriptor)
-    told, tell = os.pipe()
-    child = os.fork()
-    if child:
-        os.close(tell)
-        os.waitpid(child, 0)
-        pid = int(os.read(told, 20))
-        select.select([told], [], [], seconds)  # it tells no more than that: at its end, this is the end of the pipe
-        os.close(told)
-        return pid, answer_file
-    try:  # from here on in the child, which must never get back to the caller
-        os.close(told)
-        os.setsid()
-        if os.fork() == 0:
-            _begin(tell)
-            _write(Path(answer_file), _result(work))
-    finally:
-        os._exit(0)
+    spec = _beside(answer_file, "spec-", ".json")
+    spec.touch(mode=0o600)
+    spec.write_text(json.dumps({**params, "answer_file": answer_file}))
+    log = _beside(answer_file, "log-", ".txt")
+    with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
+        guardian = subprocess.Popen(
+            command(pyz, "guard", str(spec)),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=directory,
+            start_new_session=True,
+        )
+    with suppress(subprocess.TimeoutExpired):
+        guardian.wait(seconds)
+    return guardian.pid, answer_file
 
 
 def result(answer_file: str) -> dict[str, Any] | None:
     """Return what the work came to; None as long as it has said nothing."""
     with suppress(OSError, ValueError):
-        read: dict[str, Any] = json.loads(Path(answer_file).read_text())
+        read: dict[str, Any] = json.loads(Path(answer_file).read_bytes().rstrip(b"\0 "))
         return read
     return None
 
 
-def _begin(tell: int) -> None:
-    """Let go of the terminal or the connection, and say that we are here; our end closes the pipe."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(nowhere, descriptor)
-    os.write(tell, str(os.getpid()).encode())
+def write_result(answer_file: str, answer: Mapping[str, Any]) -> None:
+    """Write the result so that a reader sees all of it or nothing. Raises OSError.
 
-
-def _result(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    On a full disk it goes into the space that was reserved for it.
+    """
+    content = json.dumps(answer).encode()
+    new = Path(answer_file).with_suffix(".new")
     try:
-        return work()
-    except Exception:
-        return {"failed": True, "crashed": traceback.format_exc()}
+        new.touch(mode=0o600)
+        new.write_bytes(content)
+        new.replace(answer_file)
+    except OSError:
+        with suppress(OSError):
+            new.unlink()
+        with Path(answer_file).open("r+b") as file:
+            file.write(content + b" " * (_RESERVED - len(content)))
 
 
-def _write(path: Path, answer: dict[str, Any]) -> None:
-    """Write it so that a reader sees all of it or nothing."""
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps(answer))
-    new.replace(path)
+def crashed(error: BaseException) -> dict[str, Any]:
+    """Return the result of work that ended by an exception that nobody expected: it is not known what became of it."""
+    told = traceback.format_exception(type(error), error, error.__traceback__)
+    return {"failed": True, "crashed": "".join(told)}
+
+
+def clean_up(answer_file: str) -> None:
+    """Delete what only the guardian needed: the parameters, and its log if nothing is in it."""
+    with suppress(OSError):
+        _beside(answer_file, "spec-", ".json").unlink()
+    log = _beside(answer_file, "log-", ".txt")
+    with suppress(OSError):
+        if log.stat().st_size == 0:
+            log.unlink()
+
+
+def _beside(answer_file: str, prefix: str, suffix: str) -> Path:
+    path = Path(answer_file)
+    return path.with_name(prefix + path.stem.replace("answer-", "", 1) + suffix)

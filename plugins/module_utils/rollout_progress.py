@@ -11,7 +11,7 @@ import os
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable, Mapping
 
 from . import rollout_processes as processes
 
@@ -21,11 +21,27 @@ COMMITTED, ROLLED_BACK, LOCKED_OUT, REFUSED = "committed", "rolled_back", "locke
 class Progress:
     """What the worker writes. Nothing that goes wrong with it reaches the outage."""
 
-    def __init__(self, state_directory: str, database: str, run_id: str) -> None:
-        """Say that this process is the worker, and has begun no step. `state_directory` is made if it is not there."""
+    def __init__(
+        self,
+        state_directory: str,
+        database: str,
+        run_id: str,
+        work: str = "patches",
+        tell: Callable[[dict[str, Any]], None] = lambda _: None,
+    ) -> None:
+        """Say that this process is the worker, and has begun no step. `state_directory` is made if it is not there.
+
+        `tell` gets every state as well: the guardian's, which a full disk must not leave ignorant.
+        """
         self._file = path(state_directory, database)
-        self._state: dict[str, Any] = {"run_id": run_id, "pid": os.getpid(), "steps": [], "answer": None}
-        self._state["finished"] = False
+        self._tell = tell
+        self._state: dict[str, Any] = {"run_id": run_id, "pid": os.getpid(), "work": work, "steps": []}
+        self._state.update(transaction=None, answer=None, finished=False)
+        self._write()
+
+    def note(self, **facts: Any) -> None:
+        """Keep something for whoever finds us dead, such as the `transaction` before its COMMIT is sent."""
+        self._state.update(facts)
         self._write()
 
     def begin(self, step: str) -> None:
@@ -34,7 +50,9 @@ class Progress:
         self._write()
 
     def answer(self, answer: str, *, finished: bool = False) -> None:
-        """Say what became of the outage: COMMITTED, ROLLED_BACK, LOCKED_OUT, or REFUSED before anything was touched.
+        """Say what became of the outage: COMMITTED (or the work's own word), ROLLED_BACK, LOCKED_OUT, REFUSED.
+
+        REFUSED is before anything was touched.
 
         `finished`: and that nothing comes any more.
         """
@@ -43,10 +61,22 @@ class Progress:
 
     def _write(self) -> None:
         with suppress(OSError):
-            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            new = self._file.with_suffix(".new")
-            new.write_text(json.dumps(self._state))
-            new.replace(self._file)
+            self._tell(self._state)
+        with suppress(OSError):
+            _replace(self._file, self._state)
+
+
+def close(state_directory: str, database: str, state: Mapping[str, Any], answer: str | None) -> None:
+    """Say in the place of a worker that is gone what became of its outage, None: it is not known."""
+    with suppress(OSError):
+        _replace(path(state_directory, database), {**state, "answer": answer, "finished": True}, ".closed")
+
+
+def _replace(file: Path, state: Mapping[str, Any], suffix: str = ".new") -> None:
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = file.with_suffix(suffix)
+    new.write_text(json.dumps(state))
+    new.replace(file)
 
 
 def path(state_directory: str, database: str) -> Path:
@@ -76,7 +106,7 @@ def running(state: dict[str, Any] | None) -> dict[str, Any] | None:
     return {"step": step["step"], "running_seconds": round(time.monotonic() - step["since"], 3)}
 
 
-def measured(state: dict[str, Any] | None) -> list[dict[str, Any]]:
+def measured(state: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     """Return the steps that have ended, [{step, seconds}]: how long the last one took only its worker knows."""
     steps = state["steps"] if state else []
     pairs = zip(steps, steps[1:])

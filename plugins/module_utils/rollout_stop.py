@@ -12,11 +12,12 @@ from typing import Any, Sequence
 
 from . import rollout_processes as processes
 from . import rollout_progress as progress
+from .rollout_database import transaction_status
 from .rollout_remains import Remains
 
 _LOOK = 0.05
 # How long each rung may take to show.
-_CANCEL, _TERMINATE, _LEAVE, _KILL = 1.0, 2.0, 1.0, 2.0
+_CANCEL, _TERMINATE, _LEAVE, _KILL, _COMMIT, _GUARDIAN = 1.0, 2.0, 1.0, 2.0, 5.0, 15.0
 
 
 class Stop:
@@ -62,8 +63,30 @@ class Stop:
             said = f"it answered {self.answer}" if self.answer else "no answer" if left else "ended without an answer"
             self._record("ask", begun, f"asked {_texts(asked)}: {said}")
 
+    def let_go_on(self) -> None:
+        """Wake the worker if somebody stopped it: whoever follows it waits for it to end by itself."""
+        worker = progress.worker(self.state)
+        processes.ask([worker] if worker else [], signal.SIGCONT)
+
+    def committing(self, remains: Remains) -> bool:
+        """Whether its COMMIT was sent and is not over: that is the point of no return."""
+        state = self.state
+        sent = state["transaction"] if state and state["answer"] is None else None
+        return transaction_status(remains.connection, sent, 0) == "in progress"
+
     def end_patching(self, remains: Remains) -> None:
-        """Cancel what the run's session executes, then end the session, unless the worker has answered."""
+        """Cancel what the run's session executes, then end the session, unless the worker has answered.
+
+        A COMMIT is waited for instead; if it only waits for a standby, it need not.
+        """
+        begun = time.monotonic()
+        if self.committing(remains):
+            waits = remains.cancel_wait_for_standby()
+            while self.committing(remains) and time.monotonic() - begun < _COMMIT:
+                time.sleep(_LOOK)
+            did = "cancelled its wait for a standby" if waits else "waited for its COMMIT"
+            self._record("commit", begun, f"{did}: {self.answer or 'no answer'}")
+            return
         for rung, did, seconds in (("cancel", "cancelled", _CANCEL), ("terminate", "terminated", _TERMINATE)):
             patching = [session for session in remains.sessions() if session.patches]
             if patching and self.answer is None:
@@ -75,14 +98,23 @@ class Stop:
                 self._record(rung, begun, f"{did} {_texts(patching)}: {said}")
 
     def end_rest(self, remains: Remains) -> None:
-        """End every process of the run that is still here, then every session."""
+        """End every process of the run that is still here, the guardian after its chance, then every session."""
         begun = time.monotonic()
-        left = processes.wait(self.processes(), _LEAVE)  # whoever only follows the worker leaves with it
+        # Whoever only follows the worker leaves with it.
+        here = processes.wait(self.processes(), _LEAVE)
+        guardians = [process for process in here if _guards(process)]
+        left = [process for process in here if process not in guardians]
         if left:
             processes.ask(left, signal.SIGINT)  # a module clears up after itself at that; a worker that hangs does not
             processes.ask(processes.wait(left, _LEAVE), signal.SIGKILL)
             said = "still there" if processes.wait(left, _KILL) else "gone"
             self._record("kill", begun, f"killed {_texts(left)}: {said}")
+        if guardians:  # without its worker it ends what that left, opens the gate and goes
+            begun = time.monotonic()
+            hanging = processes.wait(guardians, _GUARDIAN)
+            processes.ask(hanging, signal.SIGKILL)
+            said = "killed" if hanging else self.answer or "done"
+            self._record("guardian", begun, f"waited for {_texts(guardians)} to open the gate: {said}")
         begun, sessions = time.monotonic(), remains.sessions_after(_KILL)
         if sessions:
             remains.signal("pg_terminate_backend", sessions)
@@ -97,6 +129,10 @@ class Stop:
     def _record(self, rung: str, begun: float, did: str) -> None:
         seconds = time.monotonic() - begun
         self.ladder.append({"rung": rung, "did": f"{did} ({seconds:.1f} s)", "seconds": round(seconds, 3)})
+
+
+def _guards(process: processes.Process) -> bool:
+    return process.command[2:3] == ("guard",)
 
 
 def _texts(items: Sequence[Any]) -> str:

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Open a database's gate that a killed outage left closed."""
+"""Open what a killed outage left closed: the gate of its database, and the replay of its standbys."""
 
 from __future__ import annotations
 
@@ -7,16 +7,57 @@ DOCUMENTATION = r"""
 module: database_gate
 short_description: Open a database to users again after an outage that was killed
 description:
-  - When an outage of ours was killed while the gate was closed, ends what is left of it and puts back the connection
-    limit that it had saved. An open gate is left alone; so is one that somebody else closed, which is a failure (R18).
+  - When an outage of ours was killed while the gate was closed, ends what is left of it and puts back what it had
+    saved, the connection limit or the state of the pools. An open gate is left alone; so is one that somebody else
+    closed, which is a failure (R18).
+  - Then lets the standbys catch up whose replay an outage of ours has paused, one after the other. A replay that
+    somebody else paused is left alone.
   - Refuses while an outage is running. Needs psycopg 3 on the host and PostgreSQL 14 or later.
 options:
   dsn:
     description: libpq conninfo of the database as a superuser, without a password.
     type: str
     required: true
+  pools:
+    description: The database's pools in pgbouncer, which are its gate. None means that it is PostgreSQL's own.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      console:
+        description: libpq conninfo of pgbouncer's admin console (C(dbname=pgbouncer)), without a password.
+        type: str
+        required: true
+      database:
+        description: Name of the database in pgbouncer.
+        type: str
+        required: true
+  standbys:
+    description: The standbys, to say of which ones the replay is not ours to resume.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      dsn:
+        description: libpq conninfo of the database on the standby as a superuser, without a password.
+        type: str
+        required: true
+      pools:
+        description: The pools in pgbouncer that lead there.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          console:
+            description: As of O(pools[].console).
+            type: str
+            required: true
+          database:
+            description: As of O(pools[].database).
+            type: str
+            required: true
   state_directory:
-    description: Directory on the host with the saved connection limit.
+    description: Directory on the host with what the outage saved.
     type: path
     default: ~/.rollout
 attributes:
@@ -33,6 +74,7 @@ EXAMPLES = r"""
 - name: Open the gate
   database_gate:
     dsn: host=127.0.0.1 user=postgres dbname=launchpad_prod
+    pools: [{console: host=127.0.0.1 port=6432 user=losa dbname=pgbouncer, database: launchpad_prod}]
 """
 
 RETURN = r"""
@@ -41,13 +83,31 @@ was:
   returned: success
   type: str
 left_by:
-  description: Id of the rollout whose outage was killed; null when the gate was open.
+  description: Id of the run whose outage was killed with the gate closed; null when the gate was open.
+  returned: success
+  type: str
+paused_by:
+  description: Id of the run whose outage has left the replay of standbys paused; null when none was.
   returned: success
   type: str
 ended_sessions:
   description: Sessions of the killed outage that were still there.
   returned: success
   type: int
+standbys:
+  description:
+    - The standbys whose replay was resumed, in order; empty in check mode.
+    - RV(standbys[].seconds) is how long that one took to catch up, null if it has not; RV(standbys[].remark) is what is
+      to be known of it, or null.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{standby: 10.0.0.2, seconds: 0.2, remark: null}]
+summary:
+  description: One line for people.
+  returned: success
+  type: str
+  sample: the gate was open · standby 10.0.0.2 has caught up in 0.2 s
 locked_out:
   description: The gate is still closed. The message holds the command that opens it.
   returned: on failure
@@ -66,28 +126,76 @@ from ansible.module_utils.rollout_database import (
     require_primary,
     take_lock,
 )
-from ansible.module_utils.rollout_gate import Gate
+from ansible.module_utils.rollout_gate import POOLS
+from ansible.module_utils.rollout_gate import gate as gate_of
+from ansible.module_utils.rollout_gate_base import Gate
+from ansible.module_utils.rollout_standby import STANDBYS, left_paused, resume_replay, standbys_of
 
 with suppress(ImportError):  # PSYCOPG_IMPORT_ERROR says so
     import psycopg
 
-ARGUMENTS = {"dsn": {"type": "str", "required": True}, "state_directory": {"type": "path", "default": "~/.rollout"}}
+ARGUMENTS = {
+    "dsn": {"type": "str", "required": True},
+    "pools": POOLS,
+    "standbys": STANDBYS,
+    "state_directory": {"type": "path", "default": "~/.rollout"},
+}
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:
-    """Open the gate if it is ours and closed; returns the module's answer. Raises RolloutError."""
-    dsn = module.params["dsn"]
-    connection = connect(dsn, "gate")
+    """Open the gate if it is ours and closed, resume replay; returns the module's answer. Raises RolloutError."""
+    params = module.params
+    connection = connect(params["dsn"], "gate")
     require_primary(connection)
-    gate = Gate(connection, dsn, module.params["state_directory"])
+    gate = gate_of(connection, params["dsn"], params["state_directory"], params["pools"])
+    paused = left_paused(params["state_directory"], gate.database)
+    paused_by = paused and paused["run_id"]
     if module.check_mode:
         left = gate.refuse_if_closed_by_someone_else()
-        return {"changed": bool(left), "was": gate.state()[0], "left_by": left and left["run_id"], "ended_sessions": 0}
-    take_lock(connection)
-    ended = gate.end_orphans([])
-    with gate.taken_over() as left_by:
-        was = gate.state()[0]
-    return {"changed": bool(left_by or ended), "was": was, "left_by": left_by, "ended_sessions": ended}
+        ended, left_by, was, standbys = 0, left and left["run_id"], gate.state()[0], []
+    else:
+        take_lock(connection)
+        ended = gate.end_orphans([])
+        with gate.taken_over() as left_by:
+            was = gate.state()[0]
+        standbys = resumed(params, gate)
+    return {
+        "changed": bool(left_by or ended or paused_by),
+        "was": was,
+        "left_by": left_by,
+        "paused_by": paused_by,
+        "ended_sessions": ended,
+        "standbys": standbys,
+        "summary": summary(left_by, paused, standbys, check=module.check_mode),
+    }
+
+
+def resumed(params: dict[str, Any], gate: Gate) -> list[dict[str, Any]]:
+    """Let the standbys catch up that we have paused. Raises RolloutError `E-standby-left` if one is not as before."""
+    where = params["state_directory"], gate.database
+    standbys = resume_replay(standbys_of(params), gate.connection, *where)
+    still = left_paused(*where)
+    if still:
+        remarks = "; ".join(f"{one['standby']}: {one['remark']}" for one in standbys if one["remark"])
+        raise RolloutError(
+            f"E-standby-left  the gate of {gate.database} is open, but a standby is not as before the outage of "
+            f"{still['run_id']}: {remarks}.\nThen: mend that, and run playbooks/outage_undo.yml again"
+        )
+    return standbys
+
+
+def summary(left_by: str | None, paused: dict[str, Any] | None, standbys: list[dict[str, Any]], *, check: bool) -> str:
+    """Say in one line what was left, and what became of it."""
+    opened = "would open" if check else "opened"
+    parts = [f"{opened} the gate that {left_by} had left closed" if left_by else "the gate was open"]
+    if check and paused:
+        count = len(paused["standbys"])
+        parts.append(f"would resume the replay of {count} standbys that {paused['run_id']} had paused")
+    for one in standbys:
+        caught_up = "has not caught up" if one["seconds"] is None else f"has caught up in {one['seconds']:.1f} s"
+        remark = f" ({one['remark']})" if one["remark"] else ""
+        parts.append(f"standby {one['standby']} {caught_up}{remark}")
+    return " · ".join(parts)
 
 
 def main() -> None:
@@ -99,6 +207,9 @@ def main() -> None:
         answer = run(module)
     except (RolloutError, psycopg.Error, OSError) as error:
         module.fail_json(msg=message(error), **{"locked_out": False, **getattr(error, "facts", {})})
+    for standby in answer["standbys"]:
+        if standby["remark"]:
+            module.warn(f"standby {standby['standby']}: {standby['remark']}")
     module.exit_json(**answer)
 
 

@@ -9,10 +9,11 @@ short_description: Close a database to users, apply the pinned schema patches, a
 description:
   - Checks that the patches pending in O(schema_directory) are exactly those that the plan pinned. Nothing pending means
     nothing to do, and no outage.
-  - Saves the database's connection limit on the host, sets it to 0 (superusers pass), ends the users' sessions, applies
-    all patches in one transaction with application_name C(rollout RUN_ID), and puts the limit back in that transaction.
-  - An SQL error, SIGTERM, SIGHUP, SIGINT or the deadline roll everything back and open the gate. After kill -9 the gate
-    stays closed; the next call takes it over, and C(database_gate) opens it.
+  - Saves on the host how the gate is, closes it, ends the users' sessions, applies all patches in one transaction with
+    application_name C(rollout RUN_ID), and opens the gate, PostgreSQL's own with that very commit.
+  - An SQL error, SIGTERM, SIGHUP, SIGINT or the deadline roll everything back and open the gate. After kill -9 the
+    guardian opens it; without O(detach) there is none, then the next call takes the gate over, or C(database_gate).
+  - COMMIT sent is the point of no return. What became of it is read from the database if the connection breaks there.
   - While it works, C(progress-DATABASE.json) in O(state_directory) says which step it is at, and at the end what became
     of it. C(database_outage_progress) reads that, C(database_outage_stop) stops it.
   - With O(detach), nothing on the way from the control machine can end it, and nothing there is needed any more.
@@ -24,7 +25,7 @@ options:
     type: str
     required: true
   schema_directory:
-    description: Directory on the host with the C(patch-MMMM-mm-p.sql) files.
+    description: Directory on the host with the C(patch-MMMM-mm-p.sql) files, or C(patch-MMMM-mm-p.undo.sql).
     type: path
     required: true
   patches:
@@ -32,23 +33,103 @@ options:
     type: list
     elements: str
     required: true
+  undo_files:
+    description:
+      - With O(work=back_out), the undo files that were tried on a copy, each C(FILE=SHA256). Others are refused.
+    type: list
+    elements: str
+    default: []
   run_id:
     description: Id of this run. It marks the sessions and the progress, so that they can be found from elsewhere.
     type: str
     required: true
+  work:
+    description:
+      - What is done behind the gate. C(patches), the pinned patches; C(script), the site's own upgrade script;
+        C(back_out), undo files; C(hold), nothing, until it is stopped or the deadline comes.
+    type: str
+    choices: [patches, script, hold, back_out]
+    default: patches
+  pools:
+    description: The database's pools in pgbouncer, which are its gate. None means that it is PostgreSQL's own.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      console:
+        description: libpq conninfo of pgbouncer's admin console (C(dbname=pgbouncer)), without a password.
+        type: str
+        required: true
+      database:
+        description: Name of the database in pgbouncer.
+        type: str
+        required: true
   standbys:
-    description: Conninfos of the standbys, to measure when they have replayed the commit. Done after the outage.
+    description: The standbys, whose replay is paused before the gate closes and resumed, one by one, once it is open.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      dsn:
+        description: libpq conninfo of the database on the standby as a superuser, without a password.
+        type: str
+        required: true
+      pools:
+        description: The pools in pgbouncer that lead there.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          console:
+            description: As of O(pools[].console).
+            type: str
+            required: true
+          database:
+            description: As of O(pools[].database).
+            type: str
+            required: true
+  permissions:
+    description:
+      - The permissions file on the host (roles/database/README.md). What differs from it is granted and revoked after
+        the last patch, in its transaction. None by default.
+    type: path
+  permissions_command:
+    description:
+      - The site's own permission script and its options, run in O(schema_directory) behind the gate, after the commit.
+        When it fails, the gate is opened, and the patches are in (C(irreversible)).
     type: list
     elements: str
     default: []
+  upgrade_command:
+    description: With O(work=script), the site's own upgrade script and its options, run in O(schema_directory).
+    type: list
+    elements: str
+    default: []
+  upgrade_command_gates:
+    description:
+      - Whether O(upgrade_command) closes and opens the gate itself and keeps the rest of full-update.py's contract too,
+        exit codes and last line; then O(pools) are needed. If not, our gate is closed around it, and it has to exit 0.
+    type: bool
+    default: false
+  lock_timeout_seconds:
+    description: How long a patch may wait for a lock.
+    type: float
+    default: 10
+  lock_attempts:
+    description:
+      - How often a patch that did not get a lock is tried. In between users' sessions are ended again. The failure
+        C(E-lock-timeout) names who holds the lock.
+    type: int
+    default: 3
   state_directory:
-    description: Directory on the host for the saved connection limit and the progress.
+    description: Directory on the host for the worker file, the saved state of the gate, the progress and the answer.
     type: path
     default: ~/.rollout
   detach:
     description:
       - Do it in a process of its own, in a session of its own, and do not wait for its end longer than a moment. Its
         result is then kept in a file for C(database_outage_progress). Without effect in check mode.
+      - Beside it a guardian opens the gate if that process dies, hangs past its deadline, or waits for a standby.
     type: bool
     default: false
   deadline_seconds:
@@ -128,9 +209,26 @@ ended_sessions:
   description: How many users' sessions were ended.
   returned: always
   type: int
+restore_point:
+  description: The restore point that was made before the gate closed, its name and position; null if there is none.
+  returned: when there was an outage
+  type: dict
+  sample: {name: rollout 2026-12/0007-outage-1 20261209T080000Z, lsn: 0/3000148}
+analyzed:
+  description: Tables that were rewritten or created, and analyzed once the gate was open. Not part of the outage.
+  returned: when patches were applied
+  type: list
+  elements: dict
+  sample: [{table: public.branch, seconds: 0.8}]
+standbys:
+  description: Of each standby how long it took to catch up (null, it did not) and what is to be known of it.
+  returned: when the replay of standbys was paused
+  type: list
+  elements: dict
+  sample: [{standby: jubany, seconds: 0.2, remark: null}]
 standby_seconds:
-  description: How long after the gate opened the slowest standby had replayed the commit; null if it was not in time.
-  returned: when there was an outage and there are standbys
+  description: How long that took for all of them, one after the other; null if one of them did not catch up.
+  returned: when the replay of standbys was paused
   type: float
 summary:
   description: One line for people.
@@ -155,43 +253,34 @@ irreversible:
   type: bool
 """
 
-from contextlib import suppress
-from datetime import datetime, timezone
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.rollout_answer import NO_OUTAGE, changes, failure, summary, what_became
-from ansible.module_utils.rollout_database import (
-    PSYCOPG_IMPORT_ERROR,
-    Patch,
-    Provenance,
-    Revision,
-    RolloutError,
-    connect,
-    pending_patches,
-    refuse_other_patches,
-    refuse_unsound,
-    require_primary,
-    revision_rows,
-    session_names,
-    take_lock,
-)
-from ansible.module_utils.rollout_detach import detach
+from ansible.module_utils.rollout_answer import failure
+from ansible.module_utils.rollout_database import PSYCOPG_IMPORT_ERROR
 from ansible.module_utils.rollout_detach import result as kept_result
-from ansible.module_utils.rollout_gate import Gate
-from ansible.module_utils.rollout_outage import Outage
-from ansible.module_utils.rollout_progress import COMMITTED, Progress
-from ansible.module_utils.rollout_standby import seconds_until_replayed
-
-with suppress(ImportError):  # PSYCOPG_IMPORT_ERROR says so
-    import psycopg
+from ansible.module_utils.rollout_detach import start
+from ansible.module_utils.rollout_gate import POOLS
+from ansible.module_utils.rollout_standby import STANDBYS
+from ansible.module_utils.rollout_worker import check, run
+from ansible.module_utils.rollout_worker_bring import bring
+from ansible.module_utils.rollout_works import WORKS
 
 ARGUMENTS = {
     "dsn": {"type": "str", "required": True},
     "schema_directory": {"type": "path", "required": True},
     "patches": {"type": "list", "elements": "str", "required": True},
+    "undo_files": {"type": "list", "elements": "str", "default": []},
     "run_id": {"type": "str", "required": True},
-    "standbys": {"type": "list", "elements": "str", "default": []},
+    "work": {"type": "str", "choices": list(WORKS), "default": "patches"},
+    "pools": POOLS,
+    "standbys": STANDBYS,
+    "permissions": {"type": "path"},
+    "permissions_command": {"type": "list", "elements": "str", "default": []},
+    "upgrade_command": {"type": "list", "elements": "str", "default": []},
+    "upgrade_command_gates": {"type": "bool", "default": False},
+    "lock_timeout_seconds": {"type": "float", "default": 10},
+    "lock_attempts": {"type": "int", "default": 3},
     "state_directory": {"type": "path", "default": "~/.rollout"},
     "detach": {"type": "bool", "default": False},
     "deadline_seconds": {"type": "float"},
@@ -203,96 +292,16 @@ ARGUMENTS = {
 MOMENT = 1.5  # seconds; a short outage ends in it, and has the host to itself
 
 
-def check(module: AnsibleModule) -> dict[str, Any]:
-    """Look at what can be refused, and return what the module would come to, `failed` included."""
+def detached(params: dict[str, Any]) -> dict[str, Any]:
+    """Have it under a guardian, and return its result if it ends at once, else what it is followed by."""
     try:
-        # Sessions named `rollout …` are orphans to the next run, so a check must not be named like that.
-        connection = connect(module.params["dsn"], f"check {module.params['run_id']}")
-        require_primary(connection)
-        gate = Gate(connection, module.params["dsn"], module.params["state_directory"])
-        left = gate.refuse_if_closed_by_someone_else()
-        before, pending = look(module, connection)
-    except (RolloutError, psycopg.Error, OSError) as error:
-        return failure(error)
-    said = f"no outage: check mode, {len(pending)} patches are pending"
-    result = changes(before, [*before, *(patch.name.row for patch in pending)])
-    result.update(NO_OUTAGE, committed=not pending, took_over=left and left["run_id"], summary=said)
-    return {"failed": False, **result}
-
-
-def run(module: AnsibleModule) -> dict[str, Any]:
-    """Do the whole of it and return the module's result, `failed` included."""
-    params = module.params
-    progress = None
-    try:
-        connection = connect(params["dsn"], session_names(params["run_id"])[1])
-        require_primary(connection)
-        gate = Gate(connection, params["dsn"], params["state_directory"])
-        take_lock(connection)  # before a word of progress: that of the one who has the lock must stand
-        progress = Progress(params["state_directory"], connection.info.dbname, params["run_id"])
-        result = patched(module, gate, progress)
-    except (RolloutError, psycopg.Error, OSError) as error:
-        result = failure(error)
-    if progress:
-        progress.answer(what_became(result), finished=True)
-    return result
-
-
-def patched(module: AnsibleModule, gate: Gate, progress: Progress) -> dict[str, Any]:
-    """Take over what a killed run left, have the outage if anything is pending, and return the module's result."""
-    gate.end_orphans([gate.connection.info.backend_pid])
-    with gate.taken_over() as left:
-        before, pending = look(module, gate.connection)
-        measured = outage(module, gate, pending, progress) if pending else NO_OUTAGE
-        after = verified_rows(gate, pending, measured)
-    result = {**changes(before, after), **measured, "committed": True, "took_over": left, "summary": summary(measured)}
-    result["changed"] = result["changed"] or left is not None
-    return {"failed": False, **result}
-
-
-def look(module: AnsibleModule, connection: Any) -> tuple[list[Revision], list[Patch]]:
-    """Return the rows and the pending patches once everything is refused that can be refused beforehand."""
-    rows = revision_rows(connection)
-    pending = pending_patches(module.params["schema_directory"], rows)
-    refuse_other_patches(module.params["patches"], pending, rows)
-    refuse_unsound(pending)
-    return rows, pending
-
-
-def outage(module: AnsibleModule, gate: Gate, pending: list[Patch], progress: Progress) -> dict[str, Any]:
-    """Have the outage; returns what it measured."""
-    params = module.params
-    deadline = params["deadline_seconds"]
-    if deadline is not None and deadline <= 0:
-        said = "no time is left for an outage.\nNothing was touched. Then: undo the window's stages (R19)"
-        raise RolloutError(f"E-outage-deadline  {said}", verdict="abort")
-    provenance = Provenance(params["branch_nick"], params["revno"], params["revid"])
-    with connect(params["dsn"], session_names(params["run_id"])[0]) as patching:
-        result = Outage(gate, patching, params["run_id"], provenance, progress.begin).run(pending, deadline)
-    progress.answer(COMMITTED)  # now: what follows is only measured
-    measured = {key: value for key, value in result._asdict().items() if key != "remark"}
-    if result.remark:
-        measured["warnings"] = [result.remark]
-    for key in ("closed_at", "opened_at"):
-        at = datetime.fromtimestamp(measured[key] + params["clock_offset"], timezone.utc)
-        measured[key] = at.isoformat(timespec="milliseconds")
-    if params["standbys"]:
-        progress.begin("wait for the standbys")
-        measured["standby_seconds"] = seconds_until_replayed(params["standbys"], gate.connection)
-    return measured
-
-
-def verified_rows(gate: Gate, pending: list[Patch], measured: dict[str, Any]) -> list[Revision]:
-    """Read the rows again, after the commit. What goes wrong from here on does so with the patches in."""
-    try:
-        rows = revision_rows(gate.connection)
-    except psycopg.Error as error:
-        message = f"E-rows-unread  the patches are committed, but the rows could not be read again: {error}"
-        raise RolloutError(message, committed=True, irreversible=True, **measured) from error
-    missing = sorted({patch.name.row for patch in pending} - {row[:3] for row in rows})
-    if missing:
-        raise RolloutError(f"E-rows-missing  the commit succeeded, yet these rows are not there: {missing}", **measured)
-    return rows
+        pid, answer_file = start(bring(params["state_directory"]), params, MOMENT)
+    except OSError as error:
+        return {"finished": True, **failure(error)}
+    result = kept_result(answer_file)
+    if result is None:
+        return {"failed": False, "changed": False, "finished": False, "pid": pid, "answer_file": answer_file}
+    return {"finished": True, **result}
 
 
 def main() -> None:
@@ -301,17 +310,14 @@ def main() -> None:
     if PSYCOPG_IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("psycopg"), exception=PSYCOPG_IMPORT_ERROR)
     if module.check_mode:
-        result = check(module)
+        result = {"finished": True, **check(module.params)}
     elif module.params["detach"]:
-        pid, answer_file = detach(module.params["state_directory"], lambda: run(module), MOMENT)
-        result = kept_result(answer_file)
-        if result is None or "crashed" in result:  # database_outage_progress knows what that means
-            module.exit_json(changed=False, finished=False, pid=pid, answer_file=answer_file)
+        result = detached(module.params)
     else:
-        result = run(module)
+        result = {"finished": True, **run(module.params)}
     for warning in result.pop("warnings", []):
         module.warn(warning)
-    (module.fail_json if result["failed"] else module.exit_json)(finished=True, **result)
+    (module.fail_json if result["failed"] else module.exit_json)(**result)
 
 
 if __name__ == "__main__":

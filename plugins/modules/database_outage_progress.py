@@ -30,6 +30,20 @@ options:
     description: Id of the run that the outage was started with.
     type: str
     required: true
+  pools:
+    description: The database's pools in pgbouncer, which are its gate. None means that it is PostgreSQL's own.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      console:
+        description: libpq conninfo of pgbouncer's admin console (C(dbname=pgbouncer)), without a password.
+        type: str
+        required: true
+      database:
+        description: Name of the database in pgbouncer.
+        type: str
+        required: true
   state_directory:
     description: Directory on the host with the progress.
     type: path
@@ -88,12 +102,12 @@ from contextlib import suppress
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.rollout_answer import NO_OUTAGE
-from ansible.module_utils.rollout_database import PSYCOPG_IMPORT_ERROR, RolloutError, database_name, message
+from ansible.module_utils.rollout_database import PSYCOPG_IMPORT_ERROR, RolloutError, database_name
 from ansible.module_utils.rollout_detach import result as kept_result
+from ansible.module_utils.rollout_gate import POOLS
 from ansible.module_utils.rollout_processes import marked
-from ansible.module_utils.rollout_progress import measured, read, running
-from ansible.module_utils.rollout_remains import Remains, found
+from ansible.module_utils.rollout_progress import read, running
+from ansible.module_utils.rollout_remains import Remains, lost, silent
 
 with suppress(ImportError):  # PSYCOPG_IMPORT_ERROR says so
     import psycopg
@@ -103,17 +117,17 @@ ARGUMENTS = {
     "dsn": {"type": "str", "required": True},
     "patches": {"type": "list", "elements": "str", "required": True},
     "run_id": {"type": "str", "required": True},
+    "pools": POOLS,
     "state_directory": {"type": "path", "default": "~/.rollout"},
     "wait_seconds": {"type": "float", "default": 2},
 }
 LOOK_SECONDS = 0.02
 SETTLES = 1.0  # looks must not take the host from the patches they look at
 SESSION_SECONDS = 3.0  # the server notices within one that a client has died
-OPENS = "./runbook.py run, or by hand playbooks/outage_undo.yml"
 
 
 def look(params: dict[str, Any]) -> dict[str, Any]:
-    """Wait for something new; returns the outage's result with `finished`, or how far it is. Raises RolloutError."""
+    """Wait for something new; returns the outage's result with `finished`, or how far it is."""
     where = params["state_directory"], database_name(params["dsn"]), params["run_id"]
     begun, known = time.monotonic(), step_of(read(*where))
     while True:
@@ -125,10 +139,8 @@ def look(params: dict[str, Any]) -> dict[str, Any]:
     if result is None and marked(params["run_id"]):
         answer = state["answer"] if state else None
         return {"finished": False, "changed": False, "progress": running(state), "answer": answer}
-    result = result or kept_result(params["answer_file"]) or {"crashed": ""}  # it may have ended since we looked
-    if "crashed" in result:
-        result = lost(params, state, result["crashed"])
-    return {**result, "finished": True}
+    result = result or kept_result(params["answer_file"])  # it may have ended since we looked
+    return {**(result or lost_outage(params, state)), "finished": True}
 
 
 def step_of(state: dict[str, Any] | None) -> int:
@@ -136,25 +148,13 @@ def step_of(state: dict[str, Any] | None) -> int:
     return len(state["steps"]) if state else 0
 
 
-def lost(params: dict[str, Any], state: dict[str, Any] | None, said: str) -> dict[str, Any]:
-    """Return the failure of an outage whose process is gone without an answer, by what the database says."""
-    remains = Remains(params["dsn"], params["run_id"], params["patches"], params["state_directory"])
-    so = found(remains, remains.sessions_after(SESSION_SECONDS))
-    steps = measured(state)
-    at = f"at {state['steps'][-1]['step']!r}" if state and state["steps"] else "before the gate closed"
-    last = f"\nIts last words:  {said.strip().splitlines()[-1]}" if said.strip() else ""
-    told = f"E-outage-lost  the outage's process is gone without an answer, {at}: {so['told']}.{last}\nThen: {OPENS}"
-    return {
-        **NO_OUTAGE,
-        "failed": True,
-        "msg": message(RolloutError(told)),
-        "committed": so["committed"],
-        "irreversible": bool(so["committed"]),
-        "locked_out": so["gate"] == "left closed",
-        "outage_seconds": round(sum(step["seconds"] for step in steps), 3),
-        "steps": steps,
-        "facts": {"outage_steps": steps},
-    }
+def lost_outage(params: dict[str, Any], state: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the failure of an outage whose worker and guardian are gone without an answer."""
+    try:
+        remains = Remains(params, params["run_id"])
+        return lost(remains, state, remains.sessions_after(SESSION_SECONDS), "")
+    except (RolloutError, psycopg.Error, OSError) as error:
+        return silent(params, database_name(params["dsn"]), state, error)
 
 
 def main() -> None:
@@ -162,11 +162,7 @@ def main() -> None:
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
     if PSYCOPG_IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("psycopg"), exception=PSYCOPG_IMPORT_ERROR)
-    try:
-        result = look(module.params)
-    except (RolloutError, psycopg.Error, OSError) as error:
-        told = f"E-outage-lost  the outage's process is gone without an answer.\n  {message(error)}\n  Then: {OPENS}"
-        module.fail_json(msg=told, finished=True)
+    result = look(module.params)
     for warning in result.pop("warnings", []):
         module.warn(warning)
     (module.fail_json if result.get("failed") else module.exit_json)(**result)

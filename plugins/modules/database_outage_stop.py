@@ -11,7 +11,9 @@ description:
     in O(grace_seconds), cancels what its session executes, ends the session, kills its processes, in this order (R19).
   - Works as well if the worker hangs, was stopped or killed, or never began. Never takes the lock of the outage, never
     opens the gate of a killed one; C(database_gate) does.
-  - A worker that has committed is left to end by itself, and whoever follows it hears how: then it is too late.
+  - A worker that has committed is left to end by itself, and whoever follows it hears how. Then it is too late, and so
+    it is once its COMMIT was sent. If that only waits for a synchronous standby, that wait is ended.
+  - A worker's guardian opens the gate when the worker had to be killed, and is killed only if it does not.
   - What became of the patches is read from the revision table, whatever the worker said.
   - Processes are those with C(ROLLOUT_RUN=stop_run) in their environment, sessions those with its application_name.
   - Needs Linux, psycopg 3 on the host and PostgreSQL 14 or later. The user's ~/.pgpass holds the password.
@@ -33,6 +35,20 @@ options:
     description: How long the worker has to answer.
     type: float
     default: 3
+  pools:
+    description: The database's pools in pgbouncer, which are its gate. None means that it is PostgreSQL's own.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      console:
+        description: libpq conninfo of pgbouncer's admin console (C(dbname=pgbouncer)), without a password.
+        type: str
+        required: true
+      database:
+        description: Name of the database in pgbouncer.
+        type: str
+        required: true
   state_directory:
     description: Directory on the host with the progress and the saved connection limit.
     type: path
@@ -92,6 +108,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible.module_utils.rollout_database import PSYCOPG_IMPORT_ERROR, RolloutError, database_name, message
+from ansible.module_utils.rollout_gate import POOLS
 from ansible.module_utils.rollout_progress import COMMITTED
 from ansible.module_utils.rollout_remains import Remains, found
 from ansible.module_utils.rollout_stop import Stop
@@ -104,6 +121,7 @@ ARGUMENTS = {
     "patches": {"type": "list", "elements": "str", "required": True},
     "stop_run": {"type": "str", "required": True},
     "grace_seconds": {"type": "float", "default": 3},
+    "pools": POOLS,
     "state_directory": {"type": "path", "default": "~/.rollout"},
 }
 
@@ -115,17 +133,20 @@ def climb(stop: Stop, params: dict[str, Any], *, act: bool) -> dict[str, Any]:
     """
     if act:
         stop.ask(params["grace_seconds"])
-    remains = Remains(params["dsn"], params["stop_run"], params["patches"], params["state_directory"])
+    remains = Remains(params, params["stop_run"])
     if act:
         stop.end_patching(remains)
-    if act and stop.answer != COMMITTED:
+    if act and stop.answer != COMMITTED and not stop.committing(remains):
         stop.end_rest(remains)
     sessions = remains.sessions()
-    state = found(remains, sessions)
+    state = found(remains, stop.state, sessions)
     outage_begun = bool(stop.state and stop.state["steps"])
-    answer = {True: "too_late", None: "unknown", False: "rolled_back" if outage_begun else "stopped"}[
+    undecided = "too_late" if stop.committing(remains) else "unknown"
+    answer = {True: "too_late", None: undecided, False: "rolled_back" if outage_begun else "stopped"}[
         state["committed"]
     ]
+    if act and answer == "too_late":
+        stop.let_go_on()
     survivors = [] if answer == "too_late" else [item.text for item in (*stop.processes(), *sessions)]
     return {"answer": answer, "survivors": survivors, "gate": state["gate"], "summary": state["told"]}
 

@@ -149,7 +149,7 @@ def rows_now(dsn: str) -> list[Revision] | None:
 def carry_out(params: dict[str, Any], database: str, before: list[Revision], pending: list[Patch]) -> dict[str, Any]:
     """Run the script and judge it by what it left; returns the module's answer. Raises RolloutError."""
     log = script.new_log(params["directory"], database)
-    ended = script.run(params["command"], params["chdir"], log, params["deadline_seconds"])
+    ended = script.run(params["command"], params["chdir"], log, params["deadline_seconds"], "qastaging_upgrade_command")
     output = full_update.read(log.read_text(encoding="utf-8", errors="replace"))
     after = rows_now(params["dsn"])
     there = None if after is None else {row.name: row.seconds for row in after}

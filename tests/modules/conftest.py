@@ -117,27 +117,42 @@ def run_module(start_module: Callable[..., RunningModule]) -> Callable[..., dict
 @pytest.fixture(scope="session")
 def database_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """A PostgreSQL primary and standby with the lab's baseline in a template database."""
+    yield from _servers(tmp_path_factory.mktemp("postgres") / "servers")
+
+
+@pytest.fixture(scope="session")
+def debian_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """The same with Debian's PostgreSQL."""
+    from tests.modules.database_servers import need_debian_postgresql
+
+    need_debian_postgresql()
+    yield from _servers(tmp_path_factory.mktemp("debian") / "servers", debian=True)
+
+
+def _servers(directory: Path, *, debian: bool = False) -> Iterator[Servers]:
     from lab import postgres  # only tests that need a server load it
     from tests.modules.database_servers import create_baseline, new_servers
 
-    directory = tmp_path_factory.mktemp("postgres") / "servers"
     try:
-        servers = new_servers(directory)
+        servers = new_servers(directory, debian=debian)
         create_baseline(servers)
         yield servers
     finally:
-        postgres.remove(postgres.Servers(directory, "", ""))
+        postgres.remove(postgres.Servers(directory, "", "", debian=debian))
 
 
 @pytest.fixture
-def database(database_servers: Servers, tmp_path: Path) -> Iterator[Database]:
-    """A database of its own for the test, and what a host has to reach it."""
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database of its own for the test, and what a host has to reach it. See `both_versions`."""
     from lab import postgres
     from tests.modules.database_servers import Database
 
-    database = Database.new(database_servers, tmp_path, _DATABASES)
+    debian = getattr(request, "param", "lab") == "debian"
+    servers = request.getfixturevalue("debian_servers" if debian else "database_servers")
+    database = Database.new(servers, tmp_path, _DATABASES)
     yield database
-    postgres.drop_database(database_servers, database.name)
+    database.resume_replay()  # a killed outage leaves it paused, and the next test has the same standby
+    postgres.drop_database(servers, database.name)
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,22 +28,35 @@ SCHEMA = Path(__file__).resolve().parents[2] / "lab" / "data" / "schema"
 BASELINE = "baseline"
 RUN = f"2026-12/{os.getpid()}-outage-1"  # nobody else's on this machine
 FOUR = ["patch-2208-30-0.sql", "patch-2208-56-0.sql", "patch-2208-57-0.sql", "patch-2208-58-1.sql"]
+# Runs a test on the lab's PostgreSQL and on Debian's.
+both_versions = pytest.mark.parametrize("database", ["lab", "debian"], indirect=True)
 ROWS_BEFORE = [(2208, 0, 0), (2208, 28, 1)]
 ROWS_AFTER = [*ROWS_BEFORE, (2208, 30, 0), (2208, 56, 0), (2208, 57, 0), (2208, 58, 1)]
 
 
-def new_servers(directory: Path) -> postgres.Servers:
+def new_servers(directory: Path, *, debian: bool = False) -> postgres.Servers:
     """Make and start a primary and a standby on a loopback subnet that nobody uses."""
-    for number in range(200, 250):
+    for attempt in range(50):
+        number = 200 + (os.getpid() + attempt) % 50  # two processes that look at the same time find different ones
         addresses = (f"127.{number}.0.13", f"127.{number}.0.14")
         with suppress(OSError):
             for address in addresses:
                 with socket.create_server((address, postgres.PORT)):
                     pass
-            servers = postgres.Servers(directory, *addresses)
+            servers = postgres.Servers(directory, *addresses, debian=debian)
             postgres.create(servers)
             return servers
     raise RuntimeError("no free subnet among 127.200.0 … 127.249.0")
+
+
+def need_debian_postgresql() -> None:
+    """Without Debian's PostgreSQL 15 the test is left out by name, and in CI it fails."""
+    missing = f"Debian's PostgreSQL {postgres.DEBIAN_VERSION} (apt-get install postgresql-{postgres.DEBIAN_VERSION})"
+    there = (postgres.DEBIAN_BIN / "initdb").exists()
+    if not there and os.environ.get("CI"):
+        pytest.fail(f"not installed: {missing} (.ci/run does)")
+    if not there:
+        pytest.skip(f"left out: {missing}")
 
 
 def create_baseline(servers: postgres.Servers) -> None:
@@ -117,7 +131,7 @@ class Database:
             "schema_directory": str(self.schema),
             "patches": FOUR,
             "run_id": RUN,
-            "standbys": [self.dsn(host=self.servers.standby)],
+            "standbys": [{"dsn": self.dsn(host=self.servers.standby)}],
             "state_directory": str(self.directory / "state"),
         }
         return {**arguments, **more}
@@ -139,15 +153,20 @@ class Database:
             query = "SELECT major, minor, patch FROM LaunchpadDatabaseRevision ORDER BY major, minor, patch"
             return connection.execute(query).fetchall()
 
+    def resume_replay(self) -> None:
+        """Have the standby go on, whoever has paused it."""
+        with psycopg.connect(self.servers.dsn("postgres", host=self.servers.standby), autocommit=True) as standby:
+            standby.execute("SELECT pg_wal_replay_resume()")
+
     def limit(self) -> int:
         return int(self.ask("SELECT datconnlimit FROM pg_database WHERE datname = current_database()")[0][0])
 
-    def dump(self) -> str:
+    def dump(self, host: str | None = None) -> str:
         """The schema as pg_dump writes it, and the rows of the revision table."""
-        argv = [str(postgres.BIN / "pg_dump"), "--schema-only", "--restrict-key=x", f"--dbname={self.dsn()}"]
+        argv = [str(postgres.BIN / "pg_dump"), "--schema-only", "--restrict-key=x", f"--dbname={self.dsn(host=host)}"]
         environment = {**os.environ, "PGPASSFILE": str(self.servers.passfile)}
         done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True)
-        return done.stdout + repr(self.rows())
+        return done.stdout + repr(self.rows(host))
 
     def write(self, name: str, sql: str, *, row: bool = True) -> None:
         """Replace a patch; with `row`, its own row is inserted at the end."""
@@ -207,3 +226,25 @@ class Slow:
 
     def let_go(self) -> None:
         self.blocker.execute("COMMIT")
+
+    @contextmanager
+    def analyzing(self) -> Iterator[None]:
+        """What begins in this block commits, and analyzes until its end: a DBA is next in line for a table."""
+        self.database.write(FOUR[2], "ALTER TABLE Branch ADD COLUMN x uuid DEFAULT gen_random_uuid();")
+        self.database.write(FOUR[3], "SELECT pg_advisory_xact_lock(42);")
+        self.blocker.execute("SELECT pg_advisory_lock(42)")
+        waits = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'next' AND wait_event_type = 'Lock'"
+
+        def be_next(dba: psycopg.Connection[Any]) -> None:
+            wait_for(self.database.waiting, "the fourth patch to wait")
+            dba.execute("BEGIN; LOCK TABLE Branch IN SHARE UPDATE EXCLUSIVE MODE")
+
+        def let_go() -> None:
+            wait_for(lambda: self.database.ask(waits), "the DBA to be next")
+            self.blocker.execute("SELECT pg_advisory_unlock(42)")
+
+        with ThreadPoolExecutor(2) as threads, self.database.admin("next") as dba:
+            both = threads.submit(be_next, dba), threads.submit(let_go)
+            yield
+            for one in both:
+                one.result(20)

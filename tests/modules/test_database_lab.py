@@ -12,7 +12,7 @@ import pytest
 from rollout_core import budget
 
 from lab import postgres, staging
-from tests.modules.database_servers import BASELINE, SCHEMA, Database, new_servers
+from tests.modules.database_servers import BASELINE, SCHEMA, Database, both_versions, new_servers
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the servers as another user")
 
@@ -72,7 +72,14 @@ def test_restore_log_holds_an_earlier_restore_that_is_not_counted(database: Data
     staging.write_restore_log(database.servers, SCHEMA, log, source=BASELINE)
     text = log.read_text()
     restore = budget.last_restore(text)
-    assert sorted(restore.seconds) == sorted(path.name for path in SCHEMA.glob("patch-*.sql"))
+    assert sorted(restore.seconds) == sorted(path.name for path in SCHEMA.glob("patch-????-??-?.sql"))
     assert sum(restore.seconds.values()) > 0
     assert text.count("applied just now") == len(restore.seconds) + 3
     assert database.ask("SELECT 1 FROM pg_database WHERE datname = 'launchpad_staging'") == []
+
+
+@both_versions
+def test_both_versions_are_what_they_are_called(request: pytest.FixtureRequest, database: Database) -> None:
+    ((version,),) = database.ask("SHOW server_version")
+    debian = "debian" in request.node.callspec.id
+    assert version.startswith(f"{postgres.DEBIAN_VERSION}." if debian else f"{postgres.VERSION}."), version

@@ -6,13 +6,13 @@ import itertools
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from tests.modules.conftest import RunningModule
@@ -31,10 +31,15 @@ class Detached:
         self.begun: dict[str, Any] = {}
 
     def begin(self, **more: Any) -> int:
-        """Start it; returns the pid of its worker, 0 if it has ended already."""
+        """Start it; returns the pid of its guardian, 0 if it has ended already."""
         arguments = self.database.outage(detach=True, **more)
         self.begun = self.run_module("database_outage", arguments, env=self.database.environment(arguments["run_id"]))
         return int(self.begun.get("pid", 0))
+
+    @property
+    def worker(self) -> int:
+        """The pid of its worker, which tells it once it has the lock."""
+        return int(wait_for(lambda: self.database.progress().get("pid"), "the worker to begin"))
 
     def arguments(self, **more: Any) -> dict[str, Any]:
         """Those of a look."""
@@ -57,17 +62,18 @@ def detached(run_module: Run, database: Database) -> Iterator[Detached]:
     detached = Detached(run_module, database)
     yield detached
     if detached.begun.get("pid"):
-        with suppress(ProcessLookupError):
-            os.kill(detached.begun["pid"], signal.SIGKILL)
+        for pid in (detached.begun["pid"], database.progress().get("pid")):  # the guardian first: it would answer
+            with suppress(ProcessLookupError, TypeError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def test_progress_while_a_patch_waits(slow: Slow, detached: Detached, database: Database) -> None:
     slow.lock()
-    pid = detached.begin()
+    detached.begin()
     wait_for(database.waiting, "the third patch to wait for the lock")
 
     told = database.progress()
-    assert (told["run_id"], told["pid"], told["answer"], told["finished"]) == (RUN, pid, None, False)
+    assert (told["run_id"], told["work"], told["answer"], told["finished"]) == (RUN, "patches", None, False)
     assert [step["step"] for step in told["steps"]] == ["close the gate", "end connections", *FOUR[:3]]
     since = [step["since"] for step in told["steps"]]
     assert since == sorted(since)
@@ -85,7 +91,7 @@ def test_progress_while_a_patch_waits(slow: Slow, detached: Detached, database: 
     told = database.progress()
     assert (told["answer"], told["finished"]) == ("committed", True)
     assert [step["step"] for step in told["steps"]][-3:] == [
-        FOUR[3], "commit and open the gate", "wait for the standbys",
+        "commit and open the gate", "analyze", f"let standby {database.servers.standby} catch up",
     ]  # fmt: skip
 
 
@@ -141,11 +147,15 @@ def test_a_look_ends_when_another_step_begins(
     assert detached.ended()["committed"]
 
 
-def test_worker_has_a_session_of_its_own_and_nothing_of_ours(slow: Slow, detached: Detached) -> None:
+def test_worker_and_guardian_have_sessions_of_their_own_and_nothing_of_ours(slow: Slow, detached: Detached) -> None:
     slow.lock()
-    pid = detached.begin()
-    assert os.getsid(pid) not in (os.getsid(0), pid), "it could get a terminal, or has ours"
-    assert {str(Path(f"/proc/{pid}/fd/{number}").readlink()) for number in range(3)} == {"/dev/null"}
+    guardian, worker = detached.begin(), detached.worker
+    assert len({os.getsid(0), os.getsid(guardian), os.getsid(worker)}) == 3, "whoever ends one ends the other"
+    for pid in (guardian, worker):
+        files = [str(Path(f"/proc/{pid}/fd/{number}").readlink()) for number in range(3)]
+        assert files[0] == "/dev/null"
+        assert files[1] == files[2]
+        assert Path(files[1]).name.startswith("log-")
     slow.let_go()
     assert detached.ended()["committed"]
 
@@ -209,15 +219,19 @@ def test_another_one_leaves_the_progress_of_the_first_alone(
     assert first.result()["committed"]
 
 
-def test_killed_in_a_patch(slow: Slow, detached: Detached, database: Database) -> None:
+def test_worker_and_guardian_killed_in_a_patch(slow: Slow, detached: Detached, database: Database) -> None:
     slow.lock()
-    pid = detached.begin()
+    guardian = detached.begin()
     wait_for(database.waiting, "the third patch to wait for the lock")
-    os.kill(pid, signal.SIGKILL)
+    for pid in (guardian, detached.worker):
+        os.kill(pid, signal.SIGKILL)
     answer = detached.ended()
     assert answer["failed"]
-    assert answer["msg"].startswith(f"E-outage-lost  the outage's process is gone without an answer, at '{THIRD}': ")
+    assert answer["msg"].startswith(f"E-outage-lost  the outage's worker is gone without an answer, at '{THIRD}': ")
     assert "nothing was kept: the rows are as before; the gate is left closed." in answer["msg"]
+    pyz = next(database.gate_file.parent.glob("outage-*.pyz"))
+    opens = f"USERS ARE LOCKED OUT. OPEN IT ON THIS HOST:  {sys.executable} {pyz} open {database.name}"
+    assert answer["msg"].splitlines()[1].strip() == opens
     assert "playbooks/outage_undo.yml" in answer["msg"].splitlines()[-1]
     assert (answer["committed"], answer["irreversible"], answer["locked_out"]) == (False, False, True)
     assert [step["step"] for step in answer["facts"]["outage_steps"]] == [
@@ -228,23 +242,17 @@ def test_killed_in_a_patch(slow: Slow, detached: Detached, database: Database) -
     database.assert_users_are_out()
 
 
-def test_killed_after_the_commit(detached: Detached, database: Database) -> None:
-    """The standby stands still, so the worker still waits for it when users are in again."""
-    with psycopg.connect(database.servers.dsn("postgres", host=database.servers.standby), autocommit=True) as standby:
-        standby.execute("SELECT pg_wal_replay_pause()")
-        try:
-            pid = detached.begin()
-            wait_for(
-                lambda: (state := database.progress())["answer"] == "committed" and not state["finished"], "the commit"
-            )
-            look = detached.look(wait_seconds=0)
-            assert (look["finished"], look["answer"]) == (False, "committed")
-            assert look["progress"]["step"] == "wait for the standbys"
-            os.kill(pid, signal.SIGKILL)
-        finally:
-            standby.execute("SELECT pg_wal_replay_resume()")
-    answer = detached.ended()
+def test_worker_killed_after_the_commit(slow: Slow, detached: Detached, database: Database) -> None:
+    with slow.analyzing():
+        detached.begin()
+        wait_for(lambda: (steps := database.progress()["steps"]) and steps[-1]["step"] == "analyze", "it to analyze")
+        look = detached.look(wait_seconds=0)
+        assert (look["finished"], look["answer"]) == (False, "committed")
+        assert look["progress"]["step"] == "analyze"
+        os.kill(detached.worker, signal.SIGKILL)
+        answer = detached.ended()
     assert answer["failed"]
-    assert "the patches are committed; the gate is open." in answer["msg"]
+    assert "at 'analyze': the patches are committed; the gate is open." in answer["msg"]
     assert (answer["committed"], answer["irreversible"], answer["locked_out"]) == (True, True, False)
+    assert [standby["seconds"] is not None for standby in answer["standbys"]] == [True]
     database.assert_users_are_in()

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from tests.modules.conftest import RunningModule
@@ -149,12 +148,12 @@ def test_worker_that_is_committing_is_not_stopped(slow: Slow, start_stop: Start,
     database.assert_users_are_in()
 
 
-def test_commit_that_hangs_is_cancelled_and_rolls_back(slow: Slow, stop: Run, database: Database) -> None:
+def test_deferred_trigger_that_hangs_is_stopped(slow: Slow, stop: Run, database: Database) -> None:
     database.write(THIRD, SLOW_COMMIT)
     before = database.dump()
     slow.start()
     answer = stop()
-    assert (answer["answer"], rungs(answer)[:2], answer["survivors"]) == ("rolled_back", ["ask", "cancel"], [])
+    assert (answer["answer"], rungs(answer), answer["survivors"]) == ("rolled_back", ["ask"], [])
     database.assert_users_are_in()
     assert database.dump() == before
 
@@ -188,16 +187,17 @@ def test_it_was_committed_before(slow: Slow, stop: Run, database: Database) -> N
     assert (answer["answer"], answer["ladder"], answer["survivors"]) == ("too_late", [], [])
 
 
-def test_worker_that_has_committed_is_left_to_end_by_itself(slow: Slow, stop: Run, database: Database) -> None:
-    """The standby stands still, so the worker still waits for it; whoever follows it gets its answer."""
-    with psycopg.connect(database.servers.dsn("postgres", host=database.servers.standby), autocommit=True) as standby:
-        standby.execute("SELECT pg_wal_replay_pause()")
-        try:
-            running = slow.begin()
-            wait_for(lambda: database.progress()["answer"], "the commit")
-            answer = stop()
-        finally:
-            standby.execute("SELECT pg_wal_replay_resume()")
+@pytest.mark.parametrize("frozen", [False, True])
+def test_worker_that_has_committed_is_left_to_end_by_itself(
+    slow: Slow, stop: Run, database: Database, frozen: bool
+) -> None:
+    """It still analyzes; whoever follows it gets its answer, also if somebody has stopped it there."""
+    with slow.analyzing():
+        running = slow.begin()
+        wait_for(lambda: database.progress()["answer"], "the commit")
+        if frozen:
+            running.process.send_signal(signal.SIGSTOP)
+        answer = stop()
     assert (answer["answer"], answer["ladder"], answer["survivors"]) == ("too_late", [], [])
     assert running.result()["committed"]
     database.assert_users_are_in()

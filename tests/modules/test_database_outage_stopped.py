@@ -34,7 +34,7 @@ def test_users_are_out_while_it_patches(slow: Slow, database: Database) -> None:
     running = slow.start()
     database.assert_users_are_out()
     saved = json.loads(database.gate_file.read_text())
-    assert saved == {"database": database.name, "connection_limit": -1, "run_id": RUN}
+    assert (saved["database"], saved["connection_limit"], saved["run_id"]) == (database.name, -1, RUN)
     slow.let_go()
     assert running.result()["committed"]
     database.assert_users_are_in()
@@ -55,19 +55,20 @@ def test_signal_in_the_middle_of_a_patch(slow: Slow, database: Database, number:
     assert database.dump() == before
 
 
-def test_signal_during_the_commit_is_too_late(start_module: Start, database: Database) -> None:
+def test_a_deferred_trigger_can_still_be_stopped(slow: Slow, database: Database) -> None:
+    """It runs before the COMMIT is sent, which is too late (test_outage_worker_commit.py)."""
     database.write(THIRD, SLOW_COMMIT)
-    slow = Slow(start_module, database)
-    running = slow.start()  # the lock is asked for by the deferred trigger, so the commit waits
+    before = database.dump()
+    running = slow.start()
+    assert database.progress()["steps"][-1]["step"] == "commit and open the gate"
+    assert database.progress()["transaction"] is None
     running.process.send_signal(signal.SIGTERM)
-    running.process.send_signal(signal.SIGTERM)
-    slow.let_go()
     answer = running.result()
-    assert not answer["failed"], answer
-    assert answer["committed"]
-    assert answer["warnings"] == ["SIGTERM came too late to stop it: it was committing"]
-    assert database.rows() == ROWS_AFTER
+    assert answer["msg"].startswith(
+        "E-outage-interrupted  SIGTERM came during 'commit and open the gate': rolled back."
+    )
     database.assert_users_are_in()
+    assert database.dump() == before
 
 
 def test_deadline_rolls_back(slow: Slow, database: Database) -> None:
@@ -180,15 +181,16 @@ def test_gate_left_closed_is_opened_even_if_the_run_is_refused(killed: str, run:
 def test_locked_out_says_how_to_open(database: Database) -> None:
     ansible.module_utils.__path__.append(str(MODULES.parent / "module_utils"))
     from ansible.module_utils.rollout_database import RolloutError
-    from ansible.module_utils.rollout_gate import Gate
+    from ansible.module_utils.rollout_gate import gate as gate_of
 
     nowhere = "host=127.0.0.1 port=1 user=postgres"
-    gate = Gate(database.admin(), nowhere, str(database.gate_file.parent))
+    gate = gate_of(database.admin(), nowhere, str(database.gate_file.parent))
+    gate.connection.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT 50")
     gate.save("2026-12")
     gate.close()
     gate.connection.close()  # and nobody answers where it connects again
     with pytest.raises(RolloutError, match="E-locked-out") as raised:
-        gate.open(50, seconds=0)
+        gate.open(seconds=0)
     assert raised.value.facts == {"locked_out": True}
     command = f"""psql '{nowhere}' -c 'ALTER DATABASE "{database.name}" CONNECTION LIMIT 50'"""
     assert str(raised.value).endswith(f"OPEN IT ON THIS HOST:  {command}")

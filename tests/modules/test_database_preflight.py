@@ -2,73 +2,84 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.modules.database_servers import FOUR, Database, wait_for
+from tests.modules.database_servers import FOUR, Database, both_versions
+from tests.modules.preflighting import NewRun, Run, failed, found, new_run
 
-Run = Callable[..., dict[str, Any]]
+ALWAYS = {
+    *("server", "gate", "other runs", "patches", *FOUR, "extensions", "standbys", "lag", "standby can sync"),
+    *("transactions", "fragile users", "bad users", "superusers", "prepared transactions", "synchronous standbys"),
+    *("remote_apply", "reserved connections", "locks", "disk", "backup", "state directory", "clock"),
+}
 
 
 @pytest.fixture
-def run(run_module: Run, database: Database) -> Run:
+def run(run_module: NewRun, database: Database) -> Run:
     """Run the preflight: `run(check=False, **arguments)`."""
-
-    def call(check: bool = False, **more: Any) -> dict[str, Any]:
-        arguments = {key: value for key, value in database.outage(**more).items() if key != "run_id"}
-        return run_module("database_preflight", arguments, check, env=database.environment())
-
-    return call
+    return new_run(run_module, database)
 
 
-def failed(answer: dict[str, Any]) -> set[str]:
-    assert answer["failed"], answer
-    return {finding["check"] for finding in answer["findings"] if not finding["ok"]}
-
-
+@both_versions
 def test_all_is_well(run: Run, database: Database) -> None:
     before, user = database.dump(), database.user()
     answer = run()
     assert not answer["failed"], answer
     assert not answer["changed"]
-    assert {finding["check"] for finding in answer["findings"]} > {*FOUR, "patches", "standbys", "lag", "gate", "disk"}
+    assert {finding["check"] for finding in answer["findings"]} == ALWAYS | {"worker"}
     assert answer["summary"].startswith(f"{len(answer['findings'])} of {len(answer['findings'])} ✓ · lag ")
     assert answer["summary"].endswith(" s · no transaction over 60 s")
+    assert [remark.partition(":")[0] for remark in answer["remarks"]] == ["backup", "clock"]
     assert user.execute("SELECT 1").fetchone() == (1,)
     assert database.dump() == before
-    assert not run(check=True)["failed"]
+    brought = found(answer, "worker").partition("brought as ")[2]
+    assert brought == str(next((database.directory / "state").glob("*.pyz")))
+
+
+def test_check_mode_brings_nothing(run: Run, database: Database) -> None:
+    answer = run(check=True)
+    assert not answer["failed"], answer
+    assert {finding["check"] for finding in answer["findings"]} == ALWAYS
+    assert not (database.directory / "state").exists()
 
 
 def test_all_findings_at_once(run: Run, database: Database) -> None:
     database.write(FOUR[2], "CREATE INDEX CONCURRENTLY i ON Branch (name);", row=False)
     user = database.user()
     user.execute("BEGIN")
-    user.execute("UPDATE Branch SET name = 'x' WHERE id = 1")
+    user.execute("UPDATE Branch SET name = 'hunter2' WHERE id = 1")
     with database.admin() as admin:
         admin.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT 0")
-    missing = database.dsn(host=database.servers.standby)
+    missing = {"dsn": database.dsn(host=database.servers.standby)}
 
-    answer = run(standbys=[missing, missing], max_transaction_seconds=0)
+    answer = run(standbys=[missing, missing], max_transaction_seconds=0, fragile_users=["launchpad"])
 
-    assert failed(answer) == {FOUR[2], "standbys", "transactions", "gate"}
+    assert failed(answer) == {FOUR[2], "standbys", "transactions", "fragile users", "gate"}
     message = answer["msg"]
-    assert message.startswith(f"E-preflight  4 of {len(answer['findings'])} checks of {database.name} failed")
+    assert message.startswith(f"E-preflight  5 of {len(answer['findings'])} checks of {database.name} failed")
     assert f"{FOUR[2]}: has no row of its own" in message
     assert "cannot run inside the one transaction" in message
-    assert "standbys: 1 streaming (expected: 2 streaming)" in message
+    assert "standbys: 1 streaming: standby at " in message
+    assert "(expected: 2 streaming)" in message
     assert "transactions: launchpad (" in message
-    assert "UPDATE Branch SET name" in message
+    assert "UPDATE Branch SET name = '' WHERE id = 1" in message
+    assert "hunter2" not in str(answer)
+    assert "stop by hand what connects as launchpad" in message
     assert "gate: closed by someone else (expected: open)" in message
-    assert f"""-c 'ALTER DATABASE "{database.name}" CONNECTION LIMIT -1'""" in message
+    assert f"""ALTER DATABASE "{database.name}" CONNECTION LIMIT -1'""" in message
     assert message.endswith("\n  Then: ./runbook.py run preflight")
     user.execute("COMMIT")  # its session was left alone
 
 
 def test_other_patches_than_pinned_do_not_hide_the_rest(run: Run, database: Database) -> None:
+    database.write(FOUR[0], "SELECT 1;", row=False)
     answer = run(patches=FOUR[:3], standbys=[])
-    assert failed(answer) == {"patches", "standbys"}
+    assert failed(answer) == {"patches", FOUR[0], "standbys"}
     assert "patch-2208-58-1.sql is pending, but not pinned" in answer["msg"]
 
 
@@ -78,34 +89,51 @@ def test_tree_that_was_not_delivered(run: Run, database: Database) -> None:
     assert "was the tree delivered to this host?" in answer["msg"]
 
 
-def test_standby_that_lags(run: Run, database: Database) -> None:
-    import psycopg
-
-    conninfo = database.servers.dsn(database.name, host=database.servers.standby)
-    with psycopg.connect(conninfo, autocommit=True) as standby:
-        replayed = "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn"
-        before = database.ask("SELECT pg_current_wal_lsn()::text")[0][0]
-        wait_for(lambda: standby.execute(replayed, [before]).fetchone() == (True,), "the standby to catch up")
-        standby.execute("SELECT pg_wal_replay_pause()")
-        try:
-            database.ask("WITH x AS (UPDATE Person SET displayname = 'x' RETURNING 1) SELECT count(*) FROM x")
-            answer = run(max_lag_seconds=0)
-        finally:
-            standby.execute("SELECT pg_wal_replay_resume()")
-    assert failed(answer) == {"lag"}
-    assert "wait until it has caught up" in answer["msg"]
+def test_as_long_as_nothing_is_pinned_the_rest_is_looked_at(run: Run) -> None:
+    answer = run(schema_directory="", patches=[])
+    assert not answer["failed"], answer
+    assert found(answer, "patches").startswith("NOT CHECKED")
+    assert {finding["check"] for finding in answer["findings"]} == (ALWAYS | {"worker"}) - {*FOUR, "extensions"}
 
 
-def test_standby_that_cannot_be_asked(run: Run, database: Database) -> None:
-    answer = run(standbys=[database.dsn(host="127.0.0.1")])
-    assert failed(answer) == {"lags"}
-    assert "E-no-connection" in answer["msg"]
+def test_extension_that_is_not_installed_anywhere(run: Run, database: Database) -> None:
+    database.write(FOUR[1], "CREATE EXTENSION nowhere_to_be_found;\nCREATE EXTENSION plpgsql VERSION '99';")
+    answer = run()
+    assert failed(answer) == {"extensions"}
+    told = found(answer, "extensions")
+    for host in (database.servers.primary, database.servers.standby):
+        assert f"nowhere_to_be_found ({FOUR[1]}, line 2) on {host}" in told
+        assert f"plpgsql 99 ({FOUR[1]}, line 3) on {host}" in told
 
 
-def test_primary_in_the_place_of_a_standby(run: Run, database: Database) -> None:
-    answer = run(standbys=[database.dsn()])
-    assert failed(answer) == {"lags"}
-    assert "E-not-a-standby" in answer["msg"]
+def test_permissions_file(run: Run, database: Database) -> None:
+    file = database.directory / "security.cfg"
+    file.write_text("[launchpad]\ntype=user\npublic.person = SELECT\npublic.bugsummary = SELECT\n")
+    answer = run(permissions=str(file))
+    assert not answer["failed"], answer
+    assert found(answer, "permissions") == f"{file}, 1 of its lines after the patches"
+
+    file.write_text("[nobody_here]\ntype=user\npublic.nothing = SELECT\n")
+    answer = run(permissions=str(file))
+    assert failed(answer) == {"permissions"}
+    assert "role nobody_here is not there" in answer["msg"]
+
+    file.write_text("what is this")
+    assert "E-permissions-file" in run(permissions=str(file))["msg"]
+
+
+def test_the_site_s_own_scripts(run: Run, database: Database) -> None:
+    script = database.schema / "full-update.py"
+    script.touch(mode=0o644)
+    answer = run(upgrade_command=["./full-update.py", "-v"])
+    assert failed(answer) == {"scripts"}
+    assert "cannot be run: ./full-update.py (" in answer["msg"]
+    script.chmod(0o755)
+    assert not run(upgrade_command=["./full-update.py", "-v"])["failed"]
+    answer = run(upgrade_command=["./full-update.py"], upgrade_command_gates=True, permissions_command=["true"])
+    assert failed(answer) == {"scripts"}
+    assert "the upgrade script sets permissions itself" in answer["msg"]
+    assert "set database_pools" in answer["msg"]
 
 
 def test_state_directory_that_cannot_be_written(run: Run, database: Database) -> None:
@@ -114,24 +142,56 @@ def test_state_directory_that_cannot_be_written(run: Run, database: Database) ->
     assert failed(answer) == {"state directory"}
 
 
-def test_gate_that_a_killed_run_left_closed(run: Run, database: Database) -> None:
-    database.gate_file.parent.mkdir()
-    saved = f'{{"database": "{database.name}", "connection_limit": -1, "run_id": "2026-11"}}'
-    database.gate_file.write_text(saved)
-    with database.admin() as admin:
-        admin.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT 0")
-    answer = run()
-    assert failed(answer) == {"gate"}
-    assert "gate: left closed (expected: open)\n      playbooks/outage_undo.yml opens it" in answer["msg"]
+def test_no_room_for_a_database_written_anew(run: Run, database: Database) -> None:
+    answer = run(rewrite_factor=1e9)
+    assert failed(answer) == {"disk"}
+    assert "of tables written anew" in answer["msg"]
+    assert "of WAL" in answer["msg"]
+    assert f"df -h {database.servers.directory}/primary/data" in answer["msg"]
+
+
+@pytest.mark.parametrize(("host", "fails"), [(1000.9, set()), (1008.0, {"clock"}), (990.0, {"clock"})])
+def test_clock(run: Run, host: float, fails: set[str]) -> None:
+    answer = run(clock={"asked": 1000, "host": host, "answered": 1001}, max_clock_difference_seconds=5)
+    assert {finding["check"] for finding in answer["findings"] if not finding["ok"]} == fails
+
+
+def test_backup(run: Run, database: Database) -> None:
+    marker = database.directory / "backup.done"
+    assert failed(run(backup_marker=str(marker))) == {"backup"}
+    marker.touch()
+    answer = run(backup_marker=str(marker))
+    assert not answer["failed"], answer
+    assert found(answer, "backup").endswith(f" s old ({marker})")
+    yesterday = time.time() - 30 * 3600
+    os.utime(marker, (yesterday, yesterday))
+    assert "backup: 30 h old" in run(backup_marker=str(marker))["msg"]
 
 
 def test_user_that_is_no_superuser(run: Run, database: Database) -> None:
     answer = run(dsn=database.dsn(user="launchpad"))
     assert "server" in failed(answer)
-    assert "E-not-superuser" in answer["msg"]
+    assert "launchpad is not a superuser" in answer["msg"]
 
 
-def test_no_server_at_all(run: Run, database: Database) -> None:
-    answer = run(dsn=database.dsn(host="127.0.0.1"))
+def test_standby_in_the_place_of_the_primary(run: Run, database: Database) -> None:
+    answer = run(dsn=database.dsn(host=database.servers.standby))
+    assert "server" in failed(answer)
+    assert f"{database.servers.standby} is a standby" in answer["msg"]
+
+
+def test_without_a_server_the_host_is_looked_at(run: Run, database: Database) -> None:
+    (database.directory / "file").write_text("")
+    nowhere = database.dsn(host="127.0.0.1")
+    answer = run(dsn=nowhere, state_directory=str(database.directory / "file"))
+    assert failed(answer) == {"server", "state directory"}
+    assert "server: E-no-connection  connection failed" in answer["msg"]
+    assert f"psql '{nowhere}'" in answer["msg"]
+
+
+@pytest.mark.parametrize("given", [{}, {"clock": {"asked": 1, "host": 2}}])
+def test_arguments_that_are_not_enough(run_module: Callable[..., dict[str, Any]], given: dict[str, Any]) -> None:
+    dsn = {"dsn": "dbname=x"} if given else {}
+    answer = run_module("database_preflight", {**dsn, **given})
     assert answer["failed"]
-    assert answer["msg"].startswith("E-no-connection  ")
+    assert "missing required arguments" in answer["msg"]

@@ -31,6 +31,7 @@ FORBIDDEN_TEMPLATES = {
 }
 
 
+SITES_OWN = "../{{ rollout.playbook }}"
 STOP_PHASE = re.compile(r"([A-Z][A-Z ]* )?STOP: ")
 
 
@@ -39,9 +40,26 @@ def stops(play: Located) -> bool:
     return bool(STOP_PHASE.match(str(play.get("name") or "")))
 
 
+def plays_of(source: Source) -> list[Located]:
+    """The playbook's own plays, without what it imports."""
+    return [play for play in source.document if not _imported(play)]
+
+
+def _imported(play: Located) -> str | None:
+    return next((str(play[key]) for key in play if short(key) == "import_playbook"), None)
+
+
+def imports_only_the_sites_own(source: Source) -> Iterator[Finding]:
+    """What is imported is the playbook that the plan names, and nothing else: ours are read where they stand (R18)."""
+    for play in source.document:
+        imported = _imported(play)
+        if imported is not None and imported != SITES_OWN:
+            yield source.finding(play.line, f"imports {imported}", f'Import "{SITES_OWN}", or write the plays here.')
+
+
 def play_is_named(source: Source) -> Iterator[Finding]:
     """Every play says its phase and, in a sentence, what it does: "MERGE: db-stable into devel"."""
-    for play in source.document:
+    for play in plays_of(source):
         name = play.get("name")
         if not re.match(r"[A-Z][A-Z ]*: \S", str(name or "")):
             yield source.finding(play.line_of("name"), f"play name {name!r}", 'Name the play "PHASE: sentence".')
@@ -52,7 +70,7 @@ def play_names_its_hosts(source: Source) -> Iterator[Finding]:
 
     Only a play that stops a run may say all but localhost: the conductor limits it to the hosts of the stage it stops.
     """
-    for play in source.document:
+    for play in plays_of(source):
         hosts = play.get("hosts")
         if stops(play) and hosts == "all:!localhost":
             continue
@@ -80,7 +98,7 @@ def play_marks_its_processes(source: Source) -> Iterator[Finding]:
 
     The mark of one that stops by hand is another than that of what it stops.
     """
-    for play in source.document:
+    for play in plays_of(source):
         by_hand = "stop by hand" if stops(play) else "by hand"
         wanted = {"ROLLOUT_RUN": f"{{{{ rollout_run | default('{by_hand}') }}}}"}
         if play.get("hosts") != "localhost" and play.get("environment") != wanted:
@@ -90,7 +108,7 @@ def play_marks_its_processes(source: Source) -> Iterator[Finding]:
 
 
 def _play_says(source: Source, keyword: str, wanted_of: Callable[[Located], object]) -> Iterator[Finding]:
-    for play in source.document:
+    for play in plays_of(source):
         value, wanted = play.get(keyword), wanted_of(play)
         if type(value) is not type(wanted) or value != wanted:
             said = f"{keyword}: {value}" if keyword in play else f"no {keyword}"
@@ -99,11 +117,11 @@ def _play_says(source: Source, keyword: str, wanted_of: Callable[[Located], obje
 
 def play_is_a_table_of_contents(source: Source) -> Iterator[Finding]:
     """A playbook's tasks are roles' entry points and nothing else, so that it can be read aloud."""
-    for play in source.document:
+    for play in plays_of(source):
         for part in ("roles", *set(TASK_LISTS) - {"tasks"}):
             if part in play:
                 yield source.finding(play.line_of(part), f"`{part}`", "List roles' entry points under `tasks`.")
-    for task in tasks_of(source.document):
+    for task in tasks_of(plays_of(source)):
         if short(module_of(task)) != "include_role":
             yield source.finding(task.line, f"`{module_of(task) or 'block'}`", "Move it into a role's entry point.")
 
@@ -185,6 +203,7 @@ def _all_levels(source: Source) -> Iterator[Located]:
 
 
 PLAY_CHECKS = (
+    imports_only_the_sites_own,
     play_is_named,
     play_names_its_hosts,
     play_gathers_no_facts,

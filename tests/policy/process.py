@@ -1,4 +1,7 @@
-"""What process.yml and its playbooks promise each other: names lead somewhere, lateness is judged before acting."""
+"""What the processes and their playbooks promise each other: names lead somewhere, lateness is judged before acting.
+
+process.yml is the monthly deployment, processes/*.yml are the others.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +9,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .plays import stops
+from .plays import plays_of, stops
 from .roles import Role, all_roles
 from .source import ROOT, Finding, Located, Source, module_of, playbooks, short, tasks_of
 
 RULES = {f"R{number}" for number in range(1, 27)}
 CHECKPOINT = ("lateness", "checkpoint")
 LOOKS_ONLY = {"go", "preflight"}  # entry points that may stand before the checkpoint: they refuse, they do not act
+ONLY_LOOK = "preflight"  # how entry points are called that change nothing
 AFTER_THE_CALL = {"set_stats", "assert", "fail"}  # what may stand beside the outage's one module call
 LOOKS = "_progress"  # and modules so named, which look how far it is
+HOLDS = ("database", "hold")  # the entry point that closes the gate and leaves it closed
 DEFAULT_STOP = "stop"  # the playbook that stops a stage which names none
 
 
 @dataclass(frozen=True)
 class Project:
-    """Process, playbooks and roles, read together."""
+    """Processes, playbooks and roles, read together."""
 
-    process: Source
+    processes: tuple[Source, ...]
     playbooks: dict[str, Source]
     roles: dict[str, Role]
 
@@ -30,16 +35,22 @@ class Project:
     def read(cls, root: Path = ROOT) -> Project:
         """The project at `root`."""
         books = {Path(source.path).stem: source for source in playbooks(root)}
-        return cls(Source.read(root / "process.yml", root), books, all_roles(root))
+        paths = [root / "process.yml", *sorted((root / "processes").glob("*.yml"))]
+        return cls(tuple(Source.read(path, root) for path in paths), books, all_roles(root))
 
     @property
     def stages(self) -> list[Located]:
-        """The stages in order."""
-        return list(self.process.document)
+        """The stages in order, of one process after the other."""
+        return [stage for process in self.processes for stage in process.document]
+
+    def process_of(self, stage: Located) -> Source:
+        """The process that a stage belongs to."""
+        return next(process for process in self.processes if any(each is stage for each in process.document))
 
     def stage_finding(self, stage: Located, key: str, problem: str, remedy: str) -> Finding:
         """A finding at one key of a stage."""
-        return self.process.finding(stage.line_of(key), f"stage {stage.get('stage')}: {problem}", remedy)
+        said = f"stage {stage.get('stage')}: {problem}"
+        return self.process_of(stage).finding(stage.line_of(key), said, remedy)
 
     @property
     def undo_playbooks(self) -> set[str]:
@@ -95,7 +106,7 @@ def playbooks_exist(project: Project) -> Iterator[Finding]:
         for line, name in named:
             if name not in project.playbooks:
                 problem = f"stage {stage.get('stage')}: there is no playbooks/{name}.yml"
-                yield project.process.finding(line, problem, "Write it, or mend the name.")
+                yield project.process_of(stage).finding(line, problem, "Write it, or mend the name.")
 
 
 def playbooks_belong(project: Project) -> Iterator[Finding]:
@@ -111,11 +122,21 @@ def playbooks_belong(project: Project) -> Iterator[Finding]:
 def only_stop_playbooks_stop(project: Project) -> Iterator[Finding]:
     """Plays that stop a run may go on without hosts that fail; they are in the stop playbooks, and nothing else is."""
     for name, source in project.playbooks.items():
-        for play in source.document:
+        for play in plays_of(source):
             if stops(play) and name not in project.stop_playbooks:
                 yield source.finding(play.line_of("name"), "a play that stops", "Name another phase than STOP.")
             elif not stops(play) and name in project.stop_playbooks:
                 yield source.finding(play.line_of("name"), "a play that does not stop", "Name its phase … STOP.")
+
+
+def any_day_only_looks(project: Project) -> Iterator[Finding]:
+    """A stage that runs on any day changes nothing: a look ahead is not even on record (R18)."""
+    for stage in project.stages:
+        source = project.playbooks.get(stage.get("playbook"))
+        for task, (role, entry) in entry_points(source) if stage.get("any_day") and source else []:
+            if not str(entry).endswith(ONLY_LOOK):
+                problem = f"{role}: {entry} in a playbook that runs on any day"
+                yield source.finding(task.line, problem, f"Name an entry point …{ONLY_LOOK}, or drop `any_day`.")
 
 
 def rules_are_real(project: Project) -> Iterator[Finding]:
@@ -165,10 +186,12 @@ def lockout_wants_a_go(project: Project) -> Iterator[Finding]:
     """A playbook that locks users out refuses first of all to do so without `-e go=PLAN_ID`, by hand too."""
     for stage in project.stages:
         source = project.playbooks.get(stage.get("playbook"))
-        if stage.get("abortable") == "until_commit" and source is not None:
-            first = [entry for _, (_, entry) in entry_points(source)][:1]
-            if first != ["go"]:
-                yield source.finding(1, "locks users out without asking for a go", "Begin with an entry point `go`.")
+        if source is None:
+            continue
+        entries = [entry for _, entry in entry_points(source)]
+        locks_out = stage.get("abortable") == "until_commit" or HOLDS in entries
+        if locks_out and entries[0][1:] != ("go",):
+            yield source.finding(1, "locks users out without asking for a go", "Begin with an entry point `go`.")
 
 
 def outage_is_one_call(project: Project) -> Iterator[Finding]:
@@ -229,6 +252,7 @@ CHECKS = (
     playbooks_exist,
     what_holds_says_what_becomes_of_it,
     playbooks_belong,
+    any_day_only_looks,
     rules_are_real,
     lateness_is_judged_first,
     only_stop_playbooks_stop,

@@ -18,7 +18,9 @@ from .process import RULES, Project
 from .source import ROOT, Finding, stands
 
 PAGE = ROOT / "docs/coverage.md"
-STAGES = {stage["stage"]: set(stage["rules"]) for stage in Project.read().stages}
+STAGES: dict[str, set[str]] = {}
+for _stage in Project.read().stages:  # several processes may have a stage of that name
+    STAGES.setdefault(_stage["stage"], set()).update(_stage["rules"])
 
 
 def rows(text: str) -> Iterator[tuple[int, str, list[str]]]:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from .plays import plays_of
 from .roles import EXTRA_VARS, Role, all_roles, callers
 from .source import ROOT, Finding, Located, Source, module_of, playbooks, short, stands, tasks_of
 
@@ -99,7 +100,7 @@ def test_inventory_has_the_hosts_of_every_play(inventory):
     stands(
         playbook.finding(play.line_of("hosts"), f"inventory {inventory.name} has no {play['hosts']}", "Add the group.")
         for playbook in playbooks()
-        for play in playbook.document
+        for play in plays_of(playbook)
         if play["hosts"].partition(":")[0] not in known
     )
 

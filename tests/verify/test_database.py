@@ -26,7 +26,7 @@ def query(host, variable):
 
 @pytest.fixture
 def standbys(variable) -> list[str]:
-    return variable("database_standbys") or []
+    return [standby["dsn"] for standby in variable("database_standbys") or []]
 
 
 def numbers(rows: list[list[str]]) -> set[tuple[int, ...]]:
@@ -43,6 +43,18 @@ def test_pinned_patches_are_rows(query, pinned, deployed):
 def test_the_gate_is_open(query):
     ((allowed, limit),) = query("SELECT datallowconn, datconnlimit FROM pg_database WHERE datname = current_database()")
     assert (allowed, limit != "0") == ("t", True), f"datallowconn {allowed}, datconnlimit {limit}"
+
+
+def test_pools_are_open(query, variable):
+    pools = [*(variable("database_pools") or [])]
+    for standby in variable("database_standbys") or []:
+        pools += standby.get("pools") or []
+    if not pools:
+        pytest.skip("the inventory names no pool of pgbouncer")
+    for pool in pools:
+        rows = [row for row in query("SHOW DATABASES", pool["console"]) if row[0] == pool["database"]]
+        assert rows, f"{pool['console']}: no database {pool['database']}"
+        assert rows[0][-2:] == ["0", "0"], f"{pool['database']}: paused {rows[0][-2]}, disabled {rows[0][-1]}"
 
 
 def test_nothing_of_the_upgrade_is_left_running(query):

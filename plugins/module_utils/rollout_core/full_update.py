@@ -34,10 +34,16 @@ _JUST_NOW = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]) applied just now in ([0
 _STARTS = re.compile(r"Outage starts\.(?P<closed> Shutting down pgbouncer\.)?")
 _CLOSING = re.compile(r"Disabling access to (?P<database>\S+?)\.?")
 _OVER = re.compile(
-    r"Outage complete\. (?P<took>\S+)"
-    r"|(?:Primary|Master) reenabled despite earlier failures\. Outage over (?P<late>[^,]+),.*"
+    r"Outage complete\. (?P<took>(?:[0-9]+ days?, )?\S+)"
+    r"|(?:Primary|Master) reenabled despite earlier failures\. Outage over (?P<late>(?:[0-9]+ days?, )?[^,]+),.*"
 )
 _ONGOING = re.compile(r"(?:Primary|Master) is still disabled in pgbouncer\. Outage ongoing\.")
+_APPLYING = re.compile(r"Applying (?:\S*/)?(?P<file>[^\s/]+\.sql)")
+_STEP = re.compile(
+    r"(?:Applying patches|Streaming replicas syncing|Starting upgrade|Rolling back all schema and security changes"
+    r"|Outage starts|(?:Pausing|Resuming) replication to \S+?|(?:Disabling|Enabling) access to \S+?)\.?"
+)
+_TOOK = re.compile(r"(?:(?P<days>[0-9]+) days?, )?(?P<hours>[0-9]+):(?P<minutes>[0-9]{2}):(?P<seconds>[0-9.]+)")
 _REPLICATION = re.compile(r"(?P<what>Pausing|Resuming) replication to (?P<standby>\S+?)\.?")
 
 
@@ -72,7 +78,9 @@ class Output:
 class Run:
     """One run: what was pending before it, what has no row after it (None: nobody could look), and how it ended.
 
-    `exit_code` is negative for a signal, and None for a run that was ended at its deadline, after `seconds`.
+    `exit_code` is negative for a signal, and None for a run that was `stopped` after `seconds`. `gates`: it keeps the
+    contract of full-update.py and closes and opens the gate itself; `known`: we look at that gate and open it, so what
+    the output says of it does not count. `setting` is the variable that names the command.
     """
 
     command: str
@@ -82,6 +90,10 @@ class Run:
     output: Output
     pending: Sequence[PatchName]
     missing: Sequence[PatchName] | None
+    gates: bool = True
+    known: bool = False
+    setting: str = "qastaging_upgrade"
+    stopped: str = "its deadline"
 
     @property
     def outage(self) -> Outage:
@@ -94,8 +106,9 @@ class Run:
 
     @property
     def succeeded(self) -> bool:
-        """Whether the rows, the last line and the exit code all say so (R12)."""
-        return self.missing is not None and not self.missing and self.output.all_good and self.exit_code == 0
+        """Whether the rows, the last line and the exit code all say so (R12). Another script's lines nobody knows."""
+        at_its_end = self.output.all_good or not self.gates
+        return self.missing is not None and not self.missing and at_its_end and self.exit_code == 0
 
 
 def read(text: str) -> Output:
@@ -132,6 +145,23 @@ def _text(line: str) -> str:
     return line[prefix.end() :].strip() if prefix else line.strip()
 
 
+def step(line: str) -> str | None:
+    """Return the step that a line of its output begins: a patch's is its file; None for every other line."""
+    text = _text(line)
+    if applying := _APPLYING.fullmatch(text):
+        return applying["file"]
+    return text.rstrip(".") if _STEP.fullmatch(text) else None
+
+
+def outage_seconds(output: Output) -> float | None:
+    """Seconds of the outage in the script's own words (`0:00:00.495286`); None when it says nothing of it."""
+    took = _TOOK.fullmatch(output.took or "")
+    if took is None:
+        return None
+    days, hours, minutes = (int(took[name] or 0) for name in ("days", "hours", "minutes"))
+    return round(((days * 24 + hours) * 60 + minutes) * 60 + float(took["seconds"]), 3)
+
+
 def timings(output: Output, rows: Mapping[str, float | None]) -> tuple[dict[str, float | None], list[str]]:
     """Seconds by patch of `rows` {patch: its row's seconds}, and remarks where the script says something else.
 
@@ -152,35 +182,50 @@ def timings(output: Output, rows: Mapping[str, float | None]) -> tuple[dict[str,
 
 def failure(run: Run, log: str, dsn: str) -> str:
     """Why this run failed, for the person who has to go on: code, rows, gate, last lines, and what to type."""
+    return f"{told(run, log, kept_of(run))}\nThen:  {remedy(run, dsn)}"
+
+
+def told(run: Run, log: str, *kept: str) -> str:
+    """Why this run failed, without what to type then; `kept` are lines about the rows, for those who have looked."""
     name, sentence = _verdict(run)
-    lines = [f"{name}  {sentence}"]
+    by_output = run.gates and not run.known
+    if run.outage is Outage.ON and by_output:
+        lines = [f"E-upgrade-outage-on  {_gate(run)}", sentence]
+    else:
+        lines = [f"{name}  {sentence}"]
     lines += [f"It says: {run.output.complaint}."] if run.output.complaint else []
-    lines += [_kept(run), _gate(run), *_replication(run), f"The end of its output, {log}:"]
-    lines += [f"    {line}" for line in run.output.lines[-TOLD_LINES:] or ["(nothing)"]]
-    return "\n".join([*lines, f"Then:  {_remedy(run, dsn)}"])
+    lines += kept
+    lines += [_gate(run)] if by_output and run.outage is not Outage.ON else []
+    lines += _replication(run) if run.gates else []
+    return "\n".join([*lines, *end_of(run.output, log)])
+
+
+def end_of(output: Output, log: str) -> list[str]:
+    """The last lines of an output, indented, and where the rest is."""
+    return [f"The end of its output, {log}:", *(f"    {line}" for line in output.lines[-TOLD_LINES:] or ["(nothing)"])]
 
 
 def _verdict(run: Run) -> tuple[str, str]:
-    on, code = run.outage is Outage.ON, run.exit_code
+    code = run.exit_code
     where = f"{run.command} on {run.database}"
     if code is None:
-        name, sentence = "E-upgrade-deadline", f"{where} was ended after {run.seconds:.0f} s, its deadline."
-    elif code < 0:
-        name, sentence = "E-upgrade-failed", f"{where} was ended by signal {-code}."
-    elif code:
+        name = "E-upgrade-deadline" if run.stopped == "its deadline" else "E-upgrade-stopped"
+        return name, f"{where} was ended after {run.seconds:.0f} s, {run.stopped}."
+    if code < 0:
+        return "E-upgrade-failed", f"{where} was ended by signal {-code}."
+    if code:
         meaning = MEANINGS.get(code, "a code that nobody has told us of")
-        name, sentence = "E-upgrade-failed", f"{where} exited {code}: {meaning}."
-    elif run.missing:
-        name = "E-upgrade-rolled-back"
-        sentence = f"{where} exited 0, which is also its code after a rollback: patches are not in the table."
-    elif run.missing is None:
-        name, sentence = "E-upgrade-unproven", f"{where} exited 0, which proves nothing, and the rows cannot be read."
-    else:
-        name, sentence = "E-upgrade-unfinished", f"{where} exited 0, but its last line is not {LAST_LINE!r}."
-    return ("E-upgrade-outage-on" if on else name), sentence
+        return "E-upgrade-failed", f"{where} exited {code}" + (f": {meaning}." if run.gates else ".")
+    if run.missing:
+        lie = ", which is also its code after a rollback" if run.gates else ""
+        return "E-upgrade-rolled-back", f"{where} exited 0{lie}: patches are not in the table."
+    if run.missing is None:
+        return "E-upgrade-unproven", f"{where} exited 0, which proves nothing, and the rows cannot be read."
+    return "E-upgrade-unfinished", f"{where} exited 0, but its last line is not {LAST_LINE!r}."
 
 
-def _kept(run: Run) -> str:
+def kept_of(run: Run) -> str:
+    """What the rows say, in a sentence."""
     if run.missing is None:
         return "What was kept is not known: the rows could not be read."
     if not run.pending:
@@ -214,17 +259,20 @@ def _replication(run: Run) -> list[str]:
     return [f"Replication to {standbys} is still paused. Resume it there:  psql -c 'SELECT pg_wal_replay_resume()'"]
 
 
-def _remedy(run: Run, dsn: str) -> str:
+def remedy(run: Run, dsn: str) -> str:
+    """What to do then."""
     again = "./runbook.py run"
     code = run.exit_code
-    if code == 2:
-        return f"correct qastaging_upgrade_command in the inventory, and {again}"
-    if code in (94, 98) or run.missing is None:
+    if code == 2 and run.gates:
+        return f"correct {run.setting}_command in the inventory, and {again}"
+    if (code in (94, 98) and run.gates) or run.missing is None:
         return f"psql '{dsn}', mend what that says, and {again}"
-    if code in (99, 100, 101):
+    if code in (99, 100, 101) and run.gates:
         return f"end by hand what it names, and {again}"
     if code == 0 and run.missing:
         return f"fix the patch or back it out (R17), and {again}"
+    if code is None and run.stopped == "its deadline":
+        return f"find out what it waited for, or raise {run.setting}_deadline_seconds, and {again}"
     if code is None:
-        return f"find out what it waited for, or raise qastaging_upgrade_deadline_seconds, and {again}"
+        return f"find out who stopped it before another attempt: {again}"
     return f"mend what it says, and {again}"

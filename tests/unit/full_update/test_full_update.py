@@ -31,7 +31,8 @@ def run_of(row: dict[str, Any]) -> Run:
     kept = pending if row["kept"] == "all" else [patch(number) for number in row["kept"] or []]
     missing = None if row["kept"] is None else [name for name in pending if name not in kept]
     output = full_update.read(text)
-    return Run("full-update.py", "launchpad_qastaging", row["exit_code"], 5400, output, pending, missing)
+    more = {key: row[key] for key in ("gates", "stopped", "setting") if key in row}
+    return Run("full-update.py", "launchpad_qastaging", row["exit_code"], 5400, output, pending, missing, **more)
 
 
 @pytest.mark.parametrize("row", table("ends.yml"))
@@ -41,10 +42,44 @@ def test_end(row: dict[str, Any]) -> None:
     if run.succeeded:
         return
     told = full_update.failure(run, "/home/launchpad/upgrade.log", DSN)
-    assert told.splitlines()[0].startswith(f"{row['name']}  full-update.py on launchpad_qastaging ")
+    first, second = told.splitlines()[:2]
+    if row["name"] == "E-upgrade-outage-on":  # then that comes first, and what ends it
+        assert first.startswith(f"{row['name']}  THE OUTAGE IS STILL ON. Open the database first, ")
+        first = f"{row['name']}  {second}"
+    assert first.startswith(f"{row['name']}  full-update.py on launchpad_qastaging ")
     assert "The end of its output, /home/launchpad/upgrade.log:" in told
     assert [says for says in row.get("says", []) if says not in told] == [], told
     assert [never for never in row.get("never", []) if never in told] == [], told
+
+
+@pytest.mark.parametrize("row", table("steps.yml"))
+def test_step(row: dict[str, Any]) -> None:
+    assert full_update.step(row["line"]) == row["step"]
+
+
+def test_the_steps_of_a_whole_run() -> None:
+    lines = (HERE / "logs" / "all_good.txt").read_text().splitlines()
+    assert [step for step in map(full_update.step, lines) if step] == [
+        "Streaming replicas syncing",
+        "Pausing replication to launchpad_prod_slave",
+        "Outage starts",
+        "Disabling access to launchpad_prod_main",
+        "Applying patches",
+        "patch-2211-01-1.sql",
+        "patch-2211-02-0.sql",
+        "comments.sql",
+        "Enabling access to launchpad_prod_main",
+        "Resuming replication to launchpad_prod_slave",
+        "Streaming replicas syncing",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("took", "seconds"),
+    [("0:00:00.495286", 0.495), ("0:01:12", 72), ("1:00:00.5", 3600.5), ("1 day, 0:00:01", 86401), ("soon", None)],
+)
+def test_the_outage_in_its_own_words(took: str, seconds: float | None) -> None:
+    assert full_update.outage_seconds(full_update.read(f"Outage complete. {took}")) == seconds
 
 
 @pytest.mark.parametrize("row", table("timings.yml"))

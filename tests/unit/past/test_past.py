@@ -103,7 +103,7 @@ def test_only_this_inventorys_newest_and_whole_ones_count(kept):
     broken.write_text(broken.read_text().replace("started", "begun", 1))
     (kept("rollouts/no-plan", DONE, age=-3).with_name("plan.yml")).unlink()
     (kept("rollouts/odd-plan", DONE, age=-4).with_name("plan.yml")).write_text("- 1")
-    found = past.journals(records.directory(), "inventories/lab")
+    found = past.journals(records.directory(), {"inventory": "inventories/lab"})
     assert [entries[0]["at"][17:19] for entries in found] == [f"{age:02}" for age in range(past.NEWEST)]
 
 
@@ -120,4 +120,4 @@ def test_a_new_plan_has_the_estimates_of_its_inventory(kept):
 
 
 def test_where_there_is_nothing_there_is_no_history(tmp_path):
-    assert past.journals(tmp_path / "nowhere", "inventories/lab") == []
+    assert past.journals(tmp_path / "nowhere", {"inventory": "inventories/lab"}) == []

@@ -14,7 +14,10 @@ HERE = Path(__file__).parent
 
 
 def table(name: str) -> list[Any]:
-    return [pytest.param(row, id=row.get("case") or row["file"]) for row in yaml.safe_load((HERE / name).read_text())]
+    return [
+        pytest.param(row, id=row.get("case") or row.get("file") or row["sql"])
+        for row in yaml.safe_load((HERE / name).read_text())
+    ]
 
 
 @pytest.mark.parametrize("row", table("names.yml"))
@@ -43,6 +46,22 @@ def test_check(row: dict[str, Any]) -> None:
     for problem, part in zip(problems, row.get("problems", []), strict=True):
         assert name in problem
         assert part in problem
+
+
+@pytest.mark.parametrize("row", table("transaction.yml"))
+def test_in_the_one_transaction(row: dict[str, Any]) -> None:
+    problems = patches.check(
+        "patch-2208-30-0.sql", f"{row['sql']};\nINSERT INTO LaunchpadDatabaseRevision VALUES (2208, 30, 0);"
+    )
+    said = {
+        "hot": ": make it a hot patch, applied by itself on another day, and drop it from this merge",
+        "out": "cannot run inside the one transaction of all patches: take it out",
+        "psql": "is for psql, which is not what applies patches: write it as SQL",
+    }
+    assert [says for problem in problems for says, end in said.items() if problem.endswith(end)] == (
+        [row["says"]] if row["says"] else []
+    )
+    assert len(problems) == bool(row["says"])
 
 
 numbers = st.builds(PatchName, st.integers(0, 9999), st.integers(0, 99), st.integers(0, 9))

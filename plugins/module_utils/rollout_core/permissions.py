@@ -1,0 +1,187 @@
+"""What differs between a permissions file and the catalogs, and what has to be typed (R18).
+
+The file is the whole truth for the roles in it, and says nothing of others. Owners and superusers are left alone, and
+so are PUBLIC, columns, schemas and default privileges.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import Iterable, Mapping, NamedTuple, Sequence
+
+from .permissions_file import LETTERS, Key, Letters, Right, Wanted
+
+PRIVILEGES = {letter: privilege for privilege, letter in LETTERS.items()}
+KINDS = {"TABLE": "rawdDxtm", "SEQUENCE": "rwU", "ROUTINE": "X"}
+_ITEM = re.compile(r'("(?:[^"]|"")*"|[^"=]*)=([A-Za-z*]*)/')
+
+
+class Found(NamedTuple):
+    """One line of what the catalogs say; names in `statement` are quoted where they must be.
+
+    `kind`: a key of `KINDS`, with its `owner`, the table that owns a sequence (`of`, "" for none) and its aclitem[] as
+    `items`. Or `user`, `group` or `superuser`: `name` is the role and `items` what it is a member of.
+    """
+
+    kind: str
+    schema: str
+    name: str
+    arguments: str
+    statement: str
+    owner: str
+    of: str
+    items: Sequence[str]
+
+
+class Difference(NamedTuple):
+    """What to type so that the catalogs say what the file says, and what nobody can type: what is not there."""
+
+    statements: list[str]
+    problems: list[str]
+
+
+def difference(wanted: Wanted, found: Iterable[Found]) -> Difference:
+    """What has to be typed, and what cannot be: a role, table, sequence or function of the file that is not there."""
+    roles: dict[str, Found] = {}
+    things: list[Found] = []
+    for one in found:
+        if one.kind in KINDS:
+            things.append(one)
+        elif one.name in wanted.roles:
+            roles[one.name] = one
+    ours = [name for name, role in roles.items() if role.kind != "superuser"]
+    change = _Changes()
+    for thing in things:
+        if not _as_wanted(wanted, roles, thing):
+            _compare(wanted, ours, thing, change)
+    memberships = [statement for name in ours for statement in _memberships(wanted, roles, name)]
+    problems = [*_role_problems(wanted, roles), *_problems(wanted, things)]
+    quoted = {name: role.statement for name, role in roles.items()}
+    return Difference([*memberships, *change.statements(quoted)], problems)
+
+
+class _Changes:
+    """Which roles get or lose which privileges on what."""
+
+    def __init__(self) -> None:
+        self._roles: dict[tuple[str, str, str, Letters], list[str]] = {}
+
+    def add(self, verb: str, thing: Found, role: str, letters: Letters) -> None:
+        if letters:
+            self._roles.setdefault((verb, thing.kind, thing.statement, letters), []).append(role)
+
+    def statements(self, quoted: Mapping[str, str]) -> list[str]:
+        """As few as will do: what concerns the same roles in the same way is one, which is several times faster."""
+        together: dict[tuple[str, str, Letters, tuple[str, ...]], list[str]] = {}
+        for (verb, kind, name, letters), roles in self._roles.items():
+            together.setdefault((verb, kind, letters, tuple(sorted(roles))), []).append(name)
+        all_of_them = sorted(together.items(), key=lambda one: one[0][0] == "GRANT")
+        return [
+            f"{verb.split()[0]}{' GRANT OPTION FOR' if 'OPTION' in verb else ''} {_words(letters)} ON {kind} "
+            f"{', '.join(names)} {'TO' if verb == 'GRANT' else 'FROM'} {', '.join(quoted[role] for role in roles)}"
+            for (verb, kind, letters, roles), names in all_of_them
+        ]
+
+
+def _as_wanted(wanted: Wanted, roles: Mapping[str, Found], thing: Found) -> bool:
+    """Tell whether an object's items are just those that the file wants, apart from those of other roles."""
+    key = key_of(thing)
+    parts = wanted.items.get(key)
+    if thing.of and parts is None:
+        parts = wanted.serial.get((thing.schema, thing.of, ""))
+    elif thing.of:
+        return False
+    expected = {part + thing.owner for part in parts or ()}
+    others = [item for item in thing.items if item not in expected]
+    ours = any(item.partition("=")[0].strip('"') in roles for item in others)
+    return not ours and len(others) + len(expected) == len(thing.items)
+
+
+def _compare(wanted: Wanted, ours: Sequence[str], thing: Found, change: _Changes) -> None:
+    """Add what has to change on one object."""
+    key = key_of(thing)
+    held: dict[str, str] = {}
+    for item in thing.items:
+        match = _ITEM.match(item)
+        if match is not None:
+            role = match[1] if match[1][:1] != '"' else match[1][1:-1].replace('""', '"')
+            held[role] = held.get(role, "") + match[2]
+    for role in ours:
+        rights = wanted.roles[role].rights
+        right = rights.get(key)
+        letters = right.letters if right else _of_its_table(rights, thing)
+        has = held.get(role, "")
+        if role == thing.owner or (not has and not letters):
+            continue
+        now = frozenset(has) - {"*"}
+        change.add("REVOKE", thing, role, (now - letters) & frozenset(PRIVILEGES))
+        change.add("GRANT", thing, role, letters - now)
+        if "*" in has:
+            options = frozenset(letter for letter, star in zip(has, has[1:]) if star == "*")
+            change.add("REVOKE GRANT OPTION", thing, role, options & letters)
+
+
+def key_of(thing: Found) -> Key:
+    """How the file calls an object: types of `public` stand there without a schema, whatever the search path."""
+    return thing.schema, thing.name, thing.arguments.replace("public.", "")
+
+
+def _of_its_table(rights: Mapping[Key, Right], sequence: Found) -> Letters:
+    """Whoever inserts into a table needs the sequence of its serial column, which nobody has to write."""
+    table = rights.get((sequence.schema, sequence.of, "")) if sequence.of else None
+    return frozenset("U") if table and "a" in table.letters else frozenset()
+
+
+def _memberships(wanted: Wanted, roles: Mapping[str, Found], name: str) -> list[str]:
+    groups = wanted.roles[name].groups
+    has = {group for group in roles[name].items if group in wanted.roles}  # of others the file says nothing
+    member = roles[name].statement
+    given = [f"GRANT {roles[group].statement} TO {member}" for group in sorted(groups - has) if group in roles]
+    return [*(f"REVOKE {roles[group].statement} FROM {member}" for group in sorted(has - groups)), *given]
+
+
+def _role_problems(wanted: Wanted, roles: Mapping[str, Found]) -> list[str]:
+    problems = []
+    for name, role in wanted.roles.items():
+        where = f"{wanted.path}:{role.line}: role {name}"
+        if name not in roles:
+            problems.append(f"{where} is not there")
+        elif roles[name].kind != "superuser" and role.login != (roles[name].kind == "user"):
+            said, is_so = ("user", "may not log in") if role.login else ("group", "may log in")
+            problems.append(f"{where} has type {said} here, but it {is_so}")
+    return problems
+
+
+def _problems(wanted: Wanted, things: Sequence[Found]) -> list[str]:
+    kinds = {key_of(thing): thing.kind for thing in things}
+    allowed = {kind: frozenset(letters) for kind, letters in KINDS.items()}
+    problems = []
+    for role, section in wanted.roles.items():
+        for key, right in section.rights.items():
+            kind = kinds.get(key)
+            if kind is not None and right.letters <= allowed[kind]:
+                continue
+            where = f"{wanted.path}:{right.line}: role {role}:"
+            if kind is None:
+                what = "function" if key[2] else "table, view or sequence"
+                problems.append(f"{where} there is no {what} {_text(key)}{_meant(key, kinds)}")
+            else:
+                wrong = _words(right.letters - allowed[kind])
+                problems.append(f"{where} {wrong} is no privilege on {_text(key)}, a {kind.lower()}")
+    return problems
+
+
+def _meant(key: Key, kinds: Mapping[Key, str]) -> str:
+    """What may have been meant: a function of that name with other types, or a name that is nearly that one."""
+    same = [_text(other) for other in kinds if other[:2] == key[:2]]
+    near = same or difflib.get_close_matches(_text(key), [_text(other) for other in kinds], 1)
+    return f" (there is {near[0]})" if near else ""
+
+
+def _words(letters: Letters) -> str:
+    return ", ".join(privilege for privilege, letter in LETTERS.items() if letter in letters)
+
+
+def _text(key: Key) -> str:
+    return f"{key[0]}.{key[1]}{key[2]}"

@@ -1,0 +1,134 @@
+"""Undo files: ``patch-MMMM-mm-p.undo.sql`` beside a schema patch takes it back after it was committed (R17).
+
+Backing out is an outage of its own. The files run in one transaction, the latest patch's first, and each deletes
+exactly its patch's row of LaunchpadDatabaseRevision.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import Iterable, Mapping, NamedTuple, Sequence
+
+from . import sql, statements
+from .patches import PatchName, Row, revision_rows, text_problems
+
+_DELETE = re.compile(
+    r"DELETE\s+FROM\s+(?:public\s*\.\s*)?LaunchpadDatabaseRevision\b(?P<rest>.*)", re.IGNORECASE | re.DOTALL
+)
+_COLUMN = re.compile(r"\b(major|minor|patch)\s*=\s*([0-9]{1,9})\b", re.IGNORECASE)
+_TUPLE = re.compile(
+    r"\(\s*major\s*,\s*minor\s*,\s*patch\s*\)\s*=\s*\(\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*\)",
+    re.IGNORECASE,
+)
+# What users have written since, and an undo takes away with what held it.
+_LOSES = re.compile(
+    r"DROP\s+(?:TABLE|SCHEMA|MATERIALIZED\s+VIEW|SEQUENCE)\b|TRUNCATE\b|DELETE\s+FROM\b"
+    r"|ALTER\s+TABLE\b.*\bDROP\s+(?!CONSTRAINT\b|DEFAULT\b|NOT\b|EXPRESSION\b|IDENTITY\b)",
+    re.IGNORECASE | re.DOTALL,
+)
+SAME = "the schema is the same with it and without it: it changes data, or nothing"
+_SHOWN = 6  # lines of a difference
+
+
+@dataclass(frozen=True, order=True)
+class UndoName(PatchName):
+    """The number of a patch, named as the file that takes it back."""
+
+    def __str__(self) -> str:
+        """Return the file name: ``patch-2208-30-0.undo.sql``."""
+        return f"patch-{self.number}.undo.sql"
+
+
+class Trip(NamedTuple):
+    """What became of one patch on the copy: `says` is a sentence; `round_trip` that all was as before, and moved."""
+
+    patch: str
+    round_trip: bool
+    says: str
+
+
+def in_order(patches: Iterable[str]) -> list[UndoName]:
+    """The undo files of these patches, in the order in which they run: the latest patch's first. Raises ValueError."""
+    names = [PatchName.parse(patch) for patch in patches]
+    return sorted((UndoName(name.major, name.minor, name.patch) for name in names), reverse=True)
+
+
+def check(name: UndoName, text: str) -> list[str]:
+    """What is wrong with an undo file, as sentences that name it; empty when it is sound.
+
+    It deletes its patch's row and no other, inserts none, ends in ``;``, and leaves the one transaction alone.
+    """
+    code, unfinished = sql.code_only(text)
+    problems = [unfinished] if unfinished else [*_row_problems(name, code), *text_problems(text, code)]
+    return [f"{name}: {problem}" for problem in problems]
+
+
+def losses(name: UndoName, text: str) -> list[str]:
+    """The statements that take data away, for the DBA: ``patch-2208-58-1.undo.sql:3: DROP TABLE BugSummary``."""
+    found = []
+    for line, statement in statements.split(text):
+        code, _ = sql.code_only(statement)
+        code = " ".join(code.split()).rstrip("; ")
+        if _LOSES.match(code) and not _DELETE.match(code):
+            found.append(f"{name}:{line}: {code if len(code) <= 80 else code[:79] + '…'}")
+    return found
+
+
+def judged(patch: str, before: str, undone: str, again: str) -> Trip:
+    """Judge by the schema before its undo, after it, and after the patch was applied again (text of pg_dump)."""
+    if again != before:
+        told = "; ".join(_difference(before, again))
+        return Trip(patch, round_trip=False, says=f"NOT A ROUND TRIP: undone and applied again it differs: {told}")
+    if undone == before:
+        return Trip(patch, round_trip=True, says=SAME)
+    moved = sum(line[:1] in "+-" for line in _lines(before, undone))
+    return Trip(patch, round_trip=True, says=f"a round trip: {moved} lines of the schema, and back")
+
+
+def unexpected(rows: Mapping[Row, float], names: Sequence[PatchName]) -> list[str]:
+    """The numbers of patches that went in after these, by ``rows`` {row: start in seconds}: they may rest on them."""
+    own = {name.row for name in names}
+    latest = max((rows[row] for row in own if row in rows), default=None)
+    later = sorted(row for row, start in rows.items() if latest is not None and start > latest and row not in own)
+    return [PatchName(*row).number for row in later]
+
+
+def _row_problems(name: UndoName, code: str) -> list[str]:
+    numbers = f"({name.major}, {name.minor}, {name.patch})"
+    expected = f"DELETE FROM LaunchpadDatabaseRevision WHERE (major, minor, patch) = {numbers};"  # noqa: S608 (shown)
+    deletes = [found["rest"] for text in sql.statements(code) if (found := _DELETE.match(text))]
+    problems = [] if deletes else [f"does not delete its patch's row; expected {expected}"]
+    for rest in deletes:
+        row = _row_of(rest)
+        if row is None:
+            problems.append(f"deletes rows of LaunchpadDatabaseRevision that cannot be read; expected {expected}")
+        elif row != name.row:
+            problems.append(f"deletes the row of another patch ({PatchName(*row).number}); expected {expected}")
+    if revision_rows(code):
+        problems.append("inserts a row of LaunchpadDatabaseRevision")
+    return problems
+
+
+def _row_of(rest: str) -> Row | None:
+    """The one row that a DELETE's condition names; None when it says something else."""
+    if found := _TUPLE.search(rest):
+        return int(found[1]), int(found[2]), int(found[3])
+    numbers = {column.lower(): int(number) for column, number in _COLUMN.findall(rest)}
+    if set(numbers) != {"major", "minor", "patch"} or re.search(r"\bOR\b", rest, re.IGNORECASE):
+        return None
+    return numbers["major"], numbers["minor"], numbers["patch"]
+
+
+def _lines(before: str, after: str) -> list[str]:
+    """The lines that differ, each with its sign."""
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=0)
+    told = [line for line in lines if not line.startswith(("---", "+++", "@@"))]
+    return [line for line in told if line[1:].strip() and not line[1:].startswith("--")]
+
+
+def _difference(before: str, after: str) -> list[str]:
+    found = _lines(before, after)
+    more = [f"{len(found) - _SHOWN} lines more"] if len(found) > _SHOWN else []
+    return [" ".join(line.split()) for line in found[:_SHOWN]] + more

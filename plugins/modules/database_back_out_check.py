@@ -1,0 +1,157 @@
+#!/usr/bin/python
+"""Try the undo files of schema patches on a copy of a database's schema, and the patches again after them."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: database_back_out_check
+short_description: Try the undo files of schema patches on a copy
+description:
+  - Backing a schema out after its commit is an outage of its own, and what it runs is tried first (R17). Copies the
+    schema and the revision rows of a database that has the patches to a database of its own on the same server, runs
+    the undo files there, the latest patch's first, then the patches again, and compares what pg_dump prints. The copy
+    is dropped in any case.
+  - An undo file that is missing, not sound or does not run is a failure. Whether each patch is a round trip, and which
+    statements take data away, is evidence for the DBA, who decides.
+  - Needs pg_dump and psql of the server's version and psycopg 3 on the host. The user's ~/.pgpass holds the password.
+options:
+  dsn:
+    description: libpq conninfo of a database with the patches, as a superuser, without a password.
+    type: str
+    required: true
+  schema_directory:
+    description: Directory on the host with the patches and, beside them, their C(patch-MMMM-mm-p.undo.sql) files.
+    type: path
+    required: true
+  patches:
+    description: Names of the patches to back out, each C(patch-MMMM-mm-p.sql).
+    type: list
+    elements: str
+    required: true
+attributes:
+  check_mode:
+    description: Does the same, since nothing of it stays.
+    support: full
+  diff_mode:
+    description: There is nothing to differ.
+    support: none
+author: The downtime runbook (@downtime-runbook)
+"""
+
+EXAMPLES = r"""
+- name: Try the undo files
+  database_back_out_check:
+    dsn: host=127.0.0.1 user=postgres dbname=launchpad_qastaging
+    schema_directory: ~/launchpad/database/schema
+    patches: [patch-2208-30-0.sql, patch-2208-56-0.sql]
+"""
+
+RETURN = r"""
+trips:
+  description: What became of each patch, in the order of application.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{patch: patch-2208-30-0.sql, round_trip: true, says: "a round trip: 1 lines of the schema, and back"}]
+losses:
+  description: The statements of the undo files that take data away, each with its file and line.
+  returned: success
+  type: list
+  elements: str
+  sample: ["patch-2208-58-1.undo.sql:4: DROP TABLE BugSummary"]
+undo_files:
+  description: The files that were tried, in the order in which they run, each C(FILE=SHA256).
+  returned: success
+  type: list
+  elements: str
+evidence:
+  description: All of it in lines for the DBA.
+  returned: success
+  type: list
+  elements: str
+"""
+
+from contextlib import suppress
+from typing import Any, Sequence
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.rollout_core.patches import PatchName
+from ansible.module_utils.rollout_core.undo_files import Trip, losses
+from ansible.module_utils.rollout_database import (
+    PSYCOPG_IMPORT_ERROR,
+    Patch,
+    RolloutError,
+    connect,
+    message,
+    read_patch,
+    revision_rows,
+    take_lock,
+)
+from ansible.module_utils.rollout_schema_copy import Tools, copy_of, round_trips
+from ansible.module_utils.rollout_undo_files import fingerprints, read_undos
+
+with suppress(ImportError):  # PSYCOPG_IMPORT_ERROR says so
+    import psycopg
+
+ARGUMENTS = {
+    "dsn": {"type": "str", "required": True},
+    "schema_directory": {"type": "path", "required": True},
+    "patches": {"type": "list", "elements": "str", "required": True},
+}
+
+
+def run(params: dict[str, Any], tools: Tools) -> dict[str, Any]:
+    """Return the module's answer. Raises RolloutError."""
+    with connect(params["dsn"], "back-out check") as connection:
+        take_lock(connection)  # what is being patched cannot be copied
+        database = connection.info.dbname
+        rows = revision_rows(connection)
+        undos = read_undos(params["schema_directory"], params["patches"], rows)
+        refuse_not_applied(params["patches"], undos, database)
+        patches = [read_patch(params["schema_directory"], PatchName(*undo.name.row)) for undo in reversed(undos)]
+        with copy_of(connection, params["dsn"], tools) as target:
+            trips = round_trips(target, undos, patches, tools)
+    lost = [loss for undo in undos for loss in losses(undo.name, undo.text)]
+    return {
+        "changed": False,
+        "trips": [trip._asdict() for trip in trips],
+        "losses": lost,
+        "undo_files": fingerprints(undos),
+        "evidence": evidence(database, trips, lost),
+    }
+
+
+def refuse_not_applied(names: Sequence[str], undos: Sequence[Patch], database: str) -> None:
+    """Raise RolloutError E-not-applied unless the database has every patch: what is not there cannot be undone."""
+    there = {undo.name.number for undo in undos}
+    missing = [name for name in names if PatchName.parse(name).number not in there]
+    if missing:
+        raise RolloutError(
+            f"E-not-applied  {database} does not have {', '.join(missing)}: nothing to undo on a copy of it.\n"
+            f"Nothing was touched. Then: upgrade it to the merge, and ./runbook.py run check"
+        )
+
+
+def evidence(database: str, trips: Sequence[Trip], lost: Sequence[str]) -> list[str]:
+    """All of it for the DBA; what is not as it should be stands first."""
+    good = sum(trip.round_trip for trip in trips)
+    told = [f"tried on a copy of the schema of {database}: {good} of {len(trips)} patches are round trips"]
+    told += [f"{trip.patch}: {trip.says}" for trip in sorted(trips, key=lambda trip: trip.round_trip)]
+    return [*told, *(f"takes data away: {loss}" for loss in lost)]
+
+
+def main() -> None:
+    """Answer Ansible."""
+    module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
+    if PSYCOPG_IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("psycopg"), exception=PSYCOPG_IMPORT_ERROR)
+    tools = Tools(*(module.get_bin_path(name, required=True) for name in Tools._fields))
+    try:
+        answer = run(module.params, tools)
+    except (RolloutError, psycopg.Error, OSError) as error:
+        module.fail_json(msg=message(error), **getattr(error, "facts", {}))
+    module.exit_json(**answer)
+
+
+if __name__ == "__main__":
+    main()

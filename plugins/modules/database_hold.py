@@ -1,0 +1,280 @@
+#!/usr/bin/python
+"""Close a database's gate and keep it closed while others work behind it: a partial downtime."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: database_hold
+short_description: Close a database to users, keep it closed, and open it again
+description:
+  - For what needs a downtime and is no deployment (R18). With O(state=closed) a worker on the host closes the gate,
+    ends the users' sessions, and keeps it closed until it is told to open it; the module returns once they are out.
+  - The worker needs nothing of the control machine. It bears that PostgreSQL is restarted meanwhile, and opens the
+    gate by itself at the end of O(window); a guardian opens it if the worker dies.
+  - With O(state=held) nothing is touched; it is looked whether the gate is held. O(state=open) tells the worker to open
+    the gate and waits until it has. What a worker that was killed has left closed, C(database_gate) opens.
+  - Needs psycopg 3 on the host and PostgreSQL 14 or later. The user's ~/.pgpass holds the password.
+options:
+  dsn:
+    description: libpq conninfo of the database as a superuser, without a password.
+    type: str
+    required: true
+  pools:
+    description: The database's pools in pgbouncer, which are its gate. None means that it is PostgreSQL's own.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      console:
+        description: libpq conninfo of pgbouncer's admin console (C(dbname=pgbouncer)), without a password.
+        type: str
+        required: true
+      database:
+        description: Name of the database in pgbouncer.
+        type: str
+        required: true
+  state:
+    description: What to do, or whether only to look (C(held)).
+    type: str
+    choices: [closed, held, open]
+    required: true
+  run_id:
+    description: Id of this run. It marks the worker and its sessions. Needed to close.
+    type: str
+  window:
+    description: The window. At its end the worker opens the gate by itself. Needed to close.
+    type: dict
+    suboptions:
+      start:
+        description: An instant, C(2026-12-09T08:00:00Z).
+        type: str
+        required: true
+      minutes:
+        description: How long it is.
+        type: float
+        required: true
+  required:
+    description: With O(state=held), fail unless the gate is held.
+    type: bool
+    default: false
+  clock_offset:
+    description: Seconds to add to this host's clock, of O(window) and of what is returned; not 0 only in rehearsals.
+    type: float
+    default: 0
+  state_directory:
+    description: Directory on the host for the worker, what it saved and its progress.
+    type: path
+    default: ~/.rollout
+attributes:
+  check_mode:
+    description: Looks, and touches nothing.
+    support: full
+  diff_mode:
+    description: There is nothing to differ.
+    support: none
+author: The downtime runbook (@downtime-runbook)
+"""
+
+EXAMPLES = r"""
+- name: Close the gate and keep it closed
+  database_hold:
+    dsn: host=127.0.0.1 user=postgres dbname=launchpad_prod
+    state: closed
+    run_id: 2026-12-partial-downtime/0007-close-1
+    window: {start: 2026-12-09T08:00:00Z, minutes: 90}
+
+- name: Open the gate
+  database_hold:
+    dsn: host=127.0.0.1 user=postgres dbname=launchpad_prod
+    state: open
+"""
+
+RETURN = r"""
+held:
+  description: Whether the gate is held closed now.
+  returned: success
+  type: bool
+run_id:
+  description: Id of the run that closed it; null when none of ours did.
+  returned: success
+  type: str
+outage_seconds:
+  description: How long it has been closed, or was; null when it was not.
+  returned: success
+  type: float
+opens_at:
+  description: When it opens by itself, ISO 8601 in UTC; null when it is not held.
+  returned: success
+  type: str
+  sample: "2026-12-09T09:30:00+00:00"
+summary:
+  description: One line for people.
+  returned: success
+  type: str
+  sample: the gate is held closed, for 12 s so far · 38 connections ended · it opens by itself at 09:30:00 UTC
+locked_out:
+  description: The gate is still closed. The message holds the command that opens it.
+  returned: on failure
+  type: bool
+verdict:
+  description: C(abort), the rollout must be aborted.
+  returned: when no time is left, or the gate is not held though it is required
+  type: str
+"""
+
+import signal
+import time
+from contextlib import suppress
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from ansible.module_utils import rollout_processes as processes
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.rollout_core.timeline import parse_instant
+from ansible.module_utils.rollout_database import (
+    PSYCOPG_IMPORT_ERROR,
+    RolloutError,
+    connect,
+    database_name,
+    message,
+    require_primary,
+)
+from ansible.module_utils.rollout_detach import result as kept_result
+from ansible.module_utils.rollout_detach import start
+from ansible.module_utils.rollout_gate import POOLS
+from ansible.module_utils.rollout_gate import gate as gate_of
+from ansible.module_utils.rollout_hold import WORK, Holder
+from ansible.module_utils.rollout_worker_bring import bring
+
+with suppress(ImportError):  # PSYCOPG_IMPORT_ERROR says so
+    import psycopg
+
+ARGUMENTS = {
+    "dsn": {"type": "str", "required": True},
+    "pools": POOLS,
+    "state": {"type": "str", "choices": ["closed", "held", "open"], "required": True},
+    "run_id": {"type": "str"},
+    "window": {
+        "type": "dict",
+        "options": {"start": {"type": "str", "required": True}, "minutes": {"type": "float", "required": True}},
+    },
+    "required": {"type": "bool", "default": False},
+    "clock_offset": {"type": "float", "default": 0},
+    "state_directory": {"type": "path", "default": "~/.rollout"},
+}
+CLOSES_WITHIN = 60.0  # ending sessions gives up after 10
+OPENS_WITHIN = 60.0  # opening gives up after 30
+LOOK_SECONDS = 0.05
+
+
+def close(params: dict[str, Any], *, check: bool) -> dict[str, Any]:
+    """Have a worker hold the gate closed; one that does so already is left alone. Raises RolloutError."""
+    holder = last(params)
+    if holder and holder.holds:
+        return {"changed": False, **told(params, holder)}
+    window_ends = parse_instant(params["window"]["start"]) + timedelta(minutes=params["window"]["minutes"])
+    seconds = (window_ends - now(params)).total_seconds()
+    if seconds <= 0:
+        said = f"the window ended {window_ends:%F %H:%M} UTC.\nNothing was touched."
+        raise RolloutError(f"E-hold-deadline  {said} Then: undo the window's stages (R19)", verdict="abort")
+    with connect(params["dsn"], f"check {params['run_id']}"[:63]) as connection:
+        require_primary(connection)
+        gate_of(
+            connection, params["dsn"], params["state_directory"], params["pools"]
+        ).refuse_if_closed_by_someone_else()
+    if check:
+        return {"changed": True, **told(params, None)}
+    spec = {**params, "work": WORK, "deadline_seconds": seconds, "patches": [], "standbys": []}
+    _, answer_file = start(bring(params["state_directory"]), spec, 0)
+    until = time.monotonic() + CLOSES_WITHIN
+    while time.monotonic() < until:
+        if answer := kept_result(answer_file):
+            raise failed(answer)
+        holder = last(params)
+        if holder and holder.holds and holder.run_id == params["run_id"]:
+            return {"changed": True, **told(params, holder)}
+        time.sleep(LOOK_SECONDS)
+    open_(params, check=False)
+    raise RolloutError(f"E-not-closed  users were not out after {CLOSES_WITHIN:.0f} s; the gate is open again.")
+
+
+def open_(params: dict[str, Any], *, check: bool) -> dict[str, Any]:
+    """Have the worker open the gate, and wait for it. Raises RolloutError when it could not."""
+    holder = last(params)
+    process = holder and holder.process
+    if not holder or not process or check:
+        return {"changed": bool(process), **told(params, holder)}
+    processes.ask([process], signal.SIGTERM)
+    processes.wait([process], OPENS_WITHIN)
+    answer = holder.result
+    if answer and answer["failed"] and answer.get("locked_out"):
+        raise failed(answer)
+    return {"changed": True, **told(params, last(params))}
+
+
+def last(params: dict[str, Any]) -> Holder | None:
+    """The worker that held the gate of this database last."""
+    return Holder.last(params["state_directory"], database_name(params["dsn"]))
+
+
+def told(params: dict[str, Any], holder: Holder | None) -> dict[str, Any]:
+    """How the gate is held, as the module returns it."""
+    answer = holder.result if holder and not holder.holds else None
+    run_id = holder.run_id if holder else None
+    if holder and holder.holds:
+        opens = now(params) + timedelta(seconds=holder.seconds_left)
+        so_far = f"for {holder.seconds:.0f} s so far · {holder.state['ended_sessions']} connections ended"
+        said = f"the gate is held closed, {so_far} · it opens by itself at {opens:%H:%M:%S} UTC"
+        opens_at = opens.isoformat(timespec="seconds")
+        return {"held": True, "run_id": run_id, "outage_seconds": holder.seconds, "opens_at": opens_at, "summary": said}
+    known = {"held": False, "run_id": run_id, "outage_seconds": None, "opens_at": None}
+    if not answer:
+        return {**known, "summary": "the gate is not held by a worker of ours"}
+    seconds = answer.get("outage_seconds", 0.0)
+    said = failed(answer).args[0].splitlines()[0] if answer["failed"] else "the gate is open again"
+    return {**known, "outage_seconds": seconds, "summary": f"{said} · users were out for {seconds:.1f} s"}
+
+
+def refuse_unheld(params: dict[str, Any], found: dict[str, Any]) -> None:
+    """Raise RolloutError E-not-held when the gate had to be held and is not."""
+    if params["required"] and not found["held"]:
+        raise RolloutError(
+            f"E-not-held  users may be in: {found['summary']}.\n"
+            "Then: see how far the work behind the gate came; ./runbook.py run close_gate closes it again",
+            verdict="abort",
+        )
+
+
+def failed(answer: dict[str, Any]) -> RolloutError:
+    """The worker's failure as ours."""
+    facts = {key: answer[key] for key in ("locked_out", "verdict", "facts") if key in answer}
+    return RolloutError(answer.get("msg") or f"E-hold-crashed  {answer['crashed'].strip().splitlines()[-1]}", **facts)
+
+
+def now(params: dict[str, Any]) -> datetime:
+    """The rollout's clock."""
+    return datetime.now(timezone.utc) + timedelta(seconds=params["clock_offset"])
+
+
+def main() -> None:
+    """Answer Ansible."""
+    module = AnsibleModule(ARGUMENTS, supports_check_mode=True, required_if=[("state", "closed", ["run_id", "window"])])
+    if PSYCOPG_IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("psycopg"), exception=PSYCOPG_IMPORT_ERROR)
+    params = module.params
+    try:
+        if params["state"] == "closed":
+            answer = close(params, check=module.check_mode)
+        elif params["state"] == "open":
+            answer = open_(params, check=module.check_mode)
+        else:
+            answer = {"changed": False, **told(params, last(params))}
+            if not module.check_mode:
+                refuse_unheld(params, answer)
+    except (RolloutError, psycopg.Error, OSError, ValueError) as error:
+        module.fail_json(msg=message(error), **{"locked_out": False, **getattr(error, "facts", {})})
+    module.exit_json(**answer)
+
+
+if __name__ == "__main__":
+    main()

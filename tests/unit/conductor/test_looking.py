@@ -1,0 +1,68 @@
+"""A stage that only looks runs on any day, by its name; before it is due that counts for nothing (R18)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from rollout import choosing, looking
+from rollout import plan as plans
+from rollout.outcomes import ExitCode
+
+EARLY, DUE = timedelta(hours=-3), timedelta(hours=-2)
+
+
+@pytest.fixture
+def site(site):
+    site.plan(prepare={"any_day": True})
+    return site
+
+
+def ahead(site, *names):
+    """Look ahead at these stages; the exit code."""
+
+    def work(conductor):
+        plan, now = conductor.rollout.plan, conductor.rollout.clock.now()
+        return looking.look_ahead(conductor.rollout, choosing.on_any_day(plan, names, now))
+
+    return site.run(work=work)
+
+
+def test_it_looks_and_nothing_is_on_record(site):
+    assert ahead(site, "prepare") is ExitCode.DONE
+    assert site.ran == ["prepare"]
+    assert not (site.directory / "journal.jsonl").exists()
+    screen = site.screen.getvalue()
+    assert "    3 parts\n" in screen
+    assert "A look ahead, not on record: prepare is due " in screen
+
+
+def test_in_its_turn_it_is_done_all_the_same(site):
+    ahead(site, "prepare")
+    assert site.run() is ExitCode.DONE
+    assert site.ran == ["prepare", "prepare", "close", "change", "open"]
+
+
+def test_what_it_finds_wrong_is_told_and_no_more(site):
+    site.playbooks(failing=["prepare"])
+    assert ahead(site, "prepare") is ExitCode.FAILED
+    assert "E-told-to  prepare was told to fail." in site.screen.getvalue()
+    assert not (site.directory / "journal.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "begin", "found"),
+    [
+        (["prepare"], EARLY, ["prepare"]),
+        (["prepare"], DUE, []),
+        (["prepare", "close"], EARLY, []),
+        (["close"], EARLY, []),
+        (["nowhere"], EARLY, []),
+        ([], EARLY, []),
+    ],
+)
+def test_only_by_its_name_alone_and_before_it_is_due(site, names, begin, found):
+    plan = plans.load(site.directory / "plan.yml")
+    now = plan.window.start + begin
+    assert [stage.stage for stage in choosing.on_any_day(plan, names, now)] == found
