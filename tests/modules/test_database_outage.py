@@ -134,7 +134,7 @@ def test_sql_error_in_the_third_of_four(run: Run, database: Database, sql: str, 
         ("COMMIT;", True, "COMMIT would end the one transaction"),
         ("BEGIN;", True, "'BEGIN' cannot run"),
         ("VACUUM Branch;", True, "'VACUUM Branch' cannot run"),
-        ("COPY Person FROM STDIN;", True, "'COPY Person FROM STDIN' cannot run"),
+        ("COPY Person FROM STDIN;", True, "'COPY Person FROM STDIN' is for psql"),
     ],
 )
 def test_unsound_patch_is_refused_before_the_outage(
