@@ -14,9 +14,10 @@ settings.load_profile("runbook")
 HERE = Path(__file__).parent
 # What brz writes about itself goes into var/, not into the home of whoever runs the tests.
 os.environ["BRZ_HOME"] = os.environ["XDG_CACHE_HOME"] = str(HERE.parent / "var" / "cache" / "breezy")
-# A shell starts background jobs with SIGINT ignored; so would be every process that a test asks to stop.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell starts background jobs with SIGINT ignored, nohup with SIGHUP; so would be all that a test asks to end.
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 ONE_AT_A_TIME = {"lab": HERE / "lab", "database": HERE / "modules" / "test_database"}
 
 
