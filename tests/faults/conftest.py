@@ -20,16 +20,10 @@ _DATABASES = itertools.count(1)
 @pytest.fixture(scope="session")
 def fault_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """A PostgreSQL primary and standby with the lab's baseline in a template database."""
-    from lab import postgres  # only tests that need a server load it
-    from tests.modules.database_servers import create_baseline, new_servers
+    from tests.modules.database_servers import serving  # only tests that need a server load it
 
-    directory = tmp_path_factory.mktemp("faults") / "servers"
-    try:
-        servers = new_servers(directory)
-        create_baseline(servers)
+    with serving(tmp_path_factory.mktemp("faults") / "servers") as servers:
         yield servers
-    finally:
-        postgres.remove(postgres.Servers(directory, "", ""))
 
 
 @pytest.fixture

@@ -117,28 +117,20 @@ def run_module(start_module: Callable[..., RunningModule]) -> Callable[..., dict
 @pytest.fixture(scope="session")
 def database_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """A PostgreSQL primary and standby with the lab's baseline in a template database."""
-    yield from _servers(tmp_path_factory.mktemp("postgres") / "servers")
+    from tests.modules.database_servers import serving  # only tests that need a server load it
+
+    with serving(tmp_path_factory.mktemp("postgres") / "servers") as servers:
+        yield servers
 
 
 @pytest.fixture(scope="session")
 def debian_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """The same with Debian's PostgreSQL."""
-    from tests.modules.database_servers import need_debian_postgresql
+    from tests.modules.database_servers import need_debian_postgresql, serving
 
     need_debian_postgresql()
-    yield from _servers(tmp_path_factory.mktemp("debian") / "servers", debian=True)
-
-
-def _servers(directory: Path, *, debian: bool = False) -> Iterator[Servers]:
-    from lab import postgres  # only tests that need a server load it
-    from tests.modules.database_servers import create_baseline, new_servers
-
-    try:
-        servers = new_servers(directory, debian=debian)
-        create_baseline(servers)
+    with serving(tmp_path_factory.mktemp("debian") / "servers", debian=True) as servers:
         yield servers
-    finally:
-        postgres.remove(postgres.Servers(directory, "", "", debian=debian))
 
 
 @pytest.fixture

@@ -66,6 +66,17 @@ def create_baseline(servers: postgres.Servers) -> None:
         connection.execute("TRUNCATE TranslationMessage, POTMsgSet, BugSubscription, EmailAddress")
 
 
+@contextmanager
+def serving(directory: Path, *, debian: bool = False) -> Iterator[postgres.Servers]:
+    """A primary and a standby with the lab's baseline in a template database, gone at the end."""
+    try:
+        servers = new_servers(directory, debian=debian)
+        create_baseline(servers)
+        yield servers
+    finally:
+        postgres.remove(postgres.Servers(directory, "", "", debian=debian))
+
+
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:
     """The first true answer of `condition`; fails the test when there is none in time."""
     deadline = time.monotonic() + seconds
