@@ -58,9 +58,12 @@ def kill(processes: Iterable[psutil.Process]) -> None:
 
 
 def lives(process: psutil.Process) -> bool:
-    """Whether it still runs; a zombie has ended, whenever its parent takes note."""
+    """Whether it still runs; a zombie has ended, whenever its parent takes note.
+
+    One whose other threads are still ending has not: until the last of them is gone its sockets are open.
+    """
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return process.is_running() and (process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1)
     except psutil.NoSuchProcess:
         return False
 

@@ -165,7 +165,10 @@ class Gate:
             except (psycopg.Error, RolloutError) as error:
                 if time.monotonic() > deadline:
                     raise self.locked_out(str(error)) from error
-                time.sleep(0.2)
+                if self.connection.info.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
+                    self.connection.close()  # a signal came between a statement and its answer: it takes no other
+                else:
+                    time.sleep(0.2)
         self.forget()
         while self.connection.closed and time.monotonic() < deadline:  # users are in; the caller has more to ask
             with suppress(RolloutError):

@@ -109,7 +109,7 @@ class Guardian:
         quiet = now - max(begun + deadline, last["since"])
         if quiet > ASKED_AFTER and not self._asked:
             self._asked = True
-            for number in (signal.SIGTERM, signal.SIGCONT):  # it hears the first when it is woken by the second
+            for number in (signal.SIGALRM, signal.SIGCONT):  # it hears the first when it is woken by the second
                 self.worker.send_signal(number)
         if quiet > (OPENING if last["step"] == "open the gate" else PATIENCE):
             self.worker.kill()

@@ -215,8 +215,8 @@ class Outage:
     def _work(self, work: Work, deadline_seconds: float | None) -> None:
         if deadline_seconds is not None:
             self._ends = time.monotonic() + deadline_seconds
+        signal.setitimer(signal.ITIMER_REAL, deadline_seconds or 0)  # first: from the first step on it must be running
         self.begin("close the gate" if work.closes_gate else "begin the work")
-        signal.setitimer(signal.ITIMER_REAL, deadline_seconds or 0)
         with self.interruptible():
             if work.closes_gate:
                 self.gate.close()

@@ -198,6 +198,26 @@ def test_locked_out_says_how_to_open(database: Database) -> None:
     database.assert_users_are_out()
 
 
+def test_a_session_that_a_signal_left_without_its_answer_is_replaced(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The signal came between a statement and its answer: psycopg takes no other statement on that connection."""
+    ansible.module_utils.__path__.append(str(MODULES.parent / "module_utils"))
+    from ansible.module_utils.rollout_database import connect
+    from ansible.module_utils.rollout_gate import gate as gate_of
+
+    monkeypatch.setenv("PGPASSFILE", str(database.directory / "home" / ".pgpass"))
+    admin = database.dsn()
+    gate = gate_of(connect(admin, "rollout test gate"), admin, str(database.gate_file.parent))
+    gate.save(RUN)
+    gate.close()
+    gate.connection.pgconn.send_query(b"SELECT 1")
+    gate.open(seconds=5)
+    assert gate.state() == ("open", None)
+    gate.connection.close()
+    database.assert_users_are_in()
+
+
 def test_one_at_a_time(slow: Slow, run: Run, database: Database) -> None:
     first = slow.start()
     second = run(run_id="2026-13")
