@@ -13,7 +13,7 @@ rollout: $(READY)  ## one whole monthly deployment on the embedded lab, unattend
 	@trap '$(RUNBOOK) lab down' EXIT; \
 	$(RUNBOOK) lab up && \
 	$(RUNBOOK) plan new && \
-	$(RUNBOOK) run --answers inventories/lab/answers.yml --at=-49h
+	$(RUNBOOK) run --answers inventories/lab/answers.yml --at=-8d
 
 test: $(READY)  ## every test
 	@mkdir -p var

@@ -2,12 +2,13 @@
 
 It is the `irc` package's server, which knows little of topics; here they are answered as RFC 2812 says: 331, 332, 442,
 and 005 with TOPICLEN. A client that quits is hung up on. Run as `python -m lab.irc ADDRESS PORT FILE`; FILE holds the
-topic of CHANNEL.
+topic of CHANNEL, and `log` beside it what was said in channels: a line `TIME CHANNEL <NICK> TEXT` each.
 """
 
 import logging
 import re
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import irc.server
@@ -66,6 +67,13 @@ class Client(irc.server.IRCClient):
             client.send_queue.append(f":{self.client_ident()} TOPIC {name} :{channel.topic}")
         return None
 
+    def handle_privmsg(self, params: str) -> None:
+        """Say something; what the channel takes is written down."""
+        super().handle_privmsg(params)
+        name, _, text = params.partition(" ")
+        if name in self.server.channels:
+            self.server.note(f"{name} <{self.nick}> {text.removeprefix(':')}")
+
     def handle_quit(self, params: str) -> None:
         """Say goodbye to everybody, and hang up."""
         super().handle_quit(params)
@@ -89,6 +97,11 @@ class Server(irc.server.IRCServer):
         super().__init__(address, Client)
         self.file = file
         self.channels[CHANNEL] = irc.server.IRCChannel(CHANNEL, topic=file.read_text(encoding="utf-8"))
+
+    def note(self, line: str) -> None:
+        """Add a line to the log."""
+        with self.file.with_name("log").open("a", encoding="utf-8") as log:
+            log.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {line}\n")
 
     def keep(self, channel: irc.server.IRCChannel) -> None:
         """Write the topic of CHANNEL down."""

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psycopg
 
-from lab import buildbot, hosts, irc, parts, pgbouncer, postgres, processes, staging
+from lab import buildbot, hosts, irc, parts, pgbouncer, postgres, processes, smtp, staging, status_account
 from lab.layout import (
     DATA,
     HOSTS,
@@ -30,7 +30,8 @@ from lab.layout import (
     pooler_wanted,
 )
 
-STATE = ("bazaar", "buildbot", "hosts", "irc", "links", "postgres", "production_status")  # what a snapshot holds
+# What a snapshot holds.
+STATE = ("bazaar", "buildbot", "hosts", "irc", "links", "postgres", "production_status", "smtp", "status_account")
 BELONGINGS = (*STATE, "pgbouncer", "keys", "run", "lab.json", "lab.json.part")
 # Tool -> the Debian package that has it.
 TOOLS = {
@@ -130,6 +131,8 @@ def _build(lab: Lab) -> None:
     hosts.make_homes(lab)
     buildbot.make(lab)
     irc.make(lab)
+    smtp.make(lab)
+    status_account.make(lab)
     with ThreadPoolExecutor() as workers:
         trees = workers.submit(_run_bazaar_builder, lab)
         keys = workers.submit(hosts.make_keys, lab)

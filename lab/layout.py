@@ -17,6 +17,7 @@ SSH_PORT = 2222
 HTTP_PORT = 8080
 BAZAAR_PORT = 4155
 BUILDBOT_PORT = 8010
+SMTP_PORT = 2525
 IRC_PORT = 6668  # not 6667: a ngircd of the machine may listen there on every address
 POSTGRES_PORT = 5432
 PGBOUNCER_PORT = 6432
@@ -35,6 +36,7 @@ APP_HOSTS = ("gac", "soybean")
 TREE_HOSTS = ("gac", "soybean", "wildcherry")  # those with ~/srv/launchpad
 STANDBY, BAZAAR, LINKS = 14, 17, 18
 BUILDBOT, IRC, PGBOUNCER = 19, 20, 21
+MAIL, STATUS_ACCOUNT = 22, 23
 BUILDERS = ("lucid_lp", "lucid_db_lp")
 
 
@@ -93,6 +95,16 @@ class Lab:
         return f"{self.network}.{IRC}"
 
     @property
+    def mail_address(self) -> str:
+        """The address of the mail server that takes the announcements to lists and persons."""
+        return f"{self.network}.{MAIL}"
+
+    @property
+    def status_account_address(self) -> str:
+        """The address of the status account's server; a browser shows its posts."""
+        return f"{self.network}.{STATUS_ACCOUNT}"
+
+    @property
     def bazaar_url(self) -> str:
         """The smart server that has the branches `devel` and `db-stable`; ends with a slash."""
         return f"bzr://{self.bazaar_address}:{BAZAAR_PORT}/"
@@ -114,6 +126,8 @@ class Lab:
             (self.links_address, HTTP_PORT),
             (self.buildbot_address, BUILDBOT_PORT),
             (self.irc_address, IRC_PORT),
+            (self.mail_address, SMTP_PORT),
+            (self.status_account_address, HTTP_PORT),
             *([(self.pooler_address, PGBOUNCER_PORT)] if self.pooler else []),
         ]
 
@@ -156,6 +170,21 @@ class Lab:
         return self.directory / "irc" / "topic"
 
     @property
+    def irc_log(self) -> Path:
+        """What was said in channels: a line `TIME CHANNEL <NICK> TEXT` each."""
+        return self.topic.with_name("log")
+
+    @property
+    def mail(self) -> Path:
+        """The mail server's directory: its password, and every mail as a file in `mails`."""
+        return self.directory / "smtp"
+
+    @property
+    def status_account(self) -> Path:
+        """The status account's directory: its token, and the posts in `statuses.json`."""
+        return self.directory / "status_account"
+
+    @property
     def production_status(self) -> Path:
         """The lab's own copy of lab/data/production_status.yml, the cowboys' diffs beside it."""
         return self.directory / "production_status" / "production_status.yml"
@@ -175,6 +204,8 @@ class Lab:
                 "lab_links_url": self.links_url,
                 "lab_buildbot_url": self.buildbot_url,
                 "lab_irc_address": self.irc_address,
+                "lab_mail_address": self.mail_address,
+                "lab_status_account_address": self.status_account_address,
                 "lab_pools": self._pools(DATABASE),
                 "lab_standby_pools": self._pools(STANDBY_POOL),
             },

@@ -11,6 +11,7 @@ from lab.layout import (
     IRC_PORT,
     PGBOUNCER_PORT,
     PROJECT,
+    SMTP_PORT,
     SSH_PORT,
     STANDBY_POOL,
     Lab,
@@ -61,6 +62,8 @@ def parts(lab: Lab) -> list[Part]:
         _bazaar(lab),
         _buildbot(lab),
         _irc(lab),
+        _smtp(lab),
+        _status_account(lab),
         _links(lab),
         *([_pgbouncer(lab)] if lab.pooler else []),
     ]
@@ -98,6 +101,16 @@ def _buildbot(lab: Lab) -> Part:
 def _irc(lab: Lab) -> Part:
     argv = _python("lab.irc", lab.irc_address, str(IRC_PORT), str(lab.topic))
     return Part("irc", argv, server_environment(lab), (lab.irc_address, IRC_PORT))
+
+
+def _smtp(lab: Lab) -> Part:
+    argv = _python("lab.smtp", lab.mail_address, str(SMTP_PORT), str(lab.mail))
+    return Part("smtp", argv, server_environment(lab), (lab.mail_address, SMTP_PORT))
+
+
+def _status_account(lab: Lab) -> Part:
+    argv = _python("lab.status_account", lab.status_account_address, str(HTTP_PORT), str(lab.status_account))
+    return Part("status-account", argv, server_environment(lab), (lab.status_account_address, HTTP_PORT))
 
 
 def _links(lab: Lab) -> Part:

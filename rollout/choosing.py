@@ -15,7 +15,8 @@ MERGES = "pqm_merge"  # the playbook to which --fixed-in belongs
 def to_do(rollout: Rollout, names: Sequence[str]) -> list[Stage]:
     """The stages not done yet, or the named ones, with what must be switched on for them (R13).
 
-    Raises BadInputError for a stage that there is not, and for one of the window out of its turn.
+    Raises BadInputError for a stage that there is not, and for one of the window, or after it, out of its turn: nobody
+    hears that it is done before somebody has looked (R22, R23).
     """
     process, left = rollout.plan.process, rollout.left
     known = [stage.stage for stage in process]
@@ -28,7 +29,7 @@ def to_do(rollout: Rollout, names: Sequence[str]) -> list[Stage]:
     ]
     for stage in named:
         earlier = [s.stage for s in left if known.index(s.stage) < known.index(stage.stage) and s not in named]
-        if stage.window and earlier:
+        if earlier and _in_its_turn(stage, process):
             raise BadInputError(f"E-out-of-turn  {stage.stage} comes after {', '.join(earlier)}:  ./runbook.py run")
     return named
 
@@ -61,6 +62,13 @@ def check_fix(rollout: Rollout, names: Sequence[str]) -> None:
         raise BadInputError(f"E-not-the-merge  A fix of the merge is for the stage that merges:  {said}")
     if rollout.in_window:
         raise BadInputError("E-window-begun  The window has begun: what goes out is settled. Nothing was touched.")
+
+
+def _in_its_turn(stage: Stage, process: Sequence[Stage]) -> bool:
+    """Whether it belongs to the window or comes after it; what ends something that is on may come at any time (R13)."""
+    ends = {each.holds.until for each in process if each.holds}
+    before = process[: process.index(stage)]
+    return stage.window or (stage.stage not in ends and any(each.window for each in before))
 
 
 def _comes_first(stage: Stage, names: Sequence[str], known: Sequence[str]) -> bool:

@@ -17,7 +17,8 @@ import click
 from rich.console import Console
 from rollout_core import timeline
 
-from rollout import ROOT, deciding, records
+from rollout import ROOT, deciding, incident_commands, records, schedule_command
+from rollout.announcing import command as announcing
 from rollout.clock import Clock, as_left
 from rollout.journal import Journal
 from rollout.outcomes import BadInputError, ExitCode, NoPlanError, RunbookError
@@ -97,14 +98,19 @@ def abort(reason: str, **request: Any) -> None:
 @plan_option
 @click.argument("gate")
 @click.argument("said", nargs=-1, required=True, metavar="[ITEM] yes|no")
-def answer(gate: str, said: tuple[str, ...], inventory: Path | None, plan_file: Path | None) -> None:
+@click.option("--name", help="Who says so, where the question needs a name.")
+@click.option("--reason", help="Why, where the question needs a reason.")
+def answer(
+    gate: str, said: tuple[str, ...], inventory: Path | None, plan_file: Path | None, **told: str | None
+) -> None:
     """Answer the question that the runbook at work asks, from any terminal; of several, name the ITEM."""
     from rollout import elsewhere
 
     *items, word = said
     item = " ".join(items) or None
-    told = elsewhere.answer(records.current(inventory, plan_file)[0], gate, item, word)
-    console.print(told, markup=False, soft_wrap=True)
+    given = {need: text for need, text in told.items() if text}
+    taken = elsewhere.answer(records.current(inventory, plan_file)[0], gate, item, word, given)
+    console.print(taken, markup=False, soft_wrap=True)
 
 
 @main.command()
@@ -116,7 +122,7 @@ def status(
     inventory: Path | None = None, plan_file: Path | None = None, *, watch: bool = False, as_json: bool = False
 ) -> None:
     """Where the rollout stands and what comes next."""
-    from rollout import held
+    from rollout import held, open_incidents
     from rollout.views import screen
     from rollout.views.holding import told
     from rollout.views.overview import Overview, overview
@@ -134,7 +140,8 @@ def status(
         view = overview(plan.as_vars(), entries, as_left(entries).now())
         left = held.left_on(ROOT / plan.inventory, but=directory)
         others = [told(hold, left.plan.id) for hold in left.holds] if left else []
-        return replace(view, holds=[*view.holds, *others])
+        incidents = open_incidents.standing_in(ROOT / plan.inventory)
+        return replace(view, holds=[*view.holds, *others], incidents=incidents)
 
     if as_json:
         console.print_json(json.dumps(asdict(look()), default=_json_value))
@@ -183,6 +190,21 @@ def plan_new(inventory: Path | None, window: str | None, backup: str | None, **w
         )
         console.print(said, soft_wrap=True)
     status.callback(None, path)  # type: ignore[misc]
+
+
+@plan.command("move")
+@inventory_option
+@plan_option
+@click.option("--window", required=True, metavar="ISO", help="The new start of the window.")
+@click.option("--backup", metavar="ISO", help="Start of the backup window; otherwise as the schedule has it.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why, in one line: it goes on record.")
+def plan_move(inventory: Path | None, plan_file: Path | None, window: str, backup: str | None, reason: str) -> None:
+    """Move the window: what was confirmed is withdrawn (R3), and who has heard of it is told (R7)."""
+    from rollout import moving
+
+    wanted = moving.Move(_moment(window), reason, _instant(backup))
+    lines = moving.move(inventory, plan_file, wanted)
+    console.print("\n".join(lines), markup=False, soft_wrap=True)
 
 
 @plan.command("check")
@@ -246,13 +268,22 @@ def next_attempt(window: str | None, **given: Any) -> None:
     from rollout import run as runs
 
     asker = gates.Terminal() if sys.stdin.isatty() else gates.Nobody()
-    directory, lines = aftermath.follow_up(aftermath.Request(window=_instant(window), **given), asker)
+    directory, (*lines, then) = aftermath.follow_up(aftermath.Request(window=_instant(window), **given), asker)
     console.print("\n".join(lines), markup=False, soft_wrap=True)
+    runs.offer_new_date(directory, asker, lambda line: console.print(line, markup=False, soft_wrap=True))
+    console.print(then, markup=False, soft_wrap=True)
     runs.write_report(directory)
 
 
-for decision in (deciding.deployable, deciding.budget, deciding.rc_check):
-    main.add_command(decision)
+for command in (
+    deciding.deployable,
+    deciding.budget,
+    deciding.rc_check,
+    announcing.announce,
+    incident_commands.incident,
+    schedule_command.schedule,
+):
+    main.add_command(command)
 
 
 @main.group()

@@ -13,7 +13,8 @@ from rollout_core import lateness, timeline
 
 from rollout import backing_out, choosing, documents, gates, passing, releasing, stopping, undoing
 from rollout import plan as plans
-from rollout.outcomes import Abort, ExitCode, Left, Stop
+from rollout.announcing import stage as announcements
+from rollout.outcomes import Abort, BadInputError, ExitCode, Left, Stop
 from rollout.plan import Stage
 from rollout.rollout import Rollout
 from rollout.runner import PlaybookRun, Work
@@ -62,7 +63,8 @@ class Conductor:
     def _until_it_stops(self, work: Callable[[], bool]) -> ExitCode:
         """Do the work on record; however it stops, take back what must be, and close."""
         sha256 = hashlib.sha256(self.rollout.plan_file.read_bytes()).hexdigest()
-        self.journal.write("rollout_opened", plan=sha256, by=getpass.getuser())
+        window = self.rollout.plan.window.start.isoformat()
+        self.journal.write("rollout_opened", plan=sha256, by=getpass.getuser(), window=window)
         self.rollout.pin()
         with self.interrupt.noted():
             try:
@@ -116,6 +118,7 @@ class Conductor:
             self.screen.say("\n".join([said, *releasing.still_on(self.rollout)]))
             return False
         passing.begin_late(self.watchdog, stage)
+        announcements.in_time(self.watchdog, stage)
         before = [timeline.parse_duration(gate.waits) for gate in stage.gates if gate.ask == "before"]
         record = self.rollout.records.get(stage.stage)
         if before and not (record and record.running):  # what a crash interrupted has had its yes
@@ -147,6 +150,8 @@ class Conductor:
         """Run the stage's playbook until it is done, or a person has done it, and return its facts. Raises Stop."""
         while True:
             self.watchdog.look(stage)
+            if stage.announces is not None:
+                return self._announce(stage)
             run = self._attempt(stage)
             facts = {**run.stats, **(run.failed_with("facts") or {})}
             if run.failed_with("irreversible"):
@@ -162,6 +167,22 @@ class Conductor:
             if answer.word == "go-on":
                 self._began(stage)
                 return {"evidence": [f"done by hand, says {answer.by}"], "by_hand": True}
+
+    def _announce(self, stage: Stage) -> dict[str, Any]:
+        """Send what the stage announces; returns its facts. Raises Stop when it is not out everywhere."""
+        self._began(stage)
+        self.screen.stage_begins(stage)
+        try:
+            facts = announcements.carry_out(self.watchdog, stage, self._wait_until)
+        except BadInputError as error:
+            left = Left(str(error), "  Mend it, then:  ./runbook.py run", ExitCode.BAD_INPUT)
+            self._finish(stage, left.stage, {}, left.message)
+            raise left from error
+        except Stop as stop:
+            self._finish(stage, stop.stage, {}, stop.message)
+            raise
+        self.screen.evidence(facts["evidence"])
+        return facts
 
     def _attempt(self, stage: Stage) -> PlaybookRun:
         """Run the stage's playbook once, judged all the time. Raises Stop once it is stopped."""
@@ -321,7 +342,7 @@ class Conductor:
         What an earlier stage has left on is ended, if its release playbook finds that it may.
         """
         if isinstance(stop, Left):
-            return Left("\n".join([stop.message, *releasing.still_on(self.rollout)]), stop.then)
+            return Left("\n".join([stop.message, *releasing.still_on(self.rollout)]), stop.then, stop.exit_code)
         if self.rollout.irreversible:
             return self._stopped_after_the_commit(stop)
         undone = undoing.Undone()

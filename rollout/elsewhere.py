@@ -1,4 +1,4 @@
-"""What one terminal asks of the runbook at work in another: an answer to its question, an abort."""
+"""What one terminal asks of the runbook at work in another: to take an answer, to abort, to note an incident."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pydantic
 from rich.console import Console
 
 from rollout import gates, records, terminals
+from rollout.incidents import Seen
 from rollout.outcomes import BadInputError, ExitCode, RunbookError
 from rollout.terminals import Message
 
@@ -19,13 +20,14 @@ REACTION_SECONDS = 10.0  # a runbook at work looks several times a second
 Entry = Mapping[str, Any]
 
 
-def answer(rollout: Path, gate: str, item: str | None, word: str) -> str:
+def answer(rollout: Path, gate: str, item: str | None, word: str, told: Mapping[str, str] | None = None) -> str:
     """Answer the question that is open; returns what to tell. Raises BadInputError when it is not that one.
 
-    Of a gate that asks about several items, one after the other, `item` says which is meant.
+    Of a gate that asks about several items, one after the other, `item` says which is meant. `told` is what the answer
+    may have to say besides: a name, a reason.
     """
     open_questions = {entry["gate"]: entry for entry in gates.unanswered(records.entries(rollout))}
-    owner = records.owner(rollout)
+    owner, told = records.owner(rollout), told or {}
     if owner is None:
         raise BadInputError("E-nobody-asks  No runbook is at work on this rollout.  Begin:  ./runbook.py run")
     if gate not in open_questions:
@@ -39,12 +41,24 @@ def answer(rollout: Path, gate: str, item: str | None, word: str) -> str:
         said = f"{item} is not asked about now" if item else "an answer must name what it is about"
         command = " ".join(["./runbook.py answer", gate, *([about] if about else []), "|".join(options)])
         raise BadInputError(f"E-which-item  {gate}: {said}.\n  Asked is: {open_questions[gate]['question']}  {command}")
+    if missing := [need for need in open_questions[gate].get("needs", {}).get(word, ()) if not told.get(need)]:
+        given = " ".join(f"--{need} TEXT" for need in missing)
+        said = f"E-not-told  {word} to {gate} needs a {' and a '.join(missing)} on record."
+        typed = " ".join(filter(None, [gate, about, word, given]))
+        raise BadInputError(f"{said}\n  ./runbook.py answer {typed}")
     number = open_questions[gate]["seq"]
-    terminals.send(rollout, Message(kind="answer", by=getpass.getuser(), text=word, gate=gate, asked=number))
+    terminals.send(rollout, _message(gate, word, number, told))
     taken = _wait(rollout, lambda e: e["event"] == "gate_answered" and e["gate"] == gate and e["seq"] > number)
     if taken is None:
         raise _no_reaction(owner)
     return f"{' '.join(filter(None, [gate, item]))}: {taken['answer']}, by {taken['by']} ({taken['source']})."
+
+
+def _message(gate: str, word: str, number: int, told: Mapping[str, str]) -> Message:
+    try:
+        return Message(kind="answer", by=getpass.getuser(), text=word, gate=gate, asked=number, told=dict(told))
+    except pydantic.ValidationError as error:
+        raise BadInputError("E-bad-text  A name or a reason is one line of text without {{, {% or {#.") from error
 
 
 def abort(rollout: Path, reason: str, console: Console) -> ExitCode:
@@ -74,6 +88,33 @@ def abort(rollout: Path, reason: str, console: Console) -> ExitCode:
         raise RunbookError("E-runbook-gone  The runbook ended before the abort did.  Then:  ./runbook.py resume")
     console.print(closed["message"], markup=False, soft_wrap=True)
     return ExitCode(closed["exit_code"])
+
+
+def incident(rollout: Path, what: Seen) -> Entry:
+    """Have the runbook at work put a problem on record; returns its entry. Raises RunbookError when it does not react.
+
+    It is on record once, or, with the error, not at all: what nobody has taken is taken back.
+    """
+    owner, begun = records.owner(rollout), len(records.entries(rollout))
+    by, seen = what.by or getpass.getuser(), what.at.isoformat()
+    sent = terminals.send(
+        rollout, Message(kind="incident", by=by, text=what.problem, seen=what.at, details=what.details)
+    )
+
+    def taken() -> Entry | None:
+        return _wait(
+            rollout, lambda e: e["event"] == "incident_opened" and (e["seq"] > begun, e["seen"]) == (True, seen)
+        )
+
+    found = taken()
+    if found is None:
+        try:
+            sent.unlink()
+        except FileNotFoundError:  # it is at it, in this very moment
+            found = taken()
+    if found is None:
+        raise _no_reaction(owner)
+    return found
 
 
 def _wait(rollout: Path, wanted: Callable[[Entry], bool]) -> Entry | None:

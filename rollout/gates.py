@@ -11,23 +11,27 @@ import select
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import Field, PlainValidator, field_validator
-from rollout_core import timeline
+from rollout_core import outbox, timeline
 
 from rollout import documents
+from rollout.journal import Journal
 from rollout.plan import BackOut, Gate, Line, Model, Plan, Slug
 
 Source = Literal["terminal", "another terminal", "answers file", "nobody"]
 YES_NO = ("yes", "no")
 # What the conductor asks by itself, besides the gates of the process; those that an answers file may answer.
 BEGIN_LATE, OUTGROW, RESUME = "begin_late", "outgrow", "resume"
+NOT_ANNOUNCED, NEW_DATE = "not_announced", "new_date"
 FAILURE, INTERRUPT = "failure", "interrupt"
-UNATTENDED = (BEGIN_LATE, OUTGROW, RESUME)
+UNATTENDED = (BEGIN_LATE, OUTGROW, RESUME, NOT_ANNOUNCED, NEW_DATE)
+# What an answer may have to say besides, and how it is asked for.
+PROMPTS = {"name": "Who says so? (a name)", "reason": "Why? (in one line)"}
 # What ends the time for which a yes before a crash counts.
 CHANGES = ("stage_finished", "undo_finished", "back_out_started", "rollout_closed")
 
@@ -37,6 +41,7 @@ class Question:
     """What is asked. `waits` is how long until silence means the last of `options`.
 
     `item`: what of it is asked about, of a gate that asks about each of something; `place`: which of how many.
+    `needs`: what an option must say besides, `name` and `reason`; without it, it is no answer.
     """
 
     gate: str
@@ -47,11 +52,17 @@ class Question:
     options: Sequence[str] = YES_NO
     item: str | None = None
     place: str = ""
+    needs: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def silence(self) -> str:
         """What no answer means."""
         return self.options[-1]
+
+    def on_record(self) -> dict[str, Any]:
+        """What the journal keeps of it, besides the gate."""
+        needs = {"needs": {option: list(told) for option, told in self.needs.items()}} if self.needs else {}
+        return {"question": self.text, "evidence": list(self.evidence), "options": list(self.options), **needs}
 
     @property
     def prompt(self) -> str:
@@ -70,11 +81,16 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What was answered, by whom, and how it reached us."""
+    """What was answered, by whom, and how it reached us; `told` is what the question needs besides."""
 
     word: str
     by: str
     source: Source
+    told: Mapping[str, str] = field(default_factory=dict)
+
+    def on_record(self) -> dict[str, Any]:
+        """What the journal keeps of it, besides the gate."""
+        return {"answer": self.word, "by": self.by, "source": self.source, **self.told}
 
     @property
     def yes(self) -> bool:
@@ -109,6 +125,7 @@ def question(gate: Gate | BackOut, facts: Mapping[str, Any], evidence: Sequence[
         evidence=evidence,
         who=gate.who,
         waits=timeline.parse_duration(gate.waits),
+        needs={"yes": ("name",)} if isinstance(gate, Gate) and gate.named else {},
     )
 
 
@@ -159,6 +176,17 @@ def still_yes(
     return None
 
 
+def confirmed(entries: Sequence[Mapping[str, Any]], stage: str, asked: Question) -> Mapping[str, Any] | None:
+    """The `gate_answered` with which a named person has said yes to this, None without one or after a no (R3).
+
+    It stands whatever is done meanwhile, until the window is moved.
+    """
+    for entry in reversed(outbox.since_move(entries)):
+        if entry["event"] == "gate_answered" and (entry["stage"], entry["gate"]) == (stage, asked.gate):
+            return entry if entry["answer"] == "yes" else None
+    return None
+
+
 def unanswered(entries: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The questions of the journal that are open, oldest first: `gate_asked` entries without an answer."""
     opened: dict[str, Mapping[str, Any]] = {}
@@ -186,7 +214,8 @@ def _said(answer: Any) -> bool | dict[str, bool]:
 class AnswersFile(Model):
     """Answers for an unattended run. A gate, or an item of it, that is missing here is answered no.
 
-    A text that is missing is not told.
+    A text that is missing is not told. What a gate's answer must say besides is in `texts` as GATE_name and
+    GATE_reason; without a name it is the file's `by` who says so, and without a reason it is no answer.
     """
 
     by: Line
@@ -213,8 +242,13 @@ class AnswersFile(Model):
         said = self.answers.get(question.gate, False)
         if isinstance(said, dict):
             said = said.get(question.item or "", False)
-        yes = question.options == YES_NO and said
-        return Answer("yes" if yes else question.silence, self.by, "answers file")
+        word = "yes" if question.options == YES_NO and said else question.silence
+        given = {need: self.texts.get(f"{question.gate}_{need}") for need in PROMPTS}
+        given["name"] = given["name"] or self.by
+        told = {need: text for need in question.needs.get(word, ()) if (text := given[need])}
+        if len(told) < len(question.needs.get(word, ())):
+            word, told = question.silence, {}
+        return Answer(word, self.by, "answers file", told)
 
     def tell(self, name: str, prompt: str) -> str | None:  # noqa: ARG002 - nobody reads it
         """The text from the file."""
@@ -234,6 +268,21 @@ def answers_file(path: Path, plan: Plan) -> AnswersFile:
         says = "it asks one question: expected yes or no"
         raise documents.refused(path, [(("answers", gate), says) for gate in whole])
     return answers
+
+
+def ask(asker: Asker, journal: Journal, asked: Question) -> Answer:
+    """Ask where no rollout is at work that would have to be judged meanwhile; question and answer are on record."""
+    journal.write("gate_asked", stage="", gate=asked.gate, **asked.on_record())
+    asker.begin(asked)
+    until = time.monotonic() + asked.waits.total_seconds()
+    answer = asker.poll(asked)
+    while answer is None and time.monotonic() < until:
+        answer = asker.poll(asked)
+    if answer is None:
+        asker.withdraw()
+        answer = Answer(asked.silence, "nobody", "nobody")
+    journal.write("gate_answered", stage="", gate=asked.gate, **answer.on_record())
+    return answer
 
 
 class Nobody:
@@ -280,7 +329,9 @@ class Terminal:
             asked_of = f"  Asked of: {', '.join(question.who)}. No answer within {question.waits}: {question.silence}."
             self._say("".join(f"{line}\n" for line in [*(f"    {line}" for line in question.evidence), asked_of]))
         elif word := question.answered_by(typed):
-            return Answer(word, getpass.getuser(), "terminal")
+            told = {need: self.tell(need, PROMPTS[need]) for need in question.needs.get(word, ())}
+            if all(told.values()):
+                return Answer(word, getpass.getuser(), "terminal", {need: text or "" for need, text in told.items()})
         self.begin(question)
         return None
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,10 @@ QUESTION = {
     "rehearsals_allowed": "{{ rollout_rehearsals_allowed | default(false) }}",
 }
 
+# An answer may be a secret: neither the log nor the callbacks that somebody has configured get it.
+UNRECORDED = {"ANSIBLE_LOG_PATH": os.devnull, "ANSIBLE_LOAD_CALLBACK_PLUGINS": "0"}
+QUIET = {"ANSIBLE_DEPRECATION_WARNINGS": "0"}  # of --one-line, until ansible-core 2.23
+
 
 @dataclass(frozen=True)
 class InventoryFacts:
@@ -43,6 +48,16 @@ def policy(inventory: Path) -> Policy:
 
 def facts(inventory: Path) -> InventoryFacts:
     """Ask Ansible. Raises BadInputError with Ansible's own words when the inventory does not parse."""
+    found = ask(inventory, QUESTION)
+    return InventoryFacts(
+        groups=found["groups"],
+        production_status=Path(found["production_status"]),
+        rehearsals_allowed=bool(found["rehearsals_allowed"]),
+    )
+
+
+def ask(inventory: Path, question: Mapping[str, str]) -> dict[str, Any]:
+    """What templates come to on localhost, by name; read from a pipe, and on no disk. Raises BadInputError."""
     command = [
         str(Path(sys.executable).with_name("ansible")),
         "localhost",
@@ -51,20 +66,17 @@ def facts(inventory: Path) -> InventoryFacts:
         "--module-name",
         "ansible.builtin.debug",
         "--args",
-        json.dumps({"msg": QUESTION}),
+        json.dumps({"msg": question}),
         "--one-line",
     ]
-    asked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    environment = {**os.environ, **UNRECORDED, **QUIET}
+    asked = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     _, arrow, answer = asked.stdout.partition(" => ")
     if asked.returncode != 0 or not arrow:
-        said = (asked.stderr or asked.stdout).strip()
-        raise BadInputError(f"E-bad-inventory  {inventory} cannot be read by Ansible; nothing was touched.\n{said}")
+        said = json.loads(answer).get("msg") if arrow else (asked.stderr or asked.stdout).strip()
+        raise BadInputError(f"E-bad-inventory  {inventory} cannot be read by Ansible.\n{said}")
     found: dict[str, Any] = json.loads(answer)["msg"]
-    return InventoryFacts(
-        groups=found["groups"],
-        production_status=Path(found["production_status"]),
-        rehearsals_allowed=bool(found["rehearsals_allowed"]),
-    )
+    return found
 
 
 def plays(playbook: Path, site_playbook: str | None = None) -> Iterator[tuple[Path, int, dict[str, Any]]]:

@@ -86,7 +86,19 @@ def _plan() -> CoreSchema:
             "abortable": schema.no_info_plain_validator_function(_abortable),
             "undo": _fields({"minutes": minutes}, {}, ["playbook", "from", "samples"]),
         },
-        ["title", "rules", "playbook", "begins_by", "carries", "holds", "gates", "stop", "needs", "any_day"],
+        [
+            "title",
+            "rules",
+            "playbook",
+            "announces",
+            "begins_by",
+            "carries",
+            "holds",
+            "gates",
+            "stop",
+            "needs",
+            "any_day",
+        ],
     )
     plan = {
         "window": _fields({"start": _instant(), "minutes": minutes}, {}, []),

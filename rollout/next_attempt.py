@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from rollout_core import timeline
 from rollout_core.next_attempt import Candidate, Considered, Fix, Rules, consider
 
-from rollout import ROOT, documents, next_plan, planning
+from rollout import ROOT, next_plan
 from rollout import plan as plans
+from rollout import schedule as schedules
 from rollout.aborted import Aborted, typed
+from rollout.announcing import wording
 from rollout.outcomes import BadInputError
 from rollout.plan import Plan, Policy
-from rollout.planning import Schedule
 from rollout.problem import Told
-from rollout.views.announcement import render_announcement
+from rollout.schedule import Schedule
 
 ANNOUNCEMENT = "announcement.txt"
 YEAR = timedelta(days=365)  # windows are planned up to a year ahead (R1)
@@ -33,7 +31,7 @@ def work_out(aborted: Aborted, told: Told, waived_by: str | None = None, window:
     `window` that was asked for will not do, the earlier plan has begun, or no plan can be made; LockedError.
     """
     plan, now = aborted.plan, aborted.clock.now()
-    schedule = documents.load(ROOT / plan.inventory / "schedule.yml", planning.ScheduleFile).schedule
+    schedule = schedules.load(ROOT / plan.inventory).schedule
 
     def look(waived_by: str | None) -> list[Considered]:
         offered = [Candidate(window, "chosen by hand")] if window else candidates(plan, schedule, now)
@@ -69,33 +67,22 @@ def rules(policy: Policy) -> Rules:
 def candidates(plan: Plan, schedule: Schedule, now: datetime) -> Iterator[Candidate]:
     """The plan's backup window, then the schedule's later windows and their backups in order, for a year."""
     yield Candidate(plan.backup_window.start, "backup window")
-    backup_after = timeline.parse_duration(schedule.backup_after)
-    starts, again = itertools.tee(_windows(schedule, plan.window.start))
-    windows = (Candidate(start, "window of the schedule") for start in starts)
-    backups = (Candidate(start + backup_after, f"backup of {start:%B %Y}") for start in again)
-    for candidate in heapq.merge(windows, backups, key=lambda one: one.start):
-        if candidate.start > now + YEAR:
-            return
-        if candidate.start != plan.backup_window.start:
+    found = []
+    for start, backup in schedules.until(schedule, plan.window.start, now + YEAR):
+        found += [Candidate(start, "window of the schedule"), Candidate(backup, f"backup of {start:%B %Y}")]
+    for candidate in sorted(found, key=lambda one: one.start):  # a listed backup may be after the next window
+        if candidate.start != plan.backup_window.start and candidate.start <= now + YEAR:
             yield candidate
 
 
-def _windows(schedule: Schedule, after: datetime) -> Iterator[datetime]:
-    """The schedule's windows later than `after`, until its rule ends."""
-    while True:
-        try:
-            after = planning.next_window(schedule, after)
-        except BadInputError:
-            return
-        yield after
-
-
 def backup_for(start: datetime, offered: Iterator[Candidate], policy: Policy, schedule: Schedule) -> datetime:
-    """The first candidate that an abort of the attempt at `start` leaves time for (R1, R21), else the schedule's."""
+    """The listed one, else the first candidate that an abort at `start` leaves time for (R1, R21), else the rule's."""
     ends = start + timedelta(minutes=policy.window_minutes)
     distance = timedelta(hours=max(policy.next_attempt_hours_notice, policy.replica_restore_hours))
-    own = start + timeline.parse_duration(schedule.backup_after)
-    return next((one.start for one in offered if one.start >= ends + distance), own)
+    listed = {one.window: one.backup for one in schedule.listed}
+    if start in listed:
+        return listed[start]
+    return next((one.start for one in offered if one.start >= ends + distance), schedule.backup_of(start))
 
 
 def _put_on_record(
@@ -114,8 +101,10 @@ def _put_on_record(
 def _made(aborted: Aborted, path: Path, told: Told) -> Iterator[str]:
     """What was written for the next attempt."""
     made, draft = plans.load(path), aborted.directory / ANNOUNCEMENT
-    text = render_announcement(aborted.plan.as_vars(), aborted.journal.entries, made.as_vars())
-    draft.write_text(text, encoding="utf-8")
+    after = (aborted.plan.as_vars(), aborted.journal.entries)
+    facts = wording.about(made.as_vars(), [], aborted.clock.now(), after=after)
+    text = wording.render("new_date", "mail", facts, ROOT / made.inventory)
+    draft.write_text(text.as_mail(), encoding="utf-8")
     stands = ", ".join(entry["stage"] for entry in next_plan.carried(aborted.plan, aborted.journal.entries))
     takes_over = "a new revision, all of it anew" if told.new_pin else f"same revision; done: {stands or 'nothing'}"
     yield f"Plan: {typed(path)} ({takes_over}; backup {_day(made.backup_window.start)})"

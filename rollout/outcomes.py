@@ -65,11 +65,11 @@ class Abort(Stop):
 
 
 class Left(Stop):
-    """Somebody wants it left as it is: nothing is taken back, no incident is begun."""
+    """It is left as it is, because somebody wants that or only news is missing: nothing is taken back, no incident."""
 
-    def __init__(self, message: str, then: str) -> None:
+    def __init__(self, message: str, then: str, exit_code: ExitCode = ExitCode.FAILED) -> None:
         """Say what was left."""
-        super().__init__("failed", ExitCode.FAILED, message, then)
+        super().__init__("failed", exit_code, message, then)
 
 
 class CrashedError(LockedError):

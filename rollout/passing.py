@@ -8,7 +8,7 @@ from typing import Any
 
 from rollout_core import lateness, timeline
 
-from rollout import backing_out, gates
+from rollout import backing_out, gates, schedule_check
 from rollout.gates import Answer, Question
 from rollout.outcomes import ExitCode, Stop
 from rollout.plan import Gate, Stage
@@ -50,7 +50,13 @@ def begin_late(watchdog: Watchdog, stage: Stage) -> None:
 
 
 def outlook(rollout: Rollout, stage: Stage) -> list[str]:
-    """What a person weighs before a stage begins."""
+    """What a person weighs before a stage begins: how it stands, long before the window only when that is."""
+    if not stage.window:
+        window, backup = rollout.plan.window, rollout.plan.backup_window
+        times = f"{window.start:%a %d %b %Y %H:%M}–{window.end:%H:%M} UTC (backup {backup.start:%a %d %b %H:%M})"
+        confirms = any(gate.named for gate in stage.gates)
+        against = schedule_check.about(rollout.inventory, rollout.clock.now(), window.start) if confirms else []
+        return [f"window {times}", *against]
     view = rollout.outlook()
     planned = next(row for row in rollout.layout if row.name == stage.stage)
     times = f"planned {planned.start:%H:%M}–{planned.end:%H:%M}, all done {view.planned_end:%H:%M}"
@@ -77,10 +83,15 @@ def _said_no(watchdog: Watchdog, stage: Stage, questions: Sequence[Question]) ->
     """Ask; gives what was answered no. Once nobody answers, nothing more is asked. Raises Stop."""
     rollout = watchdog.rollout
     for asked in questions:
-        before = gates.still_yes(rollout.journal.entries, stage.stage, asked, rollout.clock.now())
-        if asked.item is not None and before is not None:
+        entries = rollout.journal.entries
+        if asked.needs:
+            before = gates.confirmed(entries, stage.stage, asked)
+        else:
+            before = gates.still_yes(entries, stage.stage, asked, rollout.clock.now())
+        if before is not None and (asked.item is not None or asked.needs):
             when = f"{timeline.parse_instant(before['at']):%a %d %b %H:%M}"
-            rollout.screen.say(f"? {asked.text}  yes, {before['by']} ({before['source']}, {when}): not asked again")
+            who = before.get("name", before["by"])
+            rollout.screen.say(f"? {asked.text}  yes, {who} ({before['source']}, {when}): not asked again")
             continue
         answer = watchdog.ask(stage, asked, moot=lambda: watchdog.interrupt.leave)
         watchdog.leave_if_asked()

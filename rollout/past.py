@@ -47,14 +47,14 @@ def journals(directory: Path, same: Mapping[str, str | None]) -> list[Entries]:
     for path in paths:
         if len(found) == NEWEST:
             break
-        if _fields(path.with_name("plan.yml"), same) == same:
+        if fields(path.with_name("plan.yml"), same) == same:
             reading = journal.read(path.read_text(encoding="utf-8", errors="replace"))
             if reading.broken_at is None:
                 found.append(reading.entries)
     return found
 
 
-def _fields(plan_file: Path, names: Iterable[str]) -> dict[str, Any] | None:
+def fields(plan_file: Path, names: Iterable[str]) -> dict[str, Any] | None:
     """Those fields of a plan. Old plans may lack what today's need: only these are looked at."""
     try:
         document = yaml.load(plan_file.read_text(encoding="utf-8"), Loader=LOADER)  # noqa: S506 - it is a safe one

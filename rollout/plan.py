@@ -21,13 +21,15 @@ from pydantic import (
     Field,
     RootModel,
     StringConstraints,
+    model_validator,
 )
 from rollout_core import timeline
 
-from rollout import documents, fitting
+from rollout import announcing, documents, fitting
 from rollout.documents import Finding
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
+SlugOrNone = Annotated[str, StringConstraints(pattern=r"^([a-z0-9][a-z0-9_-]*)?$", max_length=64)]
 Fact = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 PlanId = Annotated[str, StringConstraints(pattern=r"^[0-9a-z][0-9a-z.-]*$", max_length=40)]
 Rule = Annotated[str, StringConstraints(pattern=r"^R([1-9]|1[0-9]|2[0-6])$")]
@@ -87,11 +89,14 @@ class Policy(Model):
     ask_minutes_before_last_safe_abort: FromZero
     merge_hours_before: FromZero
     reminder_hours_before: FromZero
+    first_announcement_hours_before: FromZero = 48  # plans of before there was one announce nothing
     next_attempt_hours_notice: FromZero
     replica_restore_hours: FromZero
     merge_lead_hours: FromZero
     pause_minutes_before: FromZero
     database_time: DatabaseTime
+    decide_hours: FromZero = 2
+    qa_days_before: FromZero = 7
 
 
 class Step(Model):
@@ -129,6 +134,7 @@ class Gate(Model):
     """A question to a person. `{name}` in it stands for a field of the plan or a fact of the stage.
 
     `each`: a fact, a list of dicts. The question is asked for every one of them, and filled in from it too.
+    `named`: a yes is a named person's word, and stands until the window is moved (R3).
     """
 
     gate: Slug
@@ -137,6 +143,7 @@ class Gate(Model):
     who: list[Slug] = Field(min_length=1)
     waits: Duration
     each: Fact | None = None
+    named: bool = False
     on_no: BackOut | None = None
 
 
@@ -157,14 +164,41 @@ class Holds(Model):
     release: Slug
 
 
+def _message(name: str) -> str:
+    if name not in announcing.MESSAGES:
+        raise ValueError(f"no such message; there are {', '.join(announcing.MESSAGES)}")
+    return name
+
+
+def _number_of_policy(name: str) -> str:
+    if name not in Policy.model_fields or not name.endswith(("_hours_before", "_hours_notice")):
+        raise ValueError("expected the name of a policy's number of hours, such as reminder_hours_before")
+    return name
+
+
+class Announced(Model):
+    """A message, and the policy's number of hours before the window `by` which it must be out (R7, R21)."""
+
+    message: Annotated[str, AfterValidator(_message)]
+    by: Annotated[str, AfterValidator(_number_of_policy)] | None = None
+
+
+class Announces(Announced):
+    """What a stage announces: `after_abort` in the next attempt, `when_moved` if people have heard of another time."""
+
+    after_abort: Announced | None = None
+    when_moved: Announced | None = None
+
+
 class Stage(Model):
-    """One entry of process.yml (docs/process.md)."""
+    """One entry of process.yml (docs/process.md). It runs its `playbook`, or announces; `playbook` then is empty."""
 
     stage: Slug
     title: Line
     rules: list[Rule]
     due: Duration
-    playbook: Slug
+    playbook: SlugOrNone = ""
+    announces: Announces | None = None
     expects: Expects
     begins_by: Duration | None = None
     window: bool = False
@@ -176,6 +210,14 @@ class Stage(Model):
     any_day: bool = False
     abortable: Annotated[Literal["yes", "no", "until_commit"], BeforeValidator(timeline.yes_or_no)] = "yes"
     undo: Undo | None = None
+
+    @model_validator(mode="after")
+    def _does_one_thing(self) -> Stage:
+        if bool(self.playbook) == (self.announces is not None):
+            raise ValueError("expected `playbook` or `announces`, and not both")
+        if self.announces and (self.window or self.undo or self.holds or self.any_day):
+            raise ValueError("what was announced is not undone: no `window`, `undo`, `holds` or `any_day`")
+        return self
 
     def due_at(self, window: Window) -> datetime:
         """When it is due, if that is the window."""
@@ -240,7 +282,7 @@ class Plan(Model):
 
     def playbooks(self) -> list[str]:
         """Every playbook that carrying it out may run, but those that stop a stage."""
-        named = [stage.playbook for stage in self.process]
+        named = [stage.playbook for stage in self.process if stage.playbook]
         named += [stage.undo.playbook for stage in self.process if stage.undo]
         named += [stage.holds.release for stage in self.process if stage.holds]
         return [*named, *(gate.on_no.playbook for stage in self.process for gate in stage.gates if gate.on_no)]
@@ -307,10 +349,23 @@ def _process_findings(plan: Plan, entries: Sequence[Mapping[str, Any]]) -> Itera
         if stage.begins_by and timeline.parse_duration(stage.begins_by) < timeline.parse_duration(stage.due):
             what = f"{stage.stage} must begin by {stage.begins_by}, before it is due ({stage.due})"
             yield ("rollout", "process", number, "begins_by"), what
+        yield from _announcement_findings(plan, number)
         yield from _bracket_findings(plan, number)
     names = [name for stage in plan.process for name in (stage.stage, *(f"gate {g.gate}" for g in stage.all_gates))]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield ("rollout", "process"), f"{name} is there twice"
+
+
+def _announcement_findings(plan: Plan, number: int) -> Iterator[Finding]:
+    """What is announced is due before it must be out (R7)."""
+    stage = plan.process[number]
+    due = timeline.parse_duration(stage.due)
+    if stage.announces and stage.announces.by:
+        by = stage.announces.by
+        deadline = -timedelta(hours=getattr(plan.policy, by))
+        if due > deadline:
+            what = f"{stage.stage} is due {stage.due}, and must be out {-deadline} before the window ({by})"
+            yield ("rollout", "process", number, "due"), what
 
 
 def _bracket_findings(plan: Plan, number: int) -> Iterator[Finding]:

@@ -3,41 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated
 
-from dateutil.rrule import rrulestr
-from pydantic import AfterValidator, AwareDatetime, Field
-from rollout_core import timeline
+from pydantic import AwareDatetime, Field
 
-from rollout import ROOT, documents, kinds, past, records
+from rollout import ROOT, documents, kinds, past, records, schedule
 from rollout import inventory as inventories
 from rollout import plan as plans
 from rollout.kinds import Wanted
 from rollout.outcomes import BadInputError
-from rollout.plan import Cowboy, Duration, Line, Model, Plan, Slug, Stage, Window, Word
+from rollout.plan import Cowboy, Line, Model, Plan, Stage, Window, Word
 
 MONTHLY = Wanted()
-
-
-def _rule(text: str) -> str:
-    rrulestr(text, dtstart=datetime(2000, 1, 1, tzinfo=UTC))
-    return text
-
-
-class Schedule(Model):
-    """When windows are: an RFC 5545 rule in UTC, and how long after a window its backup is (R1)."""
-
-    windows: Annotated[str, AfterValidator(_rule)]
-    backup_after: Duration
-
-
-class ScheduleFile(Model):
-    """An inventory's schedule.yml, with the people of R3."""
-
-    schedule: Schedule
-    people: dict[Slug, Line]
 
 
 class Deployed(Model):
@@ -61,11 +39,15 @@ def new_plan(
 ) -> Path:
     """Write a new plan file and return its path. Raises BadInputError naming the file that is wrong."""
     kinds.stages(wanted)  # first of all: what was typed
-    schedule = documents.load(inventory / "schedule.yml", ScheduleFile)
+    dates = schedule.load(inventory)
     policy = inventories.policy(inventory)
     known = inventories.facts(inventory)
-    start = window or next_window(schedule.schedule, now + timedelta(hours=policy.merge_hours_before))
-    backup = backup or start + timeline.parse_duration(schedule.schedule.backup_after)
+    start = window or schedule.next_window(dates.schedule, now + timedelta(hours=policy.merge_hours_before))
+    backup = backup or dates.schedule.backup_of(start)
+    if not known.production_status.is_file():
+        said = f"E-no-production-status  {known.production_status} is not there, so nobody knows what production runs."
+        lab = "The lab's is made with it:  ./runbook.py lab up"
+        raise BadInputError(f"{said}\n  production_status_file of {inventory.name} names it.  {lab}")
     status = documents.load(known.production_status, ProductionStatus)
     if missing := cowboy_findings(status.cowboys, ("cowboys",), known):
         raise documents.refused(known.production_status, missing)
@@ -80,7 +62,7 @@ def new_plan(
         inventory=name,
         window=Window(start=start, minutes=policy.window_minutes),
         backup_window=Window(start=backup, minutes=policy.window_minutes),
-        people=schedule.people,
+        people=dates.people,
         policy=policy,
         process=process(name, wanted, site_playbook),
         cowboys=status.cowboys,
@@ -103,17 +85,6 @@ def process(inventory: str, wanted: Wanted = MONTHLY, site_playbook: str | None 
     kept = records.directory()
     rollouts, drills = past.journals(kept, same), past.journals(kept.with_name("drills"), same)
     return past.with_history(kinds.stages(wanted), rollouts, drills)
-
-
-def next_window(schedule: Schedule, after: datetime) -> datetime:
-    """The first window of the schedule that starts later than `after`. Raises BadInputError when the rule has ended."""
-    rule = rrulestr(schedule.windows, dtstart=after.replace(microsecond=0))
-    found: datetime | None = rule.after(after)
-    if found is None:
-        raise BadInputError(
-            f"E-no-window  The schedule's rule ({schedule.windows}) has no window after {after:%F %H:%M}."
-        )
-    return found
 
 
 def cowboy_findings(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -22,8 +24,10 @@ from rollout import (
     elsewhere,
     gates,
     held,
+    incidents,
     inventory,
     looking,
+    moving,
     planning,
     records,
     releasing,
@@ -32,15 +36,17 @@ from rollout import (
 )
 from rollout import plan as plans
 from rollout.aborted import PACK, Aborted
+from rollout.announcing import after_abort
+from rollout.announcing.incidents import Teller
 from rollout.clock import Clock, RehearsalClock, as_left
 from rollout.conductor import Conductor
 from rollout.journal import Journal
-from rollout.outcomes import BadInputError, CrashedError, ExitCode, LockedError
+from rollout.next_attempt import ANNOUNCEMENT
+from rollout.outcomes import BadInputError, CrashedError, ExitCode, LockedError, RunbookError
 from rollout.plan import Plan
 from rollout.rollout import Rollout
 from rollout.runner import Playbook, run_playbook
 from rollout.views.holding import told
-from rollout.views.incident import render_incident
 from rollout.views.overview import overview
 from rollout.views.report import render_report
 from rollout.views.screen import Screen
@@ -168,7 +174,9 @@ def _conductor(request: Request, given: Checked, console: Console) -> Conductor:
     return Conductor(
         rollout=rollout,
         asker=given.asker,
-        open_incident=lambda problem: _open_incident(given, problem),
+        open_incident=lambda failure: os.path.relpath(
+            incidents.found_by_checks(given.directory, given.plan, journal, failure)
+        ),
         conclude=lambda why: _conclude(rollout, given.asker, why),
     )
 
@@ -176,17 +184,36 @@ def _conductor(request: Request, given: Checked, console: Console) -> Conductor:
 def _conducted(conductor: Conductor, work: Callable[[], ExitCode]) -> ExitCode:
     """Do the work, and write the report however it ends."""
     rollout = conductor.rollout
-    terminals.receive(rollout.directory)  # what was meant for a runbook that is gone
+    for message in terminals.receive(rollout.directory):  # what was meant for a runbook that is gone
+        if message.kind == "incident":
+            incidents.heard(rollout.directory, rollout.journal, message)
+    rollout.plan = moving.as_on_record(rollout.plan, rollout.journal, rollout.directory)
     if rollout.clock.jumps:
         offset = rollout.clock.offset.total_seconds()
         rollout.journal.write("clock_set", offset_seconds=offset, reason="rehearsal")
         now = f"{rollout.clock.now():%a %d %b %H:%M}"
         rollout.screen.say(f"Rehearsal: the clock stands at {now} UTC and jumps over waiting.")
+    known = len(rollout.journal.entries)
     try:
-        return work()
+        code = work()
+        _tell_of_incidents(conductor, rollout.journal.entries[known:])
+        return code
     finally:
         rollout.screen.quiet()
         rollout.screen.say(f"Report: {os.path.relpath(write_report(rollout.directory))}")
+
+
+def _tell_of_incidents(conductor: Conductor, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Announce what was found in this run, if somebody says so; whatever becomes of it, the run is over (R24)."""
+    rollout, opened = conductor.rollout, [e["number"] for e in entries if e["event"] == "incident_opened"]
+    teller = Teller(rollout.plan, rollout.journal, rollout.clock, conductor.asker, rollout.screen.say)
+    for number in opened:
+        try:
+            teller.tell(number)
+        except (RunbookError, OSError, KeyboardInterrupt) as error:
+            rollout.screen.say(str(error) or "Interrupted.")
+            later = f"./runbook.py incident announce {number}"
+            rollout.screen.say(f"! Incident {number} is NOT ANNOUNCED (R24).  Then:  {later}")
 
 
 def _refuse_after_a_crash(rollout: Rollout) -> None:
@@ -208,14 +235,34 @@ def _conclude(rollout: Rollout, asker: gates.Asker, why: str) -> tuple[list[str]
     rollout.screen.say("▸ verify that everything is as before")
     verified = verify.verify(rollout.directory, rollout.inventory, "as_before")
     rollout.screen.say(f"  {verified.summary}")
-    lines = aftermath.conclude(rollout.directory, rollout.plan, rollout.journal, rollout.clock, asker, verified, why)
+    aborted, say = Aborted(rollout.directory, rollout.plan, rollout.journal, rollout.clock), rollout.screen.say
+    told = after_abort.tell(aborted, asker, say)
+    *lines, then = aftermath.conclude(
+        rollout.directory, rollout.plan, rollout.journal, rollout.clock, asker, verified, why
+    )
+    draft, chosen = rollout.directory / ANNOUNCEMENT, lines[1:]  # but for where the abort pack is
+    offered = after_abort.offer(aborted, aborted.earlier_plan, draft, asker, say, chosen)
+    lines = [*told, *lines, *offered, then]
     return lines, verified.ok
+
+
+def offer_new_date(directory: Path, asker: gates.Asker, say: Callable[[str], None]) -> None:
+    """Ask whether the next attempt that was just worked out is announced now (R21)."""
+    with records.lock(directory):
+        journal = Journal(directory / "journal.jsonl")
+        clock = as_left(journal.entries)
+        journal.now = clock.now
+        aborted = Aborted(directory, plans.load(directory / "plan.yml"), journal, clock)
+        for line in after_abort.offer(aborted, aborted.earlier_plan, directory / ANNOUNCEMENT, asker, say):
+            say(line)
 
 
 def write_report(directory: Path) -> Path:
     """Render the report from plan and journal, and the abort pack if there is one; returns the report's path."""
     plan = plans.load(directory / "plan.yml")
     journal = Journal(directory / "journal.jsonl")
+    with suppress(OSError, BadInputError):  # a page that cannot be written is no reason to have no report
+        incidents.write_pages(directory, plan.as_vars(), journal.entries)
     path = directory / "report.html"
     path.write_text(render_report(plan.as_vars(), journal.entries), encoding="utf-8")
     if (directory / PACK).exists():  # now it is known how it ended
@@ -283,6 +330,9 @@ def _try_out(request: Request, given: Checked, console: Console) -> ExitCode:
     left = [stage for stage in plan.process if not (stage.stage in done and done[stage.stage].done)]
     for stage in [s for s in plan.process if s.stage in request.stages] or left[:1]:
         console.print(f"▸ {stage.stage} · check mode: nothing is changed")
+        if stage.announces:
+            console.print(f"  What goes out:  ./runbook.py announce --preview {stage.announces.message}")
+            continue
         tried = run_playbook(
             Playbook(
                 stage.playbook,
@@ -298,13 +348,3 @@ def _try_out(request: Request, given: Checked, console: Console) -> ExitCode:
             console.print(Text(tried.message), soft_wrap=True)
             return ExitCode.FAILED
     return ExitCode.DONE
-
-
-def _open_incident(given: Checked, problem: str) -> str:
-    """Begin an incident report (R24); returns its path."""
-    number = sum(entry["event"] == "incident_opened" for entry in given.journal.entries) + 1
-    path = given.directory / f"incident-{number}.md"
-    text = render_incident(given.plan.as_vars(), given.journal.entries, number, problem)
-    path.write_text(text, encoding="utf-8")
-    given.journal.write("incident_opened", number=number, file=path.name, problem=problem.splitlines()[0])
-    return os.path.relpath(path)

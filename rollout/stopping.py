@@ -91,7 +91,9 @@ def stop_stage(rollout: Rollout, stage: Stage, run_id: str, why: str, work: Work
 
 
 def _on_hosts(rollout: Rollout, stage: Stage, run_id: str, *, check: bool = False) -> Stopped:
-    """Run the stage's stop playbook on the hosts of its own playbook."""
+    """Run the stage's stop playbook on the hosts of its own playbook; what a stage announces is on none."""
+    if not stage.playbook:
+        return Stopped("stopped", [], [], [])
     groups = inventory.groups_of(rollout.project / "playbooks" / f"{stage.playbook}.yml", rollout.plan.playbook)
     if not groups:
         return Stopped("stopped", [], [], [])

@@ -17,23 +17,29 @@ from rollout.plan import Line, Model, Slug
 
 
 class Message(Model):
-    """One message. `asked` is the number of the journal's entry that it answers: an older question's is no answer."""
+    """One message. `asked` is the number of the journal's entry that it answers: an older question's is no answer.
 
-    kind: Literal["answer", "abort"]
+    `told` is what the question needs besides the answer: a name, a reason. `seen` and `details` are an incident's.
+    """
+
+    kind: Literal["answer", "abort", "incident"]
     by: Line
-    text: Line  # the word that answers, or the reason to abort
+    text: Line  # the word that answers, the reason to abort, or the problem that was seen
     gate: Slug | None = None
     asked: int | None = None
+    told: dict[Slug, Line] = pydantic.Field(default_factory=dict)
+    seen: pydantic.AwareDatetime | None = None
+    details: str | None = None
 
 
-def send(rollout: Path, message: Message) -> None:
-    """Leave a message for the runbook at work in this rollout's directory."""
+def send(rollout: Path, message: Message) -> Path:
+    """Leave a message for the runbook at work in this rollout's directory; the file is gone once it is taken."""
     box = _box(rollout)
     box.mkdir(exist_ok=True)
     name = f"{time.monotonic_ns()}-{os.getpid()}"
     draft = box / f"{name}.part"
     draft.write_text(message.model_dump_json(), encoding="utf-8")
-    draft.rename(box / f"{name}.json")
+    return draft.rename(box / f"{name}.json")
 
 
 def receive(rollout: Path) -> list[Message]:

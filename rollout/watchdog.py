@@ -11,7 +11,7 @@ from typing import Any
 from rollout_core import lateness
 from rollout_core.lateness import Outlook, Verdict
 
-from rollout import gates, terminals
+from rollout import gates, incidents, terminals
 from rollout.gates import Answer, Question
 from rollout.interrupts import Interrupt
 from rollout.outcomes import Abort, Left, Stop
@@ -48,8 +48,10 @@ class Watchdog:
         for message in terminals.receive(self.rollout.directory):
             if message.kind == "abort":
                 self.abort_asked(message.by, message.text, "another terminal")
+            elif message.kind == "incident":
+                self._problem_seen(message)
             elif message.asked == self._asked:
-                self._from_elsewhere = Answer(message.text, message.by, "another terminal")
+                self._from_elsewhere = Answer(message.text, message.by, "another terminal", message.told)
         now = time.monotonic()
         if (stage.window or self.rollout.in_window) and now - self._judged >= JUDGE_SECONDS:
             self._judged = now
@@ -66,6 +68,11 @@ class Watchdog:
         if possible:
             raise Abort(f"E-abort-asked  {by} aborts: {reason}", stage="stopped")
         self.rollout.screen.say(f"! {by} asks to abort ({reason}), but {lateness.reason(view, self.rollout.limit)}.")
+
+    def _problem_seen(self, message: terminals.Message) -> None:
+        """Put it on record, and go on: it is announced by whoever saw it, or when the run is over (R24)."""
+        incident = incidents.heard(self.rollout.directory, self.rollout.journal, message)
+        self.rollout.screen.say(f"! Incident {incident.number}, seen by {message.by}: {incident.summary}")
 
     def leave_if_asked(self) -> None:
         """Stop between two stages when Ctrl-C said so; what is done stays as it is. Raises Left."""
@@ -113,9 +120,7 @@ class Watchdog:
         on_record: dict[str, Any] = {"stage": stage.stage, "gate": asked.gate}
         if asked.item is not None:
             on_record["item"] = asked.item
-        entry = journal.write(
-            "gate_asked", **on_record, question=asked.text, evidence=list(asked.evidence), options=list(asked.options)
-        )
+        entry = journal.write("gate_asked", **on_record, **asked.on_record())
         screen.quiet()
         try:
             answer = self._wait_for(stage, asked, entry["seq"], moot)
@@ -124,9 +129,10 @@ class Watchdog:
             raise
         if answer.source in ("another terminal", "nobody"):
             self.asker.withdraw()
-        journal.write("gate_answered", **on_record, answer=answer.word, by=answer.by, source=answer.source)
+        journal.write("gate_answered", **on_record, **answer.on_record())
         if answer.source != "terminal":
-            screen.say(f"? {asked.text}  {answer.word}, {answer.by} ({answer.source})")
+            who = answer.told.get("name", answer.by)
+            screen.say(f"? {asked.text}  {answer.word}, {who} ({answer.source})")
         screen.loud()
         return answer
 

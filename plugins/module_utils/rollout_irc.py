@@ -1,4 +1,5 @@
-"""A channel on an IRC server, for as long as its topic is read and set (R15). Library `irc`, on the control machine.
+"""A channel on an IRC server, for as long as its topic is read and set (R15) or something is said there. Library `irc`,
+on the control machine.
 
 Everything has one deadline: a server that takes the connection and says nothing is given up like one that is not there.
 Text is bytes to IRC: what is no UTF-8 stands as surrogates in it, and goes back as the same bytes.
@@ -9,9 +10,10 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from typing import Any
+from typing import Any, Callable
 
 import irc.client
+import irc.events
 import jaraco.stream.buffer
 
 REGISTERED = ("endofmotd", "nomotd")
@@ -28,6 +30,9 @@ NOT_JOINED = ("nosuchchannel", "toomanychannels", "channelisfull", "inviteonlych
 NOT_JOINED += ("badchanmask", "nochanmodes", "unavailresource", "needmoreparams", "cannotsendtochan")
 NOT_SET = ("chanoprivsneeded", "notonchannel", "nosuchchannel", "needmoreparams", "cannotsendtochan")
 
+LINE_BYTES = 512  # of a line of IRC, with its sender and its end
+REFUSED = ("fail", *(irc.events.numeric.get(str(code), str(code)) for code in range(400, 600)))
+
 
 class IrcError(Exception):
     """What did not work; the text is the beginning of the module's message."""
@@ -35,6 +40,10 @@ class IrcError(Exception):
 
 class NotOperator(IrcError):  # noqa: N818  it is one
     """The channel takes its topic from operators only."""
+
+
+class NotSaid(IrcError):  # noqa: N818  nothing was said, for certain
+    """The server takes no message from us for this channel, or none of this length."""
 
 
 class _Lines(jaraco.stream.buffer.DecodingLineBuffer):
@@ -114,6 +123,24 @@ class Channel:
         if answer.type in NOT_SET:
             raise IrcError(f"E-irc-channel  {self.server} does not set the topic of {self.name}: {_said(answer)}.")
 
+    def say(self, text: str, sending: Callable[[], None] = lambda: None) -> None:
+        """Say one line in the channel, and return when the server has taken it; `sending` is called just before.
+
+        Raises NotSaid when it is certain that nobody heard it, IrcError when nobody knows. A server answers in order,
+        so what it has to say of a message comes before its answer to a PING after it.
+        """
+        line = f"PRIVMSG {self.name} :{text}"
+        longest = LINE_BYTES - len(f":{self.connection.get_nickname()}!{'u' * 11}@{'h' * 63} \r\n")
+        if len(line.encode()) > longest:
+            room = longest - len(f"PRIVMSG {self.name} :".encode())
+            raise NotSaid(f"E-irc-too-long  {self.name} takes {room} bytes a line; this text has {len(text.encode())}.")
+        sending()
+        self._send(line)
+        self._send("PING rollout")
+        answer = self._wait("that it has taken the message", "pong", *REFUSED)
+        if answer.type != "pong":
+            raise NotSaid(f"E-irc-refused  {self.server} does not take it for {self.name}: {_said(answer)}.")
+
     def _made_operator(self) -> bool:
         """Whether services make us one: they do it a moment after one of theirs has joined."""
         until = time.monotonic() + min(self._left(), OPERATOR_SECONDS)
@@ -160,7 +187,7 @@ class Channel:
         return connected
 
     def _join(self) -> None:
-        self._send(f"JOIN {self.name}")
+        self._send(f"JOIN {self.name} {self.options.get('channel_key', '')}".rstrip())
         while True:
             answer = self._wait("who is in the channel", "endofnames", "namreply", *NOT_JOINED)
             if answer.type in NOT_JOINED:

@@ -7,14 +7,29 @@ DOCUMENTATION = r"""
 module: next_merge
 short_description: Tell until when something must be on devel to go out with the next window
 description:
-  - Reads the schedule's rule. What goes out with a window is merged a fixed time before it (R8), and nothing is added
-    to a merge afterwards.
+  - Reads the schedule's list of windows and, where that does not reach, its rule. What goes out with a window is
+    merged a fixed time before it (R8), and nothing is added to a merge afterwards.
   - Changes nothing. Needs python-dateutil, which the control machine has.
 options:
   windows:
     description: When windows are, an RFC 5545 rule in UTC, as schedule.yml has it (R1).
     type: str
     required: true
+  listed:
+    description: The windows that are listed, as schedule.yml has them. From the month of the first to that of the last
+      only they count, whatever the rule says.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      window:
+        description: Start of the window, ISO 8601.
+        type: str
+        required: true
+      backup:
+        description: Start of its backup window, ISO 8601.
+        type: str
+        required: true
   window:
     description: Start of this rollout's window, ISO 8601.
     type: str
@@ -58,6 +73,7 @@ next_merge:
 from datetime import timedelta
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.rollout_core import schedule
 from ansible.module_utils.rollout_core.timeline import parse_instant
 
 try:
@@ -78,6 +94,15 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "windows": {"type": "str", "required": True},
+            "listed": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "window": {"type": "str", "required": True},
+                    "backup": {"type": "str", "required": True},
+                },
+            },
             "window": {"type": "str", "required": True},
             "merge_hours_before": {"type": "float", "required": True},
         },
@@ -87,7 +112,12 @@ def main():
         module.fail_json(msg=missing_required_lib("python-dateutil"), exception=DATEUTIL_IMPORT_ERROR)
     try:
         window = parse_instant(module.params["window"])
-        following = rrulestr(module.params["windows"], dtstart=window.replace(microsecond=0)).after(window)
+        listed = [parse_instant(one["window"]) for one in module.params["listed"]]
+        following = schedule.next_window(
+            listed,
+            window,
+            lambda after: rrulestr(module.params["windows"], dtstart=after.replace(microsecond=0)).after(after),
+        )
     except ValueError as error:
         module.fail_json(msg=f"E-bad-schedule  The schedule or the window cannot be read: {error}.")
     merge = following and following - timedelta(hours=module.params["merge_hours_before"])

@@ -29,7 +29,8 @@ def happenings(entries: Sequence[Entry]) -> Iterator[tuple[datetime, str]]:
         if event in TELL:
             since = begun.get((BEGINS.get(event, ""), stage))
             took = f" ({length(at(entry) - since)})" if since else ""
-            when = timeline.parse_instant(entry["since"]) if "since" in entry else at(entry)  # it was heard of later
+            heard_of = entry.get("since") or entry.get("seen")  # it was before it was heard of
+            when = timeline.parse_instant(heard_of) if heard_of else at(entry)
             told.append((when, one_line(TELL[event](entry, took))))
     yield from sorted(told, key=lambda happening: happening[0])
 
@@ -55,7 +56,8 @@ def _stage_carried(entry: Entry, _: str) -> str:
 
 def _gate_answered(entry: Entry, _: str) -> str:
     asked = " ".join(filter(None, [entry["gate"], entry.get("item")]))
-    return f"{entry['stage']}: {asked} answered {entry['answer']} by {entry['by']} ({entry['source']})"
+    where = f"{entry['stage']}: " if entry["stage"] else ""  # asked while no stage was at work
+    return f"{where}{asked} answered {entry['answer']} by {entry['by']} ({entry['source']})"
 
 
 def _verdict(entry: Entry, _: str) -> str:
@@ -119,6 +121,55 @@ def _next_attempt(entry: Entry, _: str) -> str:
     return f"next attempt: {timeline.parse_instant(entry['start']):%a %-d %b %Y %H:%M} UTC"
 
 
+def _announcement_queued(entry: Entry, _: str) -> str:
+    by = f", to be out by {_minute(entry['by'])}" if entry.get("by") else ""
+    return f"{_announced(entry)} is to go to {', '.join(entry['texts'])}{by}"
+
+
+def _announcement_tried(entry: Entry, _: str) -> str:
+    came = {"sent": "is out", "not_sent": "did NOT go out", "unknown": "MAY BE OUT"}[entry["outcome"]]
+    again = f" (attempt {entry['attempt']})" if entry["attempt"] > 1 else ""
+    return f"announcement {entry['announcement']} {came} on {entry['channel']}{again}: {entry['said']}"
+
+
+def _announcement_settled(entry: Entry, _: str) -> str:
+    says = {"sent": "is out", "again": "is to be sent again", "given_up": "is GIVEN UP"}[entry["as"]]
+    why = f": {entry['reason']}" if entry.get("reason") else ""
+    return f"{entry['by']} says: announcement {entry['announcement']} {says} on {entry['channel']}{why}"
+
+
+def _announcement_waived(entry: Entry, _: str) -> str:
+    if entry.get("incident"):
+        return (
+            f"{entry['by']} has `{entry['message']}` of incident {entry['incident']} not announced: {entry['reason']}"
+        )
+    return f"{entry['by']} answers for it that `{entry['message']}` was not out in time: {entry['reason']}"
+
+
+def _window_moved(entry: Entry, _: str) -> str:
+    again = f"; to be done again: {', '.join(entry['redo'])}" if entry.get("redo") else ""
+    when = f"from {_minute(entry['from'])} to {_minute(entry['to'])}"
+    return f"{entry['by']} moves the window {when}: {entry['reason']}{again}"
+
+
+def _incident_opened(entry: Entry, _: str) -> str:
+    who = f"seen by {entry['by']}" if entry.get("by") else "found by the checks"
+    return f"incident {entry['number']}, {who}: {first_sentence(entry['problem'])}"
+
+
+def _incident_closed(entry: Entry, _: str) -> str:
+    return f"incident {entry['number']} is closed by {entry['by']}: {entry['resolution']}"
+
+
+def _announced(entry: Entry) -> str:
+    about = f" of incident {entry['incident']}" if entry.get("incident") else ""
+    return f"announcement {entry['announcement']} (`{entry['message']}`{about})"
+
+
+def _minute(text: str) -> str:
+    return f"{timeline.parse_instant(text):%a %-d %b %H:%M} UTC"
+
+
 TELL: dict[str, Callable[[Entry, str], str]] = {
     "stage_started": _stage_started,
     "stage_finished": _stage_finished,
@@ -136,4 +187,11 @@ TELL: dict[str, Callable[[Entry, str], str]] = {
     "verified": _verified,
     "problem_told": _problem_told,
     "next_attempt": _next_attempt,
+    "announcement_queued": _announcement_queued,
+    "announcement_tried": _announcement_tried,
+    "announcement_settled": _announcement_settled,
+    "announcement_waived": _announcement_waived,
+    "window_moved": _window_moved,
+    "incident_opened": _incident_opened,
+    "incident_closed": _incident_closed,
 }

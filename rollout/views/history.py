@@ -13,6 +13,7 @@ from rollout_core.holds import Hold
 
 from rollout.views import aborts, deeds
 from rollout.views.deeds import Attempt, BackOut, Entry, GateAsked, Sitting, UndoStep, at
+from rollout.views.incidents import Incident, incidents
 
 State = Literal["done", "running", "failed", "refused", "late", "undone", "not begun"]
 
@@ -247,10 +248,10 @@ class History:
         """Whether the point of no return, the commit, is behind the rollout."""
         return any(attempt.facts.get("irreversible") for stage in self.stages for attempt in stage.attempts)
 
-    @property
-    def incidents(self) -> list[Entry]:
-        """Incidents opened after the commit (R24)."""
-        return [entry for entry in self.entries if entry["event"] == "incident_opened"]
+    @cached_property
+    def incidents(self) -> list[Incident]:
+        """Problems that were found after it, or seen by a person (R24)."""
+        return incidents(self.entries)
 
     @property
     def clock_moves(self) -> list[Entry]:

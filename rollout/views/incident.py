@@ -1,35 +1,33 @@
-"""The incident report that is begun when a rollout fails after its commit (R24): a page that people finish."""
+"""The page of an incident (R24): begun from plan and journal, finished by people."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rollout_core import timeline
-
 from rollout.views import holding
 from rollout.views.happenings import happenings
 from rollout.views.history import History
-from rollout.views.markdown import one_line, render
-from rollout.views.text import first_sentence
+from rollout.views.markdown import render
 
 
-def render_incident(plan: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], number: int, problem: str) -> str:
-    """Markdown: what was seen and when, the timeline, how things stand, whom to tell; the resolution is open.
+def render_incident(plan: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], number: int) -> str:
+    """Markdown: what was seen and when, the timeline, how things stood then, whom to tell; the resolution is open.
 
-    `plan` is the plain data under `rollout` of the plan file, `entries` the journal's, `problem` the failure's message.
-    It was seen at the journal's last entry. Raises ValueError for an empty journal: nothing can have failed yet.
+    `plan` is the plain data under `rollout` of the plan file, `entries` the journal's. What came after its
+    `incident_opened` is not in it: the same journal gives the same page later. Raises KeyError when it was not opened.
     """
-    if not entries:
-        raise ValueError("the journal is empty: nothing can have failed yet")
+    last = next(
+        (at for at, e in enumerate(entries) if (e["event"], e.get("number")) == ("incident_opened", number)), None
+    )
+    if last is None:
+        raise KeyError(f"incident {number} was not opened")
+    entries = entries[: last + 1]
     history = History(plan, entries)
     return render(
         "incident.md.j2",
         history=history,
-        number=number,
-        problem=problem,
-        summary=one_line(first_sentence(problem)),
-        seen=timeline.parse_instant(entries[-1]["at"]),
+        incident=history.incidents[-1],
         timeline=list(happenings(entries)),
         still_on=[(holding.sentence(hold), holding.ends(hold)) for hold in history.still_on],
         not_begun=[stage.name for stage in history.stages if stage.state == "not begun"],

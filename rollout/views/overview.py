@@ -10,7 +10,9 @@ from typing import Any, Literal
 from rollout_core import holds, lateness, timeline
 
 from rollout import gates
+from rollout.views import telling
 from rollout.views.holding import Holding, told
+from rollout.views.incidents import OpenIncident, incidents, standing
 
 State = Literal["done", "running", "failed", "refused", "late", "undone", "overdue", "to come"]
 
@@ -52,7 +54,8 @@ class Overview:
     """The whole rollout at `now`. The verdict counts from the first stage of the window on; before that it is None.
 
     `waiting_for` are the questions that are open, as the journal's `gate_asked` has them; `answers` what was answered;
-    `holds` what is switched on until a later stage ends it.
+    `holds` what is switched on until a later stage ends it; `incidents` those that are open or not announced.
+    `announced` says who has confirmed the time, and what is not out.
     """
 
     plan_id: str
@@ -67,6 +70,8 @@ class Overview:
     waiting_for: Sequence[Mapping[str, Any]]
     answers: Sequence[Said]
     holds: Sequence[Holding]
+    incidents: Sequence[OpenIncident] = ()
+    announced: Sequence[str] = ()
 
     @property
     def next_stage(self) -> StageRow | None:
@@ -101,6 +106,8 @@ def overview(plan: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], now:
         waiting_for=gates.unanswered(entries),
         answers=list(_answers(entries).values()),
         holds=[told(hold, plan["id"]) for hold in holds.still_on(plan["process"], entries)],
+        incidents=standing(incidents(entries), plan["id"]),
+        announced=telling.lines(plan, entries, now),
     )
 
 

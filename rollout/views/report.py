@@ -13,8 +13,10 @@ from rollout_core import timeline
 
 from rollout.views import holding
 from rollout.views.abort_pack import users
+from rollout.views.announcements import announced, waivers
 from rollout.views.chart import chart, close_up
 from rollout.views.deeds import Attempt, at
+from rollout.views.exceptions import exceptions
 from rollout.views.history import History, StageHistory
 from rollout.views.text import clean, first_sentence, length, value_text
 
@@ -71,6 +73,9 @@ def render_report(
         asked=sorted(((s, gate) for s in history.stages for gate in s.gates), key=lambda pair: pair[1].asked),
         now=now,
         backup=backup,
+        announced=announced(entries),
+        waivers=waivers(entries),
+        exceptions=exceptions(entries),
         notice_hours=(backup - asked_from) / timedelta(hours=1) if asked_from else None,
     )
 

@@ -75,7 +75,7 @@ def lateness_line(view: Overview) -> str:
 def standing_lines(view: Overview) -> list[str]:
     """What is still switched on, and who said what about each item that was asked about."""
     each = [said for said in view.answers if said.item is not None]
-    lines = [hold.line for hold in view.holds]
+    lines = [*view.announced, *(hold.line for hold in view.holds), *(incident.line for incident in view.incidents)]
     for gate in dict.fromkeys(said.gate for said in each):
         said = [one for one in each if one.gate == gate]
         row = next(row for row in view.rows if row.stage == said[0].stage)

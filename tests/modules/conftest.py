@@ -115,6 +115,14 @@ def run_module(start_module: Callable[..., RunningModule]) -> Callable[..., dict
 
 
 @pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a certificate for localhost that signs itself, `cert.pem`, and its `key.pem`."""
+    from tests.modules import certificates  # only tests of TLS load it
+
+    return certificates.make(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture(scope="session")
 def database_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """A PostgreSQL primary and standby with the lab's baseline in a template database."""
     from tests.modules.database_servers import serving  # only tests that need a server load it

@@ -76,11 +76,13 @@ def server_with_accounts(directory: Path, topic: str, password: str) -> Iterator
 
 
 @contextmanager
-def ngircd(directory: Path, *, modes: str = "nP", topic: str = "", options: str = "") -> Iterator[int]:
+def ngircd(
+    directory: Path, *, modes: str = "nP", topic: str = "", options: str = "", name: str = "irc.example.com"
+) -> Iterator[int]:
     """Debian's ngircd, with the channel; `options` are more lines of its [Global] and sections after it."""
     program, port = need_ngircd(), free_port()
     lines = [
-        *("[Global]", "Name = irc.example.com", "Info = test", "Listen = 127.0.0.1", f"Ports = {port}", options),
+        *("[Global]", f"Name = {name}", "Info = test", "Listen = 127.0.0.1", f"Ports = {port}", options),
         *("[Options]", "PAM = no", "DNS = no", "Ident = no"),
         *("[Limits]", "MaxPenaltyTime = 0"),  # otherwise each command of a client costs it a second
         *("[Channel]", f"Name = {CHANNEL}", f"Modes = {modes}", *([f"Topic = {topic}"] if topic else [])),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rollout import plan as plans
+from rollout.announcing import wording
 from tests.modules import bzr_branches
 from tests.modules.playing import Played, play
 
@@ -80,7 +83,8 @@ class Review:
             (status / f"{name}.diff").write_text(DIFFS[name])
         self.rollout.mkdir(exist_ok=True)
         rule = "FREQ=MONTHLY;BYDAY=+2WE;BYHOUR=8;BYMINUTE=0;BYSECOND=0"
-        (self.directory / "schedule.yml").write_text(f"schedule: {{windows: {rule}, backup_after: 48h}}\n")
+        listed = "listed: [{window: 2027-01-20T08:00:00Z, backup: 2027-01-22T08:00:00Z}]"
+        (self.directory / "schedule.yml").write_text(f"schedule: {{windows: {rule}, backup_after: 48h, {listed}}}\n")
         plan = {
             "id": "2026-12",
             "window": {"start": "2026-12-09T08:00:00Z", "minutes": 90},
@@ -96,7 +100,7 @@ class Review:
             "qastaging_tree": str(self.tree),
             "cowboys_root": "/nowhere",
             "cowboys_brz_executable": bzr_branches.BRZ,
-            "cowboys_addresses": {"sinzui": "sinzui@example.com"},
+            "cowboys_addresses": {"sinzui": "sinzui@example.com", "jml": "jml@example.com"},
             **more,
         }
         return play("cowboys_review", self.directory, ["qastaging"], variables, *(["--check"] if check else []))
@@ -165,7 +169,7 @@ def test_what_cannot_be_looked_at_is_said(review: Review) -> None:
     assert review.module("lp-15", "lp-15")["msg"].startswith("E-cowboy-list  ")
 
 
-def test_requirements_and_messages_are_written_and_taken_back(review: Review) -> None:
+def test_requirements_are_written_and_the_conductor_is_told_whom_to_chase(review: Review) -> None:
     review.land(app=change(APP, "line 21\n", "line twenty-one\n"), queue=OTHER_FORM)
     checked = review.play(*DIFFS, check=True)
     assert checked.code == 0, checked.output
@@ -182,21 +186,16 @@ def test_requirements_and_messages_are_written_and_taken_back(review: Review) ->
         "lp-17 looks landed, in another form: ask jml (until then it is re-applied)",
         "lp-18 is not in the merge and CANNOT BE APPLIED to it: Jonathan Lange makes its diff again (why | lp-18)",
         f"unusual rollout requirements written: {review.rollout}/unusual-requirements.md",
-        "to be chased: jml (lp-15, lp-17), a message drafted and not sent: chase/jml.txt",
-        "to be chased: sinzui (lp-16), a message drafted and not sent: chase/sinzui.txt",
-        "to be chased: Jonathan Lange (lp-18), a message drafted and not sent: chase/Jonathan-Lange.txt",
+        "to be chased: jml (lp-15, lp-17)",
+        "TO BE CHASED BY HAND, no address in cowboys_addresses: Jonathan Lange (lp-18)",
+        "to be chased: sinzui (lp-16)",
     ]
     written = review.written()
-    assert sorted(written) == [
-        "chase/Jonathan-Lange.txt",
-        "chase/jml.txt",
-        "chase/sinzui.txt",
-        "unusual-requirements.md",
-    ]
+    assert list(written) == ["unusual-requirements.md"]
     assert_requirements(written["unusual-requirements.md"], review.revid)
-    assert written["chase/sinzui.txt"] == SINZUI
-    assert "It looks landed, in another form. Has it?" in written["chase/jml.txt"]
-    assert "Please make its diff again on devel 12735" in written["chase/Jonathan-Lange.txt"]
+    jml, sinzui = first.told["chase"]
+    assert (jml["owner"], [cowboy["state"] for cowboy in jml["cowboys"]]) == ("jml", ["to_apply", "another_form"])
+    assert (sinzui["address"], chase_mail(sinzui)) == ("sinzui@example.com", SINZUI)
 
     again = review.play(*DIFFS)
     assert (again.code, review.written()) == (0, written)
@@ -205,8 +204,9 @@ def test_requirements_and_messages_are_written_and_taken_back(review: Review) ->
     review.land(app=change(change(APP, "line 10\n", "line ten\n"), "line 30\n", "line thirty\n"))
     landed = review.play(*DIFFS)
     assert landed.code == 0, landed.output
-    assert sorted(review.written()) == ["chase/Jonathan-Lange.txt", "chase/jml.txt", "unusual-requirements.md"]
-    assert "lp-15" not in review.written()["chase/jml.txt"]
+    assert [(owner["owner"], [c["id"] for c in owner["cowboys"]]) for owner in landed.told["chase"]] == [
+        ("jml", ["lp-17"])
+    ]
 
 
 def assert_requirements(text: str, revid: str) -> None:
@@ -229,30 +229,38 @@ def assert_requirements(text: str, revid: str) -> None:
 
 
 SINZUI = """\
-To: sinzui <sinzui@example.com>
 Subject: lp-16: a permanent fix, please
 
 Hello sinzui,
 
-devel 12735 goes out on Wed 9 Dec 2026 08:00 UTC. It does not contain this patch of yours, which is
-applied by hand on what is in production since 2026-11-11 (devel 9, rollout 2026-11),
-so we will have to apply it by hand again:
+devel 12735 goes out at 08.00 UTC 9th of December 2026. It does not contain
+this patch of yours, which is applied by hand on what is in production since
+2026-11-11 (devel 9, rollout 2026-11), so we will have to apply it by hand
+again:
 
   lp-16: why | lp-16
     bug 45419, lib/app.py, on gac, soybean
 
-A permanent fix that is on devel before Mon 11 Jan 2027 08:00 UTC goes out with the next window
-(Wed 13 Jan 2027 08:00 UTC), and then it is off the list for good.
+A permanent fix that is on devel before Mon 18 Jan 2027 08:00 UTC goes out
+with the next window (Wed 20 Jan 2027 08:00 UTC), and then it is off the
+list for good.
 
 Thank you!
-spm
+Mia
 """
+
+
+def chase_mail(owner: dict[str, Any]) -> str:
+    """What the conductor writes to somebody, from what the playbook has told it."""
+    plan = plans.load(Path(__file__).parents[1] / "unit/report/plan.yml").as_vars()
+    facts = wording.about(plan, [], datetime(2026, 12, 7, tzinfo=UTC), chase=owner)
+    return wording.render("chase", "mail", facts).as_mail()
 
 
 def test_no_cowboys(review: Review) -> None:
     done = review.play()
     assert done.code == 0, done.output
-    assert done.told["cowboys_review"] == []
+    assert (done.told["cowboys_review"], done.told["chase"]) == ([], [])
     assert done.told["evidence"][0] == "no cowboys"
     assert list(review.written()) == ["unusual-requirements.md"]
     assert "\nNone.\n" in review.written()["unusual-requirements.md"]
@@ -271,6 +279,16 @@ def test_the_next_merge(run_module: Callable[..., Any], window: str, rule: str, 
     answer = run_module("next_merge", {"windows": rule, "window": window, "merge_hours_before": 48})
     assert (answer["failed"], answer["next_merge"]) == (False, merge)
     assert (answer["next_window"] is None) is (merge is None)
+
+
+def test_a_listed_window_goes_before_the_rule(run_module: Callable[..., Any]) -> None:
+    arguments = {
+        "windows": "FREQ=MONTHLY;BYDAY=+2WE;BYHOUR=8;BYMINUTE=0;BYSECOND=0",
+        "listed": [{"window": "2027-01-20T08:00:00+00:00", "backup": "2027-01-22T08:00:00+00:00"}],
+        "window": "2026-12-09T08:00:00Z",
+        "merge_hours_before": 48,
+    }
+    assert run_module("next_merge", arguments)["next_merge"] == "Mon 18 Jan 2027 08:00 UTC"
 
 
 def test_a_schedule_that_cannot_be_read(run_module: Callable[..., Any]) -> None:

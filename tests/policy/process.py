@@ -20,6 +20,8 @@ ONLY_LOOK = "preflight"  # how entry points are called that change nothing
 AFTER_THE_CALL = {"set_stats", "assert", "fail"}  # what may stand beside the outage's one module call
 LOOKS = "_progress"  # and modules so named, which look how far it is
 HOLDS = ("database", "hold")  # the entry point that closes the gate and leaves it closed
+DONE = "done"  # the message that says so
+LOOKS_AT_THE_SITE = ("smoke", "site")  # the entry point that does, as a visitor would
 DEFAULT_STOP = "stop"  # the playbook that stops a stage which names none
 
 
@@ -96,13 +98,14 @@ def playbooks_exist(project: Project) -> Iterator[Finding]:
     """Every playbook that process.yml names is there, those that undo, stop, release or back out too."""
     for stage in project.stages:
         undo = stage.get("undo") or Located()
-        named = [(stage.line_of("playbook"), stage.get("playbook"))]
+        named = [] if stage.get("announces") else [(stage.line_of("playbook"), stage.get("playbook"))]
         if "undo" in stage:
             named.append((stage.line_of("undo"), undo.get("playbook")))
         if stage.get("holds"):
             named.append((stage.line_of("holds"), stage["holds"].get("release")))
         named += [(gate["on_no"].line, gate["on_no"].get("playbook")) for gate in _gates(stage) if gate.get("on_no")]
-        named.append((stage.line_of("stop"), stage.get("stop", DEFAULT_STOP)))
+        if not stage.get("announces"):  # nothing of it runs on hosts
+            named.append((stage.line_of("stop"), stage.get("stop", DEFAULT_STOP)))
         for line, name in named:
             if name not in project.playbooks:
                 problem = f"stage {stage.get('stage')}: there is no playbooks/{name}.yml"
@@ -248,7 +251,31 @@ def _stats(project: Project, source: Source) -> set[str]:
     return found
 
 
+def done_is_told_last(project: Project) -> Iterator[Finding]:
+    """Who announces `done` comes after the window, when the services are back, and after a look at the site (R23)."""
+    for process in project.processes:
+        stages = process.document
+        for number, stage in enumerate(stages):
+            if (stage.get("announces") or {}).get("message") != DONE:
+                continue
+            later = [other["stage"] for other in stages[number:] if other.get("window")]
+            if later:
+                remedy = "Move it behind the last stage of the window."
+                yield project.stage_finding(
+                    stage, "announces", f"{DONE} is announced before {', '.join(later)}", remedy
+                )
+            if not any(_looks_at_the_site(project, other) for other in stages[:number]):
+                remedy = "Move it behind the stage whose playbook includes role smoke."
+                yield project.stage_finding(stage, "announces", f"{DONE} is announced unseen", remedy)
+
+
+def _looks_at_the_site(project: Project, stage: Located) -> bool:
+    source = project.playbooks.get(stage.get("playbook"))
+    return source is not None and any(target == LOOKS_AT_THE_SITE for _, target in entry_points(source))
+
+
 CHECKS = (
+    done_is_told_last,
     playbooks_exist,
     what_holds_says_what_becomes_of_it,
     playbooks_belong,

@@ -29,6 +29,19 @@ SOUND = {
   playbook: services_resume
   holds: {what: PQM is in RC mode, until: resume, release: rc_release}
   gates: [{gate: good, on_no: {gate: back_out, playbook: back_out}}]
+- stage: smoke
+  rules: [R22]
+  window: true
+  playbook: smoke
+  stop: smoke_stop
+- stage: tell
+  rules: [R23]
+  announces: {message: done}
+""",
+    "playbooks/smoke.yml": """\
+- hosts: localhost
+  tasks:
+    - ansible.builtin.include_role: {name: smoke, tasks_from: site}
 """,
     "playbooks/outage.yml": """\
 - hosts: database
@@ -40,6 +53,7 @@ SOUND = {
 """,
     "playbooks/outage_undo.yml": "- hosts: database\n  tasks: []\n",
     "playbooks/outage_stop.yml": "- name: 'OUTAGE STOP: ask the worker'\n  hosts: database\n  tasks: []\n",
+    "playbooks/smoke_stop.yml": "- name: 'SMOKE STOP: end it'\n  hosts: all:!localhost\n  tasks: []\n",
     "playbooks/stop.yml": "- name: 'STOP: end it'\n  hosts: all:!localhost\n  tasks: []\n",
     "playbooks/services_resume.yml": "- hosts: services\n  tasks: []\n",
     "playbooks/back_out.yml": "- hosts: pqm\n  tasks: []\n",

@@ -205,6 +205,8 @@ def actual(entries: Iterable[Entry]) -> dict[str, StageRecord]:
             if event == "stage_started":
                 steps.pop(name, None)
                 _not_done(seen, [entry.get("until", "")])  # what ended an earlier hold has to end this one, too
+        elif event == "window_moved":
+            _not_done(seen, entry["redo"])  # what was confirmed and announced was another time (R3, R7)
         elif event == "back_out_finished" and entry["outcome"] == "ok":
             _not_done(seen, list(seen))
     for name, record in seen.items():

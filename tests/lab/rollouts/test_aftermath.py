@@ -19,6 +19,11 @@ def undone(at_the_window):
     return at_the_window
 
 
+def announced(entries):
+    """What went out, in order; a message that is not out everywhere stops the rollout."""
+    return [entry["message"] for entry in entries if entry["event"] == "announcement_queued"]
+
+
 def look(rollout):
     return verify.verify(rollout.directory, ROOT / "inventories/lab", "as_before")
 
@@ -51,12 +56,14 @@ def test_from_the_undo_to_the_next_attempt(undone):
         "qastaging",
         "rc_mode_end",
     ]
-    assert [e["stage"] for e in journal if e["event"] == "stage_started"][:4] == [
-        "review",
-        "deliver",
-        "preflight",
-        "pause",
-    ]
+    started = [e["stage"] for e in journal if e["event"] == "stage_started"]
+    first = ["confirm", "announce", "review", "chase", "remind", "deliver", "preflight", "starting", "pause"]
+    assert started[: len(first)] == first
+    assert announced(undone.journal)[-2:] == ["starting", "aborted"]
+    assert announced(journal) == ["announcer_note", "new_date", "chase", "reminder", "starting", "done"]
+    (new_date,) = [e for e in journal if e["event"] == "announcement_queued" and e["message"] == "new_date"]
+    assert "08.00 UTC 11th of December 2026" in new_date["texts"]["lp_announce"]["title"]
+    assert SAYS["source"] in new_date["texts"]["lp_announce"]["body"].replace("\n", " ")
     (outage,) = [e for e in journal if e["event"] == "stage_started" and e["stage"] == "outage"]
     assert outage["at"].startswith("2026-12-11T08:00:0"), "in the backup window"
     assert plans.load(again).pinned.model_dump()["merged_revno"] == undone.pinned["merged_revno"]

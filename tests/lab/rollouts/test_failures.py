@@ -81,6 +81,8 @@ def test_a_smoke_failure_keeps_the_new_schema_and_opens_an_incident(at_the_windo
     assert at_the_window.schema() != before
     incident = at_the_window.directory / "incident-1.md"
     assert gone.name in incident.read_text()
+    assert "! Incident 1: its `problem` is NOT ANNOUNCED (R24)." in stopped.stdout
+    assert "▸ tell" not in stopped.stdout, "nobody hears that it is done"
     gone.write_text("back")
     assert at_the_window.run().returncode == 0, "only smoke and done are left"
 
@@ -133,7 +135,7 @@ def test_a_patch_that_leaves_no_row_is_found_on_qastaging(rollout, brz, tmp_path
 
     stopped = rollout.run("--at=-48h")
     assert stopped.returncode == 1, stopped.stdout + stopped.stderr
-    ok = [(stage, "ok") for stage in ("select", "rc_mode", "merge", "blessing")]
+    ok = [(stage, "ok") for stage in ("confirm", "announce", "select", "rc_mode", "merge", "blessing")]
     assert rollout.outcomes() == [*ok, ("qastaging", "failed")]
     assert "patch-2208-62-0.sql" in rollout.journal[-1]["message"]
     assert rollout.schema() == before
@@ -169,7 +171,8 @@ def test_a_bad_plan_is_refused_before_anything_is_touched(rollout, old, new, say
 def test_an_unknown_gate_in_the_answers_file_is_named(rollout):
     refused = rollout.run("--at=-48h", answers={"qastagin": True})
     assert refused.returncode == 2
-    says = r"answers\.yml:\d+: answers\.qastagin: no such gate; the process has pin, qastaging, back_out, cowboys, go"
+    gates = "stakeholders, losas, dba, pin, qastaging, back_out, cowboys, go"
+    says = rf"answers\.yml:\d+: answers\.qastagin: no such gate; the process has {gates}"
     assert re.search(says, refused.stderr)
 
 

@@ -40,7 +40,7 @@ def test_a_partial_downtime(partial: Rollout) -> None:
     before = partial.sql(INDEXES)
     with psycopg.connect(partial.dsn, autocommit=True, application_name="dba") as dba:
         dba.execute("BEGIN; LOCK TABLE TranslationMessage IN ROW EXCLUSIVE MODE")
-        runbook = partial.start("run", *only(partial, go=True), "--at=-65m")
+        runbook = partial.start("run", *only(partial, go=True), "--at=-49h")
         waits = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'REINDEX%' AND wait_event_type = 'Lock'"
         eventually(lambda: partial.sql(waits), "the site's playbook to wait for the lock", seconds=90)
         os.killpg(runbook.pid, signal.SIGKILL)

@@ -12,10 +12,10 @@ from rollout_core import timeline
 from rollout import ROOT, aftermath, records
 from rollout import plan as plans
 from rollout.journal import Journal
-from rollout.next_attempt import candidates
+from rollout.next_attempt import backup_for, candidates
 from rollout.next_plan import carried
 from rollout.outcomes import BadInputError, ExitCode, LockedError
-from rollout.planning import Schedule
+from rollout.schedule import Listed, Schedule
 from rollout.views.overview import overview
 
 from .conftest import ABORT, CARRIED, MERGED, PIN, WHY, WINDOW, Says
@@ -371,6 +371,25 @@ def test_a_backup_window_that_the_schedule_has_too_is_looked_at_once(site):
     backup = plans.Window(start=at("2026-12-16T08:00"), minutes=90)
     found = list(candidates(site.plan.model_copy(update={"backup_window": backup}), schedule, ABORT))[:3]
     assert [f"{one.start:%d}" for one in found] == ["16", "18", "23"]
+
+
+def test_listed_windows_and_their_backups_go_before_the_rule(site):
+    weekly = "FREQ=WEEKLY;BYDAY=WE;BYHOUR=8;BYMINUTE=0;BYSECOND=0"
+    listed = [Listed(window=at("2026-12-17T08:00"), backup=at("2027-01-04T08:00"))]
+    schedule = Schedule(windows=weekly, backup_after="48h", listed=listed)
+    found = [(f"{one.start:%d %b}", one.kind) for one in candidates(site.plan, schedule, ABORT)]
+    assert found[:5] == [
+        ("11 Dec", "backup window"),
+        ("17 Dec", "window of the schedule"),
+        ("04 Jan", "backup of December 2026"),
+        ("06 Jan", "window of the schedule"),
+        ("08 Jan", "backup of January 2027"),
+    ]
+    backups = [
+        backup_for(start, candidates(site.plan, schedule, ABORT), site.plan.policy, schedule)
+        for start in (at("2026-12-17T08:00"), at("2026-12-11T08:00"))
+    ]
+    assert [f"{backup:%d %b}" for backup in backups] == ["04 Jan", "17 Dec"]
 
 
 def test_a_schedule_that_ends(site):

@@ -13,8 +13,10 @@ from datetime import timedelta
 import psutil
 import pytest
 
-from rollout import terminals
+from rollout import elsewhere, terminals
+from rollout.clock import Clock
 from rollout.gates import Answer
+from rollout.incidents import Seen
 from rollout.journal import Journal
 from rollout.outcomes import ExitCode
 from rollout.runner import CONTROL_MARK
@@ -167,6 +169,20 @@ def test_an_abort_that_comes_too_late_is_told_so(quick, meanwhile):
     assert quick.run() == ExitCode.FAILED
     assert [entry["possible"] for entry in the_words(quick, "abort_requested")] == [False]
     assert the_words(quick, "undo_started") == []
+
+
+def test_a_problem_that_somebody_sees_is_put_on_record_and_the_rollout_goes_on(quick, meanwhile):
+    def tell():
+        asked = the_words(quick, "gate_asked")[-1]["seq"]
+        seen = Seen("bug pages time out", Clock().now(), "Ann", "since nine\nOOPS-1802A17")
+        assert elsewhere.incident(quick.directory, seen)["number"] == 1
+        terminals.send(quick.directory, Message(kind="answer", by="Ann", text="yes", gate="go", asked=asked))
+
+    meanwhile("gate_asked", tell, gate="go")
+    assert quick.run(asker=Person()) == ExitCode.DONE
+    (opened,) = the_words(quick, "incident_opened")
+    assert (opened["by"], opened["details"]) == ("Ann", "since nine\nOOPS-1802A17")
+    assert "! Incident 1, seen by Ann: bug pages time out" in quick.screen.getvalue()
 
 
 def test_an_answer_from_another_terminal(quick, meanwhile):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rollout import ROOT, documents, planning
+from rollout import ROOT, documents, planning, schedule
 from rollout import plan as plans
 from rollout.inventory import InventoryFacts
 from rollout.outcomes import BadInputError, ExitCode
@@ -66,7 +66,7 @@ def test_a_file_that_is_not_text(tmp_path):
 
 def test_the_process_that_is_shipped_makes_a_plan():
     process = documents.load(ROOT / "process.yml", ProcessFile).root
-    assert process[0].stage == "select"
+    assert process[0].stage == "confirm"
     assert next(stage.stage for stage in process if stage.window) == "pause"
 
 
@@ -74,7 +74,7 @@ def test_the_process_that_is_shipped_makes_a_plan():
 def test_the_shipped_policies_and_schedules_can_be_read(inventory):
     directory = ROOT / "inventories" / inventory
     documents.load(directory / "group_vars/all/policy.yml", plans.PolicyFile)
-    documents.load(directory / "schedule.yml", planning.ScheduleFile)
+    schedule.load(directory)
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_the_shipped_policies_and_schedules_can_be_read(inventory):
     ],
 )
 def test_the_next_window_is_the_second_wednesday(after, window):
-    rule = planning.Schedule(windows="FREQ=MONTHLY;BYDAY=+2WE;BYHOUR=8;BYMINUTE=0;BYSECOND=0", backup_after="48h")
-    found = planning.next_window(rule, datetime.fromisoformat(after).replace(tzinfo=UTC))
+    rule = schedule.Schedule(windows="FREQ=MONTHLY;BYDAY=+2WE;BYHOUR=8;BYMINUTE=0;BYSECOND=0", backup_after="48h")
+    found = schedule.next_window(rule, datetime.fromisoformat(after).replace(tzinfo=UTC))
     assert found == datetime.fromisoformat(window).replace(tzinfo=UTC)
 
 
@@ -98,9 +98,9 @@ def test_a_cowboy_whose_file_or_host_is_missing_is_named(tmp_path):
     found = planning.cowboy_findings(plan.cowboys, ("rollout", "cowboys"), known)
     text = str(documents.refused(HERE / "plan.yml", found))
     assert (
-        f"plan.yml:40: rollout.cowboys.0.diff: cowboy lp-15 (jml) needs the file {tmp_path}/cowboys/lp-15.diff" in text
+        f"plan.yml:41: rollout.cowboys.0.diff: cowboy lp-15 (jml) needs the file {tmp_path}/cowboys/lp-15.diff" in text
     )
-    assert "plan.yml:40: rollout.cowboys.0.hosts: the inventory has no host gac" in text
+    assert "plan.yml:41: rollout.cowboys.0.hosts: the inventory has no host gac" in text
 
 
 class Nested(Model):

@@ -23,14 +23,22 @@ def plan() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def entries() -> Callable[..., list[dict[str, Any]]]:
-    """`entries("good", {…more})`: what the journal's reader gives for the sample's lines and then these."""
+    """`entries("good", {…more})`: what the journal's reader gives for the sample's lines and then these.
+
+    A sample that is `with` another one stands between its lines, by the time.
+    """
 
     def read(name: str | None = None, *more: dict[str, Any]) -> list[dict[str, Any]]:
+        return chained([*events_of(name), *more])
+
+    def events_of(name: str | None) -> list[dict[str, Any]]:
         events = list(yaml.safe_load((HERE / "before_the_window.yml").read_text(encoding="utf-8")))
         if name:
             sample = yaml.safe_load((HERE / f"{name}.yml").read_text(encoding="utf-8"))
+            if isinstance(sample, dict):
+                return sorted([*events_of(sample["with"]), *sample["events"]], key=lambda event: event["at"])
             events = [event for event in events if event["at"] < sample[0]["at"]] + sample
-        return chained([*events, *more])
+        return events
 
     return read
 

@@ -51,7 +51,9 @@ def test_the_report_begins_with_it(bracket, stays):
 
 
 def test_the_incident_report_says_so(bracket, stays):
-    assert f"- STILL ON: {SAID} To end it: `{COMMAND}`" in render_incident(bracket, stays, 1, "E-smoke-css  CSS.")
+    opened = {"at": "2026-12-09T08:50:00+00:00", "event": "incident_opened", "number": 1, "file": "incident-1.md"}
+    text = render_incident(bracket, [*stays, {**opened, "problem": "CSS."}], 1)
+    assert f"- STILL ON: {SAID} To end it: `{COMMAND}`" in text
 
 
 def test_what_ended_in_its_turn_is_on_record_and_nothing_more(bracket, entries):

@@ -1,0 +1,190 @@
+"""Who is there for a window, and what time it is for them (R3): facts in, findings out.
+
+A DBA is there in the window and in its backup, with the pause before each. A LOSA is there then too, and on the working
+days of the QA week before a window. All instants are timezone-aware UTC datetimes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from typing import Iterator, Mapping, Sequence, Tuple
+
+from .schedule import ERROR, NOTE, Attempt, Event, Finding, Pair, Rules, attempts, overlap
+
+DBA, LOSA = "dba", "losa"
+DAY = timedelta(days=1)
+SATURDAY = 5
+WORKING_DAY = timedelta(hours=8)  # who is away for less on a day of the QA week is there on that day
+
+Span = Tuple[datetime, datetime]
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody named, with `roles` such as dba and losa, and when they are away. `zone`: IANA's name of `timezone`."""
+
+    name: str
+    roles: tuple[str, ...]
+    zone: str
+    timezone: tzinfo
+    where: str
+    absences: tuple[Event, ...] = ()
+
+
+def roles_nobody_has(people: Sequence[Person], where: str) -> Iterator[Finding]:
+    """DBA or LOSA that nobody is."""
+    for role in (DBA, LOSA):
+        if not any(role in person.roles for person in people):
+            what = f"nobody under `cover` has the role {role}"
+            remedy = "Name who does, with roles, timezone and absences (docs/architecture.md, The schedule)."
+            yield Finding("cover", ERROR, where, what, remedy)
+
+
+def named_without_cover(named: Mapping[str, str], people: Sequence[Person], where: str) -> Iterator[Finding]:
+    """DBA or LOSA whom plans name, and of whom nobody knows when they are away; `named` is role → name."""
+    for role in (DBA, LOSA):
+        if role in named and not any(named[role] == person.name and role in person.roles for person in people):
+            what = f"plans name {named[role]} as {role}, who has no such role under `cover`"
+            remedy = "Name one who has, or add roles, timezone and absences there."
+            yield Finding("people", NOTE, where, what, remedy)
+
+
+def lacking(start: datetime, people: Sequence[Person], rules: Rules, kind: str = "window") -> list[str]:
+    """Who is missing for an attempt, a sentence each; `kind` is window or backup (only a window has a QA week)."""
+    found = []
+    span = rules.span(start)
+    for role in (DBA, LOSA):
+        mates = [person for person in people if role in person.roles]
+        if mates and _uncovered(span, mates):
+            found.append(f"no {role} is there: {_away(mates, [span])}")
+        elif mates and kind == "window" and role == LOSA:
+            stretches = [
+                stretch
+                for stretch in _working_days((start - rules.qa, start))
+                for stretch in _uncovered(stretch, mates)
+                if stretch[1] - stretch[0] >= WORKING_DAY
+            ]
+            if stretches:
+                days = _days(stretches)
+                found.append(f"no {role} is there in the QA week before, {days}: {_away(mates, stretches)}")
+    return found
+
+
+def cover(pairs: Sequence[Pair], people: Sequence[Person], rules: Rules) -> Iterator[Finding]:
+    """Attempts for which a DBA or a LOSA is missing (R3)."""
+    for attempt in attempts(pairs):
+        for missing in lacking(attempt.start, people, rules, attempt.kind):
+            what = f"{attempt.named}: {missing}"
+            remedy = "Find somebody (under `cover`), or move it."
+            yield Finding("cover", ERROR, attempt.where, what, remedy, attempt.pair.window)
+
+
+def _uncovered(span: Span, mates: Sequence[Person]) -> list[Span]:
+    """When in the span all of them are away."""
+    left = [span]
+    for person in mates:
+        away = _merged([event for event in person.absences if event.busy])
+        left = [both for one in left for other in away for both in _common(one, other)]
+    return left
+
+
+def _merged(absences: Sequence[Event]) -> list[Span]:
+    """Absences that touch, as one: two holidays in a row are no gap."""
+    merged: list[Span] = []
+    for event in sorted(absences, key=lambda one: one.start):
+        if merged and event.start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], event.end))
+        else:
+            merged.append((event.start, event.end))
+    return merged
+
+
+def _common(one: Span, other: Span) -> list[Span]:
+    begin, end = max(one[0], other[0]), min(one[1], other[1])
+    return [(begin, end)] if begin < end else []
+
+
+def _working_days(span: Span) -> Iterator[Span]:
+    """The parts of the span that are on Monday to Friday (UTC), a stretch of days in one piece."""
+    begin: datetime | None = None
+    cursor = span[0]
+    while cursor < span[1]:
+        midnight = (cursor + DAY).replace(hour=0, minute=0, second=0, microsecond=0)
+        if cursor.weekday() < SATURDAY:
+            begin = begin or cursor
+        elif begin:
+            yield begin, cursor
+            begin = None
+        cursor = min(midnight, span[1])
+    if begin:
+        yield begin, span[1]
+
+
+def _away(mates: Sequence[Person], stretches: Sequence[Span]) -> str:
+    """`stub is away (Holiday, stub.ics:12)`, for each of them."""
+    said = []
+    for person in mates:
+        reasons = [
+            event
+            for event in person.absences
+            if event.busy and any(overlap(event, begin, end) for begin, end in stretches)
+        ]
+        why = "; ".join(dict.fromkeys(f"{event.title}, {event.where}" for event in reasons))
+        said.append(f"{person.name} is away ({why})")
+    return ", ".join(said)
+
+
+def _days(stretches: Sequence[Span]) -> str:
+    """`Mon 7 Dec – Tue 8 Dec, Thu 10 Dec`."""
+    said = []
+    for begin, end in stretches:
+        first, last = (f"{at:%a} {at.day} {at:%b}" for at in (begin, end - timedelta(microseconds=1)))
+        said.append(first if first == last else f"{first} – {last}")
+    return ", ".join(said)
+
+
+def clock_changes(pairs: Sequence[Pair], people: Sequence[Person]) -> Iterator[Finding]:
+    """Attempts at which somebody's clock shows something else than at the one before, or changes that very day."""
+    for person in people:
+        before: Attempt | None = None
+        for attempt in attempts(pairs):
+            for said in _clock_change(person, before.start if before else attempt.start, attempt.start):
+                what = f"{attempt.named}: {said}"
+                remedy = f"Tell {person.name}, or move it."
+                yield Finding("clock", NOTE, attempt.where, what, remedy, attempt.pair.window)
+            before = attempt
+
+
+def _clock_change(person: Person, before: datetime, start: datetime) -> Iterator[str]:
+    """What is to be said of the attempt at `start`, when the one before it is at `before`."""
+    zone, whose = person.timezone, f"{person.name} ({person.zone})"
+    here = start.astimezone(zone)
+    shifted = _offset(start, zone) - _offset(before, zone)
+    if shifted:
+        since = _changes(before, start, zone)[-1].astimezone(zone)
+        day = f"{since:%a} {since.day} {since:%b %Y}"
+        yield f"{start:%H:%M} UTC is {here:%H:%M} for {whose} since {day}, it was {here - shifted:%H:%M}"
+    for change in _changes(start - 2 * DAY, start + 2 * DAY, zone):
+        if change.astimezone(zone).date() == here.date():
+            side = "before" if change <= start else "after"
+            yield f"the clocks of {whose} change that very day, at {change:%H:%M} UTC, {side} it"
+
+
+def _offset(instant: datetime, zone: tzinfo) -> timedelta:
+    return instant.astimezone(zone).utcoffset() or timedelta()
+
+
+def _changes(begin: datetime, end: datetime, zone: tzinfo) -> list[datetime]:
+    """The moments in (begin, end] from which the zone's offset is another; clocks are changed at a whole minute."""
+    found = []
+    while begin < end:
+        step = min(begin + DAY, end)
+        if _offset(begin, zone) != _offset(step, zone):
+            low, high = begin, step
+            while high - low > timedelta(minutes=1):
+                middle = low + (high - low) / 2
+                low, high = (middle, high) if _offset(middle, zone) == _offset(begin, zone) else (low, middle)
+            found.append(high.replace(second=0, microsecond=0))
+        begin = step
+    return found

@@ -1,0 +1,165 @@
+"""Where announcements go: the inventory's channels, their secret URLs, and which message goes to which (R6, R7, R23).
+
+`group_vars/all/announcements.yml` of an inventory (docs/operations.md, Channels); the URLs come from the vault, so only
+Ansible can tell them. They are asked for when there is something to announce, through a pipe, and kept in memory only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from rollout import documents, inventory
+from rollout.announcing import MESSAGES
+from rollout.outcomes import BadInputError
+
+if TYPE_CHECKING:
+    from rollout.documents import Finding
+
+FILE = Path("group_vars") / "all" / "announcements.yml"
+QUESTION = {
+    "announcements_channels": "{{ announcements_channels | default({}) }}",
+    "announcements_messages": "{{ announcements_messages | default({}) }}",
+    "announcements_loopback_only": "{{ announcements_loopback_only | default(false) }}",
+}
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One place that messages go to. `url` is secret; `shown` is for people.
+
+    A repeat with the same key within `repeatable_seconds` of the first attempt cannot make a second post (Mastodon's
+    Idempotency-Key); 0 where it could. `loopback_only`: whatever leads off this machine is refused.
+    """
+
+    name: str
+    wording: str
+    url: str = field(repr=False)
+    shown: str
+    repeatable_seconds: float = 0.0
+    loopback_only: bool = False
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Every channel by name, and for every message the names of those that it goes to."""
+
+    by_name: Mapping[str, Channel]
+    messages: Mapping[str, tuple[str, ...]]
+
+    def of(self, message: str) -> list[Channel]:
+        """The channels of one message, in the inventory's order; none where the inventory says so."""
+        return [self.by_name[name] for name in self.messages[message]]
+
+    def __getitem__(self, name: str) -> Channel:
+        """The channel of that name. Raises BadInputError when the inventory has it no more."""
+        if name not in self.by_name:
+            known = ", ".join(self.by_name) or "none"
+            raise BadInputError(f"E-no-channel  There is no channel `{name}` in the inventory (there are: {known}).")
+        return self.by_name[name]
+
+
+class Entry(BaseModel):
+    """A channel, as the inventory has it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    wording: Literal["mail", "status", "irc"]
+    url: Annotated[str, StringConstraints(strip_whitespace=True)]
+
+
+class Variables(BaseModel):
+    """The variables of an inventory that tell where announcements go."""
+
+    model_config = ConfigDict(strict=True)
+    announcements_channels: dict[str, Entry]
+    announcements_messages: dict[str, list[str]]
+    announcements_loopback_only: bool
+
+
+def load(directory: Path) -> Channels:
+    """Ask Ansible, once (about a second). Raises BadInputError: file, line, what was expected; never a URL."""
+    if not (directory / FILE).exists():
+        what = "it says where announcements go (docs/operations.md, Channels)"
+        raise BadInputError(f"E-no-channels  {directory / FILE} is not there: {what}.")
+    try:
+        found = inventory.ask(directory, QUESTION)
+    except BadInputError as error:
+        raise BadInputError(_without_urls(str(error))) from None
+    return checked(found, directory / FILE)
+
+
+def checked(variables: Mapping[str, Any], file: Path) -> Channels:
+    """The channels that the answers to QUESTION describe; `file` is where they stand. Raises BadInputError."""
+    try:
+        found = Variables.model_validate(variables)
+    except ValidationError as error:  # it quotes what it has found
+        items = error.errors(include_url=False, include_input=False)
+        raise documents.refused(file, [(item["loc"], item["msg"]) for item in items]) from None
+    channels, findings = _channels(found)
+    findings += list(_unknown_names(found)) or _without_text(found, site=file.parents[2])
+    if findings:
+        raise documents.refused(file, findings)
+    return Channels(channels, {message: tuple(names) for message, names in found.announcements_messages.items()})
+
+
+def _unknown_names(found: Variables) -> Iterator[Finding]:
+    """Messages and channels that nobody knows, and messages that are left out: that would be silence."""
+    for message, names in found.announcements_messages.items():
+        unknown = ", ".join(name for name in names if name not in found.announcements_channels)
+        if message not in MESSAGES:
+            yield ("announcements_messages", message), f"there is no such message; there are {', '.join(MESSAGES)}"
+        elif unknown:
+            yield ("announcements_messages", message), f"no channel is called {unknown}"
+    missing = ", ".join(message for message in MESSAGES if message not in found.announcements_messages)
+    if missing:
+        yield ("announcements_messages",), f"expected {missing} as well: the channels that each goes to, or [] for none"
+
+
+def _without_text(found: Variables, site: Path) -> list[Finding]:
+    """Messages for which a channel has no text: better said today than after an abort."""
+    from rollout.announcing import wording  # jinja2
+
+    return [
+        (("announcements_messages", message), f"{name} has the wording {how}, and there is no text of {message} in it")
+        for message, names in found.announcements_messages.items()
+        for name in names
+        if (how := found.announcements_channels[name].wording) not in wording.wordings(message, site)
+    ]
+
+
+def _channels(found: Variables) -> tuple[dict[str, Channel], list[Finding]]:
+    """The channels; a URL that Apprise does not take, or that leads elsewhere than it may, is a finding."""
+    from rollout.announcing import destination  # 0.2 s, and not every command announces
+
+    made: dict[str, Channel] = {}
+    findings: list[Finding] = []
+    for name, entry in found.announcements_channels.items():
+        try:
+            service = destination.service(entry.url)
+            if found.announcements_loopback_only:
+                destination.check_loopback(service)
+            if destination.takes_title(service) != (entry.wording == "mail"):
+                wanted = "mail" if destination.takes_title(service) else "status or irc"
+                raise destination.BadUrlError(f"what its URL leads to wants the wording {wanted}")
+        except destination.BadUrlError as error:
+            findings.append((("announcements_channels", name, "url"), str(error)))
+            continue
+        made[name] = Channel(
+            name,
+            entry.wording,
+            entry.url,
+            destination.shown(service),
+            destination.repeatable_seconds(service),
+            found.announcements_loopback_only,
+        )
+    return made, findings
+
+
+def _without_urls(text: str) -> str:
+    """Ansible quotes the line that it stumbled over."""
+    return re.sub(r"://[^\s'\"]*", "://****", text)

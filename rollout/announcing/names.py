@@ -1,0 +1,214 @@
+"""What templates may name: facts from plan, journal and the caller, under names that docs/architecture.md lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from rollout_core import outbox, timeline
+
+from rollout.announcing.phrases import one_line, span
+from rollout.views.abort_pack import not_undone
+from rollout.views.history import History
+
+Facts = Mapping[str, Any]
+Entries = Sequence[Mapping[str, Any]]
+
+ANNOUNCE_IT = ("first", "new_date", "rescheduled")  # by these people hear when the window is
+
+# Every name, and what it means: docs/architecture.md has the same table. The preview shows it for what is not known.
+ALWAYS = {
+    "rollout": "the id of the plan",
+    "what": "`database update`, or `maintenance` when the plan is of another kind than the monthly deployment",
+    "start": "when the window begins, an instant",
+    "end": "when it ends, an instant",
+    "window": "both, short: `22.00-23.30 UTC 3rd of December 2009`",
+    "minutes": "how many minutes the window has",
+    "earlier": "up to how many minutes before it some services are paused (R5); 0: none is",
+    "pause_from": "when that can begin, an instant",
+    "backup": "the backup window, short",
+    "ahead": "whether the window is still to come",
+    "people": "who is what, by role",
+    "tried": "`start`; for `new_date` that of the window that was aborted, an instant",
+    "begun": "whether any stage of that window was begun",
+    "all_back": "whether everything that it had begun is taken back",
+    "announcement": "the message by which people hear of the window: `first`, `new_date` or `rescheduled`",
+    "goes_out": "what goes out, in order (R6): `message`, `at`, `past`, `by` (its deadline or nothing), `channels`",
+}
+OF_THE_SITE = {
+    "service": "what the service is called; it opens a sentence",
+    "effect": "`offline` or `read-only`",
+    "in_full": "the same in full: `read-only, with other aspects offline`",
+    "some_services": "`some services (soyuz)`: what is paused first (R5, R7)",
+}
+WHEN_KNOWN = {
+    "out_for": "how long users were without the service, a length",
+    "aborted_at": "when the abort was over, an instant",
+    "source": "the source of the problem (R20)",
+    "mended_at": "when it can be fixed, at best (R20), an instant",
+    "mended": "whether that is over",
+    "moved_from": "when the window was before it was moved, short",
+    "number": "the number of the incident (R24)",
+    "problem": "the problem, in one sentence",
+    "seen": "when it was seen, an instant",
+    "resolution": "what solved it, in one sentence",
+    "affected_from": "since when users were affected, an instant",
+    "affected_until": "until when, an instant",
+    "wrong": "how the wrong announcement can be recognised: its subject or beginning",
+    "wrong_at": "when that went out, an instant",
+    "right": "what is right, in a sentence",
+    "owner": "whose cowboys they are (R16)",
+    "cowboys": "those that have not landed: `id`, `why`, `bug`, `files`, `hosts`, `state` of the review",
+    "revno": "the revision of devel that goes out without them",
+    "deployed": "what is in production: `at`, `revision`, `rollout`; empty before the first rollout",
+    "next_merge": "until when a fix must be on devel for the next window, in words; empty when the schedule has ended",
+    "next_window": "when that window is, in words",
+}
+NAMES = {**ALWAYS, **OF_THE_SITE, **WHEN_KNOWN}
+
+
+def about(plan: Facts, entries: Entries, now: datetime, **more: Any) -> dict[str, Any]:
+    """What templates may name (NAMES); what is not known is not there, and a template that names it fails.
+
+    `plan` is the plain data under `rollout`, `entries` are its journal's. `more` is what stands in neither:
+
+    - `after`: plan and entries of the aborted rollout whose next attempt this is (R21), for `new_date`
+    - `moved_from`: the window's start before it was moved; otherwise what the journal says of it
+    - `number` of the incident; otherwise the last that was opened. `problem`, `resolution`; otherwise the journal's
+    - `corrects`: number of the announcement that was wrong; `right`: what is right; `wrong`, if its subject will not do
+    - `chase`: one item of what the cowboy review reports (R16)
+    - `channels`: `{message: [name, …]}`, for the announcer (R6)
+    - any other value of WHEN_KNOWN, as it is
+
+    Texts come out as one line each, without control characters. Raises TypeError for a `more` that is not known.
+    """
+    facts = {**_window(plan, now), "goes_out": list(_goes_out(plan, entries, now, more.pop("channels", {})))}
+    facts |= _known(plan, entries, now)
+    facts |= _moved(plan, entries, more.pop("moved_from", None))
+    facts |= _incident(entries, more.pop("number", None))
+    facts |= _corrected(entries, more.pop("corrects", None))
+    before = more.pop("after", None)
+    if before is not None:
+        facts |= _aborted(before[0], before[1], now)
+    facts |= _chased(more.pop("chase", {}))
+    known = {"new_date"} if before is not None else {"rescheduled"} if "moved_from" in facts else set()
+    facts["announcement"] = next((one["message"] for one in facts["goes_out"] if one["message"] in known), "first")
+    if unknown := more.keys() - WHEN_KNOWN:
+        raise TypeError(f"no template can name {', '.join(sorted(unknown))}")
+    cleaned: dict[str, Any] = one_line({**facts, **more})
+    return cleaned
+
+
+def _window(plan: Facts, now: datetime) -> dict[str, Any]:
+    start, end = timeline.window(plan)
+    backup_start, backup_end = timeline.window({"window": plan["backup_window"]})
+    earlier = plan["policy"]["pause_minutes_before"]
+    return {
+        "rollout": plan["id"],
+        "what": "maintenance" if plan.get("kind") else "database update",
+        "start": start,
+        "end": end,
+        "window": span(start, end),
+        "minutes": plan["window"]["minutes"],
+        "earlier": earlier,
+        "pause_from": start - timedelta(minutes=earlier),
+        "backup": span(backup_start, backup_end),
+        "ahead": now < start,
+        "people": dict(plan["people"]),
+    }
+
+
+def _goes_out(
+    plan: Facts, entries: Entries, now: datetime, channels: Mapping[str, Sequence[str]]
+) -> Iterator[dict[str, Any]]:
+    """What the stages of the process announce, when, by when, and where."""
+    for stage, planned in zip(plan["process"], timeline.planned(plan, entries), strict=True):
+        if announces := stage.get("announces"):
+            message, by = outbox.message_of(plan, entries, announces)
+            at, where = planned.start, list(channels.get(message, ()))
+            yield {"message": message, "at": at, "past": at < now, "by": by, "channels": where}
+
+
+def _known(plan: Facts, entries: Entries, now: datetime) -> dict[str, Any]:
+    """How long users were out, and the abort if there was one."""
+    downtime = History(plan, entries).downtime
+    return {**({"out_for": downtime} if downtime is not None else {}), **_aborted(plan, entries, now)}
+
+
+def _aborted(plan: Facts, entries: Entries, now: datetime) -> dict[str, Any]:
+    """The abort of that rollout, as far as the journal knows (R20)."""
+    history = History(plan, entries)
+    problem = history.problem
+    mended_at = problem.mended_at if problem else None
+    found = {
+        "tried": history.window[0],
+        "aborted_at": history.aborted_at,
+        "begun": any(stage.attempts for stage in history.in_window),
+        "all_back": not not_undone(history),
+        "source": problem.source.rstrip(".") if problem and problem.source else None,
+        "mended_at": mended_at,
+        "mended": mended_at is not None and mended_at <= now,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _moved(plan: Facts, entries: Entries, moved_from: Any) -> dict[str, Any]:
+    moved_from = moved_from or _moved_from(entries)
+    if moved_from is None:
+        return {}
+    start = timeline.parse_instant(moved_from)
+    return {"moved_from": span(start, start + timedelta(minutes=plan["window"]["minutes"]))}
+
+
+def _moved_from(entries: Entries) -> Any:
+    """The window that people heard of last, if it was moved since: also when it was moved twice in between."""
+    told = {e["announcement"]: e["message"] for e in entries if e["event"] == "announcement_queued"}
+    found, heard = None, True
+    for entry in entries:
+        if entry["event"] == "window_moved" and heard:
+            found, heard = entry["from"], False
+        elif told.get(entry.get("announcement", 0)) in ANNOUNCE_IT and "sent" in (
+            entry.get("outcome"),
+            entry.get("as"),
+        ):
+            heard = True
+    return found
+
+
+def _incident(entries: Entries, number: int | None) -> dict[str, Any]:
+    given = {} if number is None else {"number": number}
+    opened, closed = _last(entries, "incident_opened", **given), _last(entries, "incident_closed", **given)
+    if opened is None:
+        return given
+    ended = closed if closed and closed["number"] == opened["number"] else {}
+    told = {"resolution": ended.get("resolution"), **_instants(opened, "seen")}
+    told |= _instants(ended, "affected_from", "affected_until")
+    known = {name: value for name, value in told.items() if value is not None}
+    return {"number": opened["number"], "problem": opened["problem"], **known}
+
+
+def _instants(entry: Facts, *names: str) -> dict[str, datetime]:
+    return {name: timeline.parse_instant(entry[name]) for name in names if entry.get(name)}
+
+
+def _corrected(entries: Entries, number: int | None) -> dict[str, Any]:
+    """The announcement that was wrong, as its readers saw it."""
+    queued = _last(entries, "announcement_queued", announcement=number) if number is not None else None
+    if queued is None:
+        return {}
+    texts = list(queued["texts"].values())
+    title = next((text["title"] for text in texts if text["title"]), None)
+    sent = [e for e in entries if e.get("announcement") == number and e.get("outcome") == "sent"]
+    at = (sent[0] if sent else queued)["at"]
+    return {"wrong": title or texts[0]["body"].splitlines()[0], "wrong_at": timeline.parse_instant(at)}
+
+
+def _chased(chase: Facts) -> dict[str, Any]:
+    names = ("owner", "cowboys", "revno", "deployed", "next_merge", "next_window")
+    return {name: chase[name] if chase[name] is not None else "" for name in names if name in chase}
+
+
+def _last(entries: Entries, event: str, **fields: Any) -> Mapping[str, Any] | None:
+    wanted = {"event": event, **fields}
+    return next((entry for entry in reversed(entries) if wanted.items() <= entry.items()), None)

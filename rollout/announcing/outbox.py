@@ -1,0 +1,253 @@
+"""The outbox: what is announced stands in the journal before it is sent, and stays due until it is out (R7, R20–R24).
+
+An attempt is on record before it is made. One whose end is not known is asked about, never repeated on a guess; a
+channel that is down is tried again for a while, and then a person says what is to be done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent import futures
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rollout_core import outbox as core
+from rollout_core.outbox import Announcement, Copy
+
+from rollout import ROOT, gates
+from rollout.announcing import channels, wording
+from rollout.announcing.channels import Channels
+from rollout.announcing.delivery import Delivered, deliver
+from rollout.announcing.text import Text
+from rollout.clock import Clock
+from rollout.gates import Answer, Question
+from rollout.journal import Journal
+from rollout.plan import Plan
+
+IN_DOUBT, UNSENT = "in_doubt", "unsent"
+LOSA = ("losa",)
+WAITS = timedelta(minutes=15)  # for a person, and for a channel when there is a deadline that is not near
+SHORTLY = timedelta(minutes=5)  # for a channel when users wait for the news, or for the window
+MEANS = {
+    "out": "you have seen it there, or somebody has",
+    "again": "it is not there: it is sent once more",
+    "retry": "it is tried again",
+    "by-hand": "somebody has posted it there by hand",
+    "without": "it is given up, and why goes on record",
+    "later": "it stays due:  ./runbook.py announce",
+}
+
+
+@dataclass
+class Outbox:
+    """One rollout's; `inventory` is the directory that has the channels.
+
+    `ask` puts a question on record and waits for the answer; `wait` waits until an instant.
+
+    `look` is called while something is being sent. What these raise ends the sending, with all that is known on record.
+    """
+
+    plan: Plan
+    inventory: Path
+    journal: Journal
+    clock: Clock
+    say: Callable[[str], None]
+    ask: Callable[[Question], Answer]
+    wait: Callable[[datetime, str], None]
+    look: Callable[[], None] = lambda: None
+
+    @cached_property
+    def channels(self) -> Channels:
+        """The inventory's. Raises BadInputError."""
+        return channels.load(self.inventory)
+
+    def texts(self, message: str, on: Sequence[str] | None = None, **more: Any) -> dict[str, dict[str, Any]]:
+        """The texts of a message as they would be queued, by the name of the copy. Raises BadInputError.
+
+        On the message's own channels, or `on` these. `more` is what `wording.about` takes; a message to several persons
+        gets what each of them is told as `recipients`, with an `address` each.
+        """
+        now = self.clock.now()
+        recipients = more.pop("recipients", None)
+        ways = self.channels.of(message) if on is None else [self.channels[name] for name in on]
+        found: dict[str, dict[str, Any]] = {}
+        for person in [None] if recipients is None else recipients:
+            told = {**more, **({} if person is None else {message: person})}
+            where = {name: list(names) for name, names in self.channels.messages.items()}
+            facts = wording.about(self.plan.as_vars(), self.journal.entries, now, channels=where, **told)
+            for way in ways:
+                text = wording.render(message, way.wording, facts, self.inventory)
+                to = person["address"] if person else None
+                name = f"{way.name} → {to}" if to else way.name
+                if name in found:  # another person with the same address
+                    name = f"{name} ({len(found) + 1})"
+                found[name] = {"title": text.title, "body": text.body, "via": way.name, "to": to}
+        return found
+
+    def queue(
+        self,
+        message: str,
+        *,
+        stage: str | None = None,
+        by: datetime | None = None,
+        on: Sequence[str] | None = None,
+        **more: Any,
+    ) -> int:
+        """Put a message on record; returns its number. Raises BadInputError, and then nothing is."""
+        texts = self.texts(message, on, **more)
+        number = len(core.announcements(self.journal.entries)) + 1
+        about = {"announcement": number, "message": message, "stage": stage, "by": by.isoformat() if by else None}
+        about |= {"incident": more["number"]} if "number" in more else {}
+        self.journal.write("announcement_queued", **about, texts=texts)
+        return number
+
+    def send(self, number: int) -> Announcement:
+        """Send what is not out of an announcement: at once, then again where it fails; ask where a person must decide.
+
+        Returns it as it stands then: settled, unless a person (or nobody) said later.
+        """
+        later: set[str] = set()
+        tried: set[str] = set()
+        until = self._patience(number)
+        while True:
+            open_ = [copy for copy in self._get(number).open if copy.channel not in later]
+            if doubtful := [copy for copy in open_ if copy.doubtful(self.clock.now())]:
+                later |= {copy.channel for copy in doubtful if not self._settled_doubt(number, copy)}
+            elif not open_:
+                return self._get(number)
+            elif due := [
+                copy for copy in open_ if copy.channel not in tried or core.next_attempt_at(copy) <= self.clock.now()
+            ]:
+                self._attempt(number, due)
+                tried |= {copy.channel for copy in due}
+            elif (next_ := min(map(core.next_attempt_at, open_))) > until:
+                answered = [(copy, self._what_now(number, copy)) for copy in open_]
+                later |= {copy.channel for copy, word in answered if word == "later"}
+                until = self.clock.now() + SHORTLY
+            else:
+                self.wait(next_, f"{', '.join(copy.channel for copy in open_)} is tried again")
+
+    def _get(self, number: int) -> Announcement:
+        return core.announcements(self.journal.entries)[number - 1]
+
+    def _patience(self, number: int) -> datetime:
+        """Until when a channel that is down is tried again before a person is asked: inside the deadline.
+
+        What had failed before is asked about after one more attempt: whoever typed that is here.
+        """
+        now, announcement = self.clock.now(), self._get(number)
+        by = announcement.by
+        if any(copy.state == core.FAILED for copy in announcement.open):
+            return now
+        return now + (WAITS if by and by > now + WAITS else SHORTLY)
+
+    def _attempt(self, number: int, copies: Sequence[Copy]) -> None:
+        """Send on several channels at once: each is on record before any of them begins."""
+        announcement = self._get(number)
+        keys = [core.key(self.plan.id, announcement, copy) for copy in copies]
+        ways = [self.channels[copy.via] for copy in copies]
+        for copy, key in zip(copies, keys, strict=True):
+            about = {"announcement": number, "channel": copy.channel, "attempt": copy.attempts + 1}
+            self.journal.write("announcement_sending", **about, key=key)
+        with ThreadPoolExecutor(len(copies)) as pool:
+            sending = {
+                pool.submit(deliver, way, Text(copy.title, copy.body), key, copy.to): copy
+                for way, copy, key in zip(ways, copies, keys, strict=True)
+            }
+            try:
+                while sending:
+                    done = futures.wait(sending, timeout=0.2, return_when=futures.FIRST_COMPLETED).done
+                    for sent in done:  # on record now: another channel may hang
+                        self._tried(announcement, sending.pop(sent), sent.result())
+                    self.look()
+            finally:
+                for sent, copy in sending.items():
+                    self._tried(announcement, copy, sent.result())
+
+    def _tried(self, announcement: Announcement, copy: Copy, result: Delivered) -> None:
+        until = None
+        if result.repeatable:
+            first = copy.begun or announcement.queued_at
+            until = (first + timedelta(seconds=self.channels[copy.via].repeatable_seconds)).isoformat()
+        self.journal.write(
+            "announcement_tried",
+            announcement=announcement.number,
+            channel=copy.channel,
+            attempt=copy.attempts + 1,
+            outcome=result.outcome.value,
+            said=result.said,
+            repeatable_until=until,
+        )
+        mark = {"sent": "✓", "not_sent": "✗", "unknown": "?"}[result.outcome.value]
+        self.say(f"    {mark} {announcement.message} on {copy.channel}: {result.said}")
+
+    def _settled_doubt(self, number: int, copy: Copy) -> bool:
+        """Ask whether a copy whose end is not known is out; False when nobody says so now."""
+        since = f"{copy.at:%a %d %b %H:%M:%S} UTC"
+        doubt = f"the attempt of {since} has no known end{f': {copy.said}' if copy.said else ''}"
+        options = ("out", "again", "later")
+        answer = self._asked(number, copy, IN_DOUBT, f"Is it out on {copy.channel}?", doubt, options)
+        if answer.word in ("out", "again"):
+            self._settle(number, copy, "sent" if answer.word == "out" else "again", answer)
+        return answer.word != "later"
+
+    def _what_now(self, number: int, copy: Copy) -> str:
+        """Ask what to do about a channel that is down; returns the answer."""
+        failure = f"{copy.attempts} attempts failed, the last with: {copy.said}"
+        options = ("retry", "by-hand", "without", "later")
+        question = f"{copy.channel} does not take it. What now?"
+        answer = self._asked(number, copy, UNSENT, question, failure, options)
+        as_ = {"retry": "again", "by-hand": "sent", "without": "given_up"}.get(answer.word)
+        if as_:
+            self._settle(number, copy, as_, answer)
+        return answer.word
+
+    def _asked(self, number: int, copy: Copy, gate: str, text: str, why: str, options: Sequence[str]) -> Answer:
+        announcement = self._get(number)
+        deadline = [f"to be out by {announcement.by:%a %d %b %H:%M} UTC"] if announcement.by else []
+        evidence = [f"{announcement.message} on {copy.channel}: {why}", *deadline]
+        evidence += [f"| {line}" for line in [copy.title, *copy.body.splitlines()] if line]
+        evidence += [" · ".join(f"{option}: {MEANS[option]}" for option in options)]
+        for line in evidence:
+            self.say(f"    {line}")
+        needs = {"without": ("reason",)}
+        return self.ask(Question(gate, text, evidence, LOSA, WAITS, options, needs=needs))
+
+    def _settle(self, number: int, copy: Copy, as_: str, answer: Answer) -> None:
+        self.journal.write(
+            "announcement_settled",
+            announcement=number,
+            channel=copy.channel,
+            by=answer.told.get("name", answer.by),
+            reason=answer.told.get("reason"),
+            **{"as": as_},
+        )
+
+
+def at_rest(plan: Plan, journal: Journal, clock: Clock, asker: gates.Asker, say: Callable[[str], None]) -> Outbox:
+    """The outbox of a rollout that is not at work: nothing is judged while somebody is asked or a channel waits."""
+
+    def wait(instant: datetime, what: str) -> None:
+        say(f"    … {what} at {instant:%H:%M:%S} UTC")
+        clock.wait_until(instant, lambda: None)
+
+    return Outbox(
+        plan, ROOT / plan.inventory, journal, clock, say, lambda asked: gates.ask(asker, journal, asked), wait
+    )
+
+
+def told(announcement: Announcement) -> list[str]:
+    """How it stands, a line for each copy that is not out, else one for all."""
+    if not announcement.open:
+        given_up = [copy.channel for copy in announcement.copies if copy.state == core.GIVEN_UP]
+        out = [copy.channel for copy in announcement.copies if copy.state == core.SENT]
+        said = f"{announcement.message}: out on {', '.join(out) or 'no channel'}"
+        return [f"{said}; given up on {', '.join(given_up)}" if given_up else said]
+    return [
+        f"{announcement.message} is not out on {copy.channel} ({copy.state}{f': {copy.said}' if copy.said else ''})"
+        for copy in announcement.open
+    ]

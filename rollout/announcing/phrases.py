@@ -1,0 +1,115 @@
+"""Dates, lengths and lists as real announcements say them: the filters of the templates.
+
+Each takes a placeholder («when it was aborted») as it is, so that a preview can show what is not known yet.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from rollout.views.text import clean
+
+ELLIPSIS = "…"
+REORDERING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])  # turn what follows them around
+
+
+def clock(instant: datetime | str) -> str:
+    """`23.00`, with the dot of real announcements; of an instant in UTC."""
+    return instant if isinstance(instant, str) else f"{instant:%H.%M}"
+
+
+def day(instant: datetime | str) -> str:
+    """`10th of February 2011`."""
+    return instant if isinstance(instant, str) else f"{_day_and_month(instant)} {instant:%Y}"
+
+
+def moment(instant: datetime | str) -> str:
+    """`23.00 UTC 10th of February 2011`; what an instant in a template looks like without a filter."""
+    return instant if isinstance(instant, str) else f"{clock(instant)} UTC {day(instant)}"
+
+
+def span(start: datetime, end: datetime) -> str:
+    """`22.00-23.30 UTC 3rd of December 2009`; with both days when the end falls on another one, both years likewise."""
+    if start.date() == end.date():
+        return f"{clock(start)}-{clock(end)} UTC {day(start)}"
+    first = _day_and_month(start) if start.year == end.year else day(start)
+    return f"{clock(start)} UTC {first} to {clock(end)} UTC {day(end)}"
+
+
+def lasting(length: timedelta | float | str) -> str:
+    """`90 minutes`, of minutes or a timedelta; below 90 s in seconds. What is not a whole one is rounded up."""
+    if isinstance(length, str):
+        return length
+    seconds = length.total_seconds() if isinstance(length, timedelta) else length * 60
+    if 0 < seconds < 1:
+        return "less than a second"
+    number, unit = (
+        (math.ceil(seconds), "second") if seconds < 90 and seconds % 60 else (math.ceil(seconds / 60), "minute")
+    )
+    return f"{number} {unit}{'' if number == 1 else 's'}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """`soyuz, codehosting and translations`."""
+    *most, last = [*names] or [""]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def paragraph(text: str) -> str:
+    """Text as one line of its own, whatever lines the template had; a mail wraps it. Nothing, when there is no text."""
+    line = " ".join(text.split())
+    return f"{line}\n" if line else ""
+
+
+def cut(text: str, most: int) -> str:
+    """Text of no more than `most` bytes of UTF-8, cut after a word if need be: channels have limits."""
+    if len(text.encode()) <= most:
+        return text
+    kept = text.encode()[: most - len(ELLIPSIS.encode())].decode(errors="ignore")
+    while unicodedata.combining(text[len(kept)]):  # not between a letter and its accent
+        kept = kept[:-1]
+    words = kept.rpartition(" ")[0] if text[len(kept)] != " " else kept
+    return f"{(words if len(words.encode()) > most // 2 else kept).rstrip(' ,;:')}{ELLIPSIS}"
+
+
+def sentence(text: str) -> str:
+    """Text with a full stop at its end, unless it has an end of its own."""
+    return text if re.search(r"[.!?…]$", text) else f"{text}."
+
+
+def one_line(value: Any) -> Any:
+    """Every text within `value` as one line, without what a terminal or a mail client would take amiss."""
+    if isinstance(value, str):
+        return " ".join(str(clean(value)).translate(REORDERING).split())
+    if isinstance(value, Mapping):
+        return {key: one_line(inner) for key, inner in value.items()}
+    return [one_line(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _day_and_month(instant: datetime) -> str:
+    number = instant.day
+    ending = "th" if number in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending} of {MONTHS[instant.month - 1]}"
+
+
+# Not strftime's: those are the locale's.
+MONTHS = (
+    *("January", "February", "March", "April", "May", "June", "July"),
+    *("August", "September", "October", "November", "December"),
+)
+
+FILTERS: dict[str, Callable[..., str]] = {
+    "clock": clock,
+    "cut": cut,
+    "day": day,
+    "lasting": lasting,
+    "moment": moment,
+    "listed": listed,
+    "paragraph": paragraph,
+    "sentence": sentence,
+}

@@ -1,0 +1,120 @@
+"""What was announced, for the report: each message with its texts, when it went out where, and whether in time (R7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from rollout_core import outbox
+from rollout_core.outbox import Announcement, Copy
+
+from rollout.views.deeds import Entry, at
+from rollout.views.text import length
+
+
+@dataclass(frozen=True)
+class CopyTold:
+    """One copy: the channel's name, its text, how it stands since `at`, and what there is to say of that."""
+
+    channel: str
+    title: str
+    body: str
+    state: str
+    at: datetime
+    attempts: int
+    timely: str
+    said: str
+
+
+@dataclass(frozen=True)
+class Announced:
+    """One announcement. `incident` is the number of the incident that it is about, None without one.
+
+    `state` is `sent`, or `given up` where a person gave up a channel, else what is still to be done about a copy.
+    """
+
+    number: int
+    message: str
+    stage: str | None
+    incident: int | None
+    by: datetime | None
+    queued_at: datetime
+    state: str
+    copies: Sequence[CopyTold]
+
+
+@dataclass(frozen=True)
+class Waiver:
+    """A message that somebody answers for that it was not out in time, or not sent at all (`incident`)."""
+
+    at: datetime
+    message: str
+    incident: int | None
+    by: str
+    reason: str
+
+
+def announced(entries: Sequence[Entry]) -> list[Announced]:
+    """Every announcement that was queued, in order."""
+    about = {e["announcement"]: e.get("incident") for e in entries if e["event"] == "announcement_queued"}
+    return [
+        Announced(
+            number=each.number,
+            message=each.message,
+            stage=each.stage,
+            incident=about[each.number],
+            by=each.by,
+            queued_at=each.queued_at,
+            state=_state(each),
+            copies=[_copy(copy, each.by) for copy in each.copies],
+        )
+        for each in outbox.announcements(entries)
+    ]
+
+
+def waivers(entries: Sequence[Entry]) -> list[Waiver]:
+    """Every message that somebody answers for."""
+    return [
+        Waiver(at(entry), entry["message"], entry.get("incident"), entry["by"], entry["reason"])
+        for entry in entries
+        if entry["event"] == "announcement_waived"
+    ]
+
+
+WORST_FIRST = (outbox.IN_DOUBT, outbox.FAILED, outbox.QUEUED, outbox.GIVEN_UP, outbox.SENT)
+
+
+def _state(announcement: Announcement) -> str:
+    there = {copy.state for copy in announcement.copies}
+    return next((state for state in WORST_FIRST if state in there), outbox.SENT)
+
+
+def _copy(copy: Copy, by: datetime | None) -> CopyTold:
+    return CopyTold(
+        channel=copy.channel,
+        title=copy.title,
+        body=copy.body,
+        state=copy.state,
+        at=copy.at,
+        attempts=copy.attempts,
+        timely=_timely(copy, by),
+        said="; ".join(_said(copy)),
+    )
+
+
+def _timely(copy: Copy, by: datetime | None) -> str:
+    """In time, or how much too late; nothing without a deadline, or while it is not out."""
+    if by is None or copy.state != outbox.SENT:
+        return ""
+    return "in time" if copy.at <= by else f"{length(copy.at - by)} late"
+
+
+def _said(copy: Copy) -> Iterator[str]:
+    """What a person said of it, or the channel."""
+    if copy.by:
+        yield f"{copy.by} says {'it is out' if copy.state == outbox.SENT else copy.state}"
+    if copy.said:
+        yield copy.said
+    if copy.attempts > 1:
+        yield f"{copy.attempts} attempts"

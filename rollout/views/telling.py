@@ -1,0 +1,54 @@
+"""Who has confirmed the time, and what of the announcements is not out or was late: lines of `status` (R3, R7, R21)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rollout_core import outbox, timeline
+
+Entry = Mapping[str, Any]
+
+
+def lines(plan: Mapping[str, Any], entries: Sequence[Entry], now: datetime) -> list[str]:
+    """What a person should know; a line that begins with `!` asks for a deed. `plan` is what stands under `rollout`."""
+    return [*_confirmations(plan, entries), *_unsent(entries), *missed(plan, entries, now)]
+
+
+def _confirmations(plan: Mapping[str, Any], entries: Sequence[Entry]) -> Iterator[str]:
+    for stage in plan["process"]:
+        named = [gate["gate"] for gate in stage.get("gates", ()) if gate.get("named")]
+        said = {gate: _said(entries, stage["stage"], gate) for gate in named}
+        if any(said.values()):
+            people = [f"{gate} ({name})" for gate, name in said.items() if name]
+            missing = [gate for gate, name in said.items() if not name]
+            mark, still = ("✓", "") if not missing else (" ", f" · not yet: {', '.join(missing)}")
+            yield f"{mark}  {stage['stage']}: {', '.join(people)}{still}"
+
+
+def _said(entries: Sequence[Entry], stage: str, gate: str) -> str | None:
+    """Who has confirmed it, and when, since the window was last moved; None when nobody has, or somebody said no."""
+    for entry in reversed(outbox.since_move(entries)):
+        if entry["event"] == "gate_answered" and (entry["stage"], entry["gate"]) == (stage, gate):
+            when = timeline.parse_instant(entry["at"])
+            return f"{entry.get('name', entry['by'])}, {when:%a %d %b}" if entry["answer"] == "yes" else None
+    return None
+
+
+def _unsent(entries: Sequence[Entry]) -> Iterator[str]:
+    for announcement in outbox.announcements(entries):
+        by = f", to be out by {announcement.by:%a %d %b %H:%M} UTC" if announcement.by else ""
+        for copy in announcement.open:
+            why = f": {copy.said}" if copy.said else ""
+            where = f"{announcement.message} is not out on {copy.channel}"
+            yield f"! {where} ({copy.state}{why}){by}   ./runbook.py announce"
+
+
+def missed(plan: Mapping[str, Any], entries: Sequence[Entry], now: datetime) -> Iterator[str]:
+    """What was late; nothing more once the window has begun, whose gate has asked about it."""
+    records = timeline.actual(entries)
+    if any(stage.get("window") and stage["stage"] in records for stage in plan["process"]):
+        return
+    for each in outbox.missed(plan, entries, now):
+        yield f"! {each.told()}: before the window a person must waive it"
