@@ -275,13 +275,15 @@ def ask(asker: Asker, journal: Journal, asked: Question) -> Answer:
     journal.write("gate_asked", stage="", gate=asked.gate, **asked.on_record())
     asker.begin(asked)
     until = time.monotonic() + asked.waits.total_seconds()
-    answer = asker.poll(asked)
-    while answer is None and time.monotonic() < until:
-        answer = asker.poll(asked)
-    if answer is None:
-        asker.withdraw()
-        answer = Answer(asked.silence, "nobody", "nobody")
-    journal.write("gate_answered", stage="", gate=asked.gate, **answer.on_record())
+    answer = None
+    try:
+        while answer is None and time.monotonic() < until:
+            answer = asker.poll(asked)
+    finally:  # Ctrl-C, too, leaves no question open
+        if answer is None:
+            asker.withdraw()
+            answer = Answer(asked.silence, "nobody", "nobody")
+        journal.write("gate_answered", stage="", gate=asked.gate, **answer.on_record())
     return answer
 
 

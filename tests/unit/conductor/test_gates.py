@@ -13,6 +13,7 @@ from rollout_core import timeline
 
 from rollout import gates
 from rollout import plan as plans
+from rollout.journal import Journal
 from rollout.outcomes import BadInputError
 
 PLAN = plans.load(Path(__file__).parents[1] / "plan" / "plan.yml")
@@ -153,6 +154,19 @@ def test_the_questions_that_are_open():
     assert gates.unanswered([asked, answered]) == []
     assert gates.unanswered([asked, other]) == [asked, other]
     assert gates.unanswered([asked, entry(2, "rollout_opened")]) == [], "a runbook that is gone waits for nothing"
+
+
+def test_ctrl_c_leaves_no_question_open(tmp_path):
+    class Interrupted(gates.Nobody):
+        def poll(self, question):  # noqa: ARG002 - whatever it is
+            raise KeyboardInterrupt
+
+    journal = Journal(tmp_path / "journal.jsonl")
+    asked = gates.Question("new_date", "Announce it?", [], ["losa"], timedelta(minutes=1))
+    with pytest.raises(KeyboardInterrupt):
+        gates.ask(Interrupted(), journal, asked)
+    assert gates.unanswered(journal.entries) == []
+    assert journal.last("gate_answered")["answer"] == "no"
 
 
 def test_the_question_is_filled_in():
