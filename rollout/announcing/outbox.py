@@ -114,16 +114,17 @@ class Outbox:
         tried: set[str] = set()
         until = self._patience(number)
         while True:
+            now = self.clock.now()
             open_ = [copy for copy in self._get(number).open if copy.channel not in later]
-            if doubtful := [copy for copy in open_ if copy.doubtful(self.clock.now())]:
+            doubtful = [copy for copy in open_ if copy.doubtful(now)]
+            waiting = [copy for copy in open_ if copy not in doubtful]
+            if due := [copy for copy in waiting if copy.channel not in tried or core.next_attempt_at(copy) <= now]:
+                self._attempt(number, due)
+                tried |= {copy.channel for copy in due}
+            elif doubtful:
                 later |= {copy.channel for copy in doubtful if not self._settled_doubt(number, copy)}
             elif not open_:
                 return self._get(number)
-            elif due := [
-                copy for copy in open_ if copy.channel not in tried or core.next_attempt_at(copy) <= self.clock.now()
-            ]:
-                self._attempt(number, due)
-                tried |= {copy.channel for copy in due}
             elif (next_ := min(map(core.next_attempt_at, open_))) > until:
                 answered = [(copy, self._what_now(number, copy)) for copy in open_]
                 later |= {copy.channel for copy, word in answered if word == "later"}

@@ -6,7 +6,7 @@ import pytest
 from rollout_core import outbox as core
 
 from lab.waiting import eventually
-from tests.unit.outbox.channels import Site
+from tests.unit.outbox.channels import Person, Site
 
 STATUS, MAIL = b"Idempotency-Key", b"\r\n.\r\n"
 
@@ -136,3 +136,14 @@ def test_killed_at_each_point_it_goes_out_once_on_every_channel(site, event, whe
     announcement, _ = site.announce(in_doubt=words)
     assert announcement.settled
     assert (len(site.posts), len(site.mails)) == (1, 1)
+
+
+def test_what_is_in_no_doubt_goes_out_before_anybody_is_asked(site):
+    class Looks(Person):
+        def begin(self, question):
+            self.asked.append(f"{question.gate}, mails: {len(site.mails)}")
+
+    assert site.killed("announcement_sending", "after", 1) == -signal.SIGKILL
+    person = Looks()
+    site.outbox(person).send(1)
+    assert person.asked == ["in_doubt, mails: 1"]
