@@ -176,13 +176,13 @@ def still_yes(
     return None
 
 
-def confirmed(entries: Sequence[Mapping[str, Any]], stage: str, asked: Question) -> Mapping[str, Any] | None:
+def confirmed(entries: Sequence[Mapping[str, Any]], stage: str, gate: str) -> Mapping[str, Any] | None:
     """The `gate_answered` with which a named person has said yes to this, None without one or after a no (R3).
 
     It stands whatever is done meanwhile, until the window is moved.
     """
     for entry in reversed(outbox.since_move(entries)):
-        if entry["event"] == "gate_answered" and (entry["stage"], entry["gate"]) == (stage, asked.gate):
+        if entry["event"] == "gate_answered" and (entry["stage"], entry["gate"]) == (stage, gate):
             return entry if entry["answer"] == "yes" else None
     return None
 

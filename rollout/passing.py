@@ -85,7 +85,7 @@ def _said_no(watchdog: Watchdog, stage: Stage, questions: Sequence[Question]) ->
     for asked in questions:
         entries = rollout.journal.entries
         if asked.needs:
-            before = gates.confirmed(entries, stage.stage, asked)
+            before = gates.confirmed(entries, stage.stage, asked.gate)
         else:
             before = gates.still_yes(entries, stage.stage, asked, rollout.clock.now())
         if before is not None and (asked.item is not None or asked.needs):

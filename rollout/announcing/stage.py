@@ -70,8 +70,10 @@ def in_time(watchdog: Watchdog, stage: Stage) -> None:
     Raises Stop.
     """
     rollout = watchdog.rollout
+    if not stage.window or rollout.in_window:
+        return
     missed = core.missed(rollout.plan.as_vars(), rollout.journal.entries, rollout.clock.now())
-    if not stage.window or rollout.in_window or not missed:
+    if not missed:
         return
     evidence = [each.told() for each in missed]
     for line in evidence:

@@ -8,6 +8,8 @@ from typing import Any
 
 from rollout_core import outbox, timeline
 
+from rollout import gates
+
 Entry = Mapping[str, Any]
 
 
@@ -28,12 +30,11 @@ def _confirmations(plan: Mapping[str, Any], entries: Sequence[Entry]) -> Iterato
 
 
 def _said(entries: Sequence[Entry], stage: str, gate: str) -> str | None:
-    """Who has confirmed it, and when, since the window was last moved; None when nobody has, or somebody said no."""
-    for entry in reversed(outbox.since_move(entries)):
-        if entry["event"] == "gate_answered" and (entry["stage"], entry["gate"]) == (stage, gate):
-            when = timeline.parse_instant(entry["at"])
-            return f"{entry.get('name', entry['by'])}, {when:%a %d %b}" if entry["answer"] == "yes" else None
-    return None
+    """Who has confirmed it, and when; None while nobody has."""
+    answer = gates.confirmed(entries, stage, gate)
+    if answer is None:
+        return None
+    return f"{answer.get('name', answer['by'])}, {timeline.parse_instant(answer['at']):%a %d %b}"
 
 
 def _unsent(entries: Sequence[Entry]) -> Iterator[str]:
