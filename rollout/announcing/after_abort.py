@@ -27,19 +27,21 @@ def tell(aborted: Aborted, asker: gates.Asker, say: Say) -> list[str]:
 
     What goes wrong with it does not keep the abort from its end: it stays due.
     """
-    known = core.announcements(aborted.journal.entries)
-    heard = [each for each in known if each.message in OF_THE_WINDOW]
-    if not any(copy.state in (core.SENT, core.IN_DOUBT) for each in heard for copy in each.copies):
+    if not untold(aborted.journal):
         return []
     box = outbox.at_rest(aborted.plan, aborted.journal, aborted.clock, asker, say)
     try:
-        number = next((each.number for each in known if each.message == ABORTED), None) or box.queue(ABORTED)
-        lines = outbox.told(box.send(number))
+        announcement = box.send(box.queue(ABORTED))
     except (RunbookError, OSError) as error:
-        lines = [f"The abort was NOT ANNOUNCED: {error}"]
-    if number_open(aborted.journal):
-        lines.append("  Then:  ./runbook.py announce")
-    return lines
+        return [f"The abort was NOT ANNOUNCED: {error}", "  Then:  ./runbook.py announce"]
+    return [*outbox.told(announcement), *([] if announcement.settled else ["  Then:  ./runbook.py announce"])]
+
+
+def untold(journal: Journal) -> bool:
+    """Whether people wait for the window of a rollout, and its abort was never put on record to be announced."""
+    known = core.announcements(journal.entries)
+    heard = [copy.state for each in known if each.message in OF_THE_WINDOW for copy in each.copies]
+    return not {core.SENT, core.IN_DOUBT}.isdisjoint(heard) and all(each.message != ABORTED for each in known)
 
 
 def offer(
@@ -80,8 +82,3 @@ def _announced(aborted: Aborted, path: Path, asker: gates.Asker, say: Say) -> li
             after = (aborted.plan.as_vars(), aborted.journal.entries)
             return outbox.told(box.send(box.queue(NEW_DATE, stage=stage.stage, by=by, after=after)))
     return []
-
-
-def number_open(journal: Journal) -> int:
-    """How many announcements are not out everywhere, and not given up."""
-    return sum(not each.settled for each in core.announcements(journal.entries))

@@ -9,7 +9,7 @@ from pathlib import Path
 from rollout_core import outbox as core
 
 from rollout import gates, records
-from rollout.announcing import outbox
+from rollout.announcing import after_abort, outbox
 from rollout.announcing.outbox import Outbox
 from rollout.clock import as_left
 from rollout.journal import Journal
@@ -19,11 +19,13 @@ Say = Callable[[str], None]
 
 
 def send_open(plan_file: Path | None, asker: gates.Asker, say: Say) -> bool:
-    """Send what the latest rollout has queued and is not out; whether everything is out or settled by then.
+    """Send what the latest rollout has queued and is not out, and its abort; whether all is out or settled by then.
 
     What no stage has queued yet is a stage's: `run`. Raises LockedError while a runbook is at work, BadInputError.
     """
     with _box(plan_file, asker, say) as box:
+        if records.outcome(box.journal.path.parent) == "aborted" and after_abort.untold(box.journal):
+            box.queue(after_abort.ABORTED)
         open_ = [each.number for each in core.announcements(box.journal.entries) if not each.settled]
         if not open_:
             say("Nothing that was queued is left to be sent.  What comes next:  ./runbook.py status")

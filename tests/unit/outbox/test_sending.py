@@ -6,7 +6,9 @@ import pytest
 from rollout_core import outbox as core
 
 from lab.waiting import eventually
-from tests.unit.outbox.channels import Person, Site
+from rollout import plan as plans
+from rollout.announcing import sending
+from tests.unit.outbox.channels import PLAN, Person, Site
 
 STATUS, MAIL = b"Idempotency-Key", b"\r\n.\r\n"
 
@@ -147,3 +149,13 @@ def test_what_is_in_no_doubt_goes_out_before_anybody_is_asked(site):
     person = Looks()
     site.outbox(person).send(1)
     assert person.asked == ["in_doubt, mails: 1"]
+
+
+def test_an_abort_that_could_not_be_announced_is_announced_once_by_hand(site):
+    plan = plans.load(PLAN).model_copy(update={"inventory": str(site.inventory)})
+    plans.save(plan, site.directory / "plan.yml")
+    site.announce()
+    site.outbox(None).journal.write("rollout_closed", outcome="aborted", exit_code=4, message="late")
+    for _ in range(2):
+        assert sending.send_open(site.directory / "plan.yml", Person(), lambda _: None)
+        assert (len(site.posts), len(site.mails)) == (2, 2)
