@@ -36,7 +36,7 @@ lint: $(READY)  ## every linter
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" ansible-lint --offline --strict
 
 bench: $(READY)  ## what we claim about speed
-	PYTHONPATH=plugins/module_utils $(VENV)/bin/python -m bench
+	$(VENV)/bin/python -m bench
 
 setup: $(READY)  ## the virtual environment, from the lock file
 
@@ -45,6 +45,8 @@ $(READY): requirements.lock
 	@for tool in ssh ssh-keygen patch; do command -v $$tool >/dev/null || { echo "E-no-tool  $$tool is not here. Debian: apt-get install openssh-client patch"; exit 2; }; done
 	$(PYTHON) -m venv --clear $(VENV)
 	$(VENV)/bin/pip install --quiet --require-hashes --requirement requirements.lock
+	@# The checkout is an Ansible collection: Ansible finds it as one.
+	@collections=$$($(VENV)/bin/python -c 'import site; print(site.getsitepackages()[0])')/ansible_collections/downtime && mkdir -p "$$collections" && ln -sfn ../../../../../.. "$$collections/runbook"
 	@touch $@
 
 lock:  ## pin everything again (needs uv)

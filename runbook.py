@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The downtime runbook. Finds the project's .venv itself; the commands are rollout/cli.py."""
+"""The downtime runbook. Finds the project's .venv itself; the commands are rollout/commands/cli.py."""
 
 import os
 import sys
@@ -13,8 +13,8 @@ if Path(sys.prefix) != ROOT / ".venv":
         sys.exit(f"E-not-set-up  {ROOT}/.venv is not there.  Make it:  make setup")
     os.execv(VENV_PYTHON, [str(VENV_PYTHON), __file__, *sys.argv[1:]])  # noqa: S606 - the same program, its own Python
 
-sys.path[:0] = [str(ROOT), str(ROOT / "plugins" / "module_utils")]
+sys.path.insert(0, str(ROOT))
 
-from rollout.cli import entry  # noqa: E402
+from rollout.commands.cli import entry  # noqa: E402
 
 entry()

@@ -10,8 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from rollout_core import journal
-
+from plugins.module_utils.rollout_core.journal import text as journal
 from rollout import ROOT
 
 PLAN = ROOT / "tests/unit/plan/plan.yml"

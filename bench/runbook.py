@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from rollout import ROOT
-from rollout.runner import run_playbook
+from rollout.engine.playbooks import run_playbook
 
 PLAYBOOK = """
 - name: "NOTHING: one task on localhost"

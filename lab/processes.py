@@ -17,8 +17,8 @@ from pathlib import Path
 import psutil
 
 from lab.layout import PROJECT, LabError
-from rollout.processes import marked as with_mark
-from rollout.processes import stop
+from rollout.engine.processes import marked as with_mark
+from rollout.engine.processes import stop
 
 MARK = "ROLLOUT_LAB_PART"
 AFRESH = "  Start afresh:  ./runbook.py lab down && ./runbook.py lab up"

@@ -6,21 +6,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import ansible.module_utils
-
 from lab import postgres
-from lab.layout import PROJECT
-
-# The code of database_upgrade itself, found as it is on a host: as a part of Ansible's own package.
-ansible.module_utils.__path__.append(str(PROJECT / "plugins" / "module_utils"))
-
-from ansible.module_utils.rollout_database import (  # noqa: E402
-    Provenance,
-    connect,
-    pending_patches,
-    revision_rows,
-)
-from ansible.module_utils.rollout_upgrade import upgrade  # noqa: E402
+from plugins.module_utils.rollout_host.database.connection import Provenance, connect, pending_patches, revision_rows
+from plugins.module_utils.rollout_host.database.upgrade import upgrade
 
 COPY = "launchpad_staging"
 

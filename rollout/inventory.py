@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from rollout import ROOT, documents
 from rollout.outcomes import BadInputError
-from rollout.plan import Policy, PolicyFile
+from rollout.plan.model import Policy, PolicyFile
 
 IMPORTS = ("import_playbook", "ansible.builtin.import_playbook")
 PLAYS = TypeAdapter(list[dict[str, Any]])

@@ -17,7 +17,7 @@ from lab import processes
 from lab.drills.rollout import Rollout
 from lab.layout import Lab
 from lab.waiting import eventually
-from rollout.processes import marked
+from rollout.engine.processes import marked
 
 FOR_EVER = 3600  # seconds; no drill takes that long
 

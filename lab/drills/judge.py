@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rollout_core import journal as text_format
+from plugins.module_utils.rollout_core.journal import text as text_format
 
 Schema = Literal["as before", "deployed", "something else"]
 EVERY_STAGE = "every stage"

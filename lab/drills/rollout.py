@@ -16,7 +16,7 @@ from lab import parts, processes
 from lab.layout import Lab
 from lab.postgres import BIN as POSTGRES_BIN
 from rollout import ROOT
-from rollout.processes import marked
+from rollout.engine.processes import marked
 
 ANSWERS = ROOT / "inventories/lab/answers.yml"
 DATABASE = parts.DATABASE

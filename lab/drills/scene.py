@@ -16,7 +16,7 @@ from lab.drills.probe import Probe
 from lab.drills.rollout import Rollout
 from lab.layout import APP_HOSTS
 from lab.waiting import eventually
-from rollout import processes
+from rollout.engine import processes
 
 T = TypeVar("T")
 PATIENCE = 180.0  # seconds until what does not happen has failed the drill

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from rollout_core import lateness, timeline
+from plugins.module_utils.rollout_core.time import lateness, timeline
 
 MILLISECOND = timedelta(milliseconds=1)
 GRAVE = (lateness.Verdict.ABORT.value, lateness.Verdict.MUST_FINISH.value)

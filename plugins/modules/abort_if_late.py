@@ -42,7 +42,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Abort if it is too late
-  abort_if_late:
+  downtime.runbook.abort_if_late:
     plan: "{{ rollout }}"
     journal: "{{ rollout_journal }}"
     limit_minutes: "{{ rollout.policy.abort_after_minutes }}"
@@ -101,7 +101,9 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.rollout_core import journal, lateness, timeline
+
+from ..module_utils.rollout_core.journal import text as journal
+from ..module_utils.rollout_core.time import lateness, timeline
 
 
 def judge(plan: dict, entries: list, now: datetime, limit: timedelta) -> dict:

@@ -39,12 +39,12 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Put devel 12735 into service
-  app_tree_switch:
+  downtime.runbook.app_tree_switch:
     root: ~/srv/launchpad
     to: r12735
 
 - name: Put back what served before
-  app_tree_switch:
+  downtime.runbook.app_tree_switch:
     root: ~/srv/launchpad
     to: r12735
     back: true
@@ -80,8 +80,9 @@ import os
 import re
 from pathlib import Path
 
-from ansible.module_utils import rollout_bzr, rollout_bzr_tree
 from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.rollout_host.vcs import bzr, bzr_tree
 
 TREE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
 BAD_NAME = "E-bad-tree  to is {to!r}; the name of a tree in {root} was expected, such as r12735."
@@ -130,7 +131,7 @@ class Trees:
 
     def revision(self, tree):
         """Return (revno, revid) of a tree."""
-        return rollout_bzr_tree.tree_revision(str(self.root / tree), executable=self.brz)
+        return bzr_tree.tree_revision(str(self.root / tree), executable=self.brz)
 
     def check(self, params, current):
         """Raise SwitchError unless the tree to switch to is there and at the right revision."""
@@ -194,7 +195,7 @@ def main():
             switch(trees, before, after)
     except SwitchError as error:
         module.fail_json(msg=str(error))
-    except rollout_bzr.BzrError as error:
+    except bzr.BzrError as error:
         module.fail_json(msg=f"E-bzr  {error}")
     names = ("current", "previous")
     answer = {"changed": before != after, "before": dict(zip(names, before)), **dict(zip(names, after))}

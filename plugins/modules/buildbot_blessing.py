@@ -103,7 +103,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Wait for the blessing
-  buildbot_blessing:
+  downtime.runbook.buildbot_blessing:
     url: https://lpbuildbot.example.com/
     builders: [lucid_lp, lucid_db_lp]
     revno: 12735
@@ -167,10 +167,11 @@ from dataclasses import replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.rollout_blessing import Record, down_too_long, red, waited_too_long
-from ansible.module_utils.rollout_buildbot import Buildbot, BuildbotDownError, BuildbotError
-from ansible.module_utils.rollout_core.blessing import Blessing, Limits, Question, Spurious, judge
-from ansible.module_utils.rollout_core.builds import Builder, Merged, builds_of
+
+from ..module_utils.rollout_core.merge.blessing import Blessing, Limits, Question, Spurious, judge
+from ..module_utils.rollout_core.merge.builds import Builder, Merged, builds_of
+from ..module_utils.rollout_host.ci.blessing import Record, down_too_long, red, waited_too_long
+from ..module_utils.rollout_host.ci.buildbot import Buildbot, BuildbotDownError, BuildbotError
 
 SPURIOUS = {
     "pattern": {"type": "str", "required": True},

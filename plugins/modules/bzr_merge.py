@@ -59,7 +59,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Merge db-stable 10381 into devel
-  bzr_merge:
+  downtime.runbook.bzr_merge:
     tree: /home/pqm/archives/rocketfuel/launchpad/devel
     source: lp:~launchpad-pqm/launchpad/db-stable
     revision: 10381
@@ -116,8 +116,9 @@ conflicts:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.rollout_bzr_working_tree import WorkingTree
-from ansible.module_utils.rollout_merge import ARGUMENTS, merge
+
+from ..module_utils.rollout_host.vcs.bzr_working_tree import WorkingTree
+from ..module_utils.rollout_host.vcs.merge import ARGUMENTS, merge
 
 
 def main():

@@ -46,7 +46,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Bring devel 12735 beside the tree that serves
-  bzr_tree:
+  downtime.runbook.bzr_tree:
     dest: ~/srv/launchpad/r12735
     branch: lp:~launchpad-pqm/launchpad/devel
     revno: 12735
@@ -87,8 +87,9 @@ removed:
 import shutil
 from pathlib import Path
 
-from ansible.module_utils import rollout_bzr, rollout_bzr_tree
 from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.rollout_host.vcs import bzr, bzr_tree
 
 NO_SUCH_REVISION = """\
 E-no-such-revision  {branch} does not contain {wanted}; its tip is {tip}.
@@ -121,7 +122,7 @@ class Tree:
 
     def do(self, *argv, ok=(0,), cwd=None):
         """Run the client, in the tree unless told otherwise."""
-        rollout_bzr.run(argv, cwd=cwd or self.dest, executable=self.brz, ok=ok)
+        bzr.run(argv, cwd=cwd or self.dest, executable=self.brz, ok=ok)
 
     def look(self):
         """Return what is at dest: {tree, tip, reverted, removed}, revisions as (revno, revid); None if nothing is."""
@@ -131,10 +132,10 @@ class Tree:
             self.fail(IN_THE_WAY)
         place = str(self.dest)
         return {
-            "tree": rollout_bzr_tree.tree_revision(place, executable=self.brz),
-            "tip": rollout_bzr.revision_info(place, executable=self.brz),
-            "reverted": rollout_bzr_tree.uncommitted(place, executable=self.brz),
-            "removed": rollout_bzr_tree.unknown(place, executable=self.brz) if self.clean else [],
+            "tree": bzr_tree.tree_revision(place, executable=self.brz),
+            "tip": bzr.revision_info(place, executable=self.brz),
+            "reverted": bzr_tree.uncommitted(place, executable=self.brz),
+            "removed": bzr_tree.unknown(place, executable=self.brz) if self.clean else [],
         }
 
     def wanted(self, found):
@@ -143,11 +144,11 @@ class Tree:
         if found and self.revid == found["tip"][1]:
             return found["tip"]
         try:
-            return rollout_bzr.revision_info(self.branch, revision, executable=self.brz)
-        except rollout_bzr.BzrError as error:
+            return bzr.revision_info(self.branch, revision, executable=self.brz)
+        except bzr.BzrError as error:
             if not error.missing_revision:
                 raise
-            tip = rollout_bzr.revision_info(self.branch, executable=self.brz)[0]
+            tip = bzr.revision_info(self.branch, executable=self.brz)[0]
             return self.fail(NO_SUCH_REVISION, tip=tip)
 
     def exact(self, found, wanted):
@@ -238,7 +239,7 @@ def main():
         answer = run(Tree(module.params), check=module.check_mode)
     except TreeError as error:
         module.fail_json(msg=str(error))
-    except rollout_bzr.BzrError as error:
+    except bzr.BzrError as error:
         module.fail_json(msg=f"E-bzr  {error}")
     if module._diff and answer["changed"]:
         answer["diff"] = difference(answer)

@@ -91,7 +91,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Apply the cowboys
-  cowboys:
+  downtime.runbook.cowboys:
     tree: ~/srv/launchpad/r12735
     host: "{{ inventory_hostname }}"
     cowboys:
@@ -131,9 +131,10 @@ restarted:
 
 from pathlib import Path
 
-from ansible.module_utils import rollout_cowboys as work
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.rollout_core import cowboys as core
+
+from ..module_utils.rollout_core.site import cowboys as core
+from ..module_utils.rollout_host.site import cowboys as work
 
 CONFLICT = """E-cowboy-conflict  {names} cannot be applied in {tree}. Nothing was changed there.
 {conflicts}

@@ -70,7 +70,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: See which cowboys the merge contains
-  cowboys_review:
+  downtime.runbook.cowboys_review:
     tree: ~/launchpad
     revision: pqm@prae-20261207080312-x1
     cowboys:
@@ -97,9 +97,10 @@ conflicts:
 
 from pathlib import Path
 
-from ansible.module_utils import rollout_cowboys as work
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.rollout_core import cowboys as core
+
+from ..module_utils.rollout_core.site import cowboys as core
+from ..module_utils.rollout_host.site import cowboys as work
 
 
 def review(cowboys, trials):

@@ -40,7 +40,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Try the undo files
-  database_back_out_check:
+  downtime.runbook.database_back_out_check:
     dsn: host=127.0.0.1 user=postgres dbname=launchpad_qastaging
     schema_directory: ~/launchpad/database/schema
     patches: [patch-2208-30-0.sql, patch-2208-56-0.sql]
@@ -75,9 +75,10 @@ from contextlib import suppress
 from typing import Any, Sequence
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.rollout_core.patches import PatchName
-from ansible.module_utils.rollout_core.undo_files import Trip, losses
-from ansible.module_utils.rollout_database import (
+
+from ..module_utils.rollout_core.schema.patches import PatchName
+from ..module_utils.rollout_core.schema.undo_files import Trip, losses
+from ..module_utils.rollout_host.database.connection import (
     PSYCOPG_IMPORT_ERROR,
     Patch,
     RolloutError,
@@ -87,8 +88,8 @@ from ansible.module_utils.rollout_database import (
     revision_rows,
     take_lock,
 )
-from ansible.module_utils.rollout_schema_copy import Tools, copy_of, round_trips
-from ansible.module_utils.rollout_undo_files import fingerprints, read_undos
+from ..module_utils.rollout_host.database.schema_copy import Tools, copy_of, round_trips
+from ..module_utils.rollout_host.database.work.undo_files import fingerprints, read_undos
 
 with suppress(ImportError):  # PSYCOPG_IMPORT_ERROR says so
     import psycopg

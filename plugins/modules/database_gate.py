@@ -72,7 +72,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Open the gate
-  database_gate:
+  downtime.runbook.database_gate:
     dsn: host=127.0.0.1 user=postgres dbname=launchpad_prod
     pools: [{console: host=127.0.0.1 port=6432 user=losa dbname=pgbouncer, database: launchpad_prod}]
 """
@@ -118,7 +118,11 @@ from contextlib import suppress
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.rollout_database import (
+
+from ..module_utils.rollout_host.database.access.base import Gate
+from ..module_utils.rollout_host.database.access.postgres import POOLS
+from ..module_utils.rollout_host.database.access.postgres import gate as gate_of
+from ..module_utils.rollout_host.database.connection import (
     PSYCOPG_IMPORT_ERROR,
     RolloutError,
     connect,
@@ -126,10 +130,7 @@ from ansible.module_utils.rollout_database import (
     require_primary,
     take_lock,
 )
-from ansible.module_utils.rollout_gate import POOLS
-from ansible.module_utils.rollout_gate import gate as gate_of
-from ansible.module_utils.rollout_gate_base import Gate
-from ansible.module_utils.rollout_standby import STANDBYS, left_paused, resume_replay, standbys_of
+from ..module_utils.rollout_host.database.standbys import STANDBYS, left_paused, resume_replay, standbys_of
 
 with suppress(ImportError):  # PSYCOPG_IMPORT_ERROR says so
     import psycopg

@@ -77,14 +77,14 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Close the gate and keep it closed
-  database_hold:
+  downtime.runbook.database_hold:
     dsn: host=127.0.0.1 user=postgres dbname=launchpad_prod
     state: closed
     run_id: 2026-12-partial-downtime/0007-close-1
     window: {start: 2026-12-09T08:00:00Z, minutes: 90}
 
 - name: Open the gate
-  database_hold:
+  downtime.runbook.database_hold:
     dsn: host=127.0.0.1 user=postgres dbname=launchpad_prod
     state: open
 """
@@ -128,10 +128,12 @@ from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from ansible.module_utils import rollout_processes as processes
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.rollout_core.timeline import parse_instant
-from ansible.module_utils.rollout_database import (
+
+from ..module_utils.rollout_core.time.timeline import parse_instant
+from ..module_utils.rollout_host.database.access.postgres import POOLS
+from ..module_utils.rollout_host.database.access.postgres import gate as gate_of
+from ..module_utils.rollout_host.database.connection import (
     PSYCOPG_IMPORT_ERROR,
     RolloutError,
     connect,
@@ -139,12 +141,11 @@ from ansible.module_utils.rollout_database import (
     message,
     require_primary,
 )
-from ansible.module_utils.rollout_detach import result as kept_result
-from ansible.module_utils.rollout_detach import start
-from ansible.module_utils.rollout_gate import POOLS
-from ansible.module_utils.rollout_gate import gate as gate_of
-from ansible.module_utils.rollout_hold import WORK, Holder
-from ansible.module_utils.rollout_worker_bring import bring
+from ..module_utils.rollout_host.database.outage.bundle import bring
+from ..module_utils.rollout_host.database.outage.detached import result as kept_result
+from ..module_utils.rollout_host.database.outage.detached import start
+from ..module_utils.rollout_host.database.work.keep_closed import WORK, Holder
+from ..module_utils.rollout_host.services import processes
 
 with suppress(ImportError):  # PSYCOPG_IMPORT_ERROR says so
     import psycopg

@@ -163,7 +163,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Close the gate, patch, open the gate
-  database_outage:
+  downtime.runbook.database_outage:
     dsn: host=127.0.0.1 user=postgres dbname=launchpad_prod
     schema_directory: ~/srv/launchpad/r12735/database/schema
     patches: [patch-2208-30-0.sql, patch-2208-56-0.sql]
@@ -256,15 +256,16 @@ irreversible:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.rollout_answer import failure
-from ansible.module_utils.rollout_database import PSYCOPG_IMPORT_ERROR
-from ansible.module_utils.rollout_detach import result as kept_result
-from ansible.module_utils.rollout_detach import start
-from ansible.module_utils.rollout_gate import POOLS
-from ansible.module_utils.rollout_standby import STANDBYS
-from ansible.module_utils.rollout_worker import check, run
-from ansible.module_utils.rollout_worker_bring import bring
-from ansible.module_utils.rollout_works import WORKS
+
+from ..module_utils.rollout_host.database.access.postgres import POOLS
+from ..module_utils.rollout_host.database.connection import PSYCOPG_IMPORT_ERROR
+from ..module_utils.rollout_host.database.outage.answer import failure
+from ..module_utils.rollout_host.database.outage.bundle import bring
+from ..module_utils.rollout_host.database.outage.detached import result as kept_result
+from ..module_utils.rollout_host.database.outage.detached import start
+from ..module_utils.rollout_host.database.outage.worker import check, run
+from ..module_utils.rollout_host.database.standbys import STANDBYS
+from ..module_utils.rollout_host.database.work.kinds import WORKS
 
 ARGUMENTS = {
     "dsn": {"type": "str", "required": True},

@@ -64,7 +64,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Wait for the outage to end
-  database_outage_progress:
+  downtime.runbook.database_outage_progress:
     answer_file: ~/.rollout/answer-x1y2z3.json
     dsn: host=127.0.0.1 user=postgres dbname=launchpad_prod
     patches: [patch-2208-30-0.sql, patch-2208-56-0.sql]
@@ -102,12 +102,13 @@ from contextlib import suppress
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.rollout_database import PSYCOPG_IMPORT_ERROR, RolloutError, database_name
-from ansible.module_utils.rollout_detach import result as kept_result
-from ansible.module_utils.rollout_gate import POOLS
-from ansible.module_utils.rollout_processes import marked
-from ansible.module_utils.rollout_progress import read, running
-from ansible.module_utils.rollout_remains import Remains, lost, silent
+
+from ..module_utils.rollout_host.database.access.postgres import POOLS
+from ..module_utils.rollout_host.database.connection import PSYCOPG_IMPORT_ERROR, RolloutError, database_name
+from ..module_utils.rollout_host.database.outage.detached import result as kept_result
+from ..module_utils.rollout_host.database.outage.progress import read, running
+from ..module_utils.rollout_host.database.outage.remains import Remains, lost, silent
+from ..module_utils.rollout_host.services.processes import marked
 
 with suppress(ImportError):  # PSYCOPG_IMPORT_ERROR says so
     import psycopg

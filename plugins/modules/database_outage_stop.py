@@ -65,7 +65,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Stop the outage
-  database_outage_stop:
+  downtime.runbook.database_outage_stop:
     dsn: host=127.0.0.1 user=postgres dbname=launchpad_prod
     patches: [patch-2208-30-0.sql, patch-2208-56-0.sql]
     stop_run: 2026-12/0007-outage-1
@@ -107,11 +107,12 @@ from contextlib import suppress
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.rollout_database import PSYCOPG_IMPORT_ERROR, RolloutError, database_name, message
-from ansible.module_utils.rollout_gate import POOLS
-from ansible.module_utils.rollout_progress import COMMITTED
-from ansible.module_utils.rollout_remains import Remains, found
-from ansible.module_utils.rollout_stop import Stop
+
+from ..module_utils.rollout_host.database.access.postgres import POOLS
+from ..module_utils.rollout_host.database.connection import PSYCOPG_IMPORT_ERROR, RolloutError, database_name, message
+from ..module_utils.rollout_host.database.outage.progress import COMMITTED
+from ..module_utils.rollout_host.database.outage.remains import Remains, found
+from ..module_utils.rollout_host.database.outage.stop import Stop
 
 with suppress(ImportError):  # PSYCOPG_IMPORT_ERROR says so
     import psycopg

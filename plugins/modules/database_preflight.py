@@ -108,7 +108,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Check the database
-  database_preflight:
+  downtime.runbook.database_preflight:
     dsn: host=127.0.0.1 user=postgres dbname=launchpad_prod
     schema_directory: ~/srv/launchpad/r12735/database/schema
     patches: [patch-2208-30-0.sql, patch-2208-56-0.sql]
@@ -143,11 +143,12 @@ remarks:
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.rollout_core import preflight
-from ansible.module_utils.rollout_database import PSYCOPG_IMPORT_ERROR, database_name
-from ansible.module_utils.rollout_gate import POOLS
-from ansible.module_utils.rollout_preflight_all import look
-from ansible.module_utils.rollout_standby import STANDBYS
+
+from ..module_utils.rollout_core.preflight import findings as preflight
+from ..module_utils.rollout_host.database.access.postgres import POOLS
+from ..module_utils.rollout_host.database.connection import PSYCOPG_IMPORT_ERROR, database_name
+from ..module_utils.rollout_host.database.standbys import STANDBYS
+from ..module_utils.rollout_host.preflight.checks import look
 
 TIME = {"type": "float", "required": True}
 NAMES = {"type": "list", "elements": "str", "default": []}

@@ -40,7 +40,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Verify the rows of the revision table
-  database_revisions:
+  downtime.runbook.database_revisions:
     dsn: host=127.0.0.1 user=postgres dbname=launchpad_prod
     present: [patch-2208-30-0.sql]
 """
@@ -66,8 +66,9 @@ from contextlib import suppress
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.rollout_core.patches import PatchName
-from ansible.module_utils.rollout_database import (
+
+from ..module_utils.rollout_core.schema.patches import PatchName
+from ..module_utils.rollout_host.database.connection import (
     PSYCOPG_IMPORT_ERROR,
     RolloutError,
     connect,

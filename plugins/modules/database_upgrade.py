@@ -43,7 +43,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Upgrade qastaging
-  database_upgrade:
+  downtime.runbook.database_upgrade:
     dsn: host=127.0.0.1 user=postgres dbname=launchpad_qastaging
     schema_directory: ~/launchpad/database/schema
 """
@@ -68,7 +68,8 @@ from contextlib import suppress
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.rollout_database import (
+
+from ..module_utils.rollout_host.database.connection import (
     PSYCOPG_IMPORT_ERROR,
     Provenance,
     RolloutError,
@@ -79,7 +80,7 @@ from ansible.module_utils.rollout_database import (
     revision_rows,
     take_lock,
 )
-from ansible.module_utils.rollout_upgrade import upgrade
+from ..module_utils.rollout_host.database.upgrade import upgrade
 
 with suppress(ImportError):  # PSYCOPG_IMPORT_ERROR says so
     import psycopg

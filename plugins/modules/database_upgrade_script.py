@@ -56,7 +56,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Upgrade qastaging with the site's script
-  database_upgrade_script:
+  downtime.runbook.database_upgrade_script:
     dsn: host=127.0.0.1 user=postgres dbname=launchpad_qastaging
     schema_directory: ~/launchpad/database/schema
     command: [database/schema/full-update.py, --pgbouncer, host=127.0.0.1 port=6432 user=pgbouncer]
@@ -98,10 +98,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils import rollout_upgrade_script as script
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.rollout_core import full_update
-from ansible.module_utils.rollout_database import (
+
+from ..module_utils.rollout_core.schema import full_update
+from ..module_utils.rollout_host.database import upgrade_script as script
+from ..module_utils.rollout_host.database.connection import (
     PSYCOPG_IMPORT_ERROR,
     Patch,
     Revision,

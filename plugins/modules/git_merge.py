@@ -62,7 +62,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Merge db-stable 10381 into devel
-  git_merge:
+  downtime.runbook.git_merge:
     tree: /home/pqm/archives/rocketfuel/launchpad/devel
     source: git+ssh://git.launchpad.net/launchpad#db-stable
     revision: 10381
@@ -119,8 +119,9 @@ conflicts:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.rollout_git_working_tree import WorkingTree
-from ansible.module_utils.rollout_merge import ARGUMENTS, merge
+
+from ..module_utils.rollout_host.vcs.git_working_tree import WorkingTree
+from ..module_utils.rollout_host.vcs.merge import ARGUMENTS, merge
 
 
 def main():

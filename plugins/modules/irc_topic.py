@@ -67,7 +67,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Say that PQM is in RC mode
-  irc_topic:
+  downtime.runbook.irc_topic:
     server: irc.example.com
     channel: "#launchpad-dev"
     state: present
@@ -94,10 +94,11 @@ nick:
 import re
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.rollout_core import channel_topic
+
+from ..module_utils.rollout_core.merge import channel_topic
 
 try:
-    from ansible.module_utils.rollout_irc import Channel, IrcError, NotOperator
+    from ..module_utils.rollout_host.chat.irc import Channel, IrcError, NotOperator
 except ImportError as error:
     if (error.name or "").partition(".")[0] not in ("irc", "jaraco"):
         raise

@@ -40,7 +40,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Name the bugs whose tags count
-  landed_bugs:
+  downtime.runbook.landed_bugs:
     db_stable: lp:~launchpad-pqm/launchpad/db-stable
     devel: lp:~launchpad-pqm/launchpad/devel
 """
@@ -58,20 +58,21 @@ revisions:
   returned: success
 """
 
-from ansible.module_utils import rollout_landings
 from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.rollout_host.vcs import landings
 
 
 def main():
     """Read the arguments and the branches, tell."""
-    module = AnsibleModule(argument_spec=rollout_landings.ARGUMENTS, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=landings.ARGUMENTS, supports_check_mode=True)
     try:
-        _, lacking = rollout_landings.Range.of(module.params).revisions()
-    except rollout_landings.Refused as refused:
+        _, lacking = landings.Range.of(module.params).revisions()
+    except landings.Refused as refused:
         module.fail_json(msg=str(refused))
-    except rollout_landings.VcsError as error:
+    except landings.VcsError as error:
         module.fail_json(msg=f"E-{module.params['vcs']}  {error}")
-    module.exit_json(changed=False, bugs=rollout_landings.bugs(lacking), revisions=len(lacking))
+    module.exit_json(changed=False, bugs=landings.bugs(lacking), revisions=len(lacking))
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Ask Launchpad for the tags
-  launchpad_bug_tags:
+  downtime.runbook.launchpad_bug_tags:
     root: production
     bugs: [45188, 45419]
     cache: var/cache/launchpad
@@ -64,8 +64,9 @@ evidence:
   sample: ["Launchpad shows nobody bug 772609 (private, or no such bug): not QA'd as far as anyone can tell"]
 """
 
-from ansible.module_utils import rollout_launchpad
 from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.rollout_host.ci import launchpad
 
 
 def main():
@@ -81,10 +82,10 @@ def main():
     )
     given = module.params
     try:
-        tags, hidden = rollout_launchpad.bug_tags(given["root"], given["bugs"], given["cache"], given["seconds"])
-    except rollout_launchpad.LaunchpadError as error:
+        tags, hidden = launchpad.bug_tags(given["root"], given["bugs"], given["cache"], given["seconds"])
+    except launchpad.LaunchpadError as error:
         module.fail_json(msg=str(error))
-    told = [rollout_launchpad.told(hidden)] if hidden else []
+    told = [launchpad.told(hidden)] if hidden else []
     module.exit_json(changed=False, tags=tags, hidden=hidden, evidence=told)
 
 

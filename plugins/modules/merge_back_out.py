@@ -68,7 +68,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Back out the merge of db-stable 10381
-  merge_back_out:
+  downtime.runbook.merge_back_out:
     tree: /home/pqm/archives/rocketfuel/launchpad/devel
     push_to: lp:~launchpad-pqm/launchpad/devel
     revno: 12735
@@ -118,12 +118,13 @@ conflicts:
 
 import re
 
-from ansible.module_utils import rollout_bzr_working_tree, rollout_git_working_tree
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.rollout_back_out import BackOut
-from ansible.module_utils.rollout_pqm import carry_out
 
-TREES = {"bzr": rollout_bzr_working_tree.WorkingTree, "git": rollout_git_working_tree.WorkingTree}
+from ..module_utils.rollout_host.vcs import bzr_working_tree, git_working_tree
+from ..module_utils.rollout_host.vcs.landing import carry_out
+from ..module_utils.rollout_host.vcs.merge_back_out import BackOut
+
+TREES = {"bzr": bzr_working_tree.WorkingTree, "git": git_working_tree.WorkingTree}
 LINE = re.compile(r"[^\[\]\x00-\x1f\x7f]{1,200}")
 FIELDS = {  # what stands in the commit message
     "what": (LINE, "one line of 1 to 200 characters without brackets"),

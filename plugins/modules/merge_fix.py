@@ -63,7 +63,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Judge devel 12737, which has the fix of the merge of db-stable 10381
-  merge_fix:
+  downtime.runbook.merge_fix:
     tree: /home/pqm/archives/rocketfuel/launchpad/devel
     source: lp:~launchpad-pqm/launchpad/db-stable
     revision: 10381
@@ -112,12 +112,13 @@ taken_back:
 import tempfile
 from pathlib import Path
 
-from ansible.module_utils import rollout_bzr_working_tree, rollout_git_working_tree
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.rollout_fix import Fix, first_line
-from ansible.module_utils.rollout_pqm import LandingError
 
-TREES = {"bzr": rollout_bzr_working_tree.WorkingTree, "git": rollout_git_working_tree.WorkingTree}
+from ..module_utils.rollout_host.vcs import bzr_working_tree, git_working_tree
+from ..module_utils.rollout_host.vcs.fix import Fix, first_line
+from ..module_utils.rollout_host.vcs.landing import LandingError
+
+TREES = {"bzr": bzr_working_tree.WorkingTree, "git": git_working_tree.WorkingTree}
 
 
 def judge(params, scratch):
@@ -156,7 +157,7 @@ def main():
         if module.params[field].startswith("-"):
             module.fail_json(msg=f"E-bad-branch  {field} is {module.params[field]!r}; a path or URL was expected.")
     try:
-        with tempfile.TemporaryDirectory(dir=module.tmpdir, prefix="rollout_fix-") as scratch:
+        with tempfile.TemporaryDirectory(dir=module.tmpdir, prefix="rollout-fix-") as scratch:
             found = judge(module.params, Path(scratch))
     except LandingError as error:
         module.fail_json(msg=str(error), **error.facts)

@@ -46,7 +46,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: See when the next merge is
-  next_merge:
+  downtime.runbook.next_merge:
     windows: FREQ=MONTHLY;BYDAY=+2WE;BYHOUR=8;BYMINUTE=0;BYSECOND=0
     window: 2026-12-09T08:00:00Z
     merge_hours_before: 48
@@ -73,8 +73,9 @@ next_merge:
 from datetime import timedelta
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.rollout_core import schedule
-from ansible.module_utils.rollout_core.timeline import parse_instant
+
+from ..module_utils.rollout_core.time import schedule
+from ..module_utils.rollout_core.time.timeline import parse_instant
 
 try:
     from dateutil.rrule import rrulestr

@@ -62,7 +62,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Estimate the outage anew
-  outage_estimate:
+  downtime.runbook.outage_estimate:
     plan: "{{ rollout }}"
     journal: "{{ rollout_journal }}"
     patches: [patch-2208-30-0.sql]
@@ -89,7 +89,11 @@ evidence:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.rollout_core import budget, journal, remeasure, timeline
+
+from ..module_utils.rollout_core.journal import text as journal
+from ..module_utils.rollout_core.schema import budget
+from ..module_utils.rollout_core.schema import estimate as remeasure
+from ..module_utils.rollout_core.time import timeline
 
 ARGUMENTS = {
     "plan": {"type": "dict", "required": True},

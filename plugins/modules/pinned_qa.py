@@ -54,7 +54,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Judge the pinned revision again
-  pinned_qa:
+  downtime.runbook.pinned_qa:
     db_stable: lp:~launchpad-pqm/launchpad/db-stable
     devel: lp:~launchpad-pqm/launchpad/devel
     revision: 10381
@@ -71,28 +71,29 @@ evidence:
   sample: ["db-stable 10381 is still QA-ok: 12 revisions that devel lacks"]
 """
 
-from ansible.module_utils import rollout_landings
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.rollout_core import deployable
+
+from ..module_utils.rollout_core.merge import deployable
+from ..module_utils.rollout_host.vcs import landings
 
 
 def judge(params):
     """Return the evidence. Raises Refused, VcsError, and ValueError for tags that cannot be read."""
-    tags = rollout_landings.bug_tags(params["bug_tags"])
+    tags = landings.bug_tags(params["bug_tags"])
     revision, revid = params["revision"], params["revid"]
-    branches = rollout_landings.Range.of(params)
+    branches = landings.Range.of(params)
     record, lacking = branches.revisions()
     if revision <= record["revno"] and branches.has(revid):
         return [f"devel has db-stable {revision} already: there is nothing to merge"]
     if (revision, revid) not in [(each["revno"], each["revid"]) for each in lacking]:
-        raise rollout_landings.Refused(
+        raise landings.Refused(
             f"E-pin-moved  db-stable {revision} is not {revid} any more, which was pinned.\n"
             "  Nothing was merged.\n"
             "  Then:  set rollout.pinned.revision in the plan to what it is now, and ./runbook.py run select"
         )
     refusal = deployable.pin_refusal(lacking, tags, revision)
     if refusal:
-        raise rollout_landings.Refused(refusal)
+        raise landings.Refused(refusal)
     count = sum(each["revno"] <= revision for each in lacking)
     return [f"db-stable {revision} is still QA-ok: {count} revision{'' if count == 1 else 's'} that devel lacks"]
 
@@ -101,7 +102,7 @@ def main():
     """Read the arguments, judge, tell."""
     module = AnsibleModule(
         argument_spec={
-            **rollout_landings.ARGUMENTS,
+            **landings.ARGUMENTS,
             "revision": {"type": "int", "required": True},
             "revid": {"type": "str", "required": True},
             "bug_tags": {"type": "dict", "required": True},
@@ -110,9 +111,9 @@ def main():
     )
     try:
         evidence = judge(module.params)
-    except rollout_landings.Refused as refused:
+    except landings.Refused as refused:
         module.fail_json(msg=str(refused))
-    except rollout_landings.VcsError as error:
+    except landings.VcsError as error:
         module.fail_json(msg=f"E-{module.params['vcs']}  {error}")
     except ValueError as error:
         module.fail_json(msg=f"E-bad-argument  {error}.")

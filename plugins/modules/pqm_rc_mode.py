@@ -66,7 +66,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Let only what is release-critical land on devel
-  pqm_rc_mode:
+  downtime.runbook.pqm_rc_mode:
     path: /home/pqm/pqm.conf
     state: rc
     reason: 2026-12
@@ -119,9 +119,10 @@ import json
 import shlex
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.rollout_core import pqm_configuration, rc_mode
-from ansible.module_utils.rollout_rc_branch import BranchError, Location
-from ansible.module_utils.rollout_rc_mode import Configuration, RcModeError, now
+
+from ..module_utils.rollout_core.merge import pqm_configuration, rc_mode
+from ..module_utils.rollout_host.pqm.branch import BranchError, Location
+from ..module_utils.rollout_host.pqm.configuration import Configuration, RcModeError, now
 
 NOBODY = "nobody"
 TAKEN = """E-rc-mode-taken  {branch} is in RC mode already, for {who} since {since}, not for {reason} ({path}).

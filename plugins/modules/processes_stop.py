@@ -33,7 +33,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: End what the run left
-  processes_stop:
+  downtime.runbook.processes_stop:
     stop_run: 2026-12/0009-switch-1
 """
 
@@ -65,7 +65,8 @@ import signal
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.rollout_processes import ask, marked, wait
+
+from ..module_utils.rollout_host.services.processes import ask, marked, wait
 
 ARGUMENTS = {"stop_run": {"type": "str", "required": True}, "grace_seconds": {"type": "float", "default": 3}}
 ROUNDS = 3  # one that is being ended may just have started another

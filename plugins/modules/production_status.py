@@ -50,7 +50,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Record the deployment
-  production_status:
+  downtime.runbook.production_status:
     path: inventories/production/production_status.yml
     revision: 12735
     revid: pqm@prae-20261207080412-x1y2z3
@@ -82,7 +82,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.rollout_core import cowboys as core
+
+from ..module_utils.rollout_core.site import cowboys as core
 
 try:
     import yaml

@@ -75,7 +75,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Choose the revision
-  select_revision:
+  downtime.runbook.select_revision:
     db_stable: lp:~launchpad-pqm/launchpad/db-stable
     devel: lp:~launchpad-pqm/launchpad/devel
     bug_tags: {45188: [qa-ok], 45419: [qa-needstesting]}
@@ -154,10 +154,12 @@ import dataclasses
 import math
 import tempfile
 
-from ansible.module_utils import rollout_landings
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.rollout_core import budget, patches, selection
-from ansible.module_utils.rollout_landings import Range, Refused, Schemas
+
+from ..module_utils.rollout_core.merge import selection
+from ..module_utils.rollout_core.schema import budget, patches
+from ..module_utils.rollout_host.vcs import landings
+from ..module_utils.rollout_host.vcs.landings import Range, Refused, Schemas
 
 TEXT_AT_MOST, TEXTS_AT_MOST = 200_000, 1_000_000  # characters of one patch, and of all, that are worth carrying around
 
@@ -171,7 +173,7 @@ def choose(params, scratch):
     branches = Range.of(params)
     reading = Schemas(branches, params["schema_directory"], scratch)
     rule = budget.Budget(params["window_minutes"], params["factor"], params["plus_minutes"])
-    tags = rollout_landings.bug_tags(params["bug_tags"])
+    tags = landings.bug_tags(params["bug_tags"])
     site = selection.Site(tags, rows(params["applied"]), timings(params["timings"]), rule)
     record, lacking = branches.revisions()
     shared, schemas = reading.shared(record, lacking), reading.changed(lacking)
@@ -231,7 +233,7 @@ def main():
     """Read the arguments, choose, tell."""
     module = AnsibleModule(
         argument_spec={
-            **rollout_landings.ARGUMENTS,
+            **landings.ARGUMENTS,
             "schema_directory": {"type": "str", "default": "database/schema"},
             "bug_tags": {"type": "dict", "required": True},
             "applied": {"type": "list", "elements": "list", "required": True},
@@ -249,7 +251,7 @@ def main():
     except Refused as refused:
         pinned_by_hand = isinstance(refused, Unfit) and module.params["revision"] is not None
         module.fail_json(msg=str(refused), **({"bad_input": "pinned.revision"} if pinned_by_hand else {}))
-    except rollout_landings.VcsError as error:
+    except landings.VcsError as error:
         module.fail_json(msg=f"E-{module.params['vcs']}  {error}")
     except ValueError as error:
         module.fail_json(msg=f"E-bad-argument  {error}.")

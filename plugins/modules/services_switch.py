@@ -59,7 +59,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Pause the services
-  services_switch:
+  downtime.runbook.services_switch:
     state: paused
     cron_ini: /srv/launchpad/etc/cron.ini
     jobs: [soyuz-publisher, translations-export]
@@ -104,8 +104,9 @@ import time
 from datetime import datetime, timezone
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.rollout_core import cron_switch
-from ansible.module_utils.rollout_switch import Banner, CronIni, SwitchError, holders
+
+from ..module_utils.rollout_core.site import cron_switch
+from ..module_utils.rollout_host.services.switch import Banner, CronIni, SwitchError, holders
 
 JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 STILL_RUNNING = """E-jobs-still-running  {jobs} held its lock for {timeout:g} s after it was switched off.

@@ -37,7 +37,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Look at the site
-  smoke_check:
+  downtime.runbook.smoke_check:
     urls: ["https://launchpad.net/", "http://gac:8080/", "http://soybean:8080/"]
 """
 
@@ -70,7 +70,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.rollout_core import pages
+
+from ..module_utils.rollout_core.site import pages
 
 Answer = namedtuple("Answer", "status kind content url error")  # kind: content type; error: None when it answered
 LARGEST = 10 * 1024 * 1024  # bytes of one page or stylesheet; nothing on a front page is larger

@@ -41,7 +41,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Look for locks
-  squawk:
+  downtime.runbook.squawk:
     patches: {patch-2208-57-0.sql: "CREATE INDEX bug__owner__idx ON Bug (owner);"}
     pg_version: "15"
   delegate_to: localhost
@@ -79,8 +79,9 @@ import tempfile
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.rollout_core import hazards
-from ansible.module_utils.rollout_core.patches import PatchName
+
+from ..module_utils.rollout_core.schema import hazards
+from ..module_utils.rollout_core.schema.patches import PatchName
 
 
 class Silent(Exception):  # noqa: N818  it carries an answer

@@ -24,7 +24,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Read the staging restore logs
-  staging_timings:
+  downtime.runbook.staging_timings:
     logs: /x/launchpad.net-logs/staging/sourcherry/2011-*-staging_restore.log
 """
 
@@ -58,7 +58,8 @@ import glob
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.rollout_core import budget
+
+from ..module_utils.rollout_core.schema import budget
 
 
 def newest(pattern):

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from rollout_core import outbox, timeline
-
+from plugins.module_utils.rollout_core.journal import outbox
+from plugins.module_utils.rollout_core.time import timeline
 from rollout.announcing.phrases import one_line, span
 from rollout.views.abort_pack import not_undone
 from rollout.views.history import History

@@ -15,18 +15,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rollout_core import outbox as core
-from rollout_core.outbox import Announcement, Copy
-
-from rollout import ROOT, gates
+from plugins.module_utils.rollout_core.journal import outbox as core
+from plugins.module_utils.rollout_core.journal.outbox import Announcement, Copy
+from rollout import ROOT
 from rollout.announcing import channels, wording
 from rollout.announcing.channels import Channels
 from rollout.announcing.delivery import Delivered, deliver
 from rollout.announcing.text import Text
-from rollout.clock import Clock
-from rollout.gates import Answer, Question
-from rollout.journal import Journal
-from rollout.plan import Plan
+from rollout.gates import model as gates
+from rollout.gates.model import Answer, Question
+from rollout.journal.clock import Clock
+from rollout.journal.file import Journal
+from rollout.plan.model import Plan
 
 IN_DOUBT, UNSENT = "in_doubt", "unsent"
 LOSA = ("losa",)

@@ -117,15 +117,15 @@ def _by_irc(job: Job, made: NotifyIRC, witness: Witness) -> Seen:
     (It goes on when JOIN is refused, and after PRIVMSG it reads for 0.75 s and looks at nothing but PING. A server
     answers in order, so what it has to say of a message comes before its answer to our PING.)
     """
-    rollout_irc = importlib.import_module("rollout_irc")
+    irc = importlib.import_module("plugins.module_utils.rollout_host.chat.irc")
     witness.is_told()
     try:
-        with rollout_irc.Channel(destination.irc_options(made, job["timeout_seconds"])) as channel:
+        with irc.Channel(destination.irc_options(made, job["timeout_seconds"])) as channel:
             channel.say(job["body"].rstrip(), witness.now_sending)
             return Seen(SENT, f"said in {channel.name}" + (" (nobody else is there)" if channel.alone else ""))
-    except rollout_irc.NotSaid as error:
+    except irc.NotSaid as error:
         return Seen(NOT_SENT, _sentence(error))
-    except rollout_irc.IrcError as error:
+    except irc.IrcError as error:
         return Seen(UNKNOWN if witness.sending else NOT_SENT, _sentence(error))
 
 

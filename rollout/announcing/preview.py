@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rollout_core import outbox, timeline
-
+from plugins.module_utils.rollout_core.journal import outbox
+from plugins.module_utils.rollout_core.time import timeline
 from rollout.announcing import MESSAGES, wording
 from rollout.announcing.names import WHEN_KNOWN
 from rollout.announcing.text import Text

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from rollout_core import timeline
-
+from plugins.module_utils.rollout_core.time import timeline
 from rollout.views.deeds import Entry, at, pairs
 
 

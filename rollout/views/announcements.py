@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from rollout_core import outbox
-from rollout_core.outbox import Announcement, Copy
-
+from plugins.module_utils.rollout_core.journal import outbox
+from plugins.module_utils.rollout_core.journal.outbox import Announcement, Copy
 from rollout.views.deeds import Entry, at
 from rollout.views.text import length
 

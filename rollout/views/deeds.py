@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from rollout_core import timeline
+from plugins.module_utils.rollout_core.time import timeline
 
 Entry = Mapping[str, Any]
 RESERVED_FACTS = {"evidence", "pin", "estimates", "fits", "irreversible"}

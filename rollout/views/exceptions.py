@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from rollout_core import timeline
-
+from plugins.module_utils.rollout_core.time import timeline
 from rollout.views.deeds import Entry, at
 
 RELEASE_CRITICAL = re.compile(r"\[release-critical=([^\]]+)\]")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
-from rollout_core import timeline
-
+from plugins.module_utils.rollout_core.time import timeline
 from rollout.views.deeds import Entry, at
 from rollout.views.markdown import one_line
 from rollout.views.text import first_sentence, length

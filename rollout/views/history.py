@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Literal
 
-from rollout_core import holds, journal, lateness, timeline
-from rollout_core.holds import Hold
-
+from plugins.module_utils.rollout_core.journal import brackets as holds
+from plugins.module_utils.rollout_core.journal import text as journal
+from plugins.module_utils.rollout_core.journal.brackets import Hold
+from plugins.module_utils.rollout_core.time import lateness, timeline
 from rollout.views import aborts, deeds
 from rollout.views.deeds import Attempt, BackOut, Entry, GateAsked, Sitting, UndoStep, at
 from rollout.views.incidents import Incident, incidents

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from rollout_core.holds import Hold
+from plugins.module_utils.rollout_core.journal.brackets import Hold
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from rollout_core import outbox, timeline
-from rollout_core.outbox import Announcement
-
+from plugins.module_utils.rollout_core.journal import outbox
+from plugins.module_utils.rollout_core.journal.outbox import Announcement
+from plugins.module_utils.rollout_core.time import timeline
 from rollout.views.deeds import Entry, at
 from rollout.views.text import first_sentence
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from rollout_core import holds, lateness, timeline
-
-from rollout import gates
+from plugins.module_utils.rollout_core.journal import brackets as holds
+from plugins.module_utils.rollout_core.time import lateness, timeline
+from rollout.gates import model as gates
 from rollout.views import telling
 from rollout.views.holding import Holding, told
 from rollout.views.incidents import OpenIncident, incidents, standing

@@ -9,7 +9,7 @@ from typing import Any
 
 import jinja2
 
-from rollout.qa import Branch
+from rollout.decisions.deployable import Branch
 from rollout.views.text import clean
 
 # The order in which states can be chosen, and how each looks: the word always stands beside the colour.

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jinja2
-from rollout_core import timeline
 
+from plugins.module_utils.rollout_core.time import timeline
 from rollout.views import holding
 from rollout.views.abort_pack import users
 from rollout.views.announcements import announced, waivers

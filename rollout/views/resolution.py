@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from rollout_core import timeline
-
+from plugins.module_utils.rollout_core.time import timeline
 from rollout.views.incidents import Closing
 from rollout.views.markdown import one_line
 from rollout.views.text import clean

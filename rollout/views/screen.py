@@ -14,8 +14,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from rollout.plan import Stage
-from rollout.records import FINAL
+from rollout.journal.store import FINAL
+from rollout.plan.model import Stage
 from rollout.views.holding import sentence
 from rollout.views.overview import Overview, Said, StageRow, State
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from rollout_core import outbox, timeline
-
-from rollout import gates
+from plugins.module_utils.rollout_core.journal import outbox
+from plugins.module_utils.rollout_core.time import timeline
+from rollout.gates import model as gates
 
 Entry = Mapping[str, Any]
 

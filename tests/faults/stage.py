@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import rollout_processes as processes
-import rollout_worker_file as worker_file
 
 from lab import postgres
 from lab.clients import Crowd
+from plugins.module_utils.rollout_host.database.outage import worker_file
+from plugins.module_utils.rollout_host.services import processes
 from tests.faults.moments import CLOSED, ON_RECORD, PAUSED, Moment
 from tests.modules.conftest import RunningModule
 from tests.modules.database_servers import FOUR, Database, wait_for

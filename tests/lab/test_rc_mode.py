@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rollout_core import rc_mode
 
 from lab import irc, parts, processes
 from lab.layout import DATA, IRC_PORT, PROJECT, Lab
 from lab.waiting import eventually
-from rollout.processes import marked as with_mark
+from plugins.module_utils.rollout_core.merge import rc_mode
+from rollout.engine.processes import marked as with_mark
 
 OPEN = (DATA / "pqm.conf").read_bytes()
 SAID = f"PQM in RC mode | {irc.TOPIC}"

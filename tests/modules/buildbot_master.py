@@ -20,7 +20,7 @@ from lab.layout import BUILDBOT_PORT, BUILDERS, DATA, PROJECT, Lab
 from tests.modules import bzr_branches
 
 ansible.module_utils.__path__.append(str(PROJECT / "plugins" / "module_utils"))
-from ansible.module_utils.rollout_buildbot import Buildbot  # noqa: E402  as a module finds it on a host
+from plugins.module_utils.rollout_host.ci.buildbot import Buildbot  # noqa: E402  as a module finds it on a host
 
 SECONDS = 60  # a master that has not got so far by then is broken; the tests take what it really takes
 GOOD = {

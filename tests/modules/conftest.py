@@ -19,14 +19,11 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parents[2]
 MODULES = PROJECT / "plugins" / "modules"
-# On a host, Ansible ships rollout_* inside its own package ansible.module_utils; here that package's search path is
-# extended.
+# On a host, Ansible ships a module inside its collection's package; here it is a part of the checkout's `plugins`.
 BOOTSTRAP = """
 import runpy, sys
-import ansible.module_utils
-ansible.module_utils.__path__.append({module_utils!r})
-sys.argv[0] = {module!r}
-runpy.run_path({module!r}, run_name="__main__")
+sys.path[0] = {project!r}
+runpy.run_module("plugins.modules.{name}", run_name="__main__")
 """
 
 _DATABASES = itertools.count(1)
@@ -48,7 +45,7 @@ class RunningModule:
             "_ansible_no_log": False,
             "_ansible_remote_tmp": str(PROJECT / "var" / "cache" / "modules"),  # a killed module leaves it behind
         }
-        boot = BOOTSTRAP.format(module_utils=str(PROJECT / "plugins" / "module_utils"), module=str(module))
+        boot = BOOTSTRAP.format(project=str(PROJECT), name=name)
         self.process = subprocess.Popen(
             [sys.executable, "-c", boot],
             stdin=subprocess.PIPE,

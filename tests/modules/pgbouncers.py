@@ -144,10 +144,9 @@ def left_by_a_killed_run(database: Database, pool: Pooler, monkeypatch: pytest.M
     """
     if str(PROJECT / "plugins" / "module_utils") not in ansible.module_utils.__path__:
         ansible.module_utils.__path__.append(str(PROJECT / "plugins" / "module_utils"))
-    from ansible.module_utils.rollout_database import connect
-    from ansible.module_utils.rollout_gate import gate
-    from ansible.module_utils.rollout_standby import pause_replay, standbys_of
-
+    from plugins.module_utils.rollout_host.database.access.postgres import gate
+    from plugins.module_utils.rollout_host.database.connection import connect
+    from plugins.module_utils.rollout_host.database.standbys import pause_replay, standbys_of
     from tests.modules.database_servers import RUN
 
     monkeypatch.setenv("PGPASSFILE", str(database.directory / "home" / ".pgpass"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rollout.journal import Journal
+from rollout.journal.file import Journal
 
 WINDOW = datetime(2026, 12, 9, 8, tzinfo=UTC)
 PLAN = {

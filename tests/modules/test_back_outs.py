@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
-from rollout_core import messages, rc_mode
 
+from plugins.module_utils.rollout_core.merge import messages, rc_mode
 from tests.modules import bzr_branches, git_branches
 from tests.modules.bzr_branches import BRZ, Site
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from rollout import plan as plans
 from rollout.announcing import wording
+from rollout.plan import model as plans
 from tests.modules import bzr_branches
 from tests.modules.playing import Played, play
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
-from rollout_core import budget
 
 from lab import postgres, staging
+from plugins.module_utils.rollout_core.schema import budget
 from tests.modules.database_servers import BASELINE, SCHEMA, Database, both_versions, new_servers
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the servers as another user")

@@ -180,8 +180,8 @@ def test_gate_left_closed_is_opened_even_if_the_run_is_refused(killed: str, run:
 
 def test_locked_out_says_how_to_open(database: Database) -> None:
     ansible.module_utils.__path__.append(str(MODULES.parent / "module_utils"))
-    from ansible.module_utils.rollout_database import RolloutError
-    from ansible.module_utils.rollout_gate import gate as gate_of
+    from plugins.module_utils.rollout_host.database.access.postgres import gate as gate_of
+    from plugins.module_utils.rollout_host.database.connection import RolloutError
 
     nowhere = "host=127.0.0.1 port=1 user=postgres"
     gate = gate_of(database.admin(), nowhere, str(database.gate_file.parent))
@@ -203,8 +203,8 @@ def test_a_session_that_a_signal_left_without_its_answer_is_replaced(
 ) -> None:
     """The signal came between a statement and its answer: psycopg takes no other statement on that connection."""
     ansible.module_utils.__path__.append(str(MODULES.parent / "module_utils"))
-    from ansible.module_utils.rollout_database import connect
-    from ansible.module_utils.rollout_gate import gate as gate_of
+    from plugins.module_utils.rollout_host.database.access.postgres import gate as gate_of
+    from plugins.module_utils.rollout_host.database.connection import connect
 
     monkeypatch.setenv("PGPASSFILE", str(database.directory / "home" / ".pgpass"))
     admin = database.dsn()

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rollout_core import budget
 
+from plugins.module_utils.rollout_core.schema import budget
 from tests.modules.database_servers import FOUR, ROWS_AFTER, ROWS_BEFORE, Database
 
 Run = Callable[..., dict[str, Any]]

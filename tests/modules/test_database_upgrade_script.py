@@ -11,8 +11,8 @@ from typing import Any
 
 import psutil
 import pytest
-from rollout_core import full_update
 
+from plugins.module_utils.rollout_core.schema import full_update
 from tests.modules.database_servers import FOUR, ROWS_AFTER, ROWS_BEFORE, Database, wait_for
 
 SCRIPT = Path(__file__).with_name("full_update.py")

@@ -9,8 +9,8 @@ from typing import Any
 
 import launchpadlib
 import pytest
-import rollout_launchpad
 
+from plugins.module_utils.rollout_host.ci import launchpad as client
 from tests.launchpad import service
 from tests.launchpad.service import Service
 
@@ -136,5 +136,5 @@ def test_a_root_that_is_none(ask: Callable[..., dict[str, Any]], root: str, said
 
 def test_without_launchpadlib(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(__import__("sys").modules, "launchpadlib.launchpad", None)
-    with pytest.raises(rollout_launchpad.LaunchpadError, match="launchpadlib cannot be imported"):
-        rollout_launchpad.bug_tags("production", [1], tmp_path / "cache")
+    with pytest.raises(client.LaunchpadError, match="launchpadlib cannot be imported"):
+        client.bug_tags("production", [1], tmp_path / "cache")

@@ -28,12 +28,12 @@ IMPATIENT = """
 import sys
 _, command, spec, pyz, *patience = sys.argv
 sys.path.insert(0, pyz)
-from rollout_worker import rollout_guardian, rollout_worker_main
+from rollout_worker.rollout_host.database.outage import guardian, main
 for given in patience:
     name, _, value = given.partition("=")
-    assert hasattr(rollout_guardian, name)
-    setattr(rollout_guardian, name, float(value))
-sys.exit(rollout_worker_main.main([pyz, command, spec]))
+    assert hasattr(guardian, name)
+    setattr(guardian, name, float(value))
+sys.exit(main.main([pyz, command, spec]))
 """
 
 
@@ -50,7 +50,7 @@ class Guarded:
         self.answer_file = self.state / "answer-test.json"
 
     def start(self, *patience: str, **more: Any) -> None:
-        """Start it; `patience` are constants of rollout_guardian, NAME=SECONDS."""
+        """Start it; `patience` are constants of guardian, NAME=SECONDS."""
         self.answer_file.touch()
         spec = self.state / "spec-test.json"
         defaults = {"pools": [], "deadline_seconds": None, "clock_offset": 0, "answer_file": str(self.answer_file)}
@@ -100,7 +100,11 @@ def test_the_file_is_the_same_for_the_same_sources(guarded: Guarded, run_module:
     assert [path.name for path in guarded.state.glob("*.pyz")] == [guarded.pyz.name], "another module, another file"
     assert (guarded.pyz.read_bytes(), guarded.pyz.stat().st_ino) == (content, written)
     names = zipfile.ZipFile(guarded.pyz).namelist()
-    assert {"__main__.py", "rollout_worker/rollout_worker.py", "rollout_worker/rollout_core/__init__.py"} <= set(names)
+    assert {
+        "__main__.py",
+        "rollout_worker/rollout_host/database/outage/worker.py",
+        "rollout_worker/rollout_core/__init__.py",
+    } <= set(names)
     assert not [name for name in names if "pqm" in name], "it carries what it does not need"
 
 

@@ -15,9 +15,9 @@ from tests.modules.conftest import PROJECT
 from tests.modules.database_servers import Database, both_versions
 
 ansible.module_utils.__path__.append(str(PROJECT / "plugins" / "module_utils"))
-from ansible.module_utils import rollout_permissions as permissions  # noqa: E402  as a module finds it on a host
-from ansible.module_utils.rollout_database import RolloutError  # noqa: E402
-from ansible.module_utils.rollout_outage import WorkError  # noqa: E402
+from plugins.module_utils.rollout_host.database import permissions  # noqa: E402  as a module finds it on a host
+from plugins.module_utils.rollout_host.database.connection import RolloutError  # noqa: E402
+from plugins.module_utils.rollout_host.database.outage.run import WorkError  # noqa: E402
 
 OBJECTS = """
     CREATE TABLE Job (id serial PRIMARY KEY, name text);

@@ -20,7 +20,7 @@ from tests.modules.database_servers import RUN, Database, both_versions, wait_fo
 from tests.modules.pgbouncers import Pooler, pooler
 
 if TYPE_CHECKING:
-    from rollout_pgbouncer import PgbouncerGate
+    from plugins.module_utils.rollout_host.database.access.pgbouncer import PgbouncerGate
 
 OPEN, CLOSED = (False, False), (True, True)
 NewGate = Callable[..., "PgbouncerGate"]
@@ -44,8 +44,8 @@ def second(database: Database) -> Iterator[Pooler]:
 def new_gate(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[NewGate]:
     """The gate with pools, as a process on the host has it."""
     ansible.module_utils.__path__.append(str(PROJECT / "plugins" / "module_utils"))
-    from ansible.module_utils.rollout_database import connect
-    from ansible.module_utils.rollout_gate import gate
+    from plugins.module_utils.rollout_host.database.access.postgres import gate
+    from plugins.module_utils.rollout_host.database.connection import connect
 
     monkeypatch.setenv("PGPASSFILE", str(database.directory / "home" / ".pgpass"))
     made = []
@@ -63,7 +63,7 @@ def new_gate(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ne
 
 
 def rollout_error() -> type[Exception]:
-    from ansible.module_utils.rollout_database import RolloutError
+    from plugins.module_utils.rollout_host.database.connection import RolloutError
 
     return RolloutError
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rollout_core import rc_mode
+
+from plugins.module_utils.rollout_core.merge import rc_mode
 
 from . import bzr_branches
 
@@ -236,7 +237,7 @@ def test_another_users_file_is_not_made_ours(config):
     os.chown(config, 12345, 54321)
     code = (
         "import sys, ansible.module_utils as utils; utils.__path__.append(sys.argv[2])\n"
-        "from ansible.module_utils.rollout_rc_mode import Configuration\n"
+        "from plugins.module_utils.rollout_host.pqm.configuration import Configuration\n"
         "Configuration(sys.argv[1]).replace('x')"
     )
     without_chown = ["setpriv", "--bounding-set=-chown", sys.executable, "-c", code, config, MODULE_UTILS]
@@ -249,7 +250,7 @@ def test_another_users_file_is_not_made_ours(config):
 def test_what_somebody_else_writes_meanwhile_is_not_lost(config):
     code = (
         "import sys, pathlib, ansible.module_utils as utils; utils.__path__.append(sys.argv[2])\n"
-        "from ansible.module_utils.rollout_rc_mode import Configuration\n"
+        "from plugins.module_utils.rollout_host.pqm.configuration import Configuration\n"
         "file = Configuration(sys.argv[1]); pathlib.Path(sys.argv[1]).write_text('theirs'); file.replace('ours')"
     )
     argv = [sys.executable, "-c", code, config, MODULE_UTILS]

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from rollout_core import cron_switch
+
+from plugins.module_utils.rollout_core.site import cron_switch
 
 ORIGINAL = """; who may run when, see the cron guide\r
 [DEFAULT]

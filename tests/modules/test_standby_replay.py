@@ -26,12 +26,12 @@ PAUSE_STATE = "SELECT pg_get_wal_replay_pause_state()"
 
 @pytest.fixture
 def standby_of(database: Database, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Module util rollout_standby, as a process on the host has it."""
+    """The module's own file, as a process on the host has it."""
     ansible.module_utils.__path__.append(str(PROJECT / "plugins" / "module_utils"))
-    from ansible.module_utils import rollout_standby
+    from plugins.module_utils.rollout_host.database import standbys as imported
 
     monkeypatch.setenv("PGPASSFILE", str(database.directory / "home" / ".pgpass"))
-    return rollout_standby
+    return imported
 
 
 @pytest.fixture
@@ -207,7 +207,7 @@ def test_pool_that_somebody_else_switched_off_stays_off(replay: Replay, pool: Po
 
 
 def test_one_standby_cannot_be_paused_then_none_is(replay: Replay, standby: psycopg.Connection[Any]) -> None:
-    from ansible.module_utils.rollout_database import RolloutError
+    from plugins.module_utils.rollout_host.database.connection import RolloutError
 
     with pytest.raises(RolloutError, match=r"^E-no-connection  "):
         replay.pause(replay.standby(), replay.standby(host="127.0.0.1"))
@@ -222,7 +222,7 @@ def test_pause_that_is_only_requested_is_none(
     replay: Replay, standby: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reader holds a lock that the replay waits for, so that it cannot pause."""
-    from ansible.module_utils.rollout_database import RolloutError
+    from plugins.module_utils.rollout_host.database.connection import RolloutError
 
     monkeypatch.setattr(replay.standby_of, "_PAUSES", 0.3)
     with ExitStack() as stack:

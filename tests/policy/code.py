@@ -51,7 +51,7 @@ def core_is_pure(path: str, text: str) -> Iterator[Finding]:
 
 
 def clock_is_read_in_one_place(path: str, text: str) -> Iterator[Finding]:
-    """Only rollout/clock.py asks what time it is (a monotonic count of seconds is no time of day)."""
+    """Only rollout/journal/clock.py asks what time it is (a monotonic count of seconds is no time of day)."""
     for node in ast.walk(ast.parse(text, path)):
         if isinstance(node, ast.Call) and _called(node) in READS_THE_CLOCK - {"monotonic", "perf_counter"}:
             called = ast.unparse(node.func)

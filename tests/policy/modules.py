@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ansible.module_utils
 import ansible.module_utils.basic
 import yaml
 
-from .source import ROOT, Finding
+from .source import COLLECTION, ROOT, Finding
 
 COMPARED = ("type", "required", "default", "choices", "elements", "aliases")
 IMPLIED = {"type": "str", "required": False, "default": None, "choices": None, "elements": None, "aliases": None}
@@ -63,16 +62,13 @@ class Module:
 
 def called_with(path: Path) -> dict[str, Any]:
     """The arguments by name of the module's AnsibleModule(…). Raises AssertionError when it makes none."""
-    utils = str(ROOT / "plugins/module_utils")
-    if utils not in ansible.module_utils.__path__:
-        ansible.module_utils.__path__.append(utils)
-
     signature = inspect.signature(ansible.module_utils.basic.AnsibleModule)
 
     def capture(*positional: Any, **named: Any) -> None:
         raise Captured(signature.bind(*positional, **named).arguments)
 
-    spec = importlib.util.spec_from_file_location(f"policy_of_{path.stem}", path)
+    name = f"plugins.modules.policy_of_{path.stem}"  # in that package, so that its imports are found
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -130,7 +126,7 @@ def examples_run(module: Module) -> Iterator[Finding]:
     spec = module.called_with.get("argument_spec") or {}
     required = {name for name, option in spec.items() if option.get("required")}
     for task in module.section("EXAMPLES") or []:
-        arguments = task.get(module.name)
+        arguments = task.get(COLLECTION + module.name)
         if "name" not in task or not isinstance(arguments, dict):
             yield module.finding("EXAMPLES", f"example {task!r}", f"Make it a named task that calls {module.name}.")
             continue
@@ -189,7 +185,7 @@ def _is_true(node: ast.expr) -> bool:
 
 def all_modules(root: Path = ROOT) -> list[Path]:
     """Every module's file."""
-    return sorted((root / "plugins/modules").glob("*.py"))
+    return sorted((root / "plugins/modules").glob("[!_]*.py"))
 
 
 def host_files(root: Path = ROOT) -> list[Path]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .plays import plays_of, stops
 from .roles import Role, all_roles
-from .source import ROOT, Finding, Located, Source, module_of, playbooks, short, tasks_of
+from .source import ROOT, Finding, Located, Source, module_of, playbooks, role_of, short, tasks_of
 
 RULES = {f"R{number}" for number in range(1, 27)}
 CHECKPOINT = ("lateness", "checkpoint")
@@ -83,11 +83,7 @@ class Project:
 
 def entry_points(source: Source) -> list[tuple[Located, tuple[str, str]]]:
     """The playbook's table of contents: each task with its role and entry point."""
-    return [
-        (task, (task[module_of(task)].get("name"), task[module_of(task)].get("tasks_from")))
-        for task in tasks_of(source.document)
-        if short(module_of(task)) == "include_role"
-    ]
+    return [(task, role_of(task)) for task in tasks_of(source.document) if short(module_of(task)) == "include_role"]
 
 
 def _gates(stage: Located) -> list[Located]:

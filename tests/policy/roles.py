@@ -7,7 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .source import ROOT, Finding, Located, Source, module_of, names_in, playbooks, short, tasks_of, templates_of
+from .source import (
+    ROOT,
+    Finding,
+    Located,
+    Source,
+    module_of,
+    names_in,
+    playbooks,
+    role_of,
+    short,
+    tasks_of,
+    templates_of,
+)
 
 EXTRA_VARS = {"rollout", "rollout_journal", "rollout_clock_offset", "go"}  # docs/architecture.md, plan -> playbook
 META = {"author", "description", "license", "min_ansible_version"}
@@ -179,8 +191,8 @@ def includes_exist(source: Source, roles: dict[str, Role]) -> Iterator[Finding]:
                 yield source.finding(task.line, f"includes {target}, which is not there", "Write it, or mend the name.")
         if short(name) not in ("include_role", "import_role"):
             continue
-        role_name, entry = task[name].get("name"), task[name].get("tasks_from")
-        role = roles.get(str(role_name))
+        role_name, entry = role_of(task)
+        role = roles.get(role_name)
         if role is None:
             yield source.finding(
                 task.line, f"role {role_name!r} does not exist", f"Write roles/{role_name}, or mend the name."
@@ -198,7 +210,7 @@ def includes_exist(source: Source, roles: dict[str, Role]) -> Iterator[Finding]:
 def entry_points_are_used(roles: dict[str, Role], sources: list[Source]) -> Iterator[Finding]:
     """Nothing is built ahead of its use: each entry point is in a playbook or in another role."""
     used = {
-        (task[module_of(task)].get("name"), task[module_of(task)].get("tasks_from"))
+        role_of(task)
         for source in sources
         for task in tasks_of(source.document)
         if short(module_of(task)) in ("include_role", "import_role")

@@ -21,6 +21,7 @@ KEYWORDS = {*Task.fattributes, *Block.fattributes, "local_action"} - {"action"}
 TASK_LISTS = ("pre_tasks", "tasks", "post_tasks", "handlers")
 CONDITIONS = {"when", "that", "changed_when", "failed_when", "until"}
 JINJA = jinja2.Environment(extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"])  # noqa: S701  only parses
+COLLECTION = "downtime.runbook."
 BLOCK_PARTS = ("block", "rescue", "always")
 
 
@@ -117,6 +118,13 @@ def module_of(task: Located) -> str | None:
 def short(name: str | None) -> str:
     """`ansible.builtin.shell` -> `shell`."""
     return (name or "").rpartition(".")[2]
+
+
+def role_of(task: Located) -> tuple[str, Any]:
+    """The role and entry point that an include_role or import_role names: a role of ours by its last word."""
+    included = task[module_of(task)]
+    name = str(included.get("name"))
+    return name[len(COLLECTION) :] if name.startswith(COLLECTION) else name, included.get("tasks_from")
 
 
 def templates_of(task: Located) -> Iterator[str]:

@@ -88,12 +88,12 @@ def test_core_check_lets_a_pure_function_pass():
 
 @pytest.mark.parametrize("call", ["datetime.now(UTC)", "datetime.datetime.utcnow()", "time.time()", "date.today()"])
 def test_clock_check_catches(call):
-    (finding,) = clock_is_read_in_one_place("rollout/conductor.py", f"\nat = {call}\n")
+    (finding,) = clock_is_read_in_one_place("rollout/engine/conductor.py", f"\nat = {call}\n")
     assert finding.line == 2
 
 
 def test_clock_check_lets_the_clock_and_durations_pass():
-    stands(clock_is_read_in_one_place("rollout/conductor.py", "at = clock.now()\nbegan = time.monotonic()\n"))
+    stands(clock_is_read_in_one_place("rollout/engine/conductor.py", "at = clock.now()\nbegan = time.monotonic()\n"))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import yaml
 
 from .plays import plays_of
 from .roles import EXTRA_VARS, Role, all_roles, callers
-from .source import ROOT, Finding, Located, Source, module_of, playbooks, short, stands, tasks_of
+from .source import ROOT, Finding, Located, Source, module_of, playbooks, role_of, short, stands, tasks_of
 
 INVENTORIES = sorted(path for path in (ROOT / "inventories").iterdir() if path.is_dir())
 ROLES = all_roles()
@@ -68,8 +68,8 @@ def required_options_are_given(source: Source, roles: dict[str, Role], given: se
     for task in tasks_of(source.document):
         if short(module_of(task)) != "include_role":
             continue
-        role = roles.get(str(task[module_of(task)].get("name")))
-        entry = task[module_of(task)].get("tasks_from")
+        name, entry = role_of(task)
+        role = roles.get(name)
         options = (role.specs.get(entry, Located()).get("options") or {}) if role else {}
         for option, spec in options.items():
             if spec.get("required") and option not in {*given, *EXTRA_VARS, *(task.get("vars") or ())}:

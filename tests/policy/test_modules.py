@@ -11,7 +11,7 @@ import yaml
 from .modules import CHECKS as CHECK_FUNCTIONS
 from .modules import Module, all_modules, host_files, python_is_the_hosts
 from .roles import callers
-from .source import ROOT, module_of, stands, tasks_of
+from .source import COLLECTION, ROOT, module_of, stands, tasks_of
 
 CHECKS = {check.__name__: check for check in CHECK_FUNCTIONS}
 BROKEN = yaml.safe_load((Path(__file__).parent / "broken/modules.yml").read_text(encoding="utf-8"))
@@ -39,7 +39,7 @@ options:
 """
 EXAMPLES = """
 - name: Look
-  bzr_sound:
+  downtime.runbook.bzr_sound:
     tree: devel
     timeout: 60
 """
@@ -84,7 +84,7 @@ def test_python_is_the_hosts(path):
 def test_every_module_is_used():
     assert all_modules()
     called = {module_of(task) for source in callers() for task in tasks_of(source.document)}
-    unused = [path.stem for path in all_modules() if path.stem not in called]
+    unused = [path.stem for path in all_modules() if COLLECTION + path.stem not in called]
     assert not unused, f"no role calls {', '.join(unused)}: call it, or remove it"
 
 

@@ -9,7 +9,8 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from rollout_core import cowboys
+
+from plugins.module_utils.rollout_core.site import cowboys
 
 
 def table(name: str) -> list[Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rollout_core import cron_switch
+
+from plugins.module_utils.rollout_core.site import cron_switch
 
 
 @pytest.mark.parametrize(

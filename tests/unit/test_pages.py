@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from rollout_core import pages
+
+from plugins.module_utils.rollout_core.site import pages
 
 ADDRESS = "http://launchpad.test:8080/a/page"
 

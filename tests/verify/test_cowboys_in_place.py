@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from rollout_core import cowboys
+
+from plugins.module_utils.rollout_core.site import cowboys
 
 testinfra_hosts = ["ansible://app"]
 

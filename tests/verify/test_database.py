@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
-from rollout_core.patches import PatchName
+
+from plugins.module_utils.rollout_core.schema.patches import PatchName
 
 testinfra_hosts = ["ansible://database"]
 ROWS = "SELECT major, minor, patch FROM LaunchpadDatabaseRevision"

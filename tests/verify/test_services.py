@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from rollout_core import cron_switch
+
+from plugins.module_utils.rollout_core.site import cron_switch
 
 testinfra_hosts = ["ansible://services"]
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from rollout import ROOT, verify
-from rollout import plan as plans
-from rollout.journal import Journal
+from rollout import ROOT
+from rollout.engine import verification
+from rollout.journal.file import Journal
+from rollout.plan import model as plans
 
 SAYS = {"source": "two branches of the same name", "mended_at": "now", "new_pin": "no"}
 
@@ -25,7 +26,7 @@ def announced(entries):
 
 
 def look(rollout):
-    return verify.verify(rollout.directory, ROOT / "inventories/lab", "as_before")
+    return verification.verify(rollout.directory, ROOT / "inventories/lab", "as_before")
 
 
 def test_from_the_undo_to_the_next_attempt(undone):
@@ -67,4 +68,4 @@ def test_from_the_undo_to_the_next_attempt(undone):
     (outage,) = [e for e in journal if e["event"] == "stage_started" and e["stage"] == "outage"]
     assert outage["at"].startswith("2026-12-11T08:00:0"), "in the backup window"
     assert plans.load(again).pinned.model_dump()["merged_revno"] == undone.pinned["merged_revno"]
-    assert verify.verify(again.parent, ROOT / "inventories/lab", "deployed").ok
+    assert verification.verify(again.parent, ROOT / "inventories/lab", "deployed").ok

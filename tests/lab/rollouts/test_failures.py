@@ -8,7 +8,8 @@ import signal
 import pytest
 
 from lab import lab as embedded
-from rollout import ROOT, records
+from rollout import ROOT
+from rollout.journal import store
 
 
 @pytest.fixture
@@ -147,7 +148,7 @@ def test_a_patch_that_leaves_no_row_is_found_on_qastaging(rollout, brz, tmp_path
     ended = rollout.runbook("run", "rc_mode_end")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "PQM is in RC mode" not in rollout.runbook("status").stdout
-    assert records.outcome(rollout.directory) == "aborted"
+    assert store.outcome(rollout.directory) == "aborted"
 
 
 @pytest.mark.parametrize(

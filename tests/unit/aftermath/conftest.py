@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
-from rollout import ROOT, aftermath, documents
-from rollout import plan as plans
-from rollout.clock import Clock
-from rollout.journal import Journal
-from rollout.plan import Plan, ProcessFile
-from rollout.verify import HostState, Verified
+from rollout import ROOT, documents
+from rollout.after_abort import conclusion
+from rollout.engine.verification import HostState, Verified
+from rollout.journal.clock import Clock
+from rollout.journal.file import Journal
+from rollout.plan import model as plans
+from rollout.plan.model import Plan, ProcessFile
 
 WINDOW = datetime(2026, 12, 9, 8, tzinfo=UTC)
 ABORT = WINDOW + timedelta(minutes=42)
@@ -73,7 +74,7 @@ class Site:
 
     def conclude(self, *told: str | None, verified: Verified | None = AS_BEFORE) -> list[str]:
         """What the conductor does after the undo, closing included."""
-        said = aftermath.conclude(
+        said = conclusion.conclude(
             self.directory, self.plan, self.journal, self.clock, Says(lines=list(told)), verified, WHY
         )
         self.journal.write("rollout_closed", outcome="aborted", exit_code=4, message=WHY)
@@ -82,7 +83,7 @@ class Site:
     def next(self, *told: str | None, **given: Any) -> list[str]:
         """`./runbook.py next`, at the moment that the clock shows."""
         self.put_clock_on_record()
-        _, lines = aftermath.follow_up(aftermath.Request(**given), Says(lines=list(told)))
+        _, lines = conclusion.follow_up(conclusion.Request(**given), Says(lines=list(told)))
         self.journal = Journal(self.directory / "journal.jsonl", now=self.clock.now)
         return lines
 

@@ -7,15 +7,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import yaml
-from rollout_core import timeline
 
-from rollout import ROOT, aftermath, records
-from rollout import plan as plans
-from rollout.journal import Journal
-from rollout.next_attempt import backup_for, candidates
-from rollout.next_plan import carried
+from plugins.module_utils.rollout_core.time import timeline
+from rollout import ROOT
+from rollout.after_abort import conclusion
+from rollout.after_abort.next_attempt import backup_for, candidates
+from rollout.after_abort.next_plan import carried
+from rollout.journal import store
+from rollout.journal.file import Journal
 from rollout.outcomes import BadInputError, ExitCode, LockedError
-from rollout.schedule import Listed, Schedule
+from rollout.plan import model as plans
+from rollout.schedule.file import Listed, Schedule
 from rollout.views.overview import overview
 
 from .conftest import ABORT, CARRIED, MERGED, PIN, WHY, WINDOW, Says
@@ -71,12 +73,12 @@ def test_what_nobody_tells_is_on_record_and_no_plan_is_made(site, told, known, m
     assert (entry["source"], entry["mended_at"], entry["new_pin"]) == known
     assert entry["by"] == ("mia" if told else "nobody")
     assert site.journal.last("next_attempt") is None
-    assert [path.name for path in records.directory().iterdir()] == ["2026-12"]
+    assert [path.name for path in store.directory().iterdir()] == ["2026-12"]
 
 
 def test_who_mistypes_is_asked_again_and_told_why(site):
     asker = Says(lines=["a slow patch", "tomorrow", "2026-12-10 16:00", FIXED, "perhaps", "no"])
-    aftermath.conclude(site.directory, site.plan, site.journal, site.clock, asker, None, WHY)
+    conclusion.conclude(site.directory, site.plan, site.journal, site.clock, asker, None, WHY)
     assert [name for name, _ in asker.prompts] == ["source", *["mended_at"] * 3, *["new_pin"] * 2]
     assert asker.prompts[2][1].startswith("E-bad-instant  'tomorrow': write 2026-12-10T16:00:00Z")
     assert site.journal.last("problem_told")["new_pin"] is False
@@ -89,7 +91,7 @@ def test_an_answers_file_that_says_nonsense_is_not_asked_for_ever(site):
             return {"source": "a slow patch", "mended_at": "10 Dec"}.get(name)
 
     asker = File(by="robot")
-    lines = aftermath.conclude(site.directory, site.plan, site.journal, site.clock, asker, None, WHY)
+    lines = conclusion.conclude(site.directory, site.plan, site.journal, site.clock, asker, None, WHY)
     assert len(asker.prompts) == 3
     assert "mended_at: '10 Dec' is no answer." in lines
     assert site.journal.last("problem_told")["by"] == "robot"
@@ -101,7 +103,7 @@ def test_ctrl_c_at_the_question_keeps_the_abort_going(site):
             super().tell(name, prompt)
             raise KeyboardInterrupt
 
-    lines = aftermath.conclude(site.directory, site.plan, site.journal, site.clock, Busy(), None, WHY)
+    lines = conclusion.conclude(site.directory, site.plan, site.journal, site.clock, Busy(), None, WHY)
     assert lines[-1].startswith("  When the problem is known:  ./runbook.py next")
     assert (site.directory / "abort.md").exists()
 
@@ -122,10 +124,10 @@ def test_a_plan_that_cannot_be_made_keeps_the_abort_going(site):
 
 def test_an_abort_that_was_interrupted_is_concluded_again_without_asking_again(site):
     told = Says(lines=["a lock of the backup", "now", "no"])
-    aftermath.conclude(site.directory, site.plan, site.journal, site.clock, told, None, WHY)
+    conclusion.conclude(site.directory, site.plan, site.journal, site.clock, told, None, WHY)
     first = site.next_plan()
     again = Says()
-    aftermath.conclude(site.directory, site.plan, site.journal, site.clock, again, None, WHY)
+    conclusion.conclude(site.directory, site.plan, site.journal, site.clock, again, None, WHY)
     assert again.prompts == []
     assert site.next_plan() == first
     assert len([e for e in site.journal.entries if e["event"] == "problem_told"]) == 1
@@ -164,7 +166,7 @@ def test_what_was_carried_once_is_carried_again_from_where_it_was_done(site):
     for stage in ("deliver", "preflight"):
         again.write("stage_started", stage=stage, attempt=1)
         again.write("stage_finished", stage=stage, outcome="ok", facts={}, message=None)
-    aftermath.conclude(directory, plan, again, site.clock, Says(lines=["the same", "now", "no"]), None, WHY)
+    conclusion.conclude(directory, plan, again, site.clock, Says(lines=["the same", "now", "no"]), None, WHY)
     third = (directory / again.last("next_attempt")["plan"]).resolve()
     assert (third.parent.name, plans.load(third).window.start) == ("2026-12.3", at("2026-12-16T08:00"))
     assert plans.load(third).follows == ["2026-12", "2026-12.2"]
@@ -238,8 +240,8 @@ def test_what_is_missing_is_asked_at_the_terminal(site):
 def test_an_aborted_rollout_stays_closed_whatever_is_told_later(site):
     site.conclude()
     site.next(source="a lock", mended_at="now", new_pin=False)
-    assert records.is_closed(site.directory)
-    assert records.current(None)[0] == site.next_directory
+    assert store.is_closed(site.directory)
+    assert store.current(None)[0] == site.next_directory
     assert overview(site.plan.as_vars(), site.journal.entries, site.clock.now()).closed["outcome"] == "aborted"
 
 
@@ -251,7 +253,7 @@ def test_a_second_call_sets_the_first_plan_aside(site):
     aside = site.directory / "replaced" / "1-2026-12.2"
     assert f"Set aside, not begun: {aside.relative_to(ROOT)}" in lines
     assert plans.load(aside / "plan.yml") == first
-    assert records.current(None)[0] == site.next_directory
+    assert store.current(None)[0] == site.next_directory
     site.next(mended_at="2026-12-17T08:00Z")
     assert sorted(path.name for path in aside.parent.iterdir()) == ["1-2026-12.2", "2-2026-12.2"]
 
@@ -275,7 +277,7 @@ def test_a_plan_that_has_begun_is_not_replaced(site):
 
 def test_a_plan_that_a_runbook_works_on_is_not_replaced(site):
     site.conclude("a lock of the backup", "now", "no")
-    with records.lock(site.next_directory), pytest.raises(LockedError, match="E-locked"):
+    with store.lock(site.next_directory), pytest.raises(LockedError, match="E-locked"):
         site.next(mended_at="now")
 
 
@@ -323,15 +325,15 @@ def test_nonsense_is_refused_and_nothing_is_written(site, given, says):
     site.put_clock_on_record()
     before = (site.directory / "journal.jsonl").read_text()
     with pytest.raises(BadInputError, match=says):
-        aftermath.follow_up(aftermath.Request(**given), Says())
+        conclusion.follow_up(conclusion.Request(**given), Says())
     assert (site.directory / "journal.jsonl").read_text() == before
 
 
 def test_a_rollout_that_was_not_aborted_has_no_next_attempt(site):
     with pytest.raises(BadInputError, match="E-not-aborted  No rollout was aborted"):
-        aftermath.follow_up(aftermath.Request(), Says())
+        conclusion.follow_up(conclusion.Request(), Says())
     with pytest.raises(BadInputError, match="E-not-aborted  2026-12 was not aborted"):
-        aftermath.follow_up(aftermath.Request(plan_file=site.directory / "plan.yml"), Says())
+        conclusion.follow_up(conclusion.Request(plan_file=site.directory / "plan.yml"), Says())
 
 
 def test_the_command(site):
@@ -343,7 +345,7 @@ def test_the_command(site):
     assert (made.returncode, made.stdout.splitlines()[-1]) == (0, "  Then:  ./runbook.py run"), (
         made.stdout + made.stderr
     )
-    plan = yaml.safe_load((records.directory() / "2026-12.2" / "plan.yml").read_text())["rollout"]
+    plan = yaml.safe_load((store.directory() / "2026-12.2" / "plan.yml").read_text())["rollout"]
     assert plan["window"]["start"] == "2026-12-11T08:00:00Z"
     assert "Fri 11 Dec 2026 08:00" in (site.directory / "report.html").read_text()
     moot = [*RUNBOOK, "--waive-r8", "Kiko"]

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from rollout import ROOT
-from rollout.verify import HostState, read, verify
+from rollout.engine.verification import HostState, read, verify
 
 
 def test_what_passed_and_what_failed_of_each_host():

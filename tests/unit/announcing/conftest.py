@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from rollout_core import timeline
 
-from rollout import plan as plans
+from plugins.module_utils.rollout_core.time import timeline
 from rollout.announcing import wording
 from rollout.announcing.text import Text
+from rollout.plan import model as plans
 
 HERE = Path(__file__).parent
 PLAN = plans.load(HERE / "plan.yml").as_vars()

@@ -1,11 +1,13 @@
 """The new date after an abort (R21): what goes wrong with it does not keep the abort from its end."""
 
-from rollout import ROOT, gates, records
-from rollout import plan as plans
-from rollout.aborted import Aborted
-from rollout.announcing import after_abort
-from rollout.clock import Clock
-from rollout.journal import Journal
+from rollout import ROOT
+from rollout.after_abort.aborted import Aborted
+from rollout.announcing import abort_notices
+from rollout.gates import model as gates
+from rollout.journal import store
+from rollout.journal.clock import Clock
+from rollout.journal.file import Journal
+from rollout.plan import model as plans
 
 
 def test_a_next_attempt_that_somebody_works_on_is_not_announced_and_that_is_said(tmp_path):
@@ -18,8 +20,8 @@ def test_a_next_attempt_that_somebody_works_on_is_not_announced_and_that_is_said
     plans.save(plan, following / "plan.yml")
     journal = Journal(aborted / "journal.jsonl", now=clock.now)
     says_yes = gates.AnswersFile(by="test", answers={gates.NEW_DATE: True})
-    with records.lock(following):
-        (line,) = after_abort.offer(
+    with store.lock(following):
+        (line,) = abort_notices.offer(
             Aborted(aborted, plan, journal, clock), following / "plan.yml", draft, says_yes, lambda _: None
         )
     assert line.startswith("The new date was NOT ANNOUNCED: E-locked")

@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from rollout import ROOT
-from rollout import plan as plans
 from rollout.announcing import MESSAGES, preview, wording
-from rollout.announcing.command import announce
-from rollout.journal import Journal
-from rollout.plan import Plan
+from rollout.commands.announce import announce
+from rollout.journal.file import Journal
+from rollout.plan import model as plans
+from rollout.plan.model import Plan
 
 from .conftest import JOURNALS, PLAN, whole
 

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
-from rollout_core import timeline
 
-from rollout import plan as plans
+from plugins.module_utils.rollout_core.time import timeline
 from rollout.announcing import site as sites
 from rollout.announcing import wording
 from rollout.announcing.phrases import cut, one_line, span
+from rollout.plan import model as plans
 
 from .conftest import JOURNALS, MESSAGES, PLAN, message_of
 

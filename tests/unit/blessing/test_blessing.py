@@ -10,8 +10,17 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from rollout_core.blessing import Limits, Question, Spurious, Verdict, duration, judge, spurious
-from rollout_core.builds import RESULTS, Builder, Failed, Merged, builds_of, reports
+
+from plugins.module_utils.rollout_core.merge.blessing import (
+    Limits,
+    Question,
+    Spurious,
+    Verdict,
+    duration,
+    judge,
+    spurious,
+)
+from plugins.module_utils.rollout_core.merge.builds import RESULTS, Builder, Failed, Merged, builds_of, reports
 
 HERE = Path(__file__).parent
 MERGED = Merged(10, "pqm@x-20261207-r10", "devel")

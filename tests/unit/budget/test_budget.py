@@ -8,9 +8,10 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from rollout_core import budget
-from rollout_core.budget import Budget, NoTimings
-from rollout_core.patches import PatchName
+
+from plugins.module_utils.rollout_core.schema import budget
+from plugins.module_utils.rollout_core.schema.budget import Budget, NoTimings
+from plugins.module_utils.rollout_core.schema.patches import PatchName
 
 HERE = Path(__file__).parent
 

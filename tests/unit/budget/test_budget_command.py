@@ -6,10 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from rollout_core.budget import Budget
-from rollout_core.patches import Pending
 
-from rollout import ROOT, database_time
+from plugins.module_utils.rollout_core.schema.budget import Budget
+from plugins.module_utils.rollout_core.schema.patches import Pending
+from rollout import ROOT
+from rollout.decisions import budget
 from rollout.outcomes import BadInputError, ExitCode
 
 HERE = Path(__file__).parent
@@ -104,7 +105,7 @@ def test_what_is_pending_without_a_time_is_named_and_does_not_fit(log, pending):
 
 
 def test_all_that_is_pending_has_a_time(log):
-    found = database_time.judge([log], POLICY, Pending([], []))
+    found = budget.judge([log], POLICY, Pending([], []))
     assert (found["patches"], found["untimed"], found["estimate"], found["fits"]) == ({}, [], 600.0, True)
 
 
@@ -117,13 +118,13 @@ def test_a_real_log_with_nothing_usable(name):
 
 
 def test_a_real_dry_run_among_others(log):
-    found = database_time.judge([HERE / "preflight.log", log, HERE / "upgrade_dry_run.log"], POLICY, None)
+    found = budget.judge([HERE / "preflight.log", log, HERE / "upgrade_dry_run.log"], POLICY, None)
     assert found["log"] == str(log)
 
 
 def test_a_log_may_hold_any_bytes(log):
     log.write_bytes(b"\xff\xfe\x00\n" + LOG.encode())
-    assert database_time.judge([log], POLICY, None)["aggregate"] == 79.5
+    assert budget.judge([log], POLICY, None)["aggregate"] == 79.5
 
 
 @pytest.mark.parametrize(
@@ -138,7 +139,7 @@ def test_a_log_may_hold_any_bytes(log):
 def test_rows_that_are_none(rows, says, pending, tmp_path):
     (tmp_path / "applied.json").write_text(rows)
     with pytest.raises(BadInputError) as refused:
-        database_time.read_pending(tmp_path / "schema", tmp_path / "applied.json")
+        budget.read_pending(tmp_path / "schema", tmp_path / "applied.json")
     assert re.search(says, str(refused.value)), str(refused.value)
 
 

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import yaml
 from rich.console import Console
-from rollout_core import journal as text_format
 
-from rollout import gates, processes
-from rollout import plan as plans
-from rollout.clock import Clock, RehearsalClock
-from rollout.conductor import Conductor
-from rollout.journal import Journal
-from rollout.rollout import Rollout
-from rollout.runner import CONTROL_MARK
+from plugins.module_utils.rollout_core.journal import text as text_format
+from rollout.engine import processes
+from rollout.engine.conductor import Conductor
+from rollout.engine.playbooks import CONTROL_MARK
+from rollout.engine.rollout import Rollout
+from rollout.gates import model as gates
+from rollout.journal.clock import Clock, RehearsalClock
+from rollout.journal.file import Journal
+from rollout.plan import model as plans
 from rollout.views.overview import overview
 from rollout.views.screen import Screen
 

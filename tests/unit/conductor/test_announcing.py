@@ -4,11 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from rollout import gates, moving
-from rollout import plan as plans
-from rollout.clock import Clock
-from rollout.journal import Journal
+from rollout.gates import model as gates
+from rollout.journal.clock import Clock
+from rollout.journal.file import Journal
 from rollout.outcomes import BadInputError, ExitCode
+from rollout.plan import model as plans
+from rollout.plan import move as moving
 from rollout.views import telling
 from tests.unit.conductor.site import Site
 

@@ -10,12 +10,16 @@ from datetime import timedelta
 import pytest
 from rich.console import Console
 
-from rollout import elsewhere, gates, held, records, releasing
-from rollout import plan as plans
-from rollout.gates import Answer
-from rollout.journal import Journal
-from rollout.next_plan import carried
+from rollout.after_abort.next_plan import carried
+from rollout.engine import brackets as releasing
+from rollout.engine import earlier_brackets
+from rollout.gates import model as gates
+from rollout.gates import other_terminal
+from rollout.gates.model import Answer
+from rollout.journal import store
+from rollout.journal.file import Journal
 from rollout.outcomes import BadInputError, ExitCode
+from rollout.plan import model as plans
 from rollout.views import screen
 from rollout.views.overview import overview
 from tests.unit.conductor.site import Site
@@ -133,7 +137,7 @@ def test_what_may_not_be_released_stays_on_loudly_until_somebody_ends_it(site):
     stage = plans.load(site.directory / "plan.yml").process[3]
     assert site.run(work=lambda conductor: releasing.end_now(conductor.rollout, stage)) == ExitCode.DONE
     assert [e["event"] for e in site.entries[over:]] == ["stage_started", "stage_finished"], "it is not opened again"
-    assert records.outcome(site.directory) == "aborted"
+    assert store.outcome(site.directory) == "aborted"
     assert seen(site)[0].holds == []
 
 
@@ -179,7 +183,7 @@ def test_one_no_backs_everything_out_if_a_person_says_so(site, written):
     assert site.run(answers={**fan, "take_back": True}) == ExitCode.REFUSED
     assert site.ran[2:] == ["try_out", "take_out"], "the back-out has ended the hold, too"
     assert site.events("rollout_closed", "outcome") == ["refused", "backed_out"]
-    assert records.is_closed(site.directory)
+    assert store.is_closed(site.directory)
     view, shown = seen(site)
     assert view.holds == []
     assert {row.stage: row.state for row in view.rows}["build"] == "undone"
@@ -200,17 +204,17 @@ def test_a_back_out_that_fails_says_what_to_type(site, written):
     message = site.events("rollout_closed", "message")[-1]
     assert "NOT BACKED OUT TO ITS END" in message
     assert "playbooks/take_out.yml -e @" in message
-    assert not records.is_closed(site.directory)
+    assert not store.is_closed(site.directory)
     assert carried(plans.load(site.directory / "plan.yml"), site.entries) == [], "half of it may be gone"
     site.playbooks()
     assert site.run(answers=[]) == ExitCode.REFUSED
     assert site.ran[-2:] == ["let_go", "take_out"], "nothing goes on before all of it is taken back"
-    assert records.is_closed(site.directory)
+    assert store.is_closed(site.directory)
 
 
 def crashed(conductor):
     """What `resume` does."""
-    from rollout import crash
+    from rollout.engine import crash
 
     left = crash.left_by(conductor.rollout)
     return conductor.resume(left.stage, left.run_id, left.lines())
@@ -269,23 +273,23 @@ def test_each_item_is_answered_from_another_terminal_by_its_name(site, written):
     told, refused = [], []
 
     def elsewhere_say(*words):
-        while not gates.unanswered(records.entries(site.directory)):
+        while not gates.unanswered(store.entries(site.directory)):
             time.sleep(0.05)
         try:
-            told.append(elsewhere.answer(site.directory, *words))
+            told.append(other_terminal.answer(site.directory, *words))
         except BadInputError as error:
             refused.append(str(error))
 
     def answer():
         for words in ((None, "yes"), ("fan", "yes"), ("lamp", "yes")):
             elsewhere_say("good", *words)
-        while not any(entry.get("item") == "fan" for entry in records.entries(site.directory)):
+        while not any(entry.get("item") == "fan" for entry in store.entries(site.directory)):
             time.sleep(0.05)
         elsewhere_say("good", "fan", "yes")
 
     other = threading.Thread(target=answer)
     other.start()
-    with records.lock(site.directory):
+    with store.lock(site.directory):
         assert site.run(begin=timedelta(hours=-3), asker=Silent()) == ExitCode.DONE
     other.join()
     user = getpass.getuser()
@@ -324,7 +328,7 @@ STAYS = ("release_finished", {"stage": "switch_on", "released": False, "why": "i
 
 
 def left(**given):
-    found = held.left_on(None, **given)
+    found = earlier_brackets.left_on(None, **given)
     return found and (found.directory.name, [hold.stage for hold in found.holds])
 
 
@@ -335,8 +339,8 @@ def test_an_aborted_rollout_has_left_it_on_until_a_later_one_has_to_do_with_it(k
     assert left(but=first) is None, "who looks at that rollout sees it there"
     kept("2027-01", OPENED, started("build"))
     assert left() == ("2026-12", ["switch_on"]), "the new one has nothing to do with it"
-    assert held.to_end("switch_off", None, None).directory == first
-    assert held.to_end("build", None, None) is None
+    assert earlier_brackets.to_end("switch_off", None, None).directory == first
+    assert earlier_brackets.to_end("build", None, None) is None
     kept("2027-02", ("stage_carried", {"stage": "switch_on", "rollout": "2026-12", "facts": {}, "hold": {"why": None}}))
     assert left() is None, "it is the new rollout's now, and that is open"
 
@@ -348,7 +352,7 @@ def test_a_rollout_that_was_done_has_left_nothing_on(kept):
 
 def test_what_still_holds_is_carried_with_its_reason(kept):
     directory = kept("2026-12", OPENED, *BUILT, STAYS, ABORTED)
-    entries = records.entries(directory)
+    entries = store.entries(directory)
     assert carried(plans.load(directory / "plan.yml"), entries) == [
         {"stage": "switch_on", "rollout": "2026-12", "facts": {}, "hold": {"since": entries[1]["at"], "why": "in use"}},
         {"stage": "build", "rollout": "2026-12", "facts": {}},

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rollout.clock import Clock, RehearsalClock, as_left
+from rollout.journal.clock import Clock, RehearsalClock, as_left
 
 EIGHT = datetime(2026, 12, 9, 8, tzinfo=UTC)
 

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from rollout import plan as plans
-from rollout.clock import Clock
-from rollout.journal import Journal
+from rollout.journal.clock import Clock
+from rollout.journal.file import Journal
 from rollout.outcomes import BadInputError, ExitCode
+from rollout.plan import model as plans
 
 
 def test_every_stage_in_order_and_what_they_settle_is_kept(site):

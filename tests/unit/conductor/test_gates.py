@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from rollout_core import timeline
 
-from rollout import gates
-from rollout import plan as plans
-from rollout.journal import Journal
+from plugins.module_utils.rollout_core.time import timeline
+from rollout.gates import model as gates
+from rollout.journal.file import Journal
 from rollout.outcomes import BadInputError
+from rollout.plan import model as plans
 
 PLAN = plans.load(Path(__file__).parents[1] / "plan" / "plan.yml")
 GO = PLAN.gates()["go"]
 ASK = """
 from datetime import timedelta
-from rollout import gates
+from rollout.gates import model as gates
 evidence = ["11 patches, 70.5 s on staging"]
 asked = gates.Question("pin", "Pin db-stable 10381?", evidence, ["losa"], timedelta(seconds=60))
 terminal = gates.Terminal()

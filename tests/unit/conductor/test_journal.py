@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rollout_core import journal as text_format
 
-from rollout.journal import Journal
+from plugins.module_utils.rollout_core.journal import text as text_format
+from rollout.journal.file import Journal
 from rollout.outcomes import RunbookError
 
 NOON = datetime(2026, 12, 9, 12, tzinfo=UTC)

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from rollout import choosing, looking
-from rollout import plan as plans
+from rollout.engine import look_ahead, stage_selection
 from rollout.outcomes import ExitCode
+from rollout.plan import model as plans
 
 EARLY, DUE = timedelta(hours=-3), timedelta(hours=-2)
 
@@ -24,7 +24,7 @@ def ahead(site, *names):
 
     def work(conductor):
         plan, now = conductor.rollout.plan, conductor.rollout.clock.now()
-        return looking.look_ahead(conductor.rollout, choosing.on_any_day(plan, names, now))
+        return look_ahead.look_ahead(conductor.rollout, stage_selection.on_any_day(plan, names, now))
 
     return site.run(work=work)
 
@@ -65,4 +65,4 @@ def test_what_it_finds_wrong_is_told_and_no_more(site):
 def test_only_by_its_name_alone_and_before_it_is_due(site, names, begin, found):
     plan = plans.load(site.directory / "plan.yml")
     now = plan.window.start + begin
-    assert [stage.stage for stage in choosing.on_any_day(plan, names, now)] == found
+    assert [stage.stage for stage in stage_selection.on_any_day(plan, names, now)] == found

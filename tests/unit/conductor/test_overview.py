@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from rollout import plan as plans
+from rollout.plan import model as plans
 from rollout.views import screen
 from rollout.views.overview import overview
 

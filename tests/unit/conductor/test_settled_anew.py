@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from rollout import choosing
-from rollout import plan as plans
-from rollout.next_plan import carried
+from rollout.after_abort.next_plan import carried
+from rollout.engine import stage_selection
 from rollout.outcomes import BadInputError, ExitCode
+from rollout.plan import model as plans
 from rollout.views.overview import overview
 from tests.unit.conductor.site import Site
 
@@ -89,7 +89,7 @@ def test_a_fix_is_said_to_the_stage_that_merges_and_not_once_the_window_has_begu
     site = Site(tmp_path, STAGES.replace("playbook: choose", "playbook: pqm_merge"), {"pqm_merge": {"pin": FIRST}})
 
     def allowed(*stages):
-        return lambda conductor: choosing.check_fix(conductor.rollout, stages)
+        return lambda conductor: stage_selection.check_fix(conductor.rollout, stages)
 
     site.run(work=allowed("choose", "build"))
     for stages in ((), ("build",)):

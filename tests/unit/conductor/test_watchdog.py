@@ -13,14 +13,14 @@ from datetime import timedelta
 import psutil
 import pytest
 
-from rollout import elsewhere, terminals
-from rollout.clock import Clock
-from rollout.gates import Answer
-from rollout.incidents import Seen
-from rollout.journal import Journal
+from rollout.engine.playbooks import CONTROL_MARK
+from rollout.gates import mailbox, other_terminal
+from rollout.gates.mailbox import Message
+from rollout.gates.model import Answer
+from rollout.incidents.record import Seen
+from rollout.journal.clock import Clock
+from rollout.journal.file import Journal
 from rollout.outcomes import ExitCode
-from rollout.runner import CONTROL_MARK
-from rollout.terminals import Message
 from tests.unit.conductor.site import Site
 
 QUICK = {"expects": {"minutes": 0.02, "from": "guess"}}
@@ -147,7 +147,7 @@ def test_an_abort_from_another_terminal(quick, meanwhile):
 
     def abort():
         what_hangs(quick)
-        terminals.send(quick.directory, message)
+        mailbox.send(quick.directory, message)
 
     meanwhile("stage_started", abort, stage="close")
     assert quick.run() == ExitCode.ABORTED
@@ -160,7 +160,7 @@ def test_an_abort_that_comes_too_late_is_told_so(quick, meanwhile):
     quick.playbooks(hanging=["open"])
 
     def abort():
-        terminals.send(quick.directory, Message(kind="abort", by="Ann", text="no"))
+        mailbox.send(quick.directory, Message(kind="abort", by="Ann", text="no"))
         while not the_words(quick, "abort_requested"):
             time.sleep(0.05)
         what_hangs(quick).kill()
@@ -175,8 +175,8 @@ def test_a_problem_that_somebody_sees_is_put_on_record_and_the_rollout_goes_on(q
     def tell():
         asked = the_words(quick, "gate_asked")[-1]["seq"]
         seen = Seen("bug pages time out", Clock().now(), "Ann", "since nine\nOOPS-1802A17")
-        assert elsewhere.incident(quick.directory, seen)["number"] == 1
-        terminals.send(quick.directory, Message(kind="answer", by="Ann", text="yes", gate="go", asked=asked))
+        assert other_terminal.incident(quick.directory, seen)["number"] == 1
+        mailbox.send(quick.directory, Message(kind="answer", by="Ann", text="yes", gate="go", asked=asked))
 
     meanwhile("gate_asked", tell, gate="go")
     assert quick.run(asker=Person()) == ExitCode.DONE
@@ -188,9 +188,9 @@ def test_a_problem_that_somebody_sees_is_put_on_record_and_the_rollout_goes_on(q
 def test_an_answer_from_another_terminal(quick, meanwhile):
     def answer():
         asked = the_words(quick, "gate_asked")[-1]
-        terminals.send(quick.directory, Message(kind="answer", by="Ann", text="yes", gate="go", asked=1))
-        terminals.send(quick.directory, Message(kind="answer", by="Bob", text="perhaps", gate="go", asked=asked["seq"]))
-        terminals.send(quick.directory, Message(kind="answer", by="Ann", text="yes", gate="go", asked=asked["seq"]))
+        mailbox.send(quick.directory, Message(kind="answer", by="Ann", text="yes", gate="go", asked=1))
+        mailbox.send(quick.directory, Message(kind="answer", by="Bob", text="perhaps", gate="go", asked=asked["seq"]))
+        mailbox.send(quick.directory, Message(kind="answer", by="Ann", text="yes", gate="go", asked=asked["seq"]))
 
     meanwhile("gate_asked", answer, gate="go")
     assert quick.run(asker=Person()) == ExitCode.DONE
@@ -293,7 +293,7 @@ def crashed(quick):
 
 
 def journal_time(site):
-    from rollout import plan as plans
+    from rollout.plan import model as plans
 
     return plans.load(site.directory / "plan.yml").window.start + timedelta(minutes=-10)
 

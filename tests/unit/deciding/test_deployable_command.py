@@ -10,7 +10,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout import ROOT, branches, qa
+from rollout import ROOT
+from rollout.decisions import branches, deployable
 from rollout.outcomes import BadInputError, ExitCode
 from tests.launchpad import service
 from tests.modules.both_branches import BOTH, git
@@ -79,7 +80,7 @@ def test_several_branches_are_told_by_name(files, tmp_path):
 
 def test_a_long_list_is_cut(tmp_path):
     (tmp_path / "log.json").write_text(json.dumps([{"revno": revno, "message": "x"} for revno in range(1, 30)]))
-    told = qa.lines(qa.judge(qa.revisions([tmp_path / "log.json"], []), {}))
+    told = deployable.lines(deployable.judge(deployable.revisions([tmp_path / "log.json"], []), {}))
     assert told[1].endswith("← blocks the next")
     assert told[-1] == "  … and 18 more: --json has them all"
 
@@ -92,14 +93,14 @@ def test_what_is_wrong_is_named_with_its_place(row, tmp_path):
     (name, text) = ("log.json", row["log"]) if "log" in row else ("tags.yml", row["tags"])
     (tmp_path / name).write_text(text if isinstance(text, str) else text["text"] * text["times"])
     with pytest.raises(BadInputError) as refused:
-        (qa.read_log if name == "log.json" else qa.read_tags)(tmp_path / name)
+        (deployable.read_log if name == "log.json" else deployable.read_tags)(tmp_path / name)
     assert re.search(row["says"], str(refused.value)), str(refused.value)
 
 
 def test_ten_bad_records_are_enough(tmp_path):
     (tmp_path / "log.json").write_text(json.dumps([{}] * 20))
     with pytest.raises(BadInputError, match=r"record 5: message: is missing\n  … and 30 more$"):
-        qa.read_log(tmp_path / "log.json")
+        deployable.read_log(tmp_path / "log.json")
 
 
 @pytest.mark.parametrize(
@@ -165,7 +166,7 @@ def test_the_table_by_real_commits(tmp_path, vcs):
         for revno, message in case["branch"].items():
             kept = message.replace("\r", "")  # Bazaar takes no such character
             (vcs.create if revno == 1 else vcs.commit)(branch, {"app": f"{revno}\n"}, kept)
-        found = qa.judge(qa.revisions([], [vcs.at(branch)]), case["bugs"])[0].found
+        found = deployable.judge(deployable.revisions([], [vcs.at(branch)]), case["bugs"])[0].found
         assert {each.revno: each.state for each in found.revisions} == case["states"], case["case"]
         assert (found.deployable, list(found.blocked_by)) == (case["deployable"], case.get("blocked_by", []))
 
@@ -233,7 +234,7 @@ records = st.fixed_dictionaries(
 def test_every_record_is_found_on_its_line(log, indent):
     """The place of a record that is named in an error: however the list is laid out, and whatever is in its texts."""
     text = json.dumps(log, indent=indent, ensure_ascii=False)
-    begins = list(qa._lines_of_records(text))
+    begins = list(deployable._lines_of_records(text))
     lines = text.split("\n")
     assert len(begins) == len(log)
     if indent is not None:

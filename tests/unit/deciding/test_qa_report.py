@@ -8,9 +8,10 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
-from rollout_core import deployable
 
-from rollout import ROOT, qa
+from plugins.module_utils.rollout_core.merge import deployable
+from rollout import ROOT
+from rollout.decisions import deployable as qa
 from rollout.views import qa_report
 
 HOSTILE = "<script>alert('x')</script> & \"quoted\" ]]> </style> {{ 7*7 }} \x1b[31mred\x1b[0m ☃"

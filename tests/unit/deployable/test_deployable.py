@@ -9,7 +9,8 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from rollout_core import deployable
+
+from plugins.module_utils.rollout_core.merge import deployable
 
 CASES = yaml.safe_load((Path(__file__).parent / "branches.yml").read_text())
 OTHER = "  Or what is QA-ok today:  set rollout.pinned.revision to {} in the plan, and ./runbook.py run select"

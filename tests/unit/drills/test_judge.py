@@ -6,10 +6,10 @@ import json
 from dataclasses import replace
 
 import pytest
-from rollout_core import journal as text_format
 
 from lab.drills.drills import DRILLS
 from lab.drills.judge import Check, Expected, Found, judge, next_command, undo_command
+from plugins.module_utils.rollout_core.journal import text as text_format
 
 REASON = "patch 2208-56-0 has run 0:15 of about 0:01; the rollout would end 08:30, planned 08:00, 30:01 late"
 VERDICT = {"event": "verdict", "stage": "outage", "verdict": "abort", "reason": REASON}

@@ -9,9 +9,10 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from rollout_core import full_update
-from rollout_core.full_update import Outage, Output, Run
-from rollout_core.patches import PatchName
+
+from plugins.module_utils.rollout_core.schema import full_update
+from plugins.module_utils.rollout_core.schema.full_update import Outage, Output, Run
+from plugins.module_utils.rollout_core.schema.patches import PatchName
 
 HERE = Path(__file__).parent
 DSN = "host=127.0.0.1 dbname=launchpad_qastaging"

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 import yaml
-from rollout_core import hazards
+
+from plugins.module_utils.rollout_core.schema import hazards
 
 CASES = yaml.safe_load((Path(__file__).parent / "reports.yml").read_text())
 PATCHES = ["patch-2208-57-0.sql", "patch-2208-58-0.sql"]

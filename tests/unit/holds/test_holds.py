@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from rollout_core import timeline
-from rollout_core.holds import holds, still_on
+
+from plugins.module_utils.rollout_core.journal.brackets import holds, still_on
+from plugins.module_utils.rollout_core.time import timeline
 
 CASES = yaml.safe_load((Path(__file__).parent / "journals.yml").read_text(encoding="utf-8"))
 PROCESS = [

@@ -11,12 +11,13 @@ from pathlib import Path
 import pexpect
 import pytest
 import yaml
-from rollout_core import journal as text_format
 
-from rollout import ROOT, records
-from rollout import plan as plans
-from rollout.clock import Clock
-from rollout.journal import Journal
+from plugins.module_utils.rollout_core.journal import text as text_format
+from rollout import ROOT
+from rollout.journal import store
+from rollout.journal.clock import Clock
+from rollout.journal.file import Journal
+from rollout.plan import model as plans
 from tests.unit.outbox.channels import Site as Channels
 
 SAMPLES = ROOT / "tests/unit/report"
@@ -27,8 +28,8 @@ WORDS = {
 }
 KILLED = """
 import os, signal, sys
-from rollout import cli
-from rollout.journal import Journal
+from rollout.commands import cli
+from rollout.journal.file import Journal
 write, last = Journal.write, sys.argv.pop(1)
 def write_and_die(journal, event, **fields):
     write(journal, event, **fields)
@@ -83,7 +84,7 @@ class Site:
 
     def killed_after(self, event: str, *words: str) -> None:
         """The same, killed with SIGKILL once that event is on record."""
-        environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins/module_utils'}"}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         argv = [sys.executable, "-c", KILLED, event, *words]
         done = subprocess.run(
             argv, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
@@ -112,7 +113,7 @@ def channels(tmp_path):
 @pytest.fixture
 def site(tmp_path, channels, monkeypatch):
     monkeypatch.setenv("ROLLOUT_RECORDS", str(tmp_path / "rollouts"))
-    made = Site(records.directory() / "2026-12", channels)
+    made = Site(store.directory() / "2026-12", channels)
     yield made
     left = [path.name for path in made.directory.iterdir() if path.name.startswith(".incident")]
     assert left == [], "a draft was left behind"

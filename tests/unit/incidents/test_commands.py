@@ -9,8 +9,11 @@ import time
 import pexpect
 import pytest
 
-from rollout import elsewhere, incidents, open_incidents, records, terminals
-from rollout.incidents import Seen
+from rollout.gates import mailbox, other_terminal
+from rollout.incidents import open_incidents
+from rollout.incidents import record as incidents
+from rollout.incidents.record import Seen
+from rollout.journal import store
 from rollout.outcomes import RunbookError
 from rollout.views import incidents as views
 
@@ -287,7 +290,7 @@ def test_what_is_saved_while_the_end_is_filled_in_is_not_lost(site, monkeypatch)
 
     monkeypatch.setattr(incidents, "_draft", save_meanwhile)
     journal = site.journal
-    plan = records.latest()[1]
+    plan = store.latest()[1]
     incidents.close(site.directory, plan, journal, 1, incidents.Ended("mended"))
     assert "| State | closed " in site.page()
     assert "\nSaved meanwhile.\n" in site.page()
@@ -297,7 +300,7 @@ def test_what_is_saved_while_the_end_is_filled_in_is_not_lost(site, monkeypatch)
 
 
 def test_the_checks_finding_the_same_again_is_one_incident(site):
-    plan, journal = records.latest()[1], site.journal
+    plan, journal = store.latest()[1], site.journal
     failure = "E-smoke-css  2 of 3 stylesheets did not load.\n  /style.css: 404"
     first = incidents.found_by_checks(site.directory, plan, journal, failure)
     assert incidents.found_by_checks(site.directory, plan, journal, failure) == first
@@ -317,11 +320,11 @@ def test_while_a_runbook_is_at_work_that_one_puts_it_on_record(site):
 
     def at_work():
         while not over.is_set():
-            for message in terminals.receive(site.directory):
+            for message in mailbox.receive(site.directory):
                 incidents.heard(site.directory, journal, message)
             time.sleep(0.05)
 
-    with records.lock(site.directory):
+    with store.lock(site.directory):
         worker = threading.Thread(target=at_work)
         worker.start()
         try:
@@ -341,17 +344,17 @@ def test_while_a_runbook_is_at_work_that_one_puts_it_on_record(site):
 
 
 def test_nobody_takes_it_so_it_is_taken_back(site, monkeypatch):
-    monkeypatch.setattr(elsewhere, "REACTION_SECONDS", 0.2)
+    monkeypatch.setattr(other_terminal, "REACTION_SECONDS", 0.2)
     what = Seen("Mail is late", site.journal.now(), "mia")
-    with records.lock(site.directory), pytest.raises(RunbookError, match="E-no-reaction"):
-        elsewhere.incident(site.directory, what)
-    assert terminals.receive(site.directory) == []
+    with store.lock(site.directory), pytest.raises(RunbookError, match="E-no-reaction"):
+        other_terminal.incident(site.directory, what)
+    assert mailbox.receive(site.directory) == []
     assert site.events("incident_opened") == []
 
 
 def test_nothing_is_closed_while_a_runbook_is_at_work(site):
     site.type(*NEW, "Mail is late", "--no-announce")
-    with records.lock(site.directory):
+    with store.lock(site.directory):
         said = site.type("incident", "close", "1", *RESOLVED, expect=5)
     assert said.startswith("E-locked  2026-12 is being rolled out already")
     assert "Once it is through, the same again.  Look:  ./runbook.py status" in said

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 import yaml
 
-from rollout import ROOT, inventory, kinds, records
-from rollout import plan as plans
+from rollout import ROOT, inventory
 from rollout.inventory import InventoryFacts
-from rollout.journal import Journal
-from rollout.kinds import Wanted
+from rollout.journal import store
+from rollout.journal.file import Journal
 from rollout.outcomes import BadInputError
+from rollout.plan import kinds
+from rollout.plan import model as plans
+from rollout.plan.kinds import Wanted
 
 LAB = ROOT / "inventories/lab"
 REINDEX = LAB / "playbooks/reindex.yml"
@@ -160,5 +162,5 @@ def test_what_cannot_be_backed_out(kept: Path) -> None:
 def test_other_open_plans_are_told(kept: Path) -> None:
     rollout(kept, "2026-11", DONE)
     rollout(kept, "2026-12", COMMITTED)
-    assert records.open_plans(LAB) == ["2026-12"]
-    assert records.open_plans(ROOT / "inventories/production") == []
+    assert store.open_plans(LAB) == ["2026-12"]
+    assert store.open_plans(ROOT / "inventories/production") == []

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
-from rollout_core import lateness, timeline
+
+from plugins.module_utils.rollout_core.time import lateness, timeline
 
 HERE = Path(__file__).parent
 LIMIT = timedelta(minutes=30)

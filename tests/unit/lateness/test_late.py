@@ -8,12 +8,13 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rollout_core import timeline
 
-from rollout import ROOT, late
-from rollout import plan as plans
-from rollout.journal import Journal
+from plugins.module_utils.rollout_core.time import timeline
+from rollout import ROOT
+from rollout.commands import late
+from rollout.journal.file import Journal
 from rollout.outcomes import BadInputError, ExitCode
+from rollout.plan import model as plans
 from tests.unit.lateness.rollouts import HERE, at, table
 
 PLAN, JOURNAL = HERE / "by_hand.yml", HERE / "by_hand.jsonl"

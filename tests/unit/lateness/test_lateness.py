@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from rollout_core import lateness, timeline
 
+from plugins.module_utils.rollout_core.time import lateness, timeline
 from tests.unit.lateness.rollouts import DAY, LIMIT, PLAN, WITH_STEPS, at, duration, entries, entry, outlook, table
 
 PROCESS = WITH_STEPS["process"]

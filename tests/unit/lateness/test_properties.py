@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from rollout_core import lateness, timeline
-from rollout_core.lateness import Verdict
 
+from plugins.module_utils.rollout_core.time import lateness, timeline
+from plugins.module_utils.rollout_core.time.lateness import Verdict
 from tests.unit.lateness.rollouts import LIMIT, at, outlook
 
 STAGES = ["merge", "pause", "outage", "resume", "smoke"]

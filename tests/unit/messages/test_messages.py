@@ -8,8 +8,9 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from rollout_core import messages
-from rollout_core.messages import Message
+
+from plugins.module_utils.rollout_core.merge import messages
+from plugins.module_utils.rollout_core.merge.messages import Message
 
 CASES = yaml.safe_load((Path(__file__).parent / "messages.yml").read_text())
 

@@ -7,7 +7,8 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from rollout_core.next_attempt import Candidate, Fix, Rules, consider
+
+from plugins.module_utils.rollout_core.time.next_attempt import Candidate, Fix, Rules, consider
 
 TABLE = yaml.safe_load((Path(__file__).parent / "considered.yml").read_text())
 ABORT = datetime(2026, 12, 9, 8, 42, tzinfo=UTC)

@@ -13,17 +13,18 @@ from pathlib import Path
 
 import psutil
 import yaml
-from rollout_core import outbox as core
 
 from lab.waiting import eventually
-from rollout import ROOT, gates
-from rollout import plan as plans
+from plugins.module_utils.rollout_core.journal import outbox as core
+from rollout import ROOT
 from rollout.announcing.outbox import Outbox
 from rollout.announcing.wording import wordings
-from rollout.clock import RehearsalClock
-from rollout.gates import Answer
-from rollout.journal import Journal
-from rollout.processes import marked
+from rollout.engine.processes import marked
+from rollout.gates import model as gates
+from rollout.gates.model import Answer
+from rollout.journal.clock import RehearsalClock
+from rollout.journal.file import Journal
+from rollout.plan import model as plans
 
 ADDRESS = "127.0.0.1"
 PLAN = ROOT / "tests" / "unit" / "plan" / "plan.yml"
@@ -219,5 +220,5 @@ class Site:
     def killed(self, event: str, when: str, number: int) -> int:
         """Announce in a process that is killed with SIGKILL before or after it writes its n-th such event."""
         argv = [sys.executable, "-m", "tests.unit.outbox.killed", str(self.directory), event, when, str(number)]
-        environment = {**os.environ, MARK: str(self.directory), "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins/module_utils'}"}
+        environment = {**os.environ, MARK: str(self.directory), "PYTHONPATH": str(ROOT)}
         return subprocess.run(argv, cwd=ROOT, env=environment, timeout=60, check=False).returncode

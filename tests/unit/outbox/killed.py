@@ -5,7 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
-from rollout.journal import Journal
+from rollout.journal.file import Journal
 from tests.unit.outbox.channels import Site
 
 directory, EVENT, WHEN, NUMBER = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from rollout_core import outbox, timeline
+
+from plugins.module_utils.rollout_core.journal import outbox
+from plugins.module_utils.rollout_core.time import timeline
 
 HERE = Path(__file__).parent
 JOURNALS = yaml.safe_load((HERE / "journals.yml").read_text(encoding="utf-8"))

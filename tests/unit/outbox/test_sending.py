@@ -3,11 +3,11 @@
 import signal
 
 import pytest
-from rollout_core import outbox as core
 
 from lab.waiting import eventually
-from rollout import plan as plans
-from rollout.announcing import sending
+from plugins.module_utils.rollout_core.journal import outbox as core
+from rollout.announcing import outstanding
+from rollout.plan import model as plans
 from tests.unit.outbox.channels import PLAN, Person, Site
 
 STATUS, MAIL = b"Idempotency-Key", b"\r\n.\r\n"
@@ -157,5 +157,5 @@ def test_an_abort_that_could_not_be_announced_is_announced_once_by_hand(site):
     site.announce()
     site.outbox(None).journal.write("rollout_closed", outcome="aborted", exit_code=4, message="late")
     for _ in range(2):
-        assert sending.send_open(site.directory / "plan.yml", Person(), lambda _: None)
+        assert outstanding.send_open(site.directory / "plan.yml", Person(), lambda _: None)
         assert (len(site.posts), len(site.mails)) == (2, 2)

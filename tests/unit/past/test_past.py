@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from rollout_core import timeline
 
-from rollout import past, planning, records
-from rollout.journal import Journal
-from rollout.plan import ProcessFile
+from plugins.module_utils.rollout_core.time import timeline
+from rollout.journal import store
+from rollout.journal.file import Journal
+from rollout.plan import creation, past
+from rollout.plan.model import ProcessFile
 
 HERE = Path(__file__).parent
 ROWS = [pytest.param(row, id=row["case"]) for row in yaml.safe_load((HERE / "histories.yml").read_text())]
@@ -103,7 +104,7 @@ def test_only_this_inventorys_newest_and_whole_ones_count(kept):
     broken.write_text(broken.read_text().replace("started", "begun", 1))
     (kept("rollouts/no-plan", DONE, age=-3).with_name("plan.yml")).unlink()
     (kept("rollouts/odd-plan", DONE, age=-4).with_name("plan.yml")).write_text("- 1")
-    found = past.journals(records.directory(), {"inventory": "inventories/lab"})
+    found = past.journals(store.directory(), {"inventory": "inventories/lab"})
     assert [entries[0]["at"][17:19] for entries in found] == [f"{age:02}" for age in range(past.NEWEST)]
 
 
@@ -111,7 +112,7 @@ def test_a_new_plan_has_the_estimates_of_its_inventory(kept):
     for number in range(3):
         kept(f"rollouts/{number}", ["08:00:00 switch started", "08:01:30 switch ok", "08:30:00 closed done"])
     kept("drills/slow-patch/rollouts/2026-12", ["08:00:00 pause undo", "08:00:15 pause undone"])
-    process = planning.process("inventories/lab")
+    process = creation.process("inventories/lab")
     stages = {stage.stage: stage.model_dump(by_alias=True, exclude_none=True) for stage in process}
     assert stages["switch"]["expects"] == {"minutes": 1.5, "from": "history", "worst_minutes": 1.5, "samples": 3}
     assert stages["pause"]["undo"] == {"playbook": "services_resume", "minutes": 0.25, "from": "history", "samples": 1}

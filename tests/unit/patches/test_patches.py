@@ -7,8 +7,9 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from rollout_core import patches, sql
-from rollout_core.patches import PatchName
+
+from plugins.module_utils.rollout_core.schema import patches, sql
+from plugins.module_utils.rollout_core.schema.patches import PatchName
 
 HERE = Path(__file__).parent
 

@@ -10,9 +10,10 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from rollout_core import permissions, permissions_file
-from rollout_core.permissions import Found
-from rollout_core.permissions_file import UnreadableError
+
+from plugins.module_utils.rollout_core.schema import permissions, permissions_file
+from plugins.module_utils.rollout_core.schema.permissions import Found
+from plugins.module_utils.rollout_core.schema.permissions_file import UnreadableError
 
 HERE = Path(__file__).parent
 PATH = "security.cfg"
@@ -54,7 +55,7 @@ def written(sections: dict[str, dict[str, str]]) -> str:
 
 
 def catalogs(row: dict[str, Any]) -> list[Found]:
-    """The row's `roles` and `catalogs` as the query of rollout_permissions answers them."""
+    """The row's `roles` and `catalogs` as the query of rollout_host.database.permissions answers them."""
     found = []
     for role, is_a in row["roles"].items():
         section = row["file"].get(role, {"type": "user"})

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from rollout_core import pins, timeline
+
+from plugins.module_utils.rollout_core.merge import pins
+from plugins.module_utils.rollout_core.time import timeline
 
 CASES = yaml.safe_load((Path(__file__).parent / "journals.yml").read_text(encoding="utf-8"))
 NAMES = ["select", "rc_mode", "merge", "blessing", "qa", "pause", "done"]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rollout import plan as plans
-from rollout.plan import Expects, Plan
+from rollout.plan import model as plans
+from rollout.plan.model import Expects, Plan
 
 HERE = Path(__file__).parent
 NOW = datetime(2026, 12, 7, 8, tzinfo=UTC)

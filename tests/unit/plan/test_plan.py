@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rollout import ROOT, documents, planning, schedule
-from rollout import plan as plans
+from rollout import ROOT, documents
 from rollout.inventory import InventoryFacts
 from rollout.outcomes import BadInputError, ExitCode
-from rollout.plan import Model, ProcessFile
+from rollout.plan import creation
+from rollout.plan import model as plans
+from rollout.plan.model import Model, ProcessFile
+from rollout.schedule import file as schedule
 
 HERE = Path(__file__).parent
 TEXT = (HERE / "plan.yml").read_text()
@@ -95,7 +97,7 @@ def test_the_next_window_is_the_second_wednesday(after, window):
 def test_a_cowboy_whose_file_or_host_is_missing_is_named(tmp_path):
     plan = plans.load(HERE / "plan.yml")
     known = InventoryFacts({"app": ["soybean"]}, tmp_path / "production_status.yml", rehearsals_allowed=False)
-    found = planning.cowboy_findings(plan.cowboys, ("rollout", "cowboys"), known)
+    found = creation.cowboy_findings(plan.cowboys, ("rollout", "cowboys"), known)
     text = str(documents.refused(HERE / "plan.yml", found))
     assert (
         f"plan.yml:41: rollout.cowboys.0.diff: cowboy lp-15 (jml) needs the file {tmp_path}/cowboys/lp-15.diff" in text

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
-from rollout_core import preflight, preflight_database, preflight_extensions
+
+from plugins.module_utils.rollout_core.preflight import database, extensions, findings
 
 HERE = Path(__file__).parent
 SESSION = ("user", "application", "pid", "seconds", "query", "backend")
@@ -15,7 +16,7 @@ AVAILABLE = {
     "primary": [["pgcrypto", "1.3"], ["pgcrypto", "1.4"], ["uuid-ossp", "1.1"]],
     "standby": [["pgcrypto", "1.3"], ["uuid-ossp", "1.1"]],
 }
-Finding = preflight.Finding
+Finding = findings.Finding
 
 
 def cases(name: str) -> list[Any]:
@@ -39,33 +40,33 @@ def judged(case: dict[str, Any], module: Any) -> None:
 
 @pytest.mark.parametrize("case", cases("database"))
 def test_database(case: dict[str, Any]) -> None:
-    judged(case, preflight_database)
+    judged(case, database)
 
 
 @pytest.mark.parametrize("case", cases("host"))
 def test_host(case: dict[str, Any]) -> None:
-    judged(case, preflight)
+    judged(case, findings)
 
 
 @pytest.mark.parametrize("case", cases("queries"))
 def test_query(case: dict[str, str]) -> None:
-    assert preflight_database.folded(case["query"]) == case["folded"]
+    assert database.folded(case["query"]) == case["folded"]
     assert len(case["folded"]) <= 60
 
 
 @pytest.mark.parametrize("case", cases("extensions"))
 def test_extensions(case: dict[str, Any]) -> None:
-    needs = preflight_extensions.needed([("patch-2208-30-0.sql", case["patch"])])
+    needs = extensions.needed([("patch-2208-30-0.sql", case["patch"])])
     assert [[need.line, need.extension, need.version] for need in needs] == case["needs"]
-    finding = preflight_extensions.extensions(needs, AVAILABLE)
+    finding = extensions.extensions(needs, AVAILABLE)
     missing = case.get("missing")
     assert finding.ok == (missing is None)
     assert finding.found == (f"not available: {missing}" if missing else case["found"])
 
 
-GOOD = preflight.finding("transactions", "none", "none over 60 s", "end them", ok=True)
-BAD = preflight.finding("locks", "9 relations", "at most 8", "ALTER SYSTEM SET x = 1\nthen restart", ok=False)
-TOLD = preflight.remark("backup", "NOT CHECKED", "at most 26 h old", "set it")
+GOOD = findings.finding("transactions", "none", "none over 60 s", "end them", ok=True)
+BAD = findings.finding("locks", "9 relations", "at most 8", "ALTER SYSTEM SET x = 1\nthen restart", ok=False)
+TOLD = findings.remark("backup", "NOT CHECKED", "at most 26 h old", "set it")
 
 
 def test_a_good_finding_leaves_nothing_to_do() -> None:
@@ -73,17 +74,17 @@ def test_a_good_finding_leaves_nothing_to_do() -> None:
 
 
 def test_summary() -> None:
-    assert preflight.summary([GOOD, TOLD], 0.21, 60) == "2 of 2 ✓ · lag 0.2 s · no transaction over 60 s"
-    assert preflight.summary([GOOD, BAD], None, 60) == "1 of 2 ✗ · no transaction over 60 s"
-    assert preflight.summary([BAD], 0.0, 60) == "0 of 1 ✗ · lag 0.0 s"
+    assert findings.summary([GOOD, TOLD], 0.21, 60) == "2 of 2 ✓ · lag 0.2 s · no transaction over 60 s"
+    assert findings.summary([GOOD, BAD], None, 60) == "1 of 2 ✗ · no transaction over 60 s"
+    assert findings.summary([BAD], 0.0, 60) == "0 of 1 ✗ · lag 0.0 s"
 
 
 def test_what_is_no_failure_and_told_all_the_same() -> None:
-    assert preflight.remarks([GOOD, BAD, TOLD]) == ["backup: NOT CHECKED; set it"]
+    assert findings.remarks([GOOD, BAD, TOLD]) == ["backup: NOT CHECKED; set it"]
 
 
 def test_failures_with_what_to_do() -> None:
-    assert preflight.complaint("lp", "host=h user=postgres dbname=lp", [GOOD, BAD, TOLD]) == (
+    assert findings.complaint("lp", "host=h user=postgres dbname=lp", [GOOD, BAD, TOLD]) == (
         "E-preflight  1 of 3 checks of lp failed, nobody was locked out:\n"
         "  locks: 9 relations (expected: at most 8)\n"
         "      ALTER SYSTEM SET x = 1\n"
@@ -94,5 +95,5 @@ def test_failures_with_what_to_do() -> None:
 
 
 def test_no_word_of_sql_where_nothing_is_typed() -> None:
-    failed = preflight.finding("fragile users", "fiera", "none", "stop by hand what connects as fiera", ok=False)
-    assert "psql" not in preflight.complaint("lp", "dbname=lp", [failed])
+    failed = findings.finding("fragile users", "fiera", "none", "stop by hand what connects as fiera", ok=False)
+    assert "psql" not in findings.complaint("lp", "dbname=lp", [failed])

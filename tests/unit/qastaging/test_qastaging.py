@@ -9,9 +9,10 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from rollout_core import remeasure
-from rollout_core.budget import Budget
-from rollout_core.patch_title import LONGEST, patch_title
+
+from plugins.module_utils.rollout_core.schema import estimate as remeasure
+from plugins.module_utils.rollout_core.schema.budget import Budget
+from plugins.module_utils.rollout_core.schema.patch_title import LONGEST, patch_title
 
 HERE = Path(__file__).parent
 SCHEMA = HERE.parents[2] / "lab" / "data" / "schema"

@@ -6,9 +6,9 @@ import re
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from rollout_core import pqm_configuration as configuration
-from rollout_core import rc_mode
 
+from plugins.module_utils.rollout_core.merge import pqm_configuration as configuration
+from plugins.module_utils.rollout_core.merge import rc_mode
 from rollout import ROOT
 
 SINCE, REASON, TIP = "2026-12-07T08:03:11+00:00", "2026-12", "pqm@prae-20261207-x"

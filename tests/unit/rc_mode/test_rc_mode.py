@@ -11,9 +11,10 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from rollout_core import messages, rc_mode
 
-from rollout import ROOT, rc_check
+from plugins.module_utils.rollout_core.merge import messages, rc_mode
+from rollout import ROOT
+from rollout.decisions import rc_check
 from rollout.outcomes import BadInputError, ExitCode
 
 HERE = Path(__file__).parent

@@ -6,7 +6,8 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from rollout_core import channel_topic, rc_release
+
+from plugins.module_utils.rollout_core.merge import channel_topic, rc_mode_end
 
 HERE = Path(__file__).parent
 RELEASES = yaml.safe_load((HERE / "releases.yml").read_text())
@@ -24,8 +25,8 @@ def cases(table):
 def test_release(case):
     noted, tip = case["noted"], case["tip"]
     first = (noted or 0) + 1
-    landed = [rc_release.Revision(first + place, text) for place, text in enumerate(case.get("landed", []))]
-    found = rc_release.decide(
+    landed = [rc_mode_end.Revision(first + place, text) for place, text in enumerate(case.get("landed", []))]
+    found = rc_mode_end.decide(
         "devel",
         noted=None if noted is None else (noted, f"revid-{noted}"),
         tip=(tip, f"revid-{tip}"),
@@ -36,8 +37,8 @@ def test_release(case):
 
 
 def test_the_same_number_is_not_the_same_revision():
-    landed = [rc_release.Revision(7, "Another.")]
-    found = rc_release.decide("devel", noted=(7, "a"), tip=(7, "b"), same_content=False, landed=landed)
+    landed = [rc_mode_end.Revision(7, "Another.")]
+    found = rc_mode_end.decide("devel", noted=(7, "a"), tip=(7, "b"), same_content=False, landed=landed)
     assert not found.released
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
-from rollout_core import journal
 
-from rollout import plan as plans
+from plugins.module_utils.rollout_core.journal import text as journal
+from rollout.plan import model as plans
 
 HERE = Path(__file__).parent
 

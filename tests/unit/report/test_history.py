@@ -6,8 +6,8 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
-from rollout_core import timeline
 
+from plugins.module_utils.rollout_core.time import timeline
 from rollout.views.chart import LEAST_WIDTH, Axis, chart, close_up
 from rollout.views.history import History
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rollout import calendars
 from rollout.outcomes import BadInputError
+from rollout.schedule import calendars
 
 TABLE = yaml.safe_load((Path(__file__).parent / "calendars.yml").read_text())
 SPAN = (datetime(2026, 11, 1, tzinfo=UTC), datetime(2027, 6, 1, tzinfo=UTC))

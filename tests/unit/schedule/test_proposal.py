@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rollout_core import cover, schedule
-from rollout_core.proposal import Facts, propose
-from rollout_core.schedule import Event, Pair
 
+from plugins.module_utils.rollout_core.time import cover, schedule
+from plugins.module_utils.rollout_core.time.proposal import Facts, propose
+from plugins.module_utils.rollout_core.time.schedule import Event, Pair
 from tests.unit.schedule.test_schedule import RULES, at, event, person, table
 
 DAY = timedelta(days=1)

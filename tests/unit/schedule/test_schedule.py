@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
-from rollout_core import cover, schedule
-from rollout_core.schedule import Event, Pair, Rules
 
-from rollout.schedule import Schedule
+from plugins.module_utils.rollout_core.time import cover, schedule
+from plugins.module_utils.rollout_core.time.schedule import Event, Pair, Rules
+from rollout.schedule.file import Schedule
 
 HERE = Path(__file__).parent
 HOUR = timedelta(hours=1)

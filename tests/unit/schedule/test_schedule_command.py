@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rollout import ROOT, calendars, schedule, schedule_check, schedule_propose
+from rollout import ROOT
 from rollout.outcomes import BadInputError, ExitCode
+from rollout.schedule import calendars, check, proposal
+from rollout.schedule import file as schedule
 
 NOW = datetime(2026, 11, 23, 7, 30, tzinfo=UTC)
 FILE = """\
@@ -62,7 +64,7 @@ def run(*words):
 
 
 def found(inventory, now=NOW):
-    return [(one.kind, one.where.rpartition("/")[2], one.what) for one in schedule_check.check(inventory, now)[1]]
+    return [(one.kind, one.where.rpartition("/")[2], one.what) for one in check.check(inventory, now)[1]]
 
 
 def change(inventory, before, after):
@@ -76,16 +78,16 @@ def change(inventory, before, after):
 
 @pytest.mark.parametrize("day", [NOW + timedelta(days=37 * n, hours=n) for n in range(60)], ids=lambda day: f"{day:%F}")
 def test_the_labs_schedule_is_sound_whatever_the_date(day):
-    facts, found = schedule_check.check(ROOT / "inventories/lab", day)
+    facts, found = check.check(ROOT / "inventories/lab", day)
     assert found == []
     assert len(facts.pairs) >= 12
     assert len(facts.events) > 300
 
 
 def test_productions_placeholders_are_sound():
-    _, seen = schedule_check.check(ROOT / "inventories/production", NOW)
+    _, seen = check.check(ROOT / "inventories/production", NOW)
     assert {one.kind for one in seen} == {"stale"}
-    assert schedule_check.sound(seen)
+    assert check.sound(seen)
 
 
 def test_every_finding_at_once_with_file_and_line(inventory):
@@ -124,12 +126,12 @@ def schedule_line(inventory, line):
 
 def test_whom_plans_name_without_a_role_under_cover_is_told_and_does_not_count(inventory):
     change(inventory, "losa: Tom, dba: stub}", "losa: stub, dba: Stuart}")
-    notes = [one for one in schedule_check.check(inventory, NOW)[1] if one.kind == "people"]
+    notes = [one for one in check.check(inventory, NOW)[1] if one.kind == "people"]
     assert [(one.severity, one.what) for one in notes] == [
         ("note", "plans name Stuart as dba, who has no such role under `cover`"),
         ("note", "plans name stub as losa, who has no such role under `cover`"),
     ]
-    assert schedule_check.sound(notes)
+    assert check.sound(notes)
 
 
 def test_a_broken_calendar_is_one_finding_among_others(inventory):
@@ -142,7 +144,7 @@ def test_a_broken_calendar_is_one_finding_among_others(inventory):
     assert "stub.ics: No such file or directory" in said[1]
     assert ("gap", "schedule.yml") in kinds
     with pytest.raises(BadInputError, match=r"(?s)E-no-proposal.*teams\.ics:5: no such time zone"):
-        schedule_propose.propose(inventory, NOW)
+        proposal.propose(inventory, NOW)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +177,7 @@ def test_absences_are_days_of_the_persons_own_zone(inventory):
 
 
 def test_what_is_proposed_is_yaml_that_says_why(inventory):
-    lines = schedule_propose.lines(schedule_propose.propose(inventory, NOW, months=5), written=False)
+    lines = proposal.lines(proposal.propose(inventory, NOW, months=5), written=False)
     assert lines[:8] == [
         "schedule:",
         "  listed:",
@@ -192,19 +194,19 @@ def test_what_is_proposed_is_yaml_that_says_why(inventory):
 
 
 def test_written_each_in_its_place_comments_and_layout_stay_and_it_is_sound_then(inventory):
-    schedule_propose.write(schedule_propose.propose(inventory, NOW))
+    proposal.write(proposal.propose(inventory, NOW))
     text = (inventory / "schedule.yml").read_text()
     assert [line for line in text.splitlines() if line in FILE.splitlines()] == FILE.splitlines()
     windows = [one.window for one in schedule.load(inventory).schedule.listed]
     assert windows == sorted(windows)
     assert len(windows) == 12
     assert found(inventory) == []
-    assert schedule_propose.propose(inventory, NOW).new == []
+    assert proposal.propose(inventory, NOW).new == []
 
 
 def test_a_comment_stays_with_the_window_below_it(inventory):
     change(inventory, "    - window: 2027-04-14", "    # Ubuntu is released a week later\n    - window: 2027-04-14")
-    schedule_propose.write(schedule_propose.propose(inventory, NOW))
+    proposal.write(proposal.propose(inventory, NOW))
     text = (inventory / "schedule.yml").read_text()
     assert "    # Ubuntu is released a week later\n    - window: 2027-04-14T08:00:00Z  # after the release\n" in text
     assert "backup: 2027-03-12T08:00:00Z}\n    # Ubuntu" in text
@@ -214,7 +216,7 @@ def test_a_comment_stays_with_the_window_below_it(inventory):
 def test_written_where_nothing_was_listed(inventory, listed):
     head, _, rest = FILE.partition("  listed:\n")
     (inventory / "schedule.yml").write_text(head + listed + "\n" + rest[rest.index("# Other") :])
-    schedule_propose.write(schedule_propose.propose(inventory, NOW))
+    proposal.write(proposal.propose(inventory, NOW))
     text = (inventory / "schedule.yml").read_text()
     assert text.startswith(head)
     assert "# Other people's times.\ncalendars:" in text
@@ -228,7 +230,7 @@ def test_a_layout_that_cannot_be_edited_is_left_alone(inventory):
     text = f"{FILE[:start]} {listed}\n{FILE[end:]}"
     (inventory / "schedule.yml").write_text(text)
     with pytest.raises(BadInputError, match="E-unusual-layout"):
-        schedule_propose.write(schedule_propose.propose(inventory, NOW))
+        proposal.write(proposal.propose(inventory, NOW))
     assert (inventory / "schedule.yml").read_text() == text
 
 

@@ -9,8 +9,9 @@ import recurring_ical_events
 import yaml
 from icalendar import Calendar
 
-from rollout import ROOT, schedule_ics
+from rollout import ROOT
 from rollout.outcomes import BadInputError
+from rollout.schedule import ics
 
 NOW = datetime(2026, 11, 23, 7, 30, 12, 345, tzinfo=UTC)
 LATER = NOW + timedelta(days=3)
@@ -36,12 +37,12 @@ def plan(inventory, listed):
 
 
 def publish(inventory, path, now=NOW):
-    schedule_ics.write(path, schedule_ics.calendar(inventory, now, path))
+    ics.write(path, ics.calendar(inventory, now, path))
     return {str(event["UID"]): event for event in Calendar.from_ical(path.read_bytes()).walk("VEVENT")}
 
 
 def test_it_is_read_back_as_it_was_meant(inventory):
-    read = Calendar.from_ical(schedule_ics.calendar(inventory, NOW))
+    read = Calendar.from_ical(ics.calendar(inventory, NOW))
     assert (read["VERSION"], read["METHOD"]) == ("2.0", "PUBLISH")
     assert read["PRODID"]
     found = recurring_ical_events.of(read).between((2026, 11, 23), (2027, 12, 31))
@@ -66,7 +67,7 @@ def test_it_is_read_back_as_it_was_meant(inventory):
 
 
 def test_its_bytes_are_as_rfc_5545_wants_them(inventory):
-    content = schedule_ics.calendar(inventory, NOW)
+    content = ics.calendar(inventory, NOW)
     lines = content.split(b"\r\n")
     assert lines[-1] == b""
     assert all(b"\n" not in line and b"\r" not in line and len(line) <= 75 for line in lines)
@@ -115,7 +116,7 @@ def test_what_is_past_stays_as_it_was_told(inventory, tmp_path):
 def test_a_place_where_nothing_can_be_written_is_named(tmp_path):
     path = tmp_path / "none" / "windows.ics"
     with pytest.raises(BadInputError, match=rf"E-unwritable  {path}: No such file or directory"):
-        schedule_ics.write(path, b"BEGIN:VCALENDAR")
+        ics.write(path, b"BEGIN:VCALENDAR")
 
 
 @pytest.mark.parametrize("text", ["my notes\n", "BEGIN:VCALENDAR\r\nPRODID:other\r\nEND:VCALENDAR\r\n"])

@@ -7,10 +7,11 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from rollout_core import selection
-from rollout_core.budget import Budget
-from rollout_core.patches import PatchName
-from rollout_core.selection import Selection, Shared, Site
+
+from plugins.module_utils.rollout_core.merge import selection
+from plugins.module_utils.rollout_core.merge.selection import Selection, Shared, Site
+from plugins.module_utils.rollout_core.schema.budget import Budget
+from plugins.module_utils.rollout_core.schema.patches import PatchName
 
 CASES = yaml.safe_load((Path(__file__).parent / "selections.yml").read_text())
 LAST_IN_DEVEL = 100

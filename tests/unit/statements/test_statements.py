@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from rollout_core import statements
+
+from plugins.module_utils.rollout_core.schema import statements
 
 CASES = {
     "one a line": ("SELECT 1;\nSELECT 2;\n", [(1, "SELECT 1;"), (2, "SELECT 2;")]),

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 import yaml
-from rollout_core import patches, undo_files
-from rollout_core.patches import PatchName
-from rollout_core.undo_files import UndoName
+
+from plugins.module_utils.rollout_core.schema import patches, undo_files
+from plugins.module_utils.rollout_core.schema.patches import PatchName
+from plugins.module_utils.rollout_core.schema.undo_files import UndoName
 
 HERE = Path(__file__).parent
 NAME = UndoName(2208, 30, 0)

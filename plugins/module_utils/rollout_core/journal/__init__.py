@@ -1,0 +1,1 @@
+"""The journal: its text, its events, and what follows from them."""

@@ -1,0 +1,1 @@
+"""The merge: commit messages, QA, selection, blessing, RC mode."""

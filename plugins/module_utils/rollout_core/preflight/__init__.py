@@ -1,0 +1,1 @@
+"""What the preflight makes of the facts that hosts tell (R18)."""

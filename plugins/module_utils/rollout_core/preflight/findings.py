@@ -1,0 +1,200 @@
+"""What the preflight of an outage found, in words: one finding a check, each with what to do about it (R18).
+
+A check is a pure function of facts and thresholds; those about the database itself are in `preflight_database`. All
+durations are seconds, all sizes bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Container, Mapping, NamedTuple, Sequence
+
+from ..schema import sql
+
+_MEGABYTE, _GIGABYTE = 1e6, 1e9
+_NOT_THERE = re.compile(r"there is no (?:function|table, view or sequence) [^.\s]+\.(?P<name>\w+)")
+_AN_SQL_STATEMENT = re.compile(r"\b(?:ALTER (?:SYSTEM|ROLE|DATABASE)|SELECT pg_\w+|ROLLBACK PREPARED) ?\b")
+LISTED_AT_MOST = 5
+
+
+class Finding(NamedTuple):
+    """The answer to one check. `todo` is what to do when it is not ok; one that is ok and has a `todo` is a remark."""
+
+    check: str
+    ok: bool
+    found: str
+    expected: str
+    todo: str = ""
+
+
+def finding(check: str, found: str, expected: str, todo: str, *, ok: bool) -> Finding:
+    """Return a finding; nothing is to be done where all is well."""
+    return Finding(check, ok, found, expected, "" if ok else todo)
+
+
+def remark(check: str, found: str, expected: str, todo: str) -> Finding:
+    """Return a finding that is no failure; with a `todo` people are told of it all the same."""
+    return Finding(check, ok=True, found=found, expected=expected, todo=todo)
+
+
+def summary(findings: Sequence[Finding], lag: float | None, limit: float) -> str:
+    """Say in one line how it stands; `lag` is that of the slowest standby, None if nobody knows."""
+    good = sum(each.ok for each in findings)
+    parts = [f"{good} of {len(findings)} " + ("✓" if good == len(findings) else "✗")]
+    if lag is not None:
+        parts.append(f"lag {lag:.1f} s")
+    if any(each.check == "transactions" and each.ok for each in findings):
+        parts.append(f"no transaction over {limit:.0f} s")
+    return " · ".join(parts)
+
+
+def remarks(findings: Sequence[Finding]) -> list[str]:
+    """Tell, a line each, what is no failure and should be known all the same."""
+    return [f"{each.check}: {each.found}; {each.todo}" for each in findings if each.ok and each.todo]
+
+
+def complaint(database: str, dsn: str, findings: Sequence[Finding]) -> str:
+    """List every check that failed and what to do about it: the module's failure."""
+    failed = [each for each in findings if not each.ok]
+    lines = [f"E-preflight  {len(failed)} of {len(findings)} checks of {database} failed, nobody was locked out:"]
+    for each in failed:
+        lines.append(f"  {each.check}: {each.found} (expected: {each.expected})")
+        lines += [f"      {line.strip()}" for line in each.todo.splitlines()]
+    if any(_AN_SQL_STATEMENT.search(each.todo) for each in failed):
+        lines.append(f"  SQL is typed on that host in:  psql '{dsn}'")
+    return "\n".join([*lines, "  Then: ./runbook.py run preflight"])
+
+
+def listed(items: Sequence[str]) -> str:
+    """Join the first few of a list, and say how many more there are."""
+    more = len(items) - LISTED_AT_MOST
+    return "; ".join(items[:LISTED_AT_MOST]) + (f"; and {more} more" if more > 0 else "")
+
+
+def duration(seconds: float) -> str:
+    """Say a duration as people do: 83 s, 12 min, 5 h, 3 d."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def volumes(needs: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    """Judge each volume by all that is written to it: patches may write every table anew once, and all of it as WAL.
+
+    A need is {what, path, bytes, device, free}: what of the outage goes below `path`, how much, and how much is `free`
+    on the volume `device` which that is on.
+    """
+    by_device: dict[Any, list[Mapping[str, Any]]] = {}
+    for need in needs:
+        by_device.setdefault(need["device"], []).append(need)
+    return [_volume(of_one) for of_one in by_device.values()]
+
+
+def _volume(needs: Sequence[Mapping[str, Any]]) -> Finding:
+    free, needed = needs[0]["free"], sum(need["bytes"] for need in needs)
+    parts = " + ".join(f"{_size(need['bytes'])} {need['what']}" for need in needs)
+    return finding(
+        "disk",
+        f"{_size(free)} free at {needs[0]['path']}",
+        f"at least {_size(needed)}: {parts}",
+        f"make room on that volume:  df -h {needs[0]['path']}",
+        ok=free >= needed,
+    )
+
+
+def _size(size: float) -> str:
+    return f"{size / _GIGABYTE:,.0f} GB" if size >= 10 * _GIGABYTE else f"{size / _MEGABYTE:,.0f} MB"
+
+
+def state_directory(path: str, problem: str) -> Finding:
+    """Judge whether the outage can keep its state below `path`; `problem` is why it cannot, empty when it can."""
+    todo = f"mend it, or set database_state_directory:  ls -ld {path}"
+    return finding("state directory", problem or "writable", "writable", todo, ok=not problem)
+
+
+def scripts(given: Mapping[str, Any], missing: Sequence[str]) -> Finding:
+    """Judge the site's own scripts, some of which may be `missing` on the host: what the outage would refuse (R12).
+
+    `given` are the options permissions, permissions_command, upgrade_command, upgrade_command_gates and pools.
+    """
+    upgrade, others = given["upgrade_command"], [given["permissions"], given["permissions_command"]]
+    wrong = [(f"cannot be run: {listed(missing)}", "have it installed, executable")] if missing else []
+    if upgrade and any(others):
+        wrong.append(("the upgrade script sets permissions itself", "leave out all other database_permissions…"))
+    if upgrade and given["upgrade_command_gates"] and not given["pools"]:
+        said = "nobody here could open what the upgrade script leaves closed"
+        wrong.append((said, "set database_pools, or database_upgrade_command_gates: false"))
+    there = listed([argv[0] for argv in (given["permissions_command"], upgrade) if argv])
+    todo = "\n".join(do for _, do in wrong)
+    found = "; ".join(problem for problem, _ in wrong) or there
+    return finding("scripts", found, "on this host, executable, and they go together", todo, ok=not wrong)
+
+
+def worker(path: str) -> Finding:
+    """Tell where the program that carries out the outage was brought to."""
+    return remark("worker", f"brought as {path}", "brought to the host", "")
+
+
+def clock(asked: float | None, host: float | None, answered: float | None, limit: float) -> Finding:
+    """Compare the host's clock with the control machine's, which asked and got its answer at the times it says.
+
+    The difference is known to half of the time that took, and counts for what it is at least.
+    """
+    expected = f"at most {limit:.0f} s"
+    if asked is None or host is None or answered is None:
+        return remark("clock", "NOT COMPARED", expected, "the play gives the control machine's time")
+    half = abs(answered - asked) / 2
+    ahead = host - (asked + answered) / 2
+    known_to = f" (known to {half:.1f} s)" if half >= 0.05 else ""
+    found = f"{abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} the control machine{known_to}"
+    todo = "one of the two is wrong, and so is what is put on record: see `timedatectl` on both, have it set"
+    return finding("clock", found, expected, todo, ok=abs(ahead) - half <= limit)
+
+
+def backups(
+    marker: str, marker_seconds: float | None, archiver: Mapping[str, Any] | None, limit_hours: float
+) -> list[Finding]:
+    """Judge the age of the last good backup: of the file `marker` (None: it is not there), and of the WAL archive.
+
+    `archiver` is None where no WAL is archived, else {seconds, failed}: the age of what was archived last (None:
+    nothing yet), and the name of the segment that could not be archived since then, empty if there is none.
+    """
+    expected, found = f"at most {limit_hours:.0f} h old", []
+    if marker:
+        missing = marker_seconds is None
+        said = f"there is no {marker}" if missing else f"{duration(marker_seconds or 0)} old ({marker})"
+        ok = not missing and (marker_seconds or 0) <= limit_hours * 3600
+        found.append(
+            finding("backup", said, expected, "take one before anything is changed that cannot be undone", ok=ok)
+        )
+    if archiver is not None:
+        age = archiver["seconds"]
+        said = "nothing was ever archived" if age is None else f"archived {duration(age)} ago"
+        said += f", {archiver['failed']} fails" if archiver["failed"] else ""
+        ok = age is not None and age <= limit_hours * 3600 and not archiver["failed"]
+        todo = "see the server's log for archive_command; WAL that is not archived fills pg_wal's volume"
+        found.append(finding("WAL archive", said, expected, todo, ok=ok))
+    if not found:
+        todo = "set database_backup_marker to a file that every good backup touches"
+        found.append(remark("backup", "NOT CHECKED, none is configured", expected, todo))
+    return found
+
+
+def permissions(path: str, problems: Sequence[str], patches: Sequence[str]) -> Finding:
+    """Judge what the permissions file `path` names and the database has not: a pending patch must make it.
+
+    `patches` are the pending patches' texts. That one of them mentions it is taken for that.
+    """
+    code = " ".join(sql.code_only(text)[0] for text in patches).lower()
+    mentioned = set(re.findall(r"\w+", code))
+    missing = [problem for problem in problems if not _mentioned(problem, mentioned)]
+    to_come = len(problems) - len(missing)
+    said = f"{path}, {to_come} of its lines after the patches" if to_come else path
+    todo = "correct that file, or back out what it belongs to (R17)"
+    return finding("permissions", listed(missing) or said, "names what there is", todo, ok=not missing)
+
+
+def _mentioned(problem: str, words: Container[str]) -> bool:
+    named = _NOT_THERE.search(problem)
+    return bool(named and named["name"].lower() in words)

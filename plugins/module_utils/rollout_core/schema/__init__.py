@@ -1,0 +1,1 @@
+"""Schema patches: names, statements, timings, permissions, undo files."""

@@ -1,0 +1,1 @@
+"""The site: its pages, its cowboys, its cron switch."""

@@ -1,0 +1,1 @@
+"""When: the timeline, lateness, the next attempt, the schedule."""

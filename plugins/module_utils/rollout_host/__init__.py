@@ -1,0 +1,1 @@
+"""What modules do on hosts. Python 3.8 and later."""

@@ -1,0 +1,1 @@
+"""Chat servers (R15)."""

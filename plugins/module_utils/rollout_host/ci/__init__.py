@@ -1,0 +1,1 @@
+"""Buildbot and Launchpad, asked over HTTP (R8, R11)."""

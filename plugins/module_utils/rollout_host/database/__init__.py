@@ -1,0 +1,1 @@
+"""PostgreSQL on its host: connections, access, the outage and the work in it."""

@@ -1,0 +1,205 @@
+"""pgbouncer's admin console: a pool is switched off and on there, and is what SHOW DATABASES says it is (R18).
+
+The console takes simple queries only and hardly any startup parameter. Every answer is waited for with a limit: a
+pgbouncer that stands still must hang neither the outage nor the opening. All durations are seconds.
+"""
+
+from __future__ import annotations
+
+import select
+import shlex
+import time
+from contextlib import suppress
+from typing import Any, Iterable, Mapping, NamedTuple, Sequence
+
+from ..connection import RolloutError
+
+with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+    from psycopg.pq import ExecStatus
+
+_SECONDS = 3.0
+_CONSOLE = "pgbouncer"  # the database's name
+
+
+class State(NamedTuple):
+    """What SHOW DATABASES says of a pool. KILL leaves it paused."""
+
+    paused: bool
+    disabled: bool
+
+    @property
+    def open(self) -> bool:
+        """Whether users get in."""
+        return not (self.paused or self.disabled)
+
+    @property
+    def text(self) -> str:
+        """It in words."""
+        return " and ".join(word for word, so in (("disabled", self.disabled), ("paused", self.paused)) if so) or "open"
+
+
+class Console:
+    """The console that `conninfo` (without a password) leads to. Connects when asked first, and anew if need be."""
+
+    def __init__(self, conninfo: str) -> None:
+        """Nothing is connected yet."""
+        self.conninfo = conninfo
+        self._connection: psycopg.Connection[Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """It in a line for people: `pgbouncer at 10.0.0.1:6432`."""
+        given = conninfo_to_dict(self.conninfo)
+        return f"pgbouncer at {given.get('host') or 'its socket'}:{given.get('port') or 5432}"
+
+    def ask(self, command: str, seconds: float = _SECONDS) -> list[dict[str, str]]:
+        """Give a command and return its rows, column → text. Raises RolloutError `E-pgbouncer`."""
+        # Kept only once all of an answer was read: the rest of one must not be taken for another.
+        kept, self._connection = self._connection, None
+        connection = kept or self._connect(seconds)
+        try:
+            rows = _answer(connection.pgconn, command, time.monotonic() + seconds)
+        except (psycopg.Error, TimeoutError) as error:
+            started_again = kept is not None and connection.closed
+            connection.close()
+            if started_again:
+                return self.ask(command, seconds)
+            raise self._error(command, error) from error
+        except BaseException:  # the deadline, or somebody who stops us
+            connection.close()
+            raise
+        self._connection = connection
+        return rows
+
+    def is_admin(self) -> bool:
+        """Whether this user may switch pools: a stats user may look, and is refused when it is too late."""
+        configured = {row["key"]: row["value"] for row in self.ask("SHOW CONFIG")}
+        connection = self._connection
+        user = connection.info.user if connection else ""
+        return user in {_CONSOLE, *(name.strip() for name in configured.get("admin_users", "").split(","))}
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._connection:
+            self._connection.close()
+            self._connection = None
+
+    def by_hand(self, *commands: str) -> str:
+        """Return the shell command that gives these to the console; each is tried, whatever became of the others."""
+        return shlex.join(["psql", self.conninfo, *(part for command in commands for part in ("-c", command))])
+
+    def _connect(self, seconds: float) -> psycopg.Connection[Any]:
+        try:
+            conninfo = make_conninfo(self.conninfo, connect_timeout=max(2, round(seconds)))
+            connection = psycopg.connect(conninfo, autocommit=True)
+        except psycopg.Error as error:
+            raise self._error(None, error) from error
+        if connection.info.dbname != _CONSOLE:
+            connection.close()
+            raise RolloutError(f"E-pgbouncer  {self.conninfo!r} is no admin console: that is dbname={_CONSOLE}")
+        return connection
+
+    def _error(self, command: str | None, error: Exception) -> RolloutError:
+        said = f"{command or 'connecting'}: {' '.join(str(error).split()) or type(error).__name__}"
+        return RolloutError(
+            f"E-pgbouncer  {self.name}: {said}\nTry it on this host:  {self.by_hand('SHOW DATABASES')}",
+            console=self.name,
+        )
+
+
+class Pool:
+    """A database in pgbouncer. Pools of one pgbouncer share its console."""
+
+    def __init__(self, console: Console, database: str) -> None:
+        """`database` is its name in pgbouncer."""
+        self.console = console
+        self.database = database
+        self.seen: State | None = None  # at the last look, None when that failed
+
+    @property
+    def name(self) -> str:
+        """It in a line for people."""
+        return f"{self.database} in {self.console.name}"
+
+    def look(self) -> State:
+        """Return its state now. Raises RolloutError `E-pgbouncer`, or `E-no-pool` when it is not there."""
+        self.seen = None
+        found = [row for row in self.console.ask("SHOW DATABASES") if row["name"] == self.database]
+        if not found:
+            raise RolloutError(f"E-no-pool  {self.console.name} has no database {self.database} in [databases]")
+        self.seen = State(found[0]["paused"] == "1", found[0]["disabled"] == "1")
+        return self.seen
+
+    def disable(self) -> None:
+        """Take no clients any more; those that are there stay. Verified. Raises RolloutError."""
+        self.console.ask(f"DISABLE {_quoted(self.database)}")
+        if not self.look().disabled:
+            raise RolloutError(f"E-pgbouncer  {self.name} is not disabled after DISABLE")
+
+    def kill(self) -> None:
+        """Drop every client, and every connection to the server. Verified. Raises RolloutError."""
+        self.console.ask(f"KILL {_quoted(self.database)}")
+        if not self.look().paused:
+            raise RolloutError(f"E-pgbouncer  {self.name} is not paused after KILL")
+
+    def open(self) -> None:
+        """Let users in; what is not switched off is left alone. Verified. Raises RolloutError."""
+        state = self.look()
+        if state.paused:
+            self.console.ask(f"RESUME {_quoted(self.database)}")
+        if state.disabled:
+            self.console.ask(f"ENABLE {_quoted(self.database)}")
+        if not state.open and not self.look().open:
+            raise RolloutError(f"E-pgbouncer  {self.name} is still {self.seen.text if self.seen else 'closed'}")
+
+    def connected(self) -> tuple[int, set[int]]:
+        """Return how many clients it has, and the pids of its sessions on the server."""
+        clients = [row for row in self.console.ask("SHOW CLIENTS") if row["database"] == self.database]
+        servers = [row for row in self.console.ask("SHOW SERVERS") if row["database"] == self.database]
+        return len(clients), {int(row["remote_pid"]) for row in servers}
+
+    def opening_command(self) -> str:
+        """Return the shell command that opens it by hand, by what the last look saw; all of it if that failed."""
+        paused, disabled = self.seen or (True, True)
+        steps = [verb for verb, so in (("RESUME", paused), ("ENABLE", disabled)) if so]
+        return self.console.by_hand(*(f"{verb} {_quoted(self.database)}" for verb in steps))
+
+
+def pools_of(given: Iterable[Mapping[str, str]]) -> list[Pool]:
+    """Return the pools of an option or a record, [{console, database}]."""
+    consoles: dict[str, Console] = {}
+    return [Pool(consoles.setdefault(one["console"], Console(one["console"])), one["database"]) for one in given]
+
+
+def as_given(pools: Sequence[Pool]) -> list[dict[str, str]]:
+    """Return pools as [{console, database}], for a record."""
+    return [{"console": pool.console.conninfo, "database": pool.database} for pool in pools]
+
+
+def _answer(pgconn: Any, command: str, deadline: float) -> list[dict[str, str]]:
+    """Send one simple query and read its answer, with a deadline, which psycopg's own execute has not."""
+    pgconn.send_query(command.encode())
+    rows: list[dict[str, str]] = []
+    while True:
+        while pgconn.flush() or pgconn.is_busy():
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([pgconn.socket], [], [], left)[0]:
+                raise TimeoutError("no answer in time")
+            pgconn.consume_input()
+        result = pgconn.get_result()
+        if result is None:
+            return rows
+        if result.status == ExecStatus.TUPLES_OK:
+            names = [result.fname(column).decode() for column in range(result.nfields)]
+            rows += [
+                {name: (result.get_value(row, column) or b"").decode() for column, name in enumerate(names)}
+                for row in range(result.ntuples)
+            ]
+        elif result.status != ExecStatus.COMMAND_OK:
+            raise psycopg.OperationalError(result.error_message.decode(errors="replace").strip())
+
+
+def _quoted(name: str) -> str:
+    return '"{}"'.format(name.replace('"', '""'))

@@ -1,0 +1,114 @@
+"""The gate where users come through pgbouncer: their pools are switched off and on, in every pgbouncer (R18).
+
+New clients hear `database "…" is disabled`, existing ones `database removed`. PostgreSQL itself stays open, so nothing
+about this gate is replicated. A pgbouncer that is started again has forgotten DISABLE and PAUSE: it is open.
+"""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import suppress
+from typing import Any, Callable, Mapping, Sequence
+
+from ..connection import RolloutError
+from .base import Gate
+from .console import Pool, as_given, pools_of
+
+with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
+    import psycopg
+    from psycopg import sql
+
+_LIMITED = "SELECT datconnlimit = 0 FROM pg_database WHERE datname = current_database()"
+_COMES_AGAIN = 0.1  # seconds in which a client that was ended has connected again
+
+
+class PgbouncerGate(Gate):
+    """The database's pools in pgbouncer: closed when any of them is disabled or paused."""
+
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        dsn: str,
+        state_directory: str,
+        pools: Sequence[Mapping[str, str]] = (),
+    ) -> None:
+        """What a killed run saved is looked at and opened too, whatever `pools` says by now."""
+        super().__init__(connection, dsn, state_directory)
+        self._limited = False
+        saved = (self.saved() or {}).get("pools", [])
+        self.pools = pools_of([*pools, *(pool for pool in saved if pool not in pools)])
+
+    def close(self) -> None:
+        """Take no clients any more, in any pgbouncer; those that are there stay. `save` comes first."""
+        for pool in self.pools:
+            pool.look()  # one that does not answer is told before another is touched
+        for pool in self.pools:
+            pool.disable()
+
+    def end_sessions(self, seconds: float = 10) -> int:
+        """Drop the clients, then end what is left at PostgreSQL; returns how many clients and other sessions that were.
+
+        After `seconds`, raises E-sessions-stay, which names who comes past pgbouncer.
+        """
+        clients, servers = 0, set()
+        for pool in self.pools:
+            there, pids = pool.connected()
+            clients += there
+            servers |= pids
+            pool.kill()
+        return clients + len(self.end_users(seconds, servers, _COMES_AGAIN) - servers)
+
+    def refuse_if_closed_by_someone_else(self) -> dict[str, Any] | None:
+        """As of every gate; and raise RolloutError `E-not-admin` where the console would refuse the commands."""
+        left = super().refuse_if_closed_by_someone_else()
+        if left is None:
+            for console in {pool.console.conninfo: pool.console for pool in self.pools}.values():
+                if not console.is_admin():
+                    raise RolloutError(
+                        f"E-not-admin  the user of {console.conninfo!r} may not switch pools off and on.\n"
+                        f"Nothing was touched. Then: add it to admin_users in pgbouncer.ini, and RELOAD"
+                    )
+        return left
+
+    def open(self, seconds: float = 30) -> None:
+        """As of every gate; and hang up."""
+        super().open(seconds)
+        for pool in self.pools:
+            pool.console.close()
+
+    def _by_hand(self) -> str:
+        left = [pool for pool in self.pools if pool.seen is None or not pool.seen.open]
+        commands = [pool.opening_command() for pool in left]
+        if self._limited:
+            unlimited = sql.SQL("ALTER DATABASE {} CONNECTION LIMIT -1").format(sql.Identifier(self.database))
+            commands.append(shlex.join(["psql", self.dsn, "-c", unlimited.as_string(None)]))
+        return "; ".join(commands or [pool.opening_command() for pool in self.pools])
+
+    def _closed(self) -> str | None:
+        """Without a record, a pgbouncer that does not answer is an error; with one, it may be what we left closed."""
+        silent = self._each(Pool.look)
+        if silent and self.saved() is None:
+            raise RolloutError(f"{silent[0]}\nNothing was touched.")
+        closed = [f"{pool.name} is {pool.seen.text}" for pool in self.pools if pool.seen and not pool.seen.open]
+        self._limited = self.connection.execute(_LIMITED).fetchone() == (True,)  # nobody would get in behind pgbouncer
+        if self._limited:
+            closed.append("its connection limit is 0")
+        return "; ".join(closed + [str(error).split("\n")[0] for error in silent]) or None
+
+    def _reopen(self) -> None:
+        failed = self._each(Pool.open)
+        if failed:
+            raise RolloutError("; ".join(str(error).split("\n")[0] for error in failed))
+
+    def _as_it_is(self) -> dict[str, Any]:
+        return {"pools": as_given(self.pools)}
+
+    def _each(self, deed: Callable[[Pool], Any]) -> list[RolloutError]:
+        """Do it to every pool, whatever becomes of the others; returns what went wrong."""
+        errors = []
+        for pool in self.pools:
+            try:
+                deed(pool)
+            except RolloutError as error:
+                errors.append(error)
+        return errors

@@ -1,0 +1,90 @@
+"""The gate: whether users may connect to a database at all (R18). PostgreSQL's own, where there is no pooler.
+
+Closing sets the database's connection limit to 0, which superusers pass. The limit it had is put back in the
+transaction of the patches, so the commit opens the gate.
+"""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import suppress
+from typing import Any, Mapping, Sequence
+
+from .base import Gate, read_record, record_file
+from .pgbouncer import PgbouncerGate
+
+with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
+    import psycopg
+    from psycopg import sql
+
+# As an option of a module: the pools of a database, [{console, database}].
+POOLS: dict[str, Any] = {
+    "type": "list",
+    "elements": "dict",
+    "default": [],
+    "options": {"console": {"type": "str", "required": True}, "database": {"type": "str", "required": True}},
+}
+CLOSED = 0
+NO_LIMIT = -1
+
+
+def gate(
+    connection: psycopg.Connection[Any], dsn: str, state_directory: str, pools: Sequence[Mapping[str, str]] = ()
+) -> Gate:
+    """Return the gate of the database that `connection` is connected to: PostgreSQL's own without `pools`.
+
+    What a killed run closed is opened in the way that it closed it, whatever `pools` says by now.
+    """
+    saved = read_record(record_file(state_directory, connection.info.dbname)) or {}
+    postgres = PostgresGate(connection, dsn, state_directory)
+    if "pools" in saved or (pools and not ("connection_limit" in saved and postgres.is_closed)):
+        return PgbouncerGate(connection, dsn, state_directory, pools)
+    return postgres
+
+
+class PostgresGate(Gate):
+    """The database's connection limit."""
+
+    opens_at_commit = True
+
+    def close(self) -> None:
+        """Let nobody but superusers connect any more; sessions stay. `save` comes first."""
+        self._set(CLOSED)
+
+    def open_with(self, connection: psycopg.Connection[Any]) -> None:
+        """Open the gate in the transaction of `connection`: it opens at the commit, with the patches or not at all."""
+        connection.execute(self._statement(self._limit_before()))
+
+    def _by_hand(self) -> str:
+        return shlex.join(["psql", self.dsn, "-c", self._statement(self._limit_before()).as_string(None)])
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether only superusers may connect."""
+        return self._limit() == CLOSED
+
+    def _closed(self) -> str | None:
+        return "its limit is 0" if self.is_closed else None
+
+    def _reopen(self) -> None:
+        self.reconnect()
+        if self.is_closed:
+            self._set(self._limit_before())
+
+    def _as_it_is(self) -> dict[str, Any]:
+        return {"connection_limit": self._limit()}
+
+    def _limit_before(self) -> int:
+        return int((self.saved() or {}).get("connection_limit", NO_LIMIT))
+
+    def _set(self, limit: int) -> None:
+        self.connection.execute("SET synchronous_commit = local")  # an absent synchronous standby must not hang it
+        self.connection.execute(self._statement(limit))
+
+    def _statement(self, limit: int) -> sql.Composed:
+        statement = sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}")
+        return statement.format(sql.Identifier(self.database), sql.SQL(str(limit)))
+
+    def _limit(self) -> int:
+        query = "SELECT datconnlimit FROM pg_database WHERE datname = current_database()"
+        return int(self.connection.execute(query).fetchone()[0])

@@ -1,0 +1,310 @@
+"""What the database modules need of PostgreSQL: connections, revision rows, patches in one transaction (R9, R12, R18).
+
+Connections take a libpq conninfo without a password: that comes from the host's ~/.pgpass. All durations are seconds.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any, Callable, Iterable, NamedTuple, Sequence
+
+from ...rollout_core.schema import patches, statements
+from ...rollout_core.schema.patch_title import patch_title
+
+try:
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+    PSYCOPG_IMPORT_ERROR = None
+except ImportError as _error:
+    PSYCOPG_IMPORT_ERROR = str(_error)
+
+_LOCK = 2208_0400  # any number will do, as long as everything that patches uses the same
+_LOCK_HOLDER = """
+    SELECT pid, usename, application_name FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND ((classid::bigint << 32) | objid::bigint) = %(key)s
+        AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+_ROWS = """
+    SELECT major, minor, patch, start_time, extract(epoch FROM end_time - start_time)::float AS seconds, revid
+    FROM LaunchpadDatabaseRevision ORDER BY major, minor, patch"""
+# Its own default start_time is that of the transaction, the same for all patches: the real times are written after it.
+_RECORD = """
+    UPDATE LaunchpadDatabaseRevision
+    SET start_time = (clock_timestamp() - %(seconds)s * interval '1 second') AT TIME ZONE 'UTC',
+        end_time = clock_timestamp() AT TIME ZONE 'UTC',
+        branch_nick = %(branch_nick)s, revno = %(revno)s, revid = %(revid)s
+    WHERE (major, minor, patch) = (%(major)s, %(minor)s, %(patch)s)"""
+
+
+class RolloutError(Exception):
+    """Why a module fails: the whole message, and facts for its result."""
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        """Keep a message (first line `E-name  sentence`) and what `fail_json` gets besides it."""
+        super().__init__(message)
+        self.facts = facts
+
+
+def message(error: Exception) -> str:
+    """Return what to tell for an error of ours, or for one of the host or the database that nobody expected."""
+    if isinstance(error, RolloutError):
+        first, *others = str(error).split("\n")
+        return "\n".join([first, *(line if line.startswith(" ") else f"  {line}" for line in others)])
+    return f"E-{'host' if isinstance(error, OSError) else 'database'}  {' '.join(str(error).split())}"
+
+
+class PatchError(Exception):
+    """One patch did not go in."""
+
+    def __init__(self, patch: Patch, reason: str, line: int | None = None, sqlstate: str | None = None) -> None:
+        """Keep the reason in one line and the line number in the patch (None: it is about the whole patch)."""
+        where = f"{patch.name}, line {line}" if line else str(patch.name)
+        super().__init__(f"{where}: {reason}" + (f" [{sqlstate}]" if sqlstate else ""))
+        self.patch, self.line, self.sqlstate = patch, line, sqlstate
+
+
+class Revision(NamedTuple):
+    """One row of LaunchpadDatabaseRevision; `seconds` is end_time - start_time, `start_time` naive UTC.
+
+    `revid` is the revision that its patch came from, None when nobody said.
+    """
+
+    major: int
+    minor: int
+    patch: int
+    start_time: Any
+    seconds: float | None
+    revid: str | None
+
+    @property
+    def name(self) -> patches.PatchName:
+        """The number of the patch that this row says is applied."""
+        return patches.PatchName(self.major, self.minor, self.patch)
+
+
+class Patch(NamedTuple):
+    """A schema patch: its name, its text, and where that was read."""
+
+    name: patches.PatchName
+    text: str
+    path: Path
+
+    @property
+    def title(self) -> str:
+        """What it does, in a line: its first comment or statement."""
+        return patch_title(self.text)
+
+
+class Provenance(NamedTuple):
+    """Where a patch came from, as its row records it."""
+
+    branch_nick: str | None = None
+    revno: int | None = None
+    revid: str | None = None
+
+
+def connect(dsn: str, application_name: str) -> psycopg.Connection[Any]:
+    """Connect in autocommit mode; when we die, the server rolls our transaction back within a second.
+
+    Raises RolloutError `E-no-connection` with what libpq said.
+    """
+    try:
+        given = conninfo_to_dict(dsn)
+        options = f"{given.get('options') or ''} -c timezone=UTC -c client_connection_check_interval=1s"
+        timeout = given.get("connect_timeout") or 10
+        conninfo = make_conninfo(
+            dsn, application_name=application_name, options=options, connect_timeout=timeout, client_encoding="utf8"
+        )
+        return psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
+    except psycopg.Error as error:
+        said = " ".join(str(error).split())
+        raise RolloutError(f"E-no-connection  {said}\nTry it on this host:  psql '{dsn}'") from error
+
+
+def database_name(dsn: str) -> str:
+    """Return the name of the database that a conninfo leads to, which is the user's where it names none."""
+    given = conninfo_to_dict(dsn)
+    return str(given.get("dbname") or given.get("user"))
+
+
+def session_names(run_id: str) -> tuple[str, str]:
+    """Return the application_name of the session that patches in that run, and of the one that holds lock and gate.
+
+    PostgreSQL cuts it off after 63 bytes. Other runs' names begin with `rollout ` too, and nobody else's do.
+    """
+    patching = f"rollout {run_id}"[:58]
+    return patching, f"{patching} gate"
+
+
+def take_lock(connection: psycopg.Connection[Any]) -> None:
+    """Be the only one that patches this database, until the connection ends. Raises RolloutError E-another-rollout."""
+    if connection.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK]).fetchone() != (True,):
+        who = lock_holder(connection) or "another session"
+        raise RolloutError(
+            f"E-another-rollout  {who} is patching {connection.info.dbname} right now.\nNothing was touched. "
+            f"Then: wait for it, and run this again."
+        )
+
+
+def lock_holder(connection: psycopg.Connection[Any]) -> str | None:
+    """Say whose session holds the lock of whoever patches this database; None if nobody's does."""
+    holder = connection.execute(_LOCK_HOLDER, {"key": _LOCK}).fetchone()
+    return f"session {holder[0]} ({holder[1]}, {holder[2]})" if holder else None
+
+
+def revision_rows(connection: psycopg.Connection[Any]) -> list[Revision]:
+    """Return the rows of LaunchpadDatabaseRevision, in the order of the patches."""
+    return [Revision(*row) for row in connection.execute(_ROWS).fetchall()]
+
+
+def require_primary(connection: psycopg.Connection[Any]) -> None:
+    """Raise RolloutError E-not-superuser or E-not-the-primary if this connection cannot patch behind a closed gate."""
+    superuser, recovering, user = connection.execute(
+        "SELECT rolsuper, pg_is_in_recovery(), rolname FROM pg_roles WHERE rolname = current_user"
+    ).fetchone()
+    if recovering:
+        raise RolloutError(f"E-not-the-primary  {connection.info.host} is a standby: dsn must name the primary")
+    if not superuser:
+        raise RolloutError(f"E-not-superuser  {user} is not a superuser, and the closed gate would lock it out as well")
+
+
+def refuse_other_patches(names: Sequence[str], pending: Sequence[Patch], rows: Iterable[Revision]) -> None:
+    """Raise RolloutError E-other-patches unless `pending` is exactly what the plan pinned, or all that is applied."""
+    try:
+        pinned = {patches.PatchName.parse(name) for name in names}
+    except ValueError as error:
+        raise RolloutError(f"E-bad-patch-name  {error}") from error
+    found = {patch.name for patch in pending}
+    applied = {row.name for row in rows}
+    if not found and pinned <= applied:
+        return
+    remarks = [f"{name} is pending, but not pinned" for name in sorted(found - pinned)]
+    for name in sorted(pinned - found):
+        remarks.append(f"{name} is pinned, but " + ("already applied" if name in applied else "has no file here"))
+    if remarks:
+        listed = ";\n                 ".join(remarks)
+        raise RolloutError(
+            f"E-other-patches  {listed}.\nNothing was touched. Is this the tree of the pinned merge?\n"
+            f"Then: ./runbook.py run deliver, or if the plan is out of date ./runbook.py run select"
+        )
+
+
+def pending_patches(schema_directory: str, rows: Iterable[Revision]) -> list[Patch]:
+    """Read the patches of a schema directory that have no row yet, in the order of application.
+
+    Raises RolloutError `E-no-schema-directory`, or `E-misnamed-patch` for what looks like a patch and would never be
+    applied.
+    """
+    directory = Path(schema_directory)
+    if not directory.is_dir():
+        raise RolloutError(
+            f"E-no-schema-directory  {directory} is not a directory: was the tree delivered to this host?"
+        )
+    pending = patches.pending((path.name for path in directory.iterdir()), rows)
+    if pending.misnamed:
+        raise RolloutError(
+            f"E-misnamed-patch  {directory} holds {', '.join(pending.misnamed)}, which would never be applied: "
+            f"the name of a patch is {patches.PATTERN}.\n"
+            f"Then: a developer renames it on db-stable, and ./runbook.py run select chooses again."
+        )
+    return [read_patch(schema_directory, name) for name in pending.patches]
+
+
+def read_patch(schema_directory: str, name: patches.PatchName) -> Patch:
+    """Read one patch. Raises OSError, or RolloutError `E-unsound-patch` for a text that is not UTF-8."""
+    path = Path(schema_directory) / str(name)
+    try:
+        return Patch(name, path.read_text(encoding="utf-8"), path)
+    except UnicodeDecodeError as error:
+        raise RolloutError(f"E-unsound-patch  {path} is not UTF-8: {error}") from error
+
+
+def apply_patches(
+    connection: psycopg.Connection[Any],
+    pending: Sequence[Patch],
+    provenance: Provenance,
+    on_step: Callable[[Patch], None],
+    attempts: Callable[[Patch, Callable[[], None]], None] = lambda _, apply: apply(),
+) -> list[dict[str, Any]]:
+    """Apply `pending` in order inside the caller's transaction, and measure each: [{patch, title, seconds}].
+
+    Each patch must leave exactly its own row behind. Raises PatchError; the caller rolls back. `on_step` gets each
+    patch before it begins; `attempts` gets it and what applies it, and may do that again after undoing it.
+    """
+    applied = []
+    expected = {row[:3] for row in revision_rows(connection)}
+    for patch in pending:
+        on_step(patch)
+        begun = time.monotonic()
+        expected = expected | {patch.name.row}
+        attempts(patch, partial(_apply, connection, patch, expected))
+        seconds = time.monotonic() - begun
+        connection.execute(_RECORD, {**asdict(patch.name), **provenance._asdict(), "seconds": seconds})
+        applied.append({"patch": str(patch.name), "title": patch.title, "seconds": round(seconds, 3)})
+    return applied
+
+
+def what_was_kept(connection: psycopg.Connection[Any], before: Sequence[Revision]) -> str:
+    """Say what a failed attempt left in the revision table, by looking."""
+    new = [row.name.number for row in revision_rows(connection) if row not in before]
+    return f"KEPT: the rows {', '.join(new)} are in the table." if new else "Nothing was kept: the rows are as before."
+
+
+def transaction_status(connection: psycopg.Connection[Any], transaction: str | None, seconds: float) -> str | None:
+    """Return what became of a transaction, `committed` or `aborted`; `in progress` if it still is after some seconds.
+
+    None if there was none, or if the server does not know (any more). After a crash its number may be another's, so
+    `committed` is no proof: the rows are.
+    """
+    until = time.monotonic() + seconds
+    while transaction is not None:
+        try:
+            (status,) = connection.execute("SELECT pg_xact_status(%s::xid8)", [transaction]).fetchone()
+        except psycopg.errors.InvalidParameterValue:  # in the future: a crash took it back, number and all
+            return None
+        if status != "in progress" or time.monotonic() > until:
+            return str(status) if status else None
+        time.sleep(0.02)
+    return None
+
+
+def refuse_unsound(pending: Iterable[Patch]) -> None:
+    """Raise RolloutError `E-unsound-patch` with all that is wrong with the patches, before anything is touched."""
+    found = [problem for patch in pending for problem in patches.check(str(patch.name), patch.text)]
+    if found:
+        listed = ";\n                 ".join(found)
+        raise RolloutError(
+            f"E-unsound-patch  {listed}.\nNothing was touched.\n"
+            f"Then: fix or back out on db-stable (R17), and ./runbook.py run select"
+        )
+
+
+def _apply(connection: psycopg.Connection[Any], patch: Patch, expected: set[patches.Row]) -> None:
+    for line, statement in statements.split(patch.text):
+        execute(connection, patch, line, statement)
+    found = {row[:3] for row in revision_rows(connection)}
+    if found != expected:
+        raise PatchError(patch, _wrong_rows(patch, expected, found))
+
+
+def execute(connection: psycopg.Connection[Any], patch: Patch, line: int, statement: str) -> None:
+    """Execute one statement of a patch, which begins on that line. Raises PatchError."""
+    try:
+        connection.execute(statement.encode())
+    except psycopg.Error as error:
+        position = error.diag.statement_position
+        if position:
+            line += statement.count("\n", 0, int(position) - 1)
+        said = error.diag
+        detail = [said.message_primary or " ".join(str(error).split()), said.message_detail, said.message_hint]
+        raise PatchError(patch, ": ".join(filter(None, detail)), line, error.sqlstate) from error
+
+
+def _wrong_rows(patch: Patch, expected: set[patches.Row], found: set[patches.Row]) -> str:
+    if patch.name.row not in found:
+        return "it did not insert its own row into LaunchpadDatabaseRevision"
+    others = ", ".join(patches.PatchName(*row).number for row in sorted(expected ^ found))
+    return f"it inserted or deleted rows of LaunchpadDatabaseRevision that are not its own ({others})"

@@ -1,0 +1,113 @@
+"""How far the outage's worker is, in a small file on its host, for whoever watches or stops it (R19).
+
+Instants are CLOCK_MONOTONIC in seconds, which all processes of a host share. The file is replaced, never rewritten, so
+a reader sees the whole of one state. It is not synced: it describes a process, and is worth nothing after a reboot.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Callable, Mapping
+
+from ...services import processes
+
+COMMITTED, ROLLED_BACK, LOCKED_OUT, REFUSED = "committed", "rolled_back", "locked_out", "refused"
+
+
+class Progress:
+    """What the worker writes. Nothing that goes wrong with it reaches the outage."""
+
+    def __init__(
+        self,
+        state_directory: str,
+        database: str,
+        run_id: str,
+        work: str = "patches",
+        tell: Callable[[dict[str, Any]], None] = lambda _: None,
+    ) -> None:
+        """Say that this process is the worker, and has begun no step. `state_directory` is made if it is not there.
+
+        `tell` gets every state as well: the guardian's, which a full disk must not leave ignorant.
+        """
+        self._file = path(state_directory, database)
+        self._tell = tell
+        self._state: dict[str, Any] = {"run_id": run_id, "pid": os.getpid(), "work": work, "steps": []}
+        self._state.update(transaction=None, answer=None, finished=False)
+        self._write()
+
+    def note(self, **facts: Any) -> None:
+        """Keep something for whoever finds us dead, such as the `transaction` before its COMMIT is sent."""
+        self._state.update(facts)
+        self._write()
+
+    def begin(self, step: str) -> None:
+        """Say that a step begins now."""
+        self._state["steps"].append({"step": step, "since": time.monotonic()})
+        self._write()
+
+    def answer(self, answer: str, *, finished: bool = False) -> None:
+        """Say what became of the outage: COMMITTED (or the work's own word), ROLLED_BACK, LOCKED_OUT, REFUSED.
+
+        REFUSED is before anything was touched.
+
+        `finished`: and that nothing comes any more.
+        """
+        self._state.update(answer=answer, finished=finished)
+        self._write()
+
+    def _write(self) -> None:
+        with suppress(OSError):
+            self._tell(self._state)
+        with suppress(OSError):
+            _replace(self._file, self._state)
+
+
+def close(state_directory: str, database: str, state: Mapping[str, Any], answer: str | None) -> None:
+    """Say in the place of a worker that is gone what became of its outage, None: it is not known."""
+    with suppress(OSError):
+        _replace(path(state_directory, database), {**state, "answer": answer, "finished": True}, ".closed")
+
+
+def _replace(file: Path, state: Mapping[str, Any], suffix: str = ".new") -> None:
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = file.with_suffix(suffix)
+    new.write_text(json.dumps(state))
+    new.replace(file)
+
+
+def path(state_directory: str, database: str) -> Path:
+    """Return where the progress on a database is."""
+    return Path(state_directory) / f"progress-{database}.json"
+
+
+def read(state_directory: str, database: str, run_id: str) -> dict[str, Any] | None:
+    """Return the progress of that run, None if no worker of it has begun or another came after it."""
+    try:
+        state = json.loads(path(state_directory, database).read_text())
+    except (OSError, ValueError):
+        return None
+    return state if state.get("run_id") == run_id else None
+
+
+def worker(state: dict[str, Any] | None) -> processes.Process | None:
+    """Return the worker if it lives and carries its run's mark: a number alone may be somebody else's by now."""
+    return processes.process_of(state["pid"], state["run_id"]) if state else None
+
+
+def running(state: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the step that runs now, {step, running_seconds}, None if there is none."""
+    if not state or state["finished"] or not state["steps"]:
+        return None
+    step = state["steps"][-1]
+    return {"step": step["step"], "running_seconds": round(time.monotonic() - step["since"], 3)}
+
+
+def measured(state: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Return the steps that have ended, [{step, seconds}]: how long the last one took only its worker knows."""
+    steps = state["steps"] if state else []
+    pairs = zip(steps, steps[1:])
+    return [{"step": step["step"], "seconds": round(then["since"] - step["since"], 3)} for step, then in pairs]

@@ -1,0 +1,288 @@
+"""One outage, from closing the gate to opening it (R18, R19): what happens in between is somebody else's `Work`.
+
+Users are let in whatever happens. Where the work ends in a commit that opens the gate, there is no moment at which the
+patches are in and users are out, and a run that is killed leaves at most a closed gate on an old schema.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import Any, Callable, Iterator, Mapping, NamedTuple
+
+from ..access.base import Gate
+from ..connection import RolloutError
+
+with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
+    import psycopg
+
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGALRM)
+
+
+class Interruption(KeyboardInterrupt):
+    """A signal asked us to stop. For a KeyboardInterrupt, psycopg cancels the running statement on the server."""
+
+
+class Interruptible:
+    """Signals stop the work where it can be stopped; elsewhere (commit, opening the gate) they are merely noted."""
+
+    def __init__(self) -> None:
+        """Take over SIGTERM, SIGHUP, SIGINT and SIGALRM (the deadline) of this process."""
+        self.received: str | None = None
+        self._inside = False
+        for number in _SIGNALS:
+            signal.signal(number, self._handle)
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Raise Interruption inside this block, once, when a signal comes or came."""
+        try:
+            self._inside = True  # first: a signal before the next line must not be lost
+            if self.received:
+                raise Interruption
+            yield
+        finally:
+            self._inside = False
+
+    def _handle(self, number: int, _frame: object) -> None:
+        self.received = self.received or signal.Signals(number).name
+        if self._inside:
+            self._inside = False
+            raise Interruption
+
+
+class WorkError(Exception):
+    """Work that did not succeed: what to tell (`E-name  sentence`), what to do then, and facts for the result."""
+
+    def __init__(self, told: str, then: str, **facts: Any) -> None:
+        """Keep them."""
+        super().__init__(told)
+        self.then, self.facts = then, facts
+
+
+class Work:
+    """What is done behind the closed gate. Made, and refused, before anything is touched."""
+
+    done_word = "committed"  # what the outage answers when it succeeded
+    irreversible = True  # whether nothing can be aborted any more then
+    closes_gate = True  # False: it closes and opens the gate itself; that it is open is looked at afterwards
+
+    def __init__(self, params: Mapping[str, Any], gate: Gate) -> None:
+        """Look at everything that can be refused. Raises RolloutError."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is anything to do. If not, there is no outage, and the gate is never touched."""
+        raise NotImplementedError
+
+    def checked(self) -> dict[str, Any]:
+        """Return what the module would come to, for check mode: `changed`, `committed`, `summary`, `diff`."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Work:
+        """Do what must not lengthen the outage, such as connecting."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Let go of it again; the gate is open."""
+
+    def run(self, outage: Outage) -> None:
+        """Do it. The gate is closed and users are out. Raises WorkError, or whatever else happens."""
+        raise NotImplementedError
+
+    def abandon(self) -> None:
+        """Let go of what may still be at work after a failure. The gate is opened next."""
+
+    def kept(self, connection: psycopg.Connection[Any]) -> tuple[bool, str]:
+        """Look what a failure has left: whether all is there for good, and a sentence on what was kept."""
+        raise NotImplementedError
+
+    def verified(self, connection: psycopg.Connection[Any], measured: dict[str, Any]) -> dict[str, Any]:
+        """Look that it is there; returns `committed`, `changed` and whatever else to answer. Raises RolloutError."""
+        raise NotImplementedError
+
+    def after(
+        self,
+        connection: psycopg.Connection[Any],  # noqa: ARG002
+        begin: Callable[[str], None],  # noqa: ARG002
+    ) -> dict[str, Any]:
+        """Do what comes after the outage, users being in; returns what to answer of it, `warnings` (texts) included."""
+        return {}
+
+    @staticmethod
+    def found(
+        params: Mapping[str, Any],
+        connection: psycopg.Connection[Any],
+        state: Mapping[str, Any] | None,
+        *,
+        at_work: bool,
+    ) -> tuple[bool | None, str]:
+        """Look, for somebody else, what became of it: whether it is there for good (None: not to be known), in words.
+
+        `state` is what the worker told of its progress, `at_work` whether a session of it is still there.
+        """
+        raise NotImplementedError
+
+
+class Result(NamedTuple):
+    """What an outage measured: durations are seconds, `closed_at` and `opened_at` seconds since the epoch."""
+
+    outage_seconds: float
+    closed_at: float
+    opened_at: float
+    steps: list[dict[str, Any]]  # one after the other, [{step, seconds}]; their sum is the outage
+    ended_sessions: int
+    warnings: list[str]  # what the reader should know although it went well
+
+
+class Outage:
+    """An outage about to begin: the gate is open, or was left closed by a killed run."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        run_id: str,
+        interruptible: Interruptible,
+        on_step: Callable[[str], None],
+        note: Callable[..., None] = lambda **_: None,
+    ) -> None:
+        """`on_step` gets each step's name as it begins, `note` whatever whoever finds us dead should know."""
+        self.gate = gate
+        self.run_id = run_id
+        self.interruptible = interruptible
+        self.on_step = on_step
+        self.note = note
+        self.ended_sessions = 0
+        self.warnings: list[str] = []
+        self._begun: list[tuple[str, float]] = []
+        self._ends: float | None = None
+
+    def run(self, work: Work, deadline_seconds: float | None = None) -> Result:
+        """Close the gate, end sessions, do `work`, open the gate.
+
+        Raises RolloutError once the gate is open again; the fact `locked_out` says when it is not. Work that takes
+        longer than `deadline_seconds` is interrupted like one that gets SIGTERM: rolled back, gate open.
+        """
+        if work.closes_gate:
+            self.gate.save(self.run_id)
+        failure: BaseException | None = None
+        closed_at = time.time()
+        try:
+            self._work(work, deadline_seconds)
+        except (Exception, Interruption) as error:
+            failure = error  # told below: users come first
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            failed_at = self._begun[-1][0]
+            locked_out = self._let_users_in(work, failure)
+        seconds = round(self._begun[-1][1] - self._begun[0][1], 3)
+        result = Result(seconds, closed_at, closed_at + seconds, self._steps(), self.ended_sessions, self.warnings)
+        if failure is None and locked_out is None:
+            return result._replace(warnings=self.warnings + _late(self.interruptible.received))
+        told, then, facts = _told(failure, failed_at, self.interruptible.received)
+        done, kept = self._kept(work, failure)
+        if locked_out is not None:
+            facts.update(locked_out=True, committed=done, irreversible=bool(done) and work.irreversible)
+            before = f"{kept} Before that: {told}" if failure else kept
+            raise RolloutError(f"{locked_out}\n{before}", **_facts(result, facts))
+        if done and not isinstance(failure, WorkError):  # what is in the database counts, not what the connection said
+            return result._replace(warnings=[*self.warnings, f"committed, although: {told}"])
+        facts = {"committed": done, "irreversible": bool(done) and work.irreversible, **facts}
+        seconds = facts.get("outage_seconds", seconds)  # a script with a gate of its own knows better
+        raise RolloutError(
+            f"{told}\n{kept} The gate is open again; users were out for {seconds:.1f} s.\nThen: {then}",
+            **_facts(result, facts),
+        )
+
+    def begin(self, step: str) -> None:
+        """Say that the next step begins; the one before it is over."""
+        self._begun.append((step, time.monotonic()))
+        if step:
+            self.on_step(step)
+
+    def opened(self) -> None:
+        """Say that users are in: the work's own commit has opened the gate."""
+        self.begin("")
+
+    def seconds_left(self) -> float | None:
+        """Return how many seconds are left until the deadline, None without one."""
+        return None if self._ends is None else self._ends - time.monotonic()
+
+    def _work(self, work: Work, deadline_seconds: float | None) -> None:
+        if deadline_seconds is not None:
+            self._ends = time.monotonic() + deadline_seconds
+        signal.setitimer(signal.ITIMER_REAL, deadline_seconds or 0)  # first: from the first step on it must be running
+        self.begin("close the gate" if work.closes_gate else "begin the work")
+        with self.interruptible():
+            if work.closes_gate:
+                self.gate.close()
+                self.begin("end connections")
+                self.ended_sessions = self.gate.end_sessions()
+        work.run(self)
+
+    def _let_users_in(self, work: Work, failure: BaseException | None) -> Exception | None:
+        """Roll back what did not commit, and open the gate if it is closed. Returns the error instead of raising it."""
+        if failure is not None:
+            self.begin("roll back")
+            with suppress(Exception):  # whatever it is, users come first
+                work.abandon()
+            self._end_orphans()
+        if self._begun[-1][0]:
+            self.begin("open the gate")
+        try:
+            self.gate.open()
+        except RolloutError as error:
+            return error
+        except OSError as error:  # it is open, but its record could not be deleted
+            self.warnings.append(f"the gate is open, yet {self.gate.file} is still there: {error}")
+        finally:
+            if self._begun[-1][0]:
+                self.begin("")
+        return None
+
+    def _end_orphans(self) -> None:
+        with suppress(psycopg.Error):
+            self.gate.end_orphans([self.gate.connection.info.backend_pid])
+
+    def _kept(self, work: Work, failure: BaseException | None) -> tuple[bool | None, str]:
+        """Ask the database. The connection may be another one by now, and our other session only now be ended."""
+        if failure is None:
+            return True, f"The work behind it is done: {work.done_word}."
+        self._end_orphans()
+        try:
+            return work.kept(self.gate.connection)
+        except (psycopg.Error, RolloutError) as error:
+            return None, f"WHAT WAS KEPT IS NOT KNOWN, the database does not say: {' '.join(str(error).split())}."
+
+    def _steps(self) -> list[dict[str, Any]]:
+        pairs = zip(self._begun, self._begun[1:])
+        return [{"step": step, "seconds": round(end - begin, 3)} for (step, begin), (_, end) in pairs if step]
+
+
+def _told(failure: BaseException | None, step: str, received: str | None) -> tuple[str, str, dict[str, Any]]:
+    """Return what happened, what to do then, and facts."""
+    again = "./runbook.py run preflight"
+    if isinstance(failure, WorkError):
+        return str(failure), failure.then, failure.facts
+    if isinstance(failure, Interruption) and received == "SIGALRM":  # the lateness rule's: who gives up at it, aborts
+        told = f"E-outage-deadline  the deadline came during {step!r}: rolled back."
+        return told, "undo the window's stages (R19)", {"verdict": "abort"}
+    if isinstance(failure, Interruption):
+        told = f"E-outage-interrupted  {received} came during {step!r}: rolled back."
+        return told, "find out who stopped it before another attempt", {}
+    if isinstance(failure, RolloutError):
+        return str(failure), again, {}
+    said = " ".join(str(failure).split()) or type(failure).__name__
+    return f"E-outage-failed  during {step!r}: {said}", again, {}
+
+
+def _late(received: str | None) -> list[str]:
+    return [f"{received} came too late to stop it: it was committing"] if received else []
+
+
+def _facts(result: Result, more: Mapping[str, Any]) -> dict[str, Any]:
+    return {"outage_seconds": result.outage_seconds, "steps": result.steps, "locked_out": False, **more}

@@ -1,0 +1,83 @@
+"""An upgrade without a gate, for databases that nobody depends on, and its log (R9, R12).
+
+The log has the format that the real upgrade script writes and that the budget of R9 is read from. One difference, on
+purpose: the real script writes `applied just now` before it knows whether anything is kept, this one after the commit.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, Callable, Sequence
+
+from ...rollout_core.schema.patches import PatchName
+from .connection import (
+    Patch,
+    PatchError,
+    Provenance,
+    Revision,
+    RolloutError,
+    apply_patches,
+    refuse_unsound,
+    what_was_kept,
+)
+
+_LAST_MONTH = timedelta(days=30)
+
+
+def upgrade(
+    connection: Any,
+    before: Sequence[Revision],
+    pending: Sequence[Patch],
+    provenance: Provenance,
+    log_file: str | None = None,
+) -> list[dict[str, Any]]:
+    """Apply all of `pending` in one transaction; returns what `apply_patches` does. `before` are the rows now there.
+
+    Raises RolloutError `E-unsound-patch` before anything, and `E-patch-failed` after everything is rolled back.
+    """
+    refuse_unsound(pending)
+    write = _writer(log_file)
+    write("INFO", "Applying patches.")
+    try:
+        with connection.transaction():
+            applied = apply_patches(connection, pending, provenance, lambda p: write("INFO", f"Applying {p.path}"))
+    except PatchError as error:
+        write("CRITICAL", str(error))
+        raise RolloutError(
+            f"E-patch-failed  {connection.info.dbname} did not take {error}.\n{what_was_kept(connection, before)}\n"
+            f"Then: fix {error.patch.name} or back it out (R17), and run this stage again.",
+            patch=str(error.patch.name),
+            line=error.line,
+            sqlstate=error.sqlstate,
+        ) from error
+    for line in _timings(before, applied):
+        write("INFO", line)
+    return applied
+
+
+def _timings(before: Sequence[Revision], applied: Sequence[dict[str, Any]]) -> list[str]:
+    """What was applied earlier in the last month, then what was applied now."""
+    since = datetime.now(timezone.utc).replace(tzinfo=None) - _LAST_MONTH
+    lines = [
+        f"{row.name.number} previously applied {row.start_time:%Y-%m-%d} in {row.seconds:.1f} seconds"
+        for row in before
+        if row.seconds is not None and row.start_time > since
+    ]
+    for patch in applied:
+        number = PatchName.parse(patch["patch"]).number
+        lines.append(f"{number} applied just now in {patch['seconds']:.1f} seconds")
+    return lines
+
+
+def _writer(log_file: str | None) -> Callable[[str, str], None]:
+    """Return what appends one line to the log, or does nothing when there is no log."""
+
+    def write(level: str, text: str) -> None:
+        if log_file:
+            with Path(log_file).open("a", encoding="utf-8") as file:
+                file.write(f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} {level:<7} {text}\n")
+
+    if log_file:
+        Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+    return write

@@ -1,0 +1,101 @@
+"""Waits for locks behind the closed gate, bounded: so many attempts of so many seconds, and whose locks they are (R19).
+
+While nobody waits any more, PostgreSQL does not say who was waited for. So a thread looks while we wait.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager, suppress
+from typing import Any, Callable, Iterator
+
+from ..connection import Patch, PatchError
+from ..outage.run import WorkError
+
+with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
+    import psycopg
+
+NOT_AVAILABLE = "55P03"
+_BLOCKERS = """
+    SELECT DISTINCT blocker, usename, application_name, state, left(query, 100)
+    FROM unnest(pg_blocking_pids(%s)) AS blocker LEFT JOIN pg_stat_activity ON pid = blocker ORDER BY 1"""
+
+
+class LockWaits:
+    """For the transaction of `connection`: each patch gets `attempts`, each wait for a lock `seconds`."""
+
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        watching: psycopg.Connection[Any],
+        seconds: float,
+        attempts: int,
+        timeout: Callable[[], float | None],
+    ) -> None:
+        """`watching` is another session, `timeout` says how many seconds a statement may take now (None: any)."""
+        self.connection = connection
+        self.watching = watching
+        self.seconds, self.attempts, self.timeout = seconds, attempts, timeout
+        self.blockers: list[str] = []
+        self._over = threading.Event()
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """In this block, keep `blockers` up to date."""
+        thread = threading.Thread(target=self._watch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            thread.join(5)
+
+    def apply(self, patch: Patch, apply: Callable[[], None], between: Callable[[str], None]) -> None:
+        """Apply a patch, again if it does not get a lock; before that, `between` gets a remark on it.
+
+        Raises WorkError `E-lock-timeout` with who holds the lock, or PatchError.
+        """
+        for attempt in range(1, self.attempts + 1):
+            self.connection.execute(f"SAVEPOINT rollout_patch{self._belts()}".encode())
+            try:
+                apply()
+            except PatchError as error:
+                if error.sqlstate != NOT_AVAILABLE:
+                    raise
+                if attempt == self.attempts:
+                    raise self.failed(str(error), attempt) from error
+                self.connection.execute("ROLLBACK TO SAVEPOINT rollout_patch")
+                between(f"{patch.name} did not get a lock in {self.seconds:g} s: held by {self._held}")
+            else:
+                self.connection.execute("RELEASE SAVEPOINT rollout_patch")
+                break
+
+    def failed(self, said: str, attempts: int) -> WorkError:
+        """Return the WorkError `E-lock-timeout`, with what the server said and how often it was tried."""
+        times = "once" if attempts == 1 else f"{attempts} times"
+        told = f"E-lock-timeout  {said}, {times} after {self.seconds:g} s.\nHELD BY: {self._held}"
+        return WorkError(told, "end what holds the lock, and ./runbook.py run preflight")
+
+    @property
+    def _held(self) -> str:
+        return "; ".join(self.blockers) or "nobody who could be seen"
+
+    def _belts(self) -> str:
+        left = self.timeout()
+        belt = "" if left is None else f"; SET LOCAL statement_timeout = {max(1, int(left * 1000))}"
+        return f"{belt}; SET LOCAL lock_timeout = {max(1, int(self.seconds * 1000))}"
+
+    def _watch(self) -> None:
+        every = max(0.05, self.seconds / 4)
+        with suppress(psycopg.Error):
+            while not self._over.wait(every):
+                rows = self.watching.execute(_BLOCKERS, [self.connection.info.backend_pid]).fetchall()
+                if rows:
+                    self.blockers = [_text(*row) for row in rows]
+
+
+def _text(pid: int, user: str | None, application: str | None, state: str | None, query: str | None) -> str:
+    if not pid:
+        return "a prepared transaction (see pg_prepared_xacts)"
+    doing = " ".join((query or "").split())
+    return f"session {pid} ({user or 'no user'}, {application or 'no name'}), {state}: {doing}"

@@ -1,0 +1,94 @@
+"""A script of the site's own, run behind the gate: its lines as they come, its end however it comes (R18, R19).
+
+It has the run's mark, and its sessions the name of the run's: whoever stops or finds the outage finds them too.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, Callable, Iterator, Mapping, Sequence
+
+from ....rollout_core.schema import full_update
+from .. import upgrade_script as script
+from ..connection import session_names
+from ..outage.run import Interruption, Outage, WorkError
+from ..permissions import STEP
+
+_LOOK_SECONDS = 0.01
+
+
+def run(
+    outage: Outage,
+    argv: Sequence[str],
+    params: Mapping[str, Any],
+    log: Path,
+    interruptible: Any = None,
+    take: Callable[[str], None] = lambda _: None,
+) -> script.Ended:
+    """Run a script in the schema directory to its end. `take` gets each whole line of its output as it comes.
+
+    What stops us, and the deadline, end it and all that it started; without `interruptible`, only the deadline does.
+    Raises OSError for what cannot be started.
+    """
+    begun = time.monotonic()
+    process = script.start(argv, params["schema_directory"], log, PGAPPNAME=session_names(params["run_id"])[0])
+    outage.note(script=process.pid, log=str(log))
+    lines = _new_lines(log)
+    try:
+        if interruptible is None:
+            while process.poll() is None and (outage.seconds_left() is None or outage.seconds_left() > 0):
+                time.sleep(_LOOK_SECONDS)
+        else:
+            with interruptible():
+                while process.poll() is None:
+                    for line in next(lines):
+                        take(line)
+                    time.sleep(_LOOK_SECONDS)
+    except Interruption:
+        pass  # told by the caller, who has also to know how it ended
+    finally:
+        code = process.poll()
+        if code is None:
+            script.end_group(process.pid)
+            process.poll()
+    for line in next(lines):
+        take(line)
+    return script.Ended(code, time.monotonic() - begun)
+
+
+def _new_lines(log: Path) -> Iterator[list[str]]:
+    """Each time the whole lines that have been added since."""
+    with log.open("rb") as file:
+        rest = b""
+        while True:
+            *lines, rest = (rest + file.read()).split(b"\n")
+            yield [line.decode(errors="replace") for line in lines]
+
+
+def run_permissions(outage: Outage, params: Mapping[str, Any]) -> None:
+    """Run the site's own permission script; the patches are committed, so only the deadline ends it.
+
+    Raises WorkError `E-permissions-failed`.
+    """
+    argv = params["permissions_command"]
+    outage.begin(STEP)
+    log = script.new_log(params["state_directory"], outage.gate.database, "permissions")
+    try:
+        ended = run(outage, argv, params, log)
+    except OSError as error:
+        told = [f"{' '.join(argv)} cannot be run in {params['schema_directory']}: {error.strerror}."]
+    else:
+        if ended.exit_code == 0:
+            return
+        how = f"exited {ended.exit_code}" if ended.exit_code is not None else "was ended at the outage's deadline"
+        output = full_update.read(log.read_text(encoding="utf-8", errors="replace"))
+        told = [f"{Path(argv[0]).name} {how} after {ended.seconds:.1f} s.", *full_update.end_of(output, str(log))]
+    told.append(
+        "THE PATCHES ARE COMMITTED, and permissions may be as before: who uses what is new, might not be allowed to."
+    )
+    raise WorkError(
+        "E-permissions-failed  " + "\n".join(told),
+        f"mend what it says, and run it again by hand, in {params['schema_directory']}:  {' '.join(argv)}",
+        irreversible=True,
+    )

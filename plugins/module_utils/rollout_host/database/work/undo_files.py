@@ -1,0 +1,104 @@
+"""Undo files on a host and in a database: read, refused where they are not sound, run in a transaction (R17)."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+from pathlib import Path
+from typing import Any, Callable, Iterable, Sequence
+
+from ....rollout_core.schema import patches, statements, undo_files
+from ..connection import Patch, PatchError, Revision, RolloutError, execute, revision_rows
+
+RESTORE = "restore from the backup, or write a patch that mends it (R17): the schema stays as it is"
+CHECK = "./runbook.py run check"
+
+
+def read_undos(
+    directory: str, names: Sequence[str], rows: Iterable[Revision], tried: Sequence[str] | None = None
+) -> list[Patch]:
+    """Read the undo files of those patches that have a row, in the order in which they run.
+
+    `names` are the patches to back out, `tried` is FILE=SHA256 of each file that was tried on a copy; None: none was
+    yet. Raises RolloutError E-bad-patch-name, E-no-undo-file, E-unsound-undo, E-applied-since, or E-not-tried.
+    """
+    try:
+        wanted = undo_files.in_order(names)
+    except ValueError as error:
+        raise RolloutError(f"E-bad-patch-name  {error}") from error
+    there = {row[:3]: row.start_time.timestamp() for row in rows}
+    undos = [name for name in wanted if name.row in there]
+    _refuse_missing(Path(directory), undos)
+    found = [_read(Path(directory) / str(name), name) for name in undos]
+    problems = [problem for undo in found for problem in undo_files.check(undo.name, undo.text)]
+    if problems:
+        listed = ";\n                ".join(problems)
+        raise RolloutError(f"E-unsound-undo  {listed}.\nNothing was touched.\nThen: mend them, and {CHECK}")
+    if since := undo_files.unexpected(there, undos):
+        raise RolloutError(
+            f"E-applied-since  {', '.join(since)} went in after these patches and may rest on them.\n"
+            f"Nothing was touched.\nThen: back that rollout out first, or {RESTORE}"
+        )
+    changed = sorted(set(fingerprints(found)) - set(tried)) if tried is not None else []
+    if changed:
+        files = ", ".join(item.partition("=")[0] for item in changed)
+        raise RolloutError(
+            f"E-not-tried  {files} in {directory}: not what was tried on a copy, and what the DBA said yes to.\n"
+            f"Nothing was touched.\nThen: {CHECK}"
+        )
+    return found
+
+
+def fingerprints(undos: Iterable[Patch]) -> list[str]:
+    """Return FILE=SHA256 of each file."""
+    return [f"{undo.name}={hashlib.sha256(undo.text.encode()).hexdigest()}" for undo in undos]
+
+
+def apply_undos(
+    connection: Any,
+    undos: Sequence[Patch],
+    on_step: Callable[[Patch], None] = lambda _undo: None,
+    attempts: Callable[[Patch, Callable[[], None]], None] = lambda _undo, apply: apply(),
+) -> None:
+    """Run `undos` in order inside the caller's transaction; each must delete exactly its patch's row.
+
+    `on_step` gets each before it begins; `attempts` gets it and what runs it, and may do that again after undoing it.
+    Raises PatchError; the caller rolls back.
+    """
+    expected = {row[:3] for row in revision_rows(connection)}
+    for undo in undos:
+        on_step(undo)
+        expected = expected - {undo.name.row}
+        attempts(undo, partial(_apply, connection, undo, expected))
+
+
+def _apply(connection: Any, undo: Patch, expected: set[patches.Row]) -> None:
+    for line, statement in statements.split(undo.text):
+        execute(connection, undo, line, statement)
+    found = {row[:3] for row in revision_rows(connection)}
+    if undo.name.row in found:
+        raise PatchError(undo, "it did not delete its patch's row of LaunchpadDatabaseRevision")
+    if found != expected:
+        others = ", ".join(patches.PatchName(*row).number for row in sorted(expected ^ found))
+        raise PatchError(undo, f"it inserted or deleted rows of LaunchpadDatabaseRevision of other patches ({others})")
+
+
+def _refuse_missing(directory: Path, undos: Sequence[undo_files.UndoName]) -> None:
+    if not directory.is_dir():
+        raise RolloutError(
+            f"E-no-schema-directory  {directory} is not a directory: was the tree delivered to this host?"
+        )
+    missing = [str(name) for name in undos if not (directory / str(name)).is_file()]
+    if missing:
+        raise RolloutError(
+            f"E-no-undo-file  {directory} has no {', '.join(missing)}: so nothing can be backed out.\n"
+            f"Nothing was touched.\n"
+            f"Then: whoever wrote the patch writes it, beside the patch, and {CHECK}; or {RESTORE}"
+        )
+
+
+def _read(path: Path, name: undo_files.UndoName) -> Patch:
+    try:
+        return Patch(name, path.read_text(encoding="utf-8"), path)
+    except UnicodeDecodeError as error:
+        raise RolloutError(f"E-unsound-undo  {path} is not UTF-8: {error}") from error

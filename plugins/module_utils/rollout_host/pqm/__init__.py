@@ -1,0 +1,1 @@
+"""PQM on its host: its configuration and the branches it guards (R13)."""

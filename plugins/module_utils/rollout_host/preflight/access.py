@@ -1,0 +1,73 @@
+"""What the preflight asks of the gate: it is open, pgbouncer obeys, and nobody else is at it (R18)."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any, Iterator, Mapping, Sequence
+
+from ...rollout_core.preflight import database as judge
+from ...rollout_core.preflight.findings import Finding
+from ..database.access.console import Pool, pools_of
+from ..database.access.postgres import gate
+from ..database.connection import RolloutError, lock_holder
+from ..database.standbys import standbys_of
+from .base import Site, not_made
+from .standbys import left_by
+
+_RUNS = """
+    SELECT application_name AS application, pid FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name LIKE 'rollout %' AND pid <> pg_backend_pid()"""
+
+
+def gates(site: Site) -> Iterator[Finding]:
+    """Every pool is there, open and ours to switch, and so is the gate."""
+    params, connection = site.params, site.connection
+    ours = gate(connection, params["dsn"], params["state_directory"], params["pools"])
+    saved = ours.saved()
+    of_the_gate = [_pool(pool, saved and saved["run_id"]) for pool in pools_of(params["pools"])]
+    yield from of_the_gate
+    for standby in standbys_of(params):
+        for pool in pools_of(standby.pools):
+            yield _pool(pool, left_by(site, standby.dsn))
+    try:
+        state, _ = ours.state()
+    except RolloutError as error:
+        if all(found.ok for found in of_the_gate):  # otherwise that is told already
+            yield not_made("gate", error)
+        return
+    yield judge.gate(state, ours.opening_command())
+
+
+def other_runs(site: Site) -> list[Finding]:
+    """Nobody else is patching this database."""
+    return [judge.other_runs(site.rows(_RUNS), lock_holder(site.connection) or "")]
+
+
+def clients(pools: Sequence[Mapping[str, str]]) -> tuple[list[dict[str, Any]], set[int]]:
+    """Return who is connected to these pools, as sessions, and the pids of the pools' own sessions at PostgreSQL.
+
+    A client that does nothing may have no session there, and a session may have no client any more.
+    """
+    found: list[dict[str, Any]] = []
+    pids: set[int] = set()
+    for pool in pools_of(pools):
+        with suppress(RolloutError):  # `gates` tells of it
+            pids |= pool.connected()[1]
+            for row in pool.console.ask("SHOW CLIENTS"):
+                if row["database"] == pool.database:
+                    at = f"{row['addr']}:{row['port']} in {pool.console.name}"
+                    session = {"user": row["user"], "application": row.get("application_name", ""), "pid": at}
+                    found.append({**session, "backend": "client backend", "seconds": None, "query": ""})
+        pool.console.close()
+    return found, pids
+
+
+def _pool(pool: Pool, left: str | None) -> Finding:
+    try:
+        state, admin = pool.look(), pool.console.is_admin()
+    except RolloutError as error:
+        return not_made("pgbouncer", error)
+    finally:
+        pool.console.close()
+    command = "" if state.open else pool.opening_command()
+    return judge.pool(pool.name, state.text, command, left, admin=admin)

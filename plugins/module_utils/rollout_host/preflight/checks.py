@@ -1,0 +1,48 @@
+"""Every check of the preflight, in the order in which people read them (R18)."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from ...rollout_core.preflight.findings import Finding
+from ..database.connection import RolloutError
+from . import access as gate
+from . import host, patches, server, standbys
+from .base import Check, Site, asking, findings_of, not_made
+
+# Name, for when it cannot be made, and check. A check makes one finding or several.
+CHECKS: list[tuple[str, Check]] = [
+    ("server", server.server),
+    ("gate", gate.gates),
+    ("other runs", gate.other_runs),
+    ("patches", patches.patches),
+    ("permissions", patches.permissions),
+    ("standbys", standbys.standbys),
+    ("sessions", server.sessions),
+    ("prepared transactions", server.prepared_transactions),
+    ("commit", server.commit),
+    ("reserved connections", server.reserved_connections),
+    ("locks", server.locks),
+    ("disk", host.disk),
+    ("backup", host.backups),
+]
+WITHOUT_A_CONNECTION: list[tuple[str, Check]] = [
+    ("scripts", patches.scripts),
+    ("state directory", host.state),
+    ("clock", host.clock),
+]
+
+
+def look(params: Mapping[str, Any], *, bring_worker: bool) -> tuple[list[Finding], float | None]:
+    """Make every check; without a connection to the primary, those that need none.
+
+    Returns the findings, and the lag in seconds of the standby that is furthest behind (None: nobody knows).
+    """
+    site = Site(params, bring_worker)
+    on_host = findings_of(WITHOUT_A_CONNECTION, site)
+    try:
+        site.connection = asking(params["dsn"])
+    except RolloutError as error:
+        return [not_made("server", error), *on_host], None
+    with site.connection:
+        return findings_of(CHECKS, site) + on_host, site.lag

@@ -1,0 +1,68 @@
+"""What the preflight asks about the pending patches: are they the pinned ones, sound, with all they need (R8, R18)."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Iterator, Sequence
+
+from ...rollout_core.preflight import extensions, findings
+from ...rollout_core.preflight.findings import Finding, finding, remark
+from ...rollout_core.schema import patches as texts
+from ..database import permissions as catalogs
+from ..database.connection import Patch, RolloutError, pending_patches, refuse_other_patches, revision_rows
+from ..database.standbys import standbys_of
+from .base import Site, asking, host_of, not_made, rows
+
+_AVAILABLE = "SELECT name, version FROM pg_available_extension_versions"
+
+
+def patches(site: Site) -> Iterator[Finding]:
+    """Pending is what the plan pinned; every patch is sound, and every server has the extensions that they want."""
+    directory, pinned = site.params["schema_directory"], site.params["patches"]
+    if not directory:
+        yield remark(
+            "patches", "NOT CHECKED, no revision is pinned", "the pinned ones", "there are none to be looked at"
+        )
+        return
+    applied = revision_rows(site.connection)
+    pending = pending_patches(directory, applied)
+    try:
+        refuse_other_patches(pinned, pending, applied)
+    except RolloutError as error:
+        yield not_made("patches", error)
+    else:
+        yield finding("patches", f"{len(pending)} pending", f"the {len(pinned)} pinned ones", "", ok=True)
+    for patch in pending:
+        wrong = "; ".join(texts.check(str(patch.name), patch.text))
+        yield finding(str(patch.name), wrong or "sound", "sound", "fix it or back it out (R17)", ok=not wrong)
+    yield _extensions(site, pending)
+
+
+def _extensions(site: Site, pending: Sequence[Patch]) -> Finding:
+    needed = extensions.needed((str(patch.name), patch.text) for patch in pending)
+    available = {}
+    for dsn in [site.params["dsn"], *(standby.dsn for standby in standbys_of(site.params))] if needed else []:
+        with asking(dsn) as connection:
+            available[host_of(dsn)] = [(row["name"], row["version"]) for row in rows(connection, _AVAILABLE)]
+    return extensions.extensions(needed, available)
+
+
+def permissions(site: Site) -> list[Finding]:
+    """What the permissions file names is there, or will be."""
+    path, directory = site.params["permissions"], site.params["schema_directory"]
+    if not path or not directory:  # it is applied with the patches
+        return []
+    found = catalogs.difference(site.connection, catalogs.read(path))
+    pending = pending_patches(directory, revision_rows(site.connection))
+    return [findings.permissions(path, found.problems, [patch.text for patch in pending])]
+
+
+def scripts(site: Site) -> list[Finding]:
+    """The site's own scripts are here."""
+    params, directory = site.params, site.params["schema_directory"]
+    given = [argv[0] for argv in (params["permissions_command"], params["upgrade_command"]) if argv]
+    if not given or not directory:
+        return []
+    missing = [name for name in given if shutil.which(str(Path(directory, name)) if "/" in name else name) is None]
+    return [findings.scripts(params, missing)]

@@ -1,0 +1,96 @@
+"""What the preflight asks the primary: settings, sessions, locks, what a commit would wait for (R18)."""
+
+from __future__ import annotations
+
+from typing import Iterator
+
+from ...rollout_core.preflight import database as judge
+from ...rollout_core.preflight.findings import Finding
+from .access import clients
+from .base import Site, host_of
+
+_SERVER = """
+    SELECT rolname AS user, rolsuper AS superuser, pg_is_in_recovery() AS recovering,
+        current_setting('server_version_num')::int AS version
+    FROM pg_roles WHERE rolname = current_user"""
+_LOCKS = """
+    SELECT current_setting('max_locks_per_transaction')::int AS per_transaction,
+        current_setting('max_connections')::int AS connections,
+        current_setting('max_prepared_transactions')::int AS prepared,
+        (SELECT count(*) FROM pg_class WHERE oid >= 16384 AND relkind IN ('r', 'p', 'i', 'I', 'S', 't', 'v', 'm', 'f'))
+            AS relations"""
+_SESSIONS = """
+    SELECT coalesce(usename, '') AS user, coalesce(application_name, '') AS application, pid, backend_type AS backend,
+        extract(epoch FROM clock_timestamp() - xact_start)::float AS seconds, coalesce(query, '') AS query
+    FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_type IN ('client backend', 'autovacuum worker')
+        AND pid <> pg_backend_pid()
+    ORDER BY backend_start"""
+_SUPERUSERS = "SELECT rolname FROM pg_roles WHERE rolsuper AND rolcanlogin ORDER BY rolname"
+_PREPARED = """
+    SELECT gid, owner, extract(epoch FROM clock_timestamp() - prepared)::float AS seconds
+    FROM pg_prepared_xacts WHERE database = current_database() ORDER BY prepared"""
+_SYNCHRONOUS = (
+    "SELECT application_name FROM pg_stat_replication WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum')"
+)
+_SYNCHRONOUS_COMMIT = """
+    SELECT CASE WHEN setrole = 0 AND setdatabase = 0 THEN 'ALL' ELSE rolname END AS role, datname AS database,
+        lower(split_part(config, '=', 2)) AS value
+    FROM pg_db_role_setting CROSS JOIN unnest(setconfig) AS config
+        LEFT JOIN pg_roles ON pg_roles.oid = setrole LEFT JOIN pg_database ON pg_database.oid = setdatabase
+    WHERE config LIKE 'synchronous_commit=%' AND (setdatabase = 0 OR datname = current_database())
+    UNION ALL (
+        SELECT NULL, NULL, lower(setting) FROM pg_file_settings WHERE name = 'synchronous_commit' AND applied
+        ORDER BY seqno DESC LIMIT 1)"""
+
+
+def server(site: Site) -> list[Finding]:
+    """The primary, as a superuser."""
+    facts = site.rows(_SERVER)[0]
+    return [judge.server(host=host_of(site.params["dsn"]), **facts)]
+
+
+def reserved_connections(site: Site) -> list[Finding]:
+    """The outage's own connections are to be had."""
+    return [judge.reserved_connections(int(_setting(site, "superuser_reserved_connections")))]
+
+
+def locks(site: Site) -> list[Finding]:
+    """One transaction may lock everything."""
+    return [judge.locks(**site.rows(_LOCKS)[0])]
+
+
+def sessions(site: Site) -> Iterator[Finding]:
+    """Who is connected, and for how long in one transaction."""
+    params, connected = site.params, site.rows(_SESSIONS)
+    bad = [each["user"] for each in params["bad_users"]]
+    yield judge.transactions(connected, params["max_transaction_seconds"], bad)
+    through_pools, pooled = clients(params["pools"])
+    direct = [session for session in connected if session["pid"] not in pooled]
+    users, system = direct + through_pools, params["system_users"]
+    yield judge.fragile_users(users, params["fragile_users"], system)
+    yield judge.bad_users(users, params["bad_users"], system)
+    roles = [row["rolname"] for row in site.rows(_SUPERUSERS)]
+    yield judge.superusers(users, roles, site.connection.info.user, system, params["application_users"])
+    if params["pools"]:
+        yield judge.past_the_pooler(direct, roles)
+
+
+def prepared_transactions(site: Site) -> list[Finding]:
+    """Nothing is prepared and not committed."""
+    return [judge.prepared_transactions(site.rows(_PREPARED))]
+
+
+def commit(site: Site) -> list[Finding]:
+    """The commit waits for nobody who is not there, nor for a replay that is paused."""
+    names, session = _setting(site, "synchronous_standby_names"), _setting(site, "synchronous_commit")
+    present = [row["application_name"] for row in site.rows(_SYNCHRONOUS)]
+    settings, pauses = site.rows(_SYNCHRONOUS_COMMIT), bool(site.params["standbys"])
+    return [
+        judge.synchronous_standbys(names, present, session),
+        judge.remote_apply(names, settings, session, pauses),
+    ]
+
+
+def _setting(site: Site, name: str) -> str:
+    return str(site.rows("SELECT current_setting(%(name)s) AS value", name=name)[0]["value"])

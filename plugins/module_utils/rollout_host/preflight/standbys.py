@@ -1,0 +1,87 @@
+"""What the preflight asks the standbys, and the primary about them (R18)."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import Any, Iterator, Mapping
+
+from ...rollout_core.preflight import database as judge
+from ...rollout_core.preflight.findings import Finding
+from ..database.connection import RolloutError
+from ..database.standbys import Standby, left_paused, standbys_of, written
+from .base import Site, asking, host_of, not_made, rows
+
+with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
+    import psycopg
+
+# pg_receivewal replays nothing, and a logical subscriber is no standby.
+_STREAMING = """
+    SELECT application_name || coalesce(' at ' || host(client_addr), '') AS who FROM pg_stat_replication AS sender
+    WHERE state = 'streaming' AND replay_lsn IS NOT NULL AND NOT EXISTS (
+        SELECT FROM pg_replication_slots WHERE slot_type = 'logical' AND active_pid = sender.pid)
+    ORDER BY who"""
+_STANDBY = """
+    SELECT pg_is_in_recovery() AS recovering, current_setting('primary_slot_name') AS slot,
+        CASE WHEN pg_is_in_recovery() THEN pg_get_wal_replay_pause_state() END AS replay,
+        (SELECT status FROM pg_stat_wal_receiver) AS receiver"""
+_SLOT = "SELECT active, wal_status FROM pg_replication_slots WHERE slot_name = %(slot)s"
+_REPLAYED = """
+    SELECT coalesce(pg_last_wal_replay_lsn() >= %(lsn)s::pg_lsn, false) AS reached,
+        extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float AS age"""
+
+
+def standbys(site: Site) -> Iterator[Finding]:
+    """All of them stream, are close behind, and can come after the primary."""
+    streaming = [row["who"] for row in site.rows(_STREAMING)]
+    given = standbys_of(site.params)
+    yield judge.standby_count(streaming, len(given))
+    for standby in given:
+        try:
+            facts = _facts(site, standby)
+        except (RolloutError, psycopg.Error) as error:
+            yield not_made("standby can sync", error)
+            continue
+        if facts["recovering"] and facts["lag"] is not None:
+            site.lag = max(site.lag or 0, facts["lag"])
+        params = site.params
+        yield from judge.standby(host_of(standby.dsn), facts, params["max_lag_seconds"], params["max_sync_seconds"])
+
+
+def left_by(site: Site, dsn: str) -> str | None:
+    """Return the killed run of ours that left this standby as it is: replay paused, pools off."""
+    left = left_paused(site.params["state_directory"], site.connection.info.dbname) or {"standbys": []}
+    return left["run_id"] if dsn in [standby["dsn"] for standby in left["standbys"]] else None
+
+
+def _facts(site: Site, standby: Standby) -> dict[str, Any]:
+    """What `preflight_database.standby` wants to know."""
+    position = written(site.connection)
+    with asking(standby.dsn) as connection:
+        facts = rows(connection, _STANDBY)[0]
+        if not facts["recovering"]:
+            return facts
+        slot = site.rows(_SLOT, slot=facts["slot"])
+        facts["slot_active"] = slot[0]["active"] if slot else None
+        facts["left_by"] = left_by(site, standby.dsn)
+        facts["wal_status"] = slot[0]["wal_status"] if slot else None
+        moves = facts["replay"] == "not paused" and facts["receiver"] == "streaming"
+        patience = site.params["max_sync_seconds"] if moves else 0
+        return {**facts, **_behind(connection, position, patience)}
+
+
+def _behind(connection: psycopg.Connection[Any], position: str, patience: float) -> Mapping[str, Any]:
+    """Wait for a standby to replay up to `position`: {reached, lag}.
+
+    One that gets there is as far behind as that takes. Only of one that does not, the age of the last transaction that
+    it has replayed tells (None: there is none): on a quiet primary that is old however fast the standby is.
+    """
+    begun = time.monotonic()
+    while True:
+        row = rows(connection, _REPLAYED, lsn=position)[0]
+        waited = time.monotonic() - begun
+        if row["reached"]:
+            return {"reached": True, "lag": waited}
+        if waited >= patience:
+            return {"reached": False, "lag": row["age"]}
+        time.sleep(0.01)

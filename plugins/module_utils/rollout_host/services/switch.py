@@ -1,0 +1,212 @@
+"""The files of the service switch on a host: the cron jobs' ini, their lock files, the maintenance banner (R5)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Callable, NamedTuple
+
+from ...rollout_core.site import cron_switch
+
+COMMENT = """Paused for a downtime. The original waits in {before}; to resume by hand:
+mv {before} {path}"""
+
+
+class SwitchError(Exception):
+    """Something that keeps the services from being switched; the text is the module's message."""
+
+
+class Step(NamedTuple):
+    """One change that is still to be made: what to call, its diff, and the file it keeps a hand-made edit in."""
+
+    run: Callable[[], None]
+    diff: dict[str, str]
+    keeps: str | None = None
+
+
+def read(path: Path) -> str | None:
+    """Return the text of a file, None when there is none."""
+    try:
+        return path.read_text(encoding="utf-8", errors="surrogateescape")
+    except FileNotFoundError:
+        return None
+
+
+def _sync(directory: Path) -> None:
+    """Make renames in a directory durable."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Put a new file in the place of `path` by a rename, durable, with the mode and owner of the old one."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as stream:
+        stream.write(text)
+        if path.exists():
+            old = path.stat()
+            shutil.copymode(path, name)
+            with contextlib.suppress(PermissionError):  # only root may; otherwise it is ours anyway
+                os.chown(name, old.st_uid, old.st_gid)
+        else:
+            Path(name).chmod(0o644)
+        stream.flush()
+        os.fsync(stream.fileno())
+    Path(name).replace(path)
+    _sync(path.parent)
+
+
+class CronIni:
+    """The switch of the cron jobs. `jobs` None: every job, those without a section too."""
+
+    def __init__(self, path: str, jobs: list[str] | None) -> None:
+        """Follow symbolic links, so that the file itself is what is renamed."""
+        self.path = Path(path).resolve()
+        self.jobs = jobs
+        self.before = self.path.with_name(self.path.name + ".before-pause")
+
+    def text(self) -> str | None:
+        """Return what the jobs read."""
+        return read(self.path)
+
+    def known_jobs(self) -> list[str]:
+        """Return the jobs in question; all sections when every job is."""
+        return cron_switch.jobs(self.text() or "") if self.jobs is None else self.jobs
+
+    def _enabled(self, text: str | None) -> list[str]:
+        names = self.known_jobs()
+        if self.jobs is None:  # "" stands for a job without a section
+            names = [*names, ""]
+        return [name for name in names if cron_switch.enabled(text, name)]
+
+    def _paused(self, original: str) -> str:
+        return cron_switch.paused(original, self.jobs, COMMENT.format(path=self.path, before=self.before))
+
+    def _interrupted(self) -> bool:
+        """The original has its second name, but no paused file has taken its place yet."""
+        return self.before.exists() and self.path.exists() and self.before.samefile(self.path)
+
+    def plan_pause(self) -> Step | None:
+        """What is to be done so that no job of the list starts. SwitchError when the file does not allow it."""
+        text = self.text()
+        reason = cron_switch.problem(text) if text is not None else "there is no such file"
+        if text is None or reason:
+            raise SwitchError(
+                f"E-cron-unreadable  {self.path} switches nothing off: {reason}.\n"
+                "  Jobs that cannot read it run. Nothing was changed. Repair it, then:  ./runbook.py run"
+            )
+        unknown = [name for name in self.jobs or [] if name not in cron_switch.jobs(text)]
+        if unknown:
+            raise SwitchError(
+                f"E-unknown-job  {self.path} has no section for {', '.join(unknown)}; it has:"
+                f" {', '.join(cron_switch.jobs(text))}.\n"
+                "  Nothing was changed. Correct the list of jobs, or add a section with `enabled = True` for it."
+            )
+        if not self._enabled(text):
+            return None
+        if self.before.exists() and not self._interrupted():
+            raise SwitchError(
+                f"E-cron-changed  {self.before} is there from a pause, but {self.path} does not pause"
+                f" {', '.join(name or 'jobs without a section' for name in self._enabled(text))}.\n"
+                f"  Somebody edited one of them. Nothing was changed. Look:  diff {self.before} {self.path}\n"
+                f"  Is {self.path.name} right? Remove the other one, then:  ./runbook.py run"
+            )
+        paused = self._paused(text)
+        return Step(lambda: self._pause(paused), self._diff(text, paused))
+
+    def _pause(self, paused: str) -> None:
+        with contextlib.suppress(FileExistsError):  # when a pause was interrupted
+            os.link(self.path, self.before)
+        _sync(self.path.parent)
+        _replace(self.path, paused)
+
+    def check_paused(self) -> None:
+        """Read the switch back as a job would. SwitchError when one of the jobs could start."""
+        enabled = self._enabled(self.text())
+        if enabled:
+            names = ", ".join(name or "jobs without a section" for name in enabled)
+            raise SwitchError(f"E-cron-enabled  {names} can start although {self.path} was switched off.")
+
+    def plan_resume(self) -> Step | None:
+        """What is to be done so that the original is back; nothing when it never went."""
+        original = read(self.before)
+        if original is None:
+            return None
+        text = self.text()
+        if self._interrupted():
+            return Step(self.before.unlink, self._diff(original, original))
+        edited = text is not None and text != self._paused(original)
+        kept = self.path.with_name(self.path.name + ".while-paused") if edited else None
+        return Step(lambda: self._resume(kept), self._diff(text or "", original), str(kept) if kept else None)
+
+    def _resume(self, kept: Path | None) -> None:
+        if kept:
+            self.path.replace(kept)
+        self.before.replace(self.path)
+        _sync(self.path.parent)
+
+    def _diff(self, old: str, new: str) -> dict[str, str]:
+        return {"before_header": str(self.path), "after_header": str(self.path), "before": old, "after": new}
+
+
+class Banner:
+    """The file that announces the maintenance."""
+
+    def __init__(self, path: str) -> None:
+        """Name the file; it need not be there."""
+        self.path = Path(path)
+
+    def shown(self) -> str | None:
+        """Return what it says, None when there is no banner."""
+        text = read(self.path)
+        return None if text is None else text.strip()
+
+    def plan(self, wanted: str | None) -> Step | None:
+        """What is to be done so that it says `wanted` (None: no banner)."""
+        text = read(self.path)
+        if text == wanted:
+            return None
+        if wanted is not None and not self.path.parent.is_dir():
+            raise SwitchError(f"E-banner-directory  There is no directory {self.path.parent} for the banner.")
+        headers = {"before_header": str(self.path), "after_header": str(self.path)}
+        diff = {**headers, "before": text or "", "after": wanted or ""}
+        return Step(self.path.unlink if wanted is None else lambda: _replace(self.path, wanted), diff)
+
+
+def holders(lock_directory: str, jobs: list[str] | None) -> list[dict[str, Any]]:
+    """Jobs (None: all) whose lock file is held: {job, pid, command, lock}, pid None when the file does not name one."""
+    found = []
+    for lock in sorted(Path(lock_directory).glob("launchpad-*.lock")):
+        job = lock.name[len("launchpad-") : -len(".lock")]
+        content = read(lock)
+        if content is None or (jobs is not None and job not in jobs):
+            continue
+        pid = int(content) if content.strip().isdigit() else None
+        if pid is None or _alive(pid):
+            found.append({"job": job, "pid": pid, "command": _command(pid), "lock": str(lock)})
+    return found
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
+
+
+def _command(pid: int | None) -> str:
+    """The beginning of a process's command line, as far as it can be read."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+    except OSError:
+        return "unknown"
+    return " ".join(words.decode("utf-8", "replace").split())[:80] or "unknown"

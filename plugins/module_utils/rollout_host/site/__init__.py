@@ -1,0 +1,1 @@
+"""The site's trees on a host: cowboys (R16, R25)."""

@@ -1,0 +1,1 @@
+"""After an abort: the source of the problem (R20), and the next attempt (R21)."""

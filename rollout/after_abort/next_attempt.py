@@ -1,0 +1,132 @@
+"""The next attempt after an abort (R21): which windows there are, which will do, and why no earlier one will."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from plugins.module_utils.rollout_core.time.next_attempt import Candidate, Considered, Fix, Rules, consider
+from rollout import ROOT
+from rollout.after_abort import next_plan
+from rollout.after_abort.aborted import Aborted, typed
+from rollout.after_abort.problem import Told
+from rollout.announcing import wording
+from rollout.outcomes import BadInputError
+from rollout.plan import model as plans
+from rollout.plan.model import Plan, Policy
+from rollout.schedule import file as schedules
+from rollout.schedule.file import Schedule
+
+ANNOUNCEMENT = "announcement.txt"
+YEAR = timedelta(days=365)  # windows are planned up to a year ahead (R1)
+
+
+def work_out(aborted: Aborted, told: Told, waived_by: str | None = None, window: datetime | None = None) -> list[str]:
+    """Choose the next attempt, write its plan and the draft of its announcement; returns lines for the screen.
+
+    `told` has nothing missing. A plan that was made before, and not begun, is set aside. Raises BadInputError: the
+    `window` that was asked for will not do, the earlier plan has begun, or no plan can be made; LockedError.
+    """
+    plan, now = aborted.plan, aborted.clock.now()
+    schedule = schedules.load(ROOT / plan.inventory).schedule
+
+    def look(waived_by: str | None) -> list[Considered]:
+        offered = [Candidate(window, "chosen by hand")] if window else candidates(plan, schedule, now)
+        return consider(
+            offered, now, aborted.replica_back, Fix(told.mended_at, bool(told.new_pin), waived_by), rules(plan.policy)
+        )
+
+    considered = look(waived_by)
+    chosen = next((seen for seen in considered if seen.accepted), None)
+    lines = [*_in_words(considered), *_if_waived(look("somebody"), considered)]
+    if chosen is None and window:
+        raise BadInputError("\n".join(["E-window-refused  The next attempt cannot be then.", *lines]))
+    if chosen is None:
+        _put_on_record(aborted, considered, waived_by, None)
+        return [*lines, "  No window of the year ahead will do.  Choose one:  ./runbook.py next --window ISO"]
+    backup = backup_for(chosen.start, candidates(plan, schedule, now), plan.policy, schedule)
+    with next_plan.earlier_set_aside(aborted) as replaced:
+        path = next_plan.write(aborted, chosen.start, backup, same_pin=not told.new_pin)
+    _put_on_record(aborted, considered, waived_by, path)
+    lines += [f"Set aside, not begun: {typed(replaced)}"] if replaced else []
+    return [*lines, *_made(aborted, path, told), "  Then:  ./runbook.py run"]
+
+
+def rules(policy: Policy) -> Rules:
+    """The distances of R8 and R21."""
+    return Rules(
+        notice=timedelta(hours=policy.next_attempt_hours_notice),
+        merge_before=timedelta(hours=policy.merge_hours_before),
+        merge_lead=timedelta(hours=policy.merge_lead_hours),
+    )
+
+
+def candidates(plan: Plan, schedule: Schedule, now: datetime) -> Iterator[Candidate]:
+    """The plan's backup window, then the schedule's later windows and their backups in order, for a year."""
+    yield Candidate(plan.backup_window.start, "backup window")
+    found = []
+    for start, backup in schedules.until(schedule, plan.window.start, now + YEAR):
+        found += [Candidate(start, "window of the schedule"), Candidate(backup, f"backup of {start:%B %Y}")]
+    for candidate in sorted(found, key=lambda one: one.start):  # a listed backup may be after the next window
+        if candidate.start != plan.backup_window.start and candidate.start <= now + YEAR:
+            yield candidate
+
+
+def backup_for(start: datetime, offered: Iterator[Candidate], policy: Policy, schedule: Schedule) -> datetime:
+    """The listed one, else the first candidate that an abort at `start` leaves time for (R1, R21), else the rule's."""
+    ends = start + timedelta(minutes=policy.window_minutes)
+    distance = timedelta(hours=max(policy.next_attempt_hours_notice, policy.replica_restore_hours))
+    listed = {one.window: one.backup for one in schedule.listed}
+    if start in listed:
+        return listed[start]
+    return next((one.start for one in offered if one.start >= ends + distance), schedule.backup_of(start))
+
+
+def _put_on_record(
+    aborted: Aborted, considered: Sequence[Considered], waived_by: str | None, path: Path | None
+) -> None:
+    rows = [{**asdict(seen), "start": seen.start.isoformat()} for seen in considered]
+    aborted.journal.write(
+        "next_attempt",
+        start=rows[-1]["start"] if path else None,
+        plan=os.path.relpath(path, aborted.directory) if path else None,
+        considered=rows,
+        waived_by=waived_by,
+    )
+
+
+def _made(aborted: Aborted, path: Path, told: Told) -> Iterator[str]:
+    """What was written for the next attempt."""
+    made, draft = plans.load(path), aborted.directory / ANNOUNCEMENT
+    after = (aborted.plan.as_vars(), aborted.journal.entries)
+    facts = wording.about(made.as_vars(), [], aborted.clock.now(), after=after)
+    text = wording.render("new_date", "mail", facts, ROOT / made.inventory)
+    draft.write_text(text.as_mail(), encoding="utf-8")
+    stands = ", ".join(entry["stage"] for entry in next_plan.carried(aborted.plan, aborted.journal.entries))
+    takes_over = "a new revision, all of it anew" if told.new_pin else f"same revision; done: {stands or 'nothing'}"
+    yield f"Plan: {typed(path)} ({takes_over}; backup {_day(made.backup_window.start)})"
+    announced_by = made.window.start - rules(aborted.plan.policy).notice
+    yield f"To be announced by {_day(announced_by)} (R21), a draft: {typed(draft)}"
+
+
+def _in_words(considered: Sequence[Considered]) -> list[str]:
+    """The windows that were looked at, one a line."""
+    names = [f"{_day(seen.start)} ({seen.kind})" for seen in considered]
+    width = max(map(len, names), default=0)
+    heads = ["Next attempt  ", *[" " * 14] * len(names)]
+    return [f"{head}{name:<{width}}  {seen.why}" for head, name, seen in zip(heads, names, considered, strict=False)]
+
+
+def _if_waived(with_waiver: Sequence[Considered], considered: Sequence[Considered]) -> list[str]:
+    """What a waiver of R8's distance would gain, if it would."""
+    if len(with_waiver) == len(considered) or not with_waiver[-1].accepted:
+        return []
+    gained = _day(with_waiver[-1].start)
+    return [f"  If R8's distance were waived, {gained} would do:  ./runbook.py next --waive-r8 NAME"]
+
+
+def _day(instant: datetime) -> str:
+    return f"{instant:%a} {instant.day} {instant:%b %Y %H:%M} UTC"

@@ -1,0 +1,83 @@
+"""Announces an incident as it is discovered, and its end (R24): somebody says yes to the text, or says why not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+
+from rollout.announcing import outbox
+from rollout.gates import model as gates
+from rollout.gates.model import Question
+from rollout.journal.clock import Clock
+from rollout.journal.file import Journal
+from rollout.plan.model import Plan
+from rollout.views.incidents import PROBLEM, Incident, incidents
+
+ANNOUNCE = "announce_incident"  # the question; an answers file cannot know the text, so it has no answer
+OPTIONS = ("yes", "no", "later")
+MEANS = "yes: it goes out now · no: it is not announced, and why goes on record · later: it stays due"
+WAITS = timedelta(minutes=15)
+
+
+@dataclass(frozen=True)
+class Teller:
+    """Tells people of the incidents of a rollout that no runbook is at work on, under its lock."""
+
+    plan: Plan
+    journal: Journal
+    clock: Clock
+    asker: gates.Asker
+    say: Callable[[str], None]
+
+    def tell(self, number: int, *, wanted: bool | None = None, saying: str | None = None) -> bool:
+        """Announce what is due of an incident; whether it is out everywhere, or somebody decided that it is not sent.
+
+        `wanted` is what was said beforehand; None: whoever is at the terminal is asked, with the text as evidence. What
+        nobody decides stays due. `saying` is what its readers are told in place of the summary, or of the resolution:
+        what the checks say is not for them. Raises BadInputError when there is no text or no channel for it.
+        """
+        for announcement in self._incident(number).told:
+            if not announcement.settled and wanted is not False:
+                self._say(outbox.told(self._box.send(announcement.number)))
+        message = self._incident(number).due
+        if message is not None and (self._asked(number, message) if wanted is None else wanted):
+            words: dict[str, Any] = {"problem" if message == PROBLEM else "resolution": saying} if saying else {}
+            self._say(outbox.told(self._box.send(self._box.queue(message, number=number, **words))))
+        return self._left(number)
+
+    @cached_property
+    def _box(self) -> outbox.Outbox:
+        return outbox.at_rest(self.plan, self.journal, self.clock, self.asker, self.say)
+
+    def _incident(self, number: int) -> Incident:
+        return next(each for each in incidents(self.journal.entries) if each.number == number)
+
+    def _asked(self, number: int, message: str) -> bool:
+        """Whether it is to be announced now; a no goes on record with who said so, and why."""
+        evidence = [f"incident {number}, to be announced as `{message}`:"]
+        for copy, text in self._box.texts(message, number=number).items():
+            evidence += [f"{copy}:", *(f"| {line}" for line in [text["title"], *text["body"].splitlines()] if line)]
+        self._say([f"    {line}" for line in [*evidence, MEANS]])
+        needs = {"no": ("reason",)}
+        asked = Question(ANNOUNCE, "Announce it now?", evidence, ("losa",), WAITS, OPTIONS, needs=needs)
+        answer = gates.ask(self.asker, self.journal, asked)
+        if answer.word == "no":
+            told = {"message": message, "incident": number, "by": answer.by, "reason": answer.told["reason"]}
+            self.journal.write("announcement_waived", **told)
+        return answer.yes
+
+    def _left(self, number: int) -> bool:
+        """Say what is left to do, loudly; whether nothing is."""
+        incident = self._incident(number)
+        unsent = [each.message for each in incident.told if not each.settled]
+        if not incident.due and not unsent:
+            return True
+        what = f"`{incident.due}` is NOT ANNOUNCED" if incident.due else f"`{', '.join(unsent)}` is NOT OUT everywhere"
+        self._say([f"! Incident {number}: its {what} (R24).  Then:  ./runbook.py incident announce {number}"])
+        return False
+
+    def _say(self, lines: list[str]) -> None:
+        self.say("\n".join(lines))

@@ -1,0 +1,72 @@
+"""`./runbook.py announce`: what is due and not out is sent; a wrong announcement is corrected, visibly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from plugins.module_utils.rollout_core.journal import outbox as core
+from rollout.announcing import abort_notices, outbox
+from rollout.announcing.outbox import Outbox
+from rollout.gates import model as gates
+from rollout.journal import store
+from rollout.journal.clock import as_left
+from rollout.journal.file import Journal
+from rollout.outcomes import BadInputError
+
+Say = Callable[[str], None]
+
+
+def send_open(plan_file: Path | None, asker: gates.Asker, say: Say) -> bool:
+    """Send what the latest rollout has queued and is not out, and its abort; whether all is out or settled by then.
+
+    What no stage has queued yet is a stage's: `run`. Raises LockedError while a runbook is at work, BadInputError.
+    """
+    with _box(plan_file, asker, say) as box:
+        if store.outcome(box.journal.path.parent) == "aborted" and abort_notices.untold(box.journal):
+            box.queue(abort_notices.ABORTED)
+        open_ = [each.number for each in core.announcements(box.journal.entries) if not each.settled]
+        if not open_:
+            say("Nothing that was queued is left to be sent.  What comes next:  ./runbook.py status")
+        settled = [_sent(box, number) for number in open_]
+        return all(settled)
+
+
+def correct(plan_file: Path | None, number: int, right: str, asker: gates.Asker, say: Say) -> bool:
+    """Send a correction of announcement `number` wherever that is out; whether it is out everywhere.
+
+    Raises BadInputError when there is no such announcement, or it is out nowhere.
+    """
+    with _box(plan_file, asker, say) as box:
+        known = {each.number: each for each in core.announcements(box.journal.entries)}
+        if number not in known:
+            have = ", ".join(f"{each.number} {each.message}" for each in known.values()) or "none"
+            said = f"E-no-such-announcement  There is no announcement {number}; there are: {have}."
+            raise BadInputError(f"{said}\n  Their texts, and where they are out:  ./runbook.py report")
+        out = [copy for copy in known[number].copies if copy.state == core.SENT]
+        if not out:
+            said = f"Announcement {number} ({known[number].message}) is out nowhere: there is nothing to correct."
+            raise BadInputError(f"E-not-out  {said}")
+        if to := [copy.to for copy in out if copy.to]:
+            said = f"Announcement {number} ({known[number].message}) went to persons: write to {', '.join(to)}."
+            raise BadInputError(f"E-to-persons  {said}")
+        on = list(dict.fromkeys(copy.via for copy in out))
+        return _sent(box, box.queue("correction", on=on, corrects=number, right=right))
+
+
+@contextmanager
+def _box(plan_file: Path | None, asker: gates.Asker, say: Say) -> Iterator[Outbox]:
+    directory, plan = store.latest(plan_file)
+    with store.lock(directory):
+        journal = Journal(directory / "journal.jsonl")
+        clock = as_left(journal.entries)
+        journal.now = clock.now
+        yield outbox.at_rest(plan, journal, clock, asker, say)
+
+
+def _sent(box: Outbox, number: int) -> bool:
+    announcement = box.send(number)
+    for line in outbox.told(announcement):
+        box.say(line)
+    return announcement.settled

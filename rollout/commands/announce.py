@@ -1,0 +1,113 @@
+"""`./runbook.py announce`: what goes out, as it will; what is queued and not out; corrections (docs/operations.md)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rollout import ROOT
+from rollout.announcing import MESSAGES
+from rollout.journal import store
+from rollout.outcomes import BadInputError, ExitCode, NoPlanError
+
+if TYPE_CHECKING:
+    from rollout.gates import model as gates
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path, resolve_path=True)
+
+
+def _options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """-i inventories/X and --plan FILE."""
+    command = click.option("-i", "--inventory", type=DIRECTORY, help="An inventory; otherwise the plan's.")(command)
+    return click.option("--plan", "plan_file", type=FILE, help="A plan file; otherwise the open plan.")(command)
+
+
+class _Announce(click.Group):
+    """With --preview, what follows are names of messages."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """The command that is meant."""
+        if ctx.params.get("preview"):
+            return "preview", self.commands["preview"], args
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Announce, invoke_without_command=True, subcommand_metavar="[--preview [MESSAGE]... | COMMAND ...]")
+@_options
+@click.option("--preview", "preview", is_flag=True, help="Show what goes out, as it will; nothing is sent.")
+@click.pass_context
+def announce(context: click.Context, inventory: Path | None, plan_file: Path | None, *, preview: bool) -> None:
+    """Send what is queued and not out yet; --preview shows every message of the rollout instead."""
+    context.obj = (inventory, plan_file)
+    if context.invoked_subcommand is None and preview:
+        context.invoke(preview_command)
+    elif context.invoked_subcommand is None:
+        from rollout.announcing import outstanding as on_hand
+
+        settled = on_hand.send_open(plan_file, _asker(), click.echo)
+        sys.exit(ExitCode.DONE if settled else ExitCode.FAILED)
+
+
+@announce.command("preview")
+@click.argument("messages", nargs=-1, type=click.Choice(MESSAGES), metavar="[MESSAGE]...")
+@_options
+@click.pass_context
+def preview_command(
+    context: click.Context, messages: tuple[str, ...] = (), inventory: Path | None = None, plan_file: Path | None = None
+) -> None:
+    """Show the messages of the rollout, or some, as they will go out; nothing is sent."""
+    given = context.obj or (None, None)
+    show(messages, inventory or given[0], plan_file or given[1])
+
+
+@announce.command("correct")
+@click.argument("number", type=click.IntRange(min=1))
+@click.option("--right", required=True, metavar="TEXT", help="What is right, in a sentence.")
+@click.option("--plan", "plan_file", type=FILE, help="A plan file; otherwise the latest rollout's.")
+@click.pass_context
+def correct(context: click.Context, number: int, right: str, plan_file: Path | None) -> None:
+    """Correct announcement NUMBER visibly, wherever it is out: what was wrong, and what is right."""
+    from rollout.announcing import outstanding
+
+    settled = outstanding.correct(plan_file or context.obj[1], number, right, _asker(), click.echo)
+    sys.exit(ExitCode.DONE if settled else ExitCode.FAILED)
+
+
+def show(messages: tuple[str, ...], inventory: Path | None, plan_file: Path | None) -> None:
+    """Print previews. Nothing is read but plan, journal and inventory. Raises BadInputError."""
+    from rollout.announcing import channels, preview
+    from rollout.engine import announcements
+    from rollout.journal.clock import as_left
+
+    try:
+        directory, plan = store.current(inventory, plan_file)
+    except NoPlanError:
+        directory, plan = store.latest(plan_file)
+    site = inventory or ROOT / plan.inventory
+    where: dict[str, list[tuple[str, str]]] | None = None
+    try:
+        loaded = channels.load(site)
+        where = {message: [(channel.name, channel.wording) for channel in loaded.of(message)] for message in MESSAGES}
+    except BadInputError as error:
+        why = "The channels cannot be used as they are (docs/operations.md, Channels): each wording is shown once."
+        click.echo(f"{error}\n{why}\n", err=True)
+    entries = store.entries(directory)
+    after = announcements.aborted_before(plan) if plan.follows else None
+    click.echo(
+        f"{plan.id} · window {plan.window.start:%a} {plan.window.start.day} {plan.window.start:%b %Y %H:%M} UTC\n"
+    )
+    now = as_left(entries).now()
+    for each in preview.previews(plan.as_vars(), entries, now, site, where, after):
+        if not messages or each.message in messages:
+            click.echo("\n".join(preview.lines(each, entries)))
+
+
+def _asker() -> gates.Asker:
+    from rollout.gates import model as gates
+
+    return gates.Terminal() if sys.stdin.isatty() else gates.Nobody()

@@ -1,0 +1,224 @@
+"""`./runbook.py incident new|list|show|close|announce` (docs/operations.md): problems found after a rollout (R24)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from plugins.module_utils.rollout_core.time import timeline
+from rollout.journal import store
+from rollout.journal.clock import Clock, as_left
+from rollout.journal.file import Journal
+from rollout.outcomes import BadInputError, ExitCode, LockedError
+
+if TYPE_CHECKING:
+    from rollout.incidents.record import Seen
+    from rollout.plan.model import Plan
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+PLAN = click.option("--plan", "plan_file", type=FILE, help="The plan of the rollout; otherwise the latest rollout.")
+ANNOUNCE = click.option("--announce/--no-announce", "wanted", default=None, help="Without asking; otherwise it asks.")
+NUMBER = click.argument("number", type=click.IntRange(min=1))
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
+
+
+@dataclass(frozen=True)
+class Given:
+    """The rollout that is meant."""
+
+    directory: Path
+    plan: Plan
+    journal: Journal
+    clock: Clock
+
+
+@click.group()
+def incident() -> None:
+    """Problems found after a rollout: each is put on record, announced as it is discovered, and closed (R24)."""
+
+
+@incident.command("new")
+@click.argument("summary")
+@PLAN
+@click.option("--seen", metavar="ISO", help="When it was seen; otherwise now.")
+@click.option("--details", metavar="TEXT|FILE", help="All that is known of it; the name of a file stands for its text.")
+@ANNOUNCE
+def new(summary: str, plan_file: Path | None, seen: str | None, details: str | None, *, wanted: bool | None) -> None:
+    """A problem that somebody has seen, in one line: SUMMARY."""
+    from rollout.incidents import record as incidents
+
+    directory, _ = store.latest(plan_file)
+    now = as_left(store.entries(directory)).now()
+    what = incidents.seen(summary, details, _instant(seen), now)
+    try:
+        with _locked(plan_file) as given:
+            opened = incidents.record(given.directory, given.journal, what)
+            incidents.write_pages(given.directory, given.plan.as_vars(), given.journal.entries)
+            _say(f"Incident {opened.number}, in rollout {given.plan.id}: {os.path.relpath(directory / opened.file)}")
+            told = _tell(given, opened.number, wanted=wanted)
+    except LockedError as locked:
+        _while_at_work(plan_file, what, locked)
+        told = False
+    sys.exit(ExitCode.DONE if told or not wanted else ExitCode.FAILED)
+
+
+@incident.command("list")
+@PLAN
+def list_(plan_file: Path | None) -> None:
+    """Every incident of the rollout, those that are open first."""
+    from rollout.incidents.record import write_pages
+    from rollout.views.incidents import incidents, standing
+
+    directory, plan = store.latest(plan_file)
+    entries = store.entries(directory)
+    write_pages(directory, plan.as_vars(), entries)
+    found = incidents(entries)
+    if not found:
+        _say(f'Rollout {plan.id} has no incident.  When something is wrong:  ./runbook.py incident new "…"')
+        return
+    grid = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in ("", "seen (UTC)", "state", "summary", "announced", "file"):
+        grid.add_column(heading, no_wrap=heading in ("", "seen (UTC)", "state"), overflow="fold")
+    for each in sorted(found, key=lambda one: (not one.open, one.number)):
+        cells = [str(each.number), f"{each.seen:%a %d %b %H:%M}", each.state, each.summary, each.announced, each.file]
+        grid.add_row(*map(Text, cells))
+    console.print(grid)
+    option = f" --plan {os.path.relpath(plan_file)}" if plan_file else ""
+    for one in standing(found, plan.id, option):
+        if one.due:
+            _say(f"! {one.number}: its `{one.due}` is not announced (R24):  {one.command}")
+
+
+@incident.command("show")
+@NUMBER
+@PLAN
+def show(number: int, plan_file: Path | None) -> None:
+    """One incident: its page as people have written it, and how it stands."""
+    from rollout import documents
+    from rollout.incidents import record as incidents
+
+    directory, plan = store.latest(plan_file)
+    entries = store.entries(directory)
+    found = incidents.get(directory, entries, number)
+    incidents.write_pages(directory, plan.as_vars(), entries)
+    _say(documents.read_text(directory / found.file).rstrip())
+    _say(f"\n{os.path.relpath(directory / found.file)} · {found.state} · {found.announced}")
+
+
+@incident.command("close")
+@NUMBER
+@PLAN
+@click.option("--resolution", required=True, metavar="TEXT", help="How it ended, in one line.")
+@click.option("--source", metavar="TEXT", help="The source of the problem; otherwise what its page says.")
+@click.option("--mended-by", metavar="TEXT", help="Who or what mended it; otherwise what its page says.")
+@click.option("--affected-from", metavar="ISO", help="Since when users were affected.")
+@click.option("--affected-until", metavar="ISO", help="Until when they were.")
+@ANNOUNCE
+def close(
+    number: int,
+    plan_file: Path | None,
+    affected_from: str | None,
+    affected_until: str | None,
+    *,
+    wanted: bool | None,
+    **ended: Any,
+) -> None:
+    """It is over: the resolution goes on record and into its page, where what people wrote stays."""
+    from rollout.incidents import record as incidents
+
+    since, until = _instant(affected_from), _instant(affected_until)
+    with _locked(plan_file) as given:
+        ended_so = incidents.Ended(affected_from=since, affected_until=until, **ended)
+        closed = incidents.close(given.directory, given.plan, given.journal, number, ended_so)
+        _say(
+            f"Incident {number} of rollout {given.plan.id} is closed: {os.path.relpath(given.directory / closed.file)}"
+        )
+        if not closed.told:
+            _say("It was never announced (R24), so its end is not either.")
+        told = _tell(given, number, wanted=wanted)
+    sys.exit(ExitCode.DONE if told or not wanted else ExitCode.FAILED)
+
+
+@incident.command("announce")
+@NUMBER
+@PLAN
+@click.option("--saying", metavar="TEXT", help="What its readers are told, in one line; otherwise the summary.")
+def announce(number: int, plan_file: Path | None, saying: str | None) -> None:
+    """Announce what is due of it, now: the problem, or its end; or go on where a channel was down."""
+    from rollout.incidents import record as incidents
+
+    with _locked(plan_file) as given:
+        found = incidents.get(given.directory, given.journal.entries, number)
+        if not found.due and all(each.settled for each in found.told):
+            _say(f"Nothing is due of incident {number}: {found.announced}.")
+            return
+        sys.exit(ExitCode.DONE if _tell(given, number, wanted=True, saying=saying) else ExitCode.FAILED)
+
+
+@contextmanager
+def _locked(plan_file: Path | None) -> Iterator[Given]:
+    """The rollout under its lock, with its report written at the end. Raises LockedError, with what to do then."""
+    from rollout.commands import run as runs
+
+    directory, plan = store.latest(plan_file)
+    try:
+        with store.lock(directory):
+            journal = Journal(directory / "journal.jsonl")
+            clock = as_left(journal.entries)
+            journal.now = clock.now
+            try:
+                yield Given(directory, plan, journal, clock)
+            finally:
+                runs.write_report(directory)
+    except LockedError as error:
+        raise LockedError(f"{error}\n  Once it is through, the same again.  Look:  ./runbook.py status") from error
+
+
+def _tell(given: Given, number: int, *, wanted: bool | None, saying: str | None = None) -> bool:
+    """Announce it, or ask; a text or a channel that is not there is an error, but what is on record is on record."""
+    from rollout.announcing.incident_notices import Teller
+    from rollout.gates import model as gates
+
+    asker = gates.Terminal() if sys.stdin.isatty() else gates.Nobody()
+    teller = Teller(given.plan, given.journal, given.clock, asker, _say)
+    try:
+        return teller.tell(number, wanted=wanted, saying=saying)
+    except BadInputError as error:
+        then = f"Then:  ./runbook.py incident announce {number}"
+        said = f"! Incident {number} is on record, and what is due of it is NOT ANNOUNCED (R24).  {then}"
+        raise BadInputError(f"{error}\n{said}") from error
+
+
+def _while_at_work(plan_file: Path | None, what: Seen, locked: LockedError) -> None:
+    """The runbook at work puts it on record at once; it is announced when that is through, or by hand then."""
+    from rollout.gates import other_terminal
+    from rollout.incidents import record as incidents
+
+    directory, plan = store.latest(plan_file)
+    entry = other_terminal.incident(directory, what)
+    incidents.write_pages(directory, plan.as_vars(), store.entries(directory))
+    _say(f"Incident {entry['number']}, in rollout {plan.id}: {os.path.relpath(directory / entry['file'])}")
+    _say(str(locked).splitlines()[0].replace("E-locked  ", "! Not announced: "))
+    _say(f"! That runbook asks when it ends.  Or then:  ./runbook.py incident announce {entry['number']}")
+
+
+def _instant(text: str | None) -> datetime | None:
+    try:
+        return timeline.parse_instant(text) if text else None
+    except ValueError as error:
+        raise BadInputError(f"E-bad-instant  {error}.") from error
+
+
+def _say(text: str) -> None:
+    console.print(Text(text), soft_wrap=True)

@@ -1,0 +1,239 @@
+"""`./runbook.py late`: the verdict on lateness at any moment, a function of plan, journal and that moment alone (R19).
+
+Both files may be written by hand (docs/architecture.md): only what a verdict needs is looked at. That is checked with
+pydantic's core alone, since loading the plan's models takes longer than a verdict on 10,000 lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from difflib import get_close_matches
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import CoreSchema, SchemaValidator, ValidationError, from_json
+from pydantic_core import core_schema as schema
+
+from plugins.module_utils.rollout_core.journal import text as journal
+from plugins.module_utils.rollout_core.time import lateness, timeline
+from rollout import documents
+from rollout.documents import Finding
+from rollout.outcomes import BadInputError
+
+Fields = Mapping[str, CoreSchema]
+
+OUTCOMES = ["ok", "failed", "refused", "late", "stopped"]
+ANSWERS = ["stopped", "rolled_back", "too_late", "unknown"]
+ABORTABLE = ["yes", "no", "until_commit"]
+A_YEAR = 366 * 24 * 3600  # seconds
+ABOVE_0 = schema.float_schema(gt=0, le=A_YEAR)
+FROM_0 = schema.float_schema(ge=0, le=A_YEAR)
+TOLD_AT_MOST = 10  # bad lines of a journal
+
+
+def late(plan_file: Path, journal_file: Path, now: datetime) -> dict[str, Any]:
+    """The verdict at `now`, as `late --json` prints it. Raises BadInputError with file, line and what was expected."""
+    plan = read_plan(plan_file)
+    entries = timeline.until(read_journal(journal_file, [stage["stage"] for stage in plan["process"]]), now)
+    return judge(plan, entries, now)
+
+
+def judge(plan: timeline.Plan, entries: Sequence[timeline.Entry], now: datetime) -> dict[str, Any]:
+    """The verdict on what has happened by `now`; instants are ISO 8601 in UTC, None where there is none."""
+    limit = timedelta(minutes=plan["policy"]["abort_after_minutes"])
+    layout, window_end = timeline.planned(plan, entries), timeline.window(plan)[1]
+    view = lateness.outlook(layout, timeline.actual(entries), window_end, now)
+    return {
+        "verdict": lateness.verdict(view, limit).value,
+        "off_track_minutes": round(view.off_track / timedelta(minutes=1), 6),
+        "projected_end": view.projected_end.isoformat(),
+        "planned_end": view.planned_end.isoformat(),
+        "last_safe_abort": view.last_safe_abort.isoformat() if view.last_safe_abort else None,
+        "stage": view.stage,
+        "step": view.step,
+        "reason": lateness.reason(view, limit),
+    }
+
+
+def line(found: Mapping[str, Any]) -> str:
+    """The same for a person."""
+    return f"{found['verdict'].replace('_', ' ')} · {found['reason']}"
+
+
+# -- the plan ---------------------------------------------------------------------------------------------------------
+
+
+def read_plan(path: Path) -> dict[str, Any]:
+    """What stands under `rollout`. Raises BadInputError."""
+    plan: dict[str, Any] = documents.checked(path, SchemaValidator(_plan()).validate_python)["rollout"]
+    if found := list(_process_findings(plan["process"])):
+        raise documents.refused(path, found)
+    return plan
+
+
+def _plan() -> CoreSchema:
+    """What a verdict needs of a plan. The names after it are those of whole plans, and are not looked at."""
+    minutes, text = ABOVE_0, schema.str_schema(min_length=1)
+    stage = _fields(
+        {
+            "stage": text,
+            "due": schema.no_info_after_validator_function(_duration, schema.str_schema()),
+            "expects": _fields({}, {"minutes": minutes, "steps": _steps()}, ["from", "worst_minutes", "samples"]),
+        },
+        {
+            "window": schema.bool_schema(),
+            "abortable": schema.no_info_plain_validator_function(_abortable),
+            "undo": _fields({"minutes": minutes}, {}, ["playbook", "from", "samples"]),
+        },
+        [
+            "title",
+            "rules",
+            "playbook",
+            "announces",
+            "begins_by",
+            "carries",
+            "holds",
+            "gates",
+            "stop",
+            "needs",
+            "any_day",
+        ],
+    )
+    plan = {
+        "window": _fields({"start": _instant(), "minutes": minutes}, {}, []),
+        "policy": _fields({"abort_after_minutes": minutes}),
+        "process": schema.list_schema(stage, min_length=1),
+    }
+    others = ["id", "kind", "playbook", "of", "follows", "inventory", "backup_window", "people", "cowboys", "pinned"]
+    return _fields({"rollout": _fields(plan, {}, others)}, {}, [])
+
+
+def _steps() -> CoreSchema:
+    return schema.list_schema(_fields({"step": schema.str_schema(), "seconds": FROM_0}))
+
+
+def _process_findings(process: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    if not any(stage.get("window") for stage in process):
+        yield ("rollout", "process"), "no stage is in the window: expected at least one with `window: true`"
+    names = [stage["stage"] for stage in process]
+    for number, stage in enumerate(process):
+        where = ("rollout", "process", number)
+        if stage["stage"] in names[:number]:
+            yield (*where, "stage"), f"{stage['stage']} is there twice"
+        if not (stage["expects"].get("minutes") or stage["expects"].get("steps")):
+            yield (*where, "expects", "minutes"), "is missing, and so are steps"
+
+
+# -- the journal ------------------------------------------------------------------------------------------------------
+
+
+def read_journal(path: Path, stages: Sequence[str]) -> list[timeline.Entry]:
+    """The entries of a journal, the runbook's or one written by hand. Raises BadInputError.
+
+    By hand, no line has `prev`. A last line that was cut off while the runbook wrote it is no entry.
+    """
+    content = documents.read_text(path)
+    entries: list[timeline.Entry] = []
+    bad: list[str] = []
+    events = {event: SchemaValidator(fields) for event, fields in _events(stages).items()}
+    other = SchemaValidator(_fields({"at": _instant(), "event": _other_event(list(events))}))
+    for number, entry in _lines(path, content):
+        event = entry.get("event") if isinstance(entry, dict) else None
+        try:
+            entries.append(events.get(str(event), other).validate_python(entry))
+        except ValidationError as error:
+            found = documents.findings(error)
+            bad += [f"{path}:{number}: {'.'.join(map(str, where)) or 'entry'}: {what}" for where, what in found]
+    if bad:
+        raise _refused(path, bad)
+    return entries
+
+
+def _lines(path: Path, content: str) -> Iterator[tuple[int, Any]]:
+    """Each line's number, from 1, and what it holds. Raises BadInputError for what is no line of a journal."""
+    if '"prev"' in content.lstrip().partition("\n")[0]:
+        reading = journal.read(content, from_json)
+        if reading.broken_at is not None:
+            what = "its `prev` is not the hash of the line before it, as in a journal that the runbook wrote"
+            raise _refused(path, [f"{path}:{reading.broken_at}: {what}; by hand, no line has one"])
+        yield from enumerate(reading.entries, start=1)
+        return
+    for number, line in enumerate(content.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            entry = from_json(line)
+        except ValueError as error:
+            raise _refused(path, [f"{path}:{number}: expected one JSON object, found {line.strip()[:60]!r}"]) from error
+        if isinstance(entry, dict) and "prev" in entry:
+            raise _refused(path, [f"{path}:{number}: has `prev`, which the first line has not: all lines or none"])
+        yield number, entry
+
+
+def _events(stages: Sequence[str]) -> dict[str, CoreSchema]:
+    """What is needed of each event that is judged."""
+    stage, outcome, text = schema.literal_schema(list(stages)), schema.literal_schema(OUTCOMES), schema.str_schema()
+    always: Fields = {"at": _instant(), "event": text, "stage": stage}
+    facts: Fields = {
+        "facts": _fields({}, {"estimates": schema.dict_schema(stage, _steps()), "irreversible": schema.bool_schema()})
+    }
+    return {
+        "stage_started": _fields(always, {"attempt": schema.int_schema(ge=0), "until": text}),
+        "stage_finished": _fields({**always, "outcome": outcome}, {**facts, "redo": schema.list_schema(text)}),
+        "stage_carried": _fields(always, facts),
+        "step_started": _fields({**always, "step": text}, {"since": _instant()}),
+        "undo_finished": _fields({**always, "outcome": outcome}),
+        "release_finished": _fields({**always, "released": schema.bool_schema()}),
+        "back_out_finished": _fields({**always, "outcome": outcome}),
+        "stop_finished": _fields({**always, "answer": schema.literal_schema(ANSWERS)}),
+    }
+
+
+def _other_event(judged: Sequence[str]) -> CoreSchema:
+    """An event that is not judged, and whose name is not nearly that of one that is."""
+
+    @lru_cache
+    def check(event: str) -> str:
+        if meant := get_close_matches(event, judged, n=1, cutoff=0.85):
+            raise ValueError(f"is no event: did you mean {meant[0]}?")
+        return event
+
+    return schema.no_info_after_validator_function(check, schema.str_schema())
+
+
+def _refused(path: Path, bad: Sequence[str]) -> BadInputError:
+    told = [*bad[:TOLD_AT_MOST], *([f"… and {len(bad) - TOLD_AT_MOST} more"] if len(bad) > TOLD_AT_MOST else [])]
+    lines = "\n".join(f"  {line}" for line in told)
+    return BadInputError(f"E-bad-input  {path} cannot be used; nothing was touched.\n{lines}")
+
+
+# -- fields -----------------------------------------------------------------------------------------------------------
+
+
+def _fields(needed: Fields, optional: Fields | None = None, others: Iterable[str] | None = None) -> CoreSchema:
+    """A mapping with these fields. `others` are names that may be there too; None: any."""
+    fields = {name: schema.typed_dict_field(each) for name, each in needed.items()}
+    for name, each in (optional or {}).items():
+        fields[name] = schema.typed_dict_field(each, required=False)
+    for name in others or ():
+        fields[name] = schema.typed_dict_field(schema.any_schema(), required=False)
+    return schema.typed_dict_schema(fields, extra_behavior="ignore" if others is None else "forbid")
+
+
+def _instant() -> CoreSchema:
+    return schema.no_info_plain_validator_function(timeline.parse_instant)
+
+
+def _duration(text: str) -> str:
+    timeline.parse_duration(text)
+    return text
+
+
+def _abortable(value: Any) -> str:
+    """YAML reads a bare yes or no as true or false."""
+    word = timeline.yes_or_no(value)
+    if word not in ABORTABLE:
+        raise ValueError(f"expected {', '.join(ABORTABLE)}")
+    return word

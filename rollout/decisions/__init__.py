@@ -1,0 +1,1 @@
+"""The decisions before the window, each by itself: deployable, budget, rc-check."""

@@ -1,0 +1,114 @@
+"""What the conductor does about announcements: stages that announce, and the gate that asks whether all was in time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from plugins.module_utils.rollout_core.journal import outbox as core
+from rollout.announcing.outbox import Outbox, told
+from rollout.engine.rollout import Rollout
+from rollout.engine.watchdog import WITHDRAWN, Watchdog
+from rollout.gates import model as gates
+from rollout.gates.model import Answer, Question
+from rollout.journal import store
+from rollout.outcomes import ExitCode, Left, Stop
+from rollout.plan import model as plans
+from rollout.plan.model import Plan, Stage
+
+Wait = Callable[[datetime, Stage, str], None]
+DECIDES = ("coordinator", "losa")
+
+
+def carry_out(watchdog: Watchdog, stage: Stage, wait: Wait) -> dict[str, Any]:
+    """Send what the stage announces, or what of it is not out yet; returns the stage's facts.
+
+    Raises Left while it is not out everywhere, unless a person has settled it: that takes nothing back, and is no
+    incident. Raises Stop, too, and BadInputError for a text or a channel that cannot be.
+    """
+    rollout = watchdog.rollout
+    announces = stage.model_dump(by_alias=True, exclude_none=True)["announces"]
+    message, by = core.message_of(rollout.plan.as_vars(), rollout.journal.entries, announces)
+    box = outbox_of(watchdog, stage, wait)
+    standing = core.standing(rollout.journal.entries, message, stage.stage)
+    number = standing.number if standing else box.queue(message, stage=stage.stage, by=by, **_facts(rollout, message))
+    announcement = box.send(number)
+    lines = told(announcement)
+    if not announcement.settled:
+        late = [f"  It was to be out by {by:%a %d %b %H:%M} UTC."] if by and by < rollout.clock.now() else []
+        said = "\n".join([f"E-not-announced  {stage.stage}: {lines[0]}.", *(f"  {line}" for line in lines[1:]), *late])
+        raise Left(said, "  Then:  ./runbook.py run")
+    return {"evidence": lines}
+
+
+def outbox_of(watchdog: Watchdog, stage: Stage, wait: Wait) -> Outbox:
+    """The outbox of a rollout at work: it is judged whatever is sent, asked or waited for."""
+    rollout = watchdog.rollout
+
+    def ask(asked: Question) -> Answer:
+        answer = watchdog.ask(stage, asked, moot=lambda: watchdog.interrupt.leave)
+        if answer.word == WITHDRAWN:
+            watchdog.leave_if_asked()
+        return answer
+
+    return Outbox(
+        rollout.plan,
+        rollout.inventory,
+        rollout.journal,
+        rollout.clock,
+        rollout.screen.say,
+        ask,
+        lambda instant, what: wait(instant, stage, what),
+        lambda: watchdog.look(stage),
+    )
+
+
+def in_time(watchdog: Watchdog, stage: Stage) -> None:
+    """Before the window: what was not announced in time means no go, or a named person's waiver (R7, R21).
+
+    Raises Stop.
+    """
+    rollout = watchdog.rollout
+    if not stage.window or rollout.in_window:
+        return
+    missed = core.missed(rollout.plan.as_vars(), rollout.journal.entries, rollout.clock.now())
+    if not missed:
+        return
+    evidence = [each.told() for each in missed]
+    for line in evidence:
+        rollout.screen.say(f"! {line}")
+    asked = Question(
+        gates.NOT_ANNOUNCED,
+        "Not announced in time. Go all the same?",
+        evidence,
+        DECIDES,
+        timedelta(minutes=15),
+        needs={"yes": ("name", "reason")},
+    )
+    answer = watchdog.ask(stage, asked, moot=lambda: watchdog.interrupt.leave)
+    watchdog.leave_if_asked()
+    if not answer.yes:
+        said = [f"E-not-announced  It was not announced in time, and {answer.by} ({answer.source}) waives nothing."]
+        then = "  In the next window, or with a person's waiver:  ./runbook.py run"
+        raise Stop("refused", ExitCode.REFUSED, "\n  ".join([*said, *evidence]), then)
+    for message in dict.fromkeys(each.message for each in missed):
+        by, reason = answer.told["name"], answer.told["reason"]
+        rollout.journal.write("announcement_waived", message=message, by=by, reason=reason)
+
+
+def _facts(rollout: Rollout, message: str) -> dict[str, Any]:
+    """What the message is about, besides plan and journal; a fact of its name says to whom it goes, and about what."""
+    facts: dict[str, Any] = {}
+    for entry in rollout.journal.entries:
+        if entry["event"] == "stage_finished" and message in (entry.get("facts") or {}):
+            facts["recipients"] = entry["facts"][message]
+    if rollout.plan.follows:
+        facts["after"] = aborted_before(rollout.plan)
+    return facts
+
+
+def aborted_before(plan: Plan) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Plan and entries of the aborted rollout whose next attempt this is (R21)."""
+    before = store.directory() / plan.follows[-1]
+    return plans.load(before / "plan.yml").as_vars(), store.entries(before)

@@ -1,0 +1,32 @@
+"""Stages that only look, on any day before they are due: they count for nothing, and are done again in their turn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rollout.engine import stop
+from rollout.engine.rollout import Rollout
+from rollout.outcomes import ExitCode
+from rollout.plan.model import Stage
+
+
+def look_ahead(rollout: Rollout, stages: Sequence[Stage]) -> ExitCode:
+    """Run their playbooks and tell what they find; nothing is journaled. Raises KeyboardInterrupt."""
+    for stage in stages:
+        rollout.screen.stage_begins(stage)
+        work = rollout.begin(stage.playbook, rollout.run_id(f"ahead-{stage.stage}"))
+        try:
+            while not work.ended(0.2):
+                pass
+        except KeyboardInterrupt:
+            stop.end_here(rollout)
+            raise
+        run = work.outcome()
+        rollout.screen.evidence(run.stats.get("evidence", []))
+        rollout.screen.quiet()
+        if not run.ok:
+            rollout.screen.say(run.message)
+            return ExitCode.FAILED
+        due = f"{stage.due_at(rollout.plan.window):%a %d %b %H:%M} UTC"
+        rollout.screen.say(f"A look ahead, not on record: {stage.stage} is due {due}, and is done again then.")
+    return ExitCode.DONE

@@ -1,0 +1,112 @@
+"""Passes a stage's gates: asks what is to be asked, and says what an answer leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from plugins.module_utils.rollout_core.time import lateness, timeline
+from rollout.engine import merge_back_out
+from rollout.engine.rollout import Rollout
+from rollout.engine.watchdog import LOSA, Watchdog
+from rollout.gates import model as gates
+from rollout.gates.model import Answer, Question
+from rollout.outcomes import ExitCode, Stop
+from rollout.plan.model import Gate, Stage
+from rollout.schedule import check
+
+AGAIN = "  To be asked again:  ./runbook.py run"
+
+
+def gates_of(watchdog: Watchdog, stage: Stage, when: str, facts: Mapping[str, Any], evidence: Sequence[str]) -> None:
+    """Ask the stage's gates of that moment and put the answers on record.
+
+    Raises Stop on no, once everything that the gate asks about is answered; where the process says so, the rollout has
+    then been backed out (R17).
+    """
+    for gate in stage.gates:
+        if gate.ask == when:
+            said_no = list(_said_no(watchdog, stage, _questions(watchdog.rollout, stage, gate, facts, evidence)))
+            if said_no and gate.on_no:
+                raise merge_back_out.offer(watchdog, stage, gate.on_no, _refused(stage, said_no), facts)
+            if said_no:
+                raise _refused(stage, said_no)
+
+
+def begin_late(watchdog: Watchdog, stage: Stage) -> None:
+    """A deadline of a rule that was missed before the window is a gate, no abort. Raises Stop on no."""
+    if stage.begins_by is None:
+        return
+    rollout = watchdog.rollout
+    latest = rollout.plan.window.start + timeline.parse_duration(stage.begins_by)
+    agreed = rollout.journal.last("gate_answered", stage=stage.stage, gate=gates.BEGIN_LATE, answer="yes")
+    if rollout.clock.now() <= latest or agreed:
+        return
+    late = f"{stage.stage} should have begun by {latest:%a %d %b %H:%M} UTC ({', '.join(stage.rules)})"
+    rollout.screen.say(f"! {late}")
+    asked = Question(gates.BEGIN_LATE, "Begin it all the same?", [late], LOSA, timedelta(hours=1))
+    if said_no := list(_said_no(watchdog, stage, [asked])):
+        raise _refused(stage, said_no)
+
+
+def outlook(rollout: Rollout, stage: Stage) -> list[str]:
+    """What a person weighs before a stage begins: how it stands, long before the window only when that is."""
+    if not stage.window:
+        window, backup = rollout.plan.window, rollout.plan.backup_window
+        times = f"{window.start:%a %d %b %Y %H:%M}–{window.end:%H:%M} UTC (backup {backup.start:%a %d %b %H:%M})"
+        confirms = any(gate.named for gate in stage.gates)
+        against = check.about(rollout.inventory, rollout.clock.now(), window.start) if confirms else []
+        return [f"window {times}", *against]
+    view = rollout.outlook()
+    planned = next(row for row in rollout.layout if row.name == stage.stage)
+    times = f"planned {planned.start:%H:%M}–{planned.end:%H:%M}, all done {view.planned_end:%H:%M}"
+    ends = "the commit" if stage.abortable == "until_commit" else "none in this stage"
+    return [f"{times} · point of no return: {ends}", lateness.reason(view, rollout.limit)]
+
+
+def _questions(
+    rollout: Rollout, stage: Stage, gate: Gate, facts: Mapping[str, Any], evidence: Sequence[str]
+) -> list[Question]:
+    """What the gate asks. Raises Stop when the stage has not said what that takes."""
+    try:
+        asked = gates.questions(gate, {**rollout.plan.as_vars(), **facts}, evidence)
+    except (KeyError, ValueError) as error:
+        what = f"it takes the fact {error}" if isinstance(error, KeyError) else str(error)
+        message = f"E-gate-fact  playbooks/{stage.playbook}.yml has not said what gate {gate.gate} asks about: {what}."
+        raise Stop("failed", ExitCode.FAILED, message, "  Mend it, then:  ./runbook.py run") from error
+    if not asked:
+        rollout.screen.say(f"  {gate.gate}: nothing to ask, {gate.each} is empty")
+    return asked
+
+
+def _said_no(watchdog: Watchdog, stage: Stage, questions: Sequence[Question]) -> Iterator[tuple[Question, Answer]]:
+    """Ask; gives what was answered no. Once nobody answers, nothing more is asked. Raises Stop."""
+    rollout = watchdog.rollout
+    for asked in questions:
+        entries = rollout.journal.entries
+        if asked.needs:
+            before = gates.confirmed(entries, stage.stage, asked.gate)
+        else:
+            before = gates.still_yes(entries, stage.stage, asked, rollout.clock.now())
+        if before is not None and (asked.item is not None or asked.needs):
+            when = f"{timeline.parse_instant(before['at']):%a %d %b %H:%M}"
+            who = before.get("name", before["by"])
+            rollout.screen.say(f"? {asked.text}  yes, {who} ({before['source']}, {when}): not asked again")
+            continue
+        answer = watchdog.ask(stage, asked, moot=lambda: watchdog.interrupt.leave)
+        watchdog.leave_if_asked()
+        if not answer.yes:
+            yield asked, answer
+            if answer.source == "nobody":
+                return
+
+
+def _refused(stage: Stage, said_no: Sequence[tuple[Question, Answer]]) -> Stop:
+    asked, answer = said_no[0]
+    if asked.item is None:
+        said = [f"{asked.text} was answered no by {answer.by} ({answer.source})."]
+    else:
+        names = [f"{each.item}  no, {answer.by} ({answer.source})" for each, answer in said_no]
+        said = [f"gate {asked.gate} was not answered yes for each.", *names]
+    return Stop("refused", ExitCode.REFUSED, "\n  ".join([f"E-gate-no  {stage.stage}: {said[0]}", *said[1:]]), AGAIN)

@@ -1,0 +1,79 @@
+"""Which stages a run carries out: what is not done, or the named ones, each where it belongs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from rollout.engine.rollout import Rollout
+from rollout.outcomes import BadInputError, ExitCode, Stop
+from rollout.plan.model import Plan, Stage
+
+MERGES = "pqm_merge"  # the playbook to which --fixed-in belongs
+
+
+def to_do(rollout: Rollout, names: Sequence[str]) -> list[Stage]:
+    """The stages not done yet, or the named ones, with what must be switched on for them (R13).
+
+    Raises BadInputError for a stage that there is not, and for one of the window, or after it, out of its turn: nobody
+    hears that it is done before somebody has looked (R22, R23).
+    """
+    process, left = rollout.plan.process, rollout.left
+    known = [stage.stage for stage in process]
+    if unknown := [name for name in names if name not in known]:
+        raise BadInputError(f"E-no-such-stage  {', '.join(unknown)}. The process has: {', '.join(known)}.")
+    if not names:
+        return left
+    named = [
+        stage for stage in process if stage.stage in names or (stage in left and _comes_first(stage, names, known))
+    ]
+    for stage in named:
+        earlier = [s.stage for s in left if known.index(s.stage) < known.index(stage.stage) and s not in named]
+        if earlier and _in_its_turn(stage, process):
+            raise BadInputError(f"E-out-of-turn  {stage.stage} comes after {', '.join(earlier)}:  ./runbook.py run")
+    return named
+
+
+def on_any_day(plan: Plan, names: Sequence[str], now: datetime) -> list[Stage]:
+    """The named stages, if all of them may run on any day and none is due yet."""
+    named = [stage for stage in plan.process if stage.stage in names]
+    early = [stage for stage in named if stage.any_day and now < stage.due_at(plan.window)]
+    return early if len(early) == len(set(names)) else []
+
+
+def anew(rollout: Rollout, names: Sequence[str], to_come: Sequence[Stage]) -> list[Stage]:
+    """What is to do after a stage by which done ones are to be done again; `to_come` is what was to do after it.
+
+    Raises Stop when a stage of the window was named, and what is to be done again comes first.
+    """
+    if not names:
+        return rollout.left
+    try:
+        return to_do(rollout, [stage.stage for stage in to_come]) if to_come else []
+    except BadInputError as error:
+        raise Stop("refused", ExitCode.BAD_INPUT, str(error)) from error
+
+
+def check_fix(rollout: Rollout, names: Sequence[str]) -> None:
+    """Only the stage that merges takes a fix of the merge, and before the window. Raises BadInputError."""
+    merges = [stage.stage for stage in rollout.plan.process if stage.playbook == MERGES]
+    if not set(merges) & set(names):
+        said = f"./runbook.py run {' '.join(merges)} --fixed-in REVNO"
+        raise BadInputError(f"E-not-the-merge  A fix of the merge is for the stage that merges:  {said}")
+    if rollout.in_window:
+        raise BadInputError("E-window-begun  The window has begun: what goes out is settled. Nothing was touched.")
+
+
+def _in_its_turn(stage: Stage, process: Sequence[Stage]) -> bool:
+    """Whether it belongs to the window or comes after it; what ends something that is on may come at any time (R13)."""
+    ends = {each.holds.until for each in process if each.holds}
+    before = process[: process.index(stage)]
+    return stage.window or (stage.stage not in ends and any(each.window for each in before))
+
+
+def _comes_first(stage: Stage, names: Sequence[str], known: Sequence[str]) -> bool:
+    """Whether a named stage belongs between this one and the one that ends what it switches on."""
+    if stage.holds is None:
+        return False
+    inside = known[known.index(stage.stage) + 1 : known.index(stage.holds.until)]
+    return any(name in inside for name in names)

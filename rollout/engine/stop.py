@@ -1,0 +1,119 @@
+"""Stops a stage that runs: asked first, then ended, then proven (R19).
+
+Killing ansible-playbook alone leaves its workers and what they began on the hosts at work, a schema patch too. So it is
+frozen, and the stage's `stop` playbook goes to the hosts first: it asks, waits for the answer, and ends only what does
+not answer.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+from rollout import inventory
+from rollout.engine import processes
+from rollout.engine.playbooks import CONTROL_MARK, Work
+from rollout.engine.rollout import Rollout
+from rollout.plan.model import Stage
+
+Answered = Literal["stopped", "rolled_back", "too_late", "unknown"]
+GRACE_SECONDS = 3.0  # what is asked to stop gets so long on a host, and so long again here, before it is ended
+STOP_SECONDS = 60.0  # the stop playbook is several times the grace; one that takes longer hangs
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """How it ended. `survivors` is what still runs, `unproven` are hosts that did not answer."""
+
+    answer: Answered
+    survivors: list[str]
+    unproven: list[str]
+    evidence: list[str]
+
+    @property
+    def proven(self) -> bool:
+        """Whether nothing of the stage is at work any more, for certain."""
+        return not self.survivors and not self.unproven
+
+    def lines(self) -> list[str]:
+        """What a person should know of it."""
+        said = [f"  {line}" for line in self.evidence]
+        said += [f"  STILL RUNS: {survivor}" for survivor in self.survivors]
+        said += [f"  NOT PROVEN: {host} does not answer, what runs there is not known" for host in self.unproven]
+        return said
+
+
+def survivors_here(rollout: Rollout) -> list[str]:
+    """The processes of this rollout's playbooks on this machine, in words."""
+    return [processes.told(process) for process in processes.marked(CONTROL_MARK, f"{rollout.directory}/")]
+
+
+def look_on_hosts(rollout: Rollout, stage: Stage, run_id: str) -> Stopped:
+    """What of a run is still at work on the stage's hosts; touches nothing."""
+    return _on_hosts(rollout, stage, run_id, check=True)
+
+
+def stop_stage(rollout: Rollout, stage: Stage, run_id: str, why: str, work: Work | None = None) -> Stopped:
+    """Stop a run of the stage's playbook: `work`, or what a runbook that is gone has left of it (None).
+
+    When the answer is `too_late` the work is left to run to its end.
+    """
+    begun = time.monotonic()
+    rollout.journal.write("stop_requested", stage=stage.stage, run=run_id, playbook=stage.stop, why=why)
+    rollout.screen.say(f"■ stop {stage.stage} · playbooks/{stage.stop}.yml")
+    controllers = processes.marked(CONTROL_MARK, str(work.playbook.artifacts)) if work is not None else []
+    processes.freeze(controllers)  # they must not begin anything on a host that has just been looked at
+    stopped = _on_hosts(rollout, stage, run_id)
+    if stopped.answer == "too_late":
+        processes.thaw(controllers)
+    else:
+        processes.kill(controllers)
+        end_here(rollout)
+        if work is not None:
+            work.cancel()
+            work.ended(GRACE_SECONDS)
+        left = [*stopped.survivors, *survivors_here(rollout)]
+        stopped = Stopped(stopped.answer, left, stopped.unproven, stopped.evidence)
+    rollout.journal.write(
+        "stop_finished",
+        stage=stage.stage,
+        run=run_id,
+        answer=stopped.answer,
+        survivors=stopped.survivors,
+        unproven=stopped.unproven,
+        seconds=round(time.monotonic() - begun, 3),
+    )
+    took = f"{time.monotonic() - begun:.1f} s"
+    proven = "no session, no process left" if stopped.proven else "NOT PROVEN"
+    rollout.screen.say(f"  {stage.stage} {stopped.answer.replace('_', ' ')} · {proven}   {took}")
+    rollout.screen.evidence(stopped.lines())
+    return stopped
+
+
+def _on_hosts(rollout: Rollout, stage: Stage, run_id: str, *, check: bool = False) -> Stopped:
+    """Run the stage's stop playbook on the hosts of its own playbook; what a stage announces is on none."""
+    if not stage.playbook:
+        return Stopped("stopped", [], [], [])
+    groups = inventory.groups_of(rollout.project / "playbooks" / f"{stage.playbook}.yml", rollout.plan.playbook)
+    if not groups:
+        return Stopped("stopped", [], [], [])
+    label = f"{'look' if check else 'stop'}-{stage.stage}"
+    asked = {"stop_run": run_id, "stop_grace_seconds": GRACE_SECONDS}
+    work = rollout.begin(
+        stage.stop, rollout.run_id(label), limit=",".join(groups), aloof=True, check=check, extra_vars=asked
+    )
+    if not work.ended(STOP_SECONDS):
+        work.cancel()
+        processes.stop(processes.marked(CONTROL_MARK, str(work.playbook.artifacts)))
+        return Stopped("unknown", [], groups, [f"{stage.stop} has not come back for {STOP_SECONDS:.0f} s"])
+    run = work.outcome()
+    unproven = sorted({failure.host for failure in run.failures if failure.unreachable})
+    failed = [failure.message for failure in run.failures if not failure.unreachable]
+    answer: Answered = run.stats.get("answer", "unknown")
+    return Stopped(answer, [*run.stats.get("survivors", []), *failed], unproven, run.stats.get("evidence", []))
+
+
+def end_here(rollout: Rollout) -> None:
+    """End what is left on this machine, connections that ssh keeps open included: they may hang."""
+    processes.stop(processes.marked(CONTROL_MARK, f"{rollout.directory}/"), GRACE_SECONDS)

@@ -1,0 +1,70 @@
+"""Takes the window's stages back, latest first, and says what is left for a person (R19)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rollout.engine.playbooks import PlaybookRun
+from rollout.engine.rollout import Rollout
+from rollout.outcomes import ExitCode
+from rollout.plan.model import Stage
+
+
+@dataclass
+class Undone:
+    """What was taken back (`lines`), and what that does to the exit code."""
+
+    lines: list[str] = field(default_factory=list)
+    exit_code: ExitCode = ExitCode.DONE
+
+
+def undo_window(rollout: Rollout, between: Callable[[], object]) -> Undone:
+    """Undo every stage of the window that was begun; one that fails does not keep the others.
+
+    What came before the window stands. `between` is called often while an undo runs.
+    """
+    undone = Undone()
+    records = rollout.records
+    begun = [s for s in rollout.plan.process if s.stage in records and not records[s.stage].undone]
+    for stage in reversed([s for s in begun if s.window and s.undo]):
+        failed = _undo(rollout, stage, between)
+        if failed is None:
+            undone.lines.append(f"  undone: {stage.stage}")
+            continue
+        undone.lines.append(f"  NOT UNDONE: {stage.stage}\n{failed.message}\n  By hand:  {by_hand(rollout, stage)}")
+        code = ExitCode.LOCKED_OUT if failed.failed_with("locked_out") else ExitCode.NOT_UNDONE
+        undone.exit_code = ExitCode(max(undone.exit_code, code))
+    standing = [s.stage for s in begun if not s.window and records[s.stage].done]
+    if standing and any(stage.window for stage in begun):
+        undone.lines.append(f"  stands, as before the window: {', '.join(standing)}")
+    return undone
+
+
+def by_hand(rollout: Rollout, stage: Stage) -> str:
+    """The command that undoes a stage by hand."""
+    playbook = stage.undo.playbook if stage.undo else stage.playbook
+    return f"ansible-playbook -i {rollout.plan.inventory} playbooks/{playbook}.yml -e @{rollout.plan_file}"
+
+
+def _undo(rollout: Rollout, stage: Stage, between: Callable[[], object]) -> PlaybookRun | None:
+    """Run one undo; returns the run if it failed."""
+    assert stage.undo is not None  # noqa: S101 - the caller chose those that have one
+    playbook = stage.undo.playbook
+    run_id = rollout.run_id(f"undo-{stage.stage}")
+    rollout.journal.write("undo_started", stage=stage.stage, playbook=playbook, run=run_id)
+    rollout.screen.say(f"↩ undo {stage.stage} · playbooks/{playbook}.yml")
+    work = rollout.begin(playbook, run_id)
+    while not work.ended(0.2):
+        between()
+    run = work.outcome()
+    rollout.journal.write(
+        "undo_finished",
+        stage=stage.stage,
+        playbook=playbook,
+        outcome="ok" if run.ok else "failed",
+        message=None if run.ok else run.message,
+    )
+    if run.ok:
+        rollout.screen.evidence(run.stats.get("evidence", []))
+    return None if run.ok else run

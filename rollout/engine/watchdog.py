@@ -1,0 +1,194 @@
+"""Judges the rollout all the time, whatever runs and whoever is asked, and hears what people want meanwhile (R19)."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from plugins.module_utils.rollout_core.time import lateness
+from plugins.module_utils.rollout_core.time.lateness import Outlook, Verdict
+from rollout.engine.interrupts import Interrupt
+from rollout.engine.rollout import Rollout
+from rollout.gates import mailbox
+from rollout.gates import model as gates
+from rollout.gates.model import Answer, Question
+from rollout.incidents import record as incidents
+from rollout.outcomes import Abort, Left, Stop
+from rollout.plan.model import Stage
+
+JUDGE_SECONDS = 0.5  # between two judgements: a limit that is crossed is acted on within a second
+INTERRUPT_WAITS = timedelta(minutes=5)
+LOSA = ("losa",)
+WITHDRAWN = "withdrawn"
+
+
+class Watchdog:
+    """Looks after one run of the runbook. `heard` is called at every look: it takes what a stage has reported."""
+
+    def __init__(self, rollout: Rollout, asker: gates.Asker, interrupt: Interrupt) -> None:
+        """Nothing is judged, nothing is asked yet."""
+        self.rollout = rollout
+        self.asker = asker
+        self.interrupt = interrupt
+        self.heard: Callable[[], object] = lambda: None
+        self._judged = 0.0
+        self._asked: int | None = None  # the number of the journal's entry of the question that is open
+        self._questions = 0
+        self._from_elsewhere: Answer | None = None
+        last = rollout.journal.last("verdict")
+        self._verdict = Verdict(last["verdict"]) if last else Verdict.ON_TRACK
+
+    # -- looking --------------------------------------------------------------------------------------------------
+
+    def look(self, stage: Stage) -> None:
+        """See whether something ends the run: an abort that was asked for, lateness, Ctrl-C. Raises Stop."""
+        self.heard()
+        for message in mailbox.receive(self.rollout.directory):
+            if message.kind == "abort":
+                self.abort_asked(message.by, message.text, "another terminal")
+            elif message.kind == "incident":
+                self._problem_seen(message)
+            elif message.asked == self._asked:
+                self._from_elsewhere = Answer(message.text, message.by, "another terminal", message.told)
+        now = time.monotonic()
+        if (stage.window or self.rollout.in_window) and now - self._judged >= JUDGE_SECONDS:
+            self._judged = now
+            self._judge(stage)
+        if self.interrupt.came:
+            self.interrupt.came = False
+            self._ctrl_c(stage)
+
+    def abort_asked(self, by: str, reason: str, source: str) -> None:
+        """A person wants to abort. Raises Stop, unless it is too late for that: then says so."""
+        view = self.rollout.outlook()
+        possible = view.abortable
+        self.rollout.journal.write("abort_requested", by=by, reason=reason, source=source, possible=possible)
+        if possible:
+            raise Abort(f"E-abort-asked  {by} aborts: {reason}", stage="stopped")
+        self.rollout.screen.say(f"! {by} asks to abort ({reason}), but {lateness.reason(view, self.rollout.limit)}.")
+
+    def _problem_seen(self, message: mailbox.Message) -> None:
+        """Put it on record, and go on: it is announced by whoever saw it, or when the run is over (R24)."""
+        incident = incidents.heard(self.rollout.directory, self.rollout.journal, message)
+        self.rollout.screen.say(f"! Incident {incident.number}, seen by {message.by}: {incident.summary}")
+
+    def leave_if_asked(self) -> None:
+        """Stop between two stages when Ctrl-C said so; what is done stays as it is. Raises Left."""
+        if self.interrupt.came or self.interrupt.leave:
+            done = [name for name, record in self.rollout.records.items() if record.done]
+            message = f"E-interrupted  Stopped by Ctrl-C; what is done stands ({', '.join(done) or 'nothing yet'})."
+            raise Left(message, "  Go on:  ./runbook.py run")
+
+    def _judge(self, stage: Stage) -> None:
+        rollout = self.rollout
+        view = rollout.outlook()
+        judged = lateness.verdict(view, rollout.limit)
+        why = lateness.reason(view, rollout.limit)
+        if judged is not self._verdict:
+            self._verdict = judged
+            self._record(stage, view, judged, why)
+        if judged is Verdict.ABORT:
+            raise Abort(f"E-late-abort  {why}.  R19")
+        margin = timedelta(minutes=rollout.plan.policy.ask_minutes_before_last_safe_abort)
+        asked = rollout.journal.last("gate_asked", gate=gates.OUTGROW)
+        if lateness.outgrows(view, rollout.limit, margin) and asked is None:
+            self._outgrows(stage, view, why)
+
+    def _record(self, stage: Stage, view: Outlook, judged: Verdict, why: str) -> None:
+        self.rollout.journal.write(
+            "verdict",
+            stage=view.stage or stage.stage,
+            verdict=judged.value,
+            off_track_seconds=view.off_track.total_seconds(),
+            projected_end=view.projected_end.isoformat(),
+            last_safe_abort=view.last_safe_abort.isoformat() if view.last_safe_abort else None,
+            reason=why,
+        )
+        if judged in (Verdict.LATE, Verdict.MUST_FINISH):
+            self.rollout.screen.say(f"! {judged.value.replace('_', ' ').upper()}  {why}")
+
+    # -- asking ---------------------------------------------------------------------------------------------------
+
+    def ask(self, stage: Stage, asked: Question, moot: Callable[[], bool] = lambda: False) -> Answer:
+        """Ask and put question and answer on record; the rollout is judged meanwhile. Raises Stop.
+
+        Silence for `waits` is its last option; a question that becomes `moot` is answered WITHDRAWN.
+        """
+        journal, screen = self.rollout.journal, self.rollout.screen
+        on_record: dict[str, Any] = {"stage": stage.stage, "gate": asked.gate}
+        if asked.item is not None:
+            on_record["item"] = asked.item
+        entry = journal.write("gate_asked", **on_record, **asked.on_record())
+        screen.quiet()
+        try:
+            answer = self._wait_for(stage, asked, entry["seq"], moot)
+        except Stop:
+            self.asker.withdraw()
+            raise
+        if answer.source in ("another terminal", "nobody"):
+            self.asker.withdraw()
+        journal.write("gate_answered", **on_record, **answer.on_record())
+        if answer.source != "terminal":
+            who = answer.told.get("name", answer.by)
+            screen.say(f"? {asked.text}  {answer.word}, {who} ({answer.source})")
+        screen.loud()
+        return answer
+
+    def _wait_for(self, stage: Stage, asked: Question, seq: int, moot: Callable[[], bool]) -> Answer:
+        before, self._asked, self._from_elsewhere = self._asked, seq, None
+        self._questions += 1
+        until = time.monotonic() + asked.waits.total_seconds()
+        self.asker.begin(asked)
+        try:
+            while time.monotonic() < until:
+                answer = self.asker.poll(asked) or self._from_elsewhere
+                if answer is not None and answer.word in asked.options:
+                    return answer
+                self._from_elsewhere = None
+                others = self._questions
+                self.look(stage)
+                if moot():
+                    return Answer(WITHDRAWN, "nobody", "nobody")
+                if self._questions != others:  # something else was asked meanwhile: put this one again
+                    self.asker.begin(asked)
+        finally:
+            self._asked = before
+        self.rollout.screen.say(f"  No answer within {asked.waits}: {asked.silence}.")
+        return Answer(asked.silence, "nobody", "nobody")
+
+    def _outgrows(self, stage: Stage, view: Outlook, why: str) -> None:
+        """Not late enough to abort by itself, but the window is too short: a person decides while it can be undone."""
+        latest = view.last_safe_abort or view.now
+        text = f"Go on past the end of the window, {self.rollout.plan.window.end:%H:%M}?"
+        question = Question(gates.OUTGROW, text, [why], LOSA, max(latest - view.now, timedelta()))
+        self.rollout.screen.evidence(
+            [why, f"no: the window's stages are undone now. Silence until {latest:%H:%M} is no."]
+        )
+        if not self.ask(stage, question, moot=lambda: not self.rollout.outlook().abortable).yes:
+            if not self.rollout.outlook().abortable:
+                return
+            raise Abort(f"E-outgrows-window  {why}: nobody said go on.")
+
+    def _ctrl_c(self, stage: Stage) -> None:
+        """Ask once whether to abort or to leave things as they are; a second Ctrl-C leaves them."""
+        leave, view = "leave", self.rollout.outlook()
+        if not view.abortable:
+            self.rollout.screen.say(
+                "Ctrl-C: it cannot be aborted any more. It stops after this stage, killing nothing."
+            )
+            self.interrupt.leave = True
+            return
+        means = [
+            "abort: this stage is stopped, what the window did is undone, the next attempt is worked out",
+            "leave: this stage runs to its end, then the runbook stops; what is done stays as it is",
+        ]
+        self.rollout.screen.evidence(means)
+        question = Question(gates.INTERRUPT, "Abort, or leave it?", means, LOSA, INTERRUPT_WAITS, ("abort", leave))
+        answer = self.ask(stage, question, moot=lambda: self.interrupt.came)
+        self.interrupt.came = False
+        if answer.word != leave:
+            self.abort_asked(getpass.getuser(), "Ctrl-C", "terminal")
+        self.interrupt.leave = True

@@ -1,0 +1,59 @@
+"""What other terminals ask of the runbook that is at work: answers to its questions, and to abort.
+
+A message is a file in the rollout's directory, whole or not there; the runbook that holds the lock takes it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+
+from rollout.plan.model import Line, Model, Slug
+
+
+class Message(Model):
+    """One message. `asked` is the number of the journal's entry that it answers: an older question's is no answer.
+
+    `told` is what the question needs besides the answer: a name, a reason. `seen` and `details` are an incident's.
+    """
+
+    kind: Literal["answer", "abort", "incident"]
+    by: Line
+    text: Line  # the word that answers, the reason to abort, or the problem that was seen
+    gate: Slug | None = None
+    asked: int | None = None
+    told: dict[Slug, Line] = pydantic.Field(default_factory=dict)
+    seen: pydantic.AwareDatetime | None = None
+    details: str | None = None
+
+
+def send(rollout: Path, message: Message) -> Path:
+    """Leave a message for the runbook at work in this rollout's directory; the file is gone once it is taken."""
+    box = _box(rollout)
+    box.mkdir(exist_ok=True)
+    name = f"{time.monotonic_ns()}-{os.getpid()}"
+    draft = box / f"{name}.part"
+    draft.write_text(message.model_dump_json(), encoding="utf-8")
+    return draft.rename(box / f"{name}.json")
+
+
+def receive(rollout: Path) -> list[Message]:
+    """Take the messages that are there, oldest first; what is none is thrown away."""
+    found = []
+    for path in sorted(_box(rollout).glob("*.json")):
+        content: Any = path.read_text(encoding="utf-8")
+        path.unlink()
+        try:
+            found.append(Message.model_validate(json.loads(content)))
+        except (ValueError, pydantic.ValidationError):
+            continue
+    return found
+
+
+def _box(rollout: Path) -> Path:
+    return rollout / "messages"

@@ -1,0 +1,41 @@
+"""The incidents that somebody still has to do something about, in whatever rollout, for `status` (R24)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rollout import ROOT
+from rollout.journal import store
+from rollout.views.incidents import OpenIncident, incidents, standing
+
+MARK = b'"incident_opened"'
+
+
+def standing_in(inventory: Path) -> list[OpenIncident]:
+    """Those of this inventory's rollouts that are open or not announced, the rollout with the latest journal first.
+
+    Commands are for that one; for another they name its plan.
+    """
+    journals = sorted(store.directory().glob("*/journal.jsonl"), key=lambda path: path.stat().st_mtime, reverse=True)
+    found: list[OpenIncident] = []
+    for path in journals:
+        if MARK not in path.read_bytes():  # cheap, and most have none
+            continue
+        plan_file = path.with_name("plan.yml")
+        plan = _plan(plan_file)
+        if (ROOT / str(plan["inventory"])).resolve() == inventory.resolve():
+            option = "" if path == journals[0] else f" --plan {_typed(plan_file)}"
+            found += standing(incidents(store.entries(path.parent)), str(plan["id"]), option)
+    return found
+
+
+def _plan(path: Path) -> dict[str, Any]:
+    """Its id and inventory: an old plan may lack what today's need, and its incidents are open all the same."""
+    from rollout.plan import past  # here: it needs the plan's models, which take 0.1 s
+
+    return past.fields(path, ("id", "inventory")) or {"id": path.parent.name, "inventory": ""}
+
+
+def _typed(path: Path) -> Path:
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path

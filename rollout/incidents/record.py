@@ -1,0 +1,254 @@
+"""Problems found after a rollout: each is put on record, gets a page that people finish, and is closed (R24).
+
+The journal comes first, the page after it: `write_pages` makes up for whatever a crash in between has left out.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from plugins.module_utils.rollout_core.time import timeline
+from rollout import documents
+from rollout.gates.mailbox import Message
+from rollout.journal.file import Journal
+from rollout.outcomes import BadInputError
+from rollout.plan.model import Plan
+from rollout.views import resolution
+from rollout.views.incidents import Closing, Incident, incidents
+from rollout.views.text import first_sentence
+
+SUMMARY_AT_MOST = 200  # characters: it stands in an announcement, and in a line of status
+DETAILS_AT_MOST = 50_000  # characters: more belongs beside the page
+AHEAD = timedelta(minutes=5)  # of our clock, which another one may be
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A problem as somebody tells of it, or the rollout's own checks (`by` None). `details` may have many lines."""
+
+    problem: str
+    at: datetime
+    by: str | None
+    details: str | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How it ended, as it was typed; None is what was not."""
+
+    resolution: str
+    source: str | None = None
+    mended_by: str | None = None
+    affected_from: datetime | None = None
+    affected_until: datetime | None = None
+
+
+# -- opening --------------------------------------------------------------------------------------------------------
+
+
+def seen(summary: str, details: str | None, at: datetime | None, now: datetime) -> Seen:
+    """What a person has seen, `now` if they do not say when. `details` is text, or the name of a file that holds it.
+
+    Raises BadInputError: without a summary, for one that is too long, for an instant that is still to come.
+    """
+    line = " ".join(summary.split())
+    if not 0 < len(line) <= SUMMARY_AT_MOST or any(mark in line for mark in ("{{", "{%", "{#")):
+        said = f"E-bad-summary  Say what is wrong in one line of at most {SUMMARY_AT_MOST} characters, without {{{{."
+        raise BadInputError(f'{said}\n  The rest:  ./runbook.py incident new "…" --details FILE')
+    if at is not None and at > now + AHEAD:
+        raise BadInputError(f"E-not-yet  --seen {at:%F %H:%M:%S} UTC is still to come; it is {now:%F %H:%M:%S} UTC.")
+    return Seen(line, at or now, getpass.getuser(), _details(details))
+
+
+def _details(given: str | None) -> str | None:
+    text = documents.read_text(Path(given)) if given and os.path.isfile(given) else given  # noqa: PTH113 - any text
+    if text and len(text) > DETAILS_AT_MOST:
+        said = f"E-long-details  {len(text)} characters; the journal keeps at most {DETAILS_AT_MOST}."
+        raise BadInputError(f"{said}\n  Put the file beside the page, and name it in --details.")
+    return text.strip() or None if text else None
+
+
+def record(directory: Path, journal: Journal, what: Seen) -> Incident:
+    """Put it on record. What the checks find again while it is open is no second incident: that one is returned."""
+    known = incidents(journal.entries)
+    if what.by is None:
+        for each in known:
+            if each.open and each.by is None and each.details == (what.details or what.problem):
+                return each
+    number = max((each.number for each in known), default=0) + 1
+    while (directory / _page(number)).exists():  # somebody's own
+        number += 1
+    journal.write(
+        "incident_opened",
+        number=number,
+        file=_page(number),
+        problem=what.problem,
+        details=what.details,
+        seen=what.at.isoformat(),
+        by=what.by,
+    )
+    return incidents(journal.entries)[-1]
+
+
+def heard(directory: Path, journal: Journal, message: Message) -> Incident:
+    """Put on record what another terminal tells the runbook at work of; that terminal writes the page."""
+    return record(directory, journal, Seen(message.text, message.seen or journal.now(), message.by, message.details))
+
+
+def found_by_checks(directory: Path, plan: Plan, journal: Journal, failure: str) -> Path:
+    """An incident about a stage that failed after the commit; returns its page. `failure` is the stage's message."""
+    ended = journal.last("stage_finished")
+    at = timeline.parse_instant(ended["at"]) if ended else journal.now()
+    incident = record(directory, journal, Seen(first_sentence(failure), at, None, failure))
+    write_pages(directory, plan.as_vars(), journal.entries)
+    return directory / incident.file
+
+
+# -- finding and closing --------------------------------------------------------------------------------------------
+
+
+def get(directory: Path, entries: Sequence[Mapping[str, Any]], number: int) -> Incident:
+    """The incident with that number. Raises BadInputError when there is none."""
+    known = {each.number: each for each in incidents(entries)}
+    if number not in known:
+        there = ", ".join(str(each) for each in known) or "none"
+        said = f"E-no-incident  Rollout {directory.name} has no incident {number}; it has: {there}."
+        raise BadInputError(f"{said}\n  Of another rollout:  --plan var/rollouts/ID/plan.yml")
+    return known[number]
+
+
+def close(directory: Path, plan: Plan, journal: Journal, number: int, ended: Ended) -> Incident:
+    """Close it, under the rollout's lock: on record, then in its page. What people wrote there stays, and counts.
+
+    Raises BadInputError when it is closed already, when there is no resolution, or when the page says otherwise than
+    what was typed.
+    """
+    incident = get(directory, journal.entries, number)
+    if incident.closing:
+        said = f"{incident.closing.at:%F %H:%M} UTC by {incident.closing.by}: {incident.closing.resolution}"
+        raise BadInputError(f"E-closed-already  Incident {number} was closed {said}")
+    typed = _typed(ended, incident, journal.now())
+    write_pages(directory, plan.as_vars(), journal.entries)
+    page = directory / incident.file
+    written = resolution.said(_text(page))
+    for field, line in written.items():
+        if typed.get(field) not in (None, line.text):
+            what = f"{resolution.LABELS[field]}: {line.text}"
+            raise BadInputError(
+                f"E-says-otherwise  {os.path.relpath(page)}:{line.number} says already  {what}\n"
+                f"  Leave out what you typed ({typed[field]}), or correct the page; then close it again."
+            )
+    known = {**typed, **{field: line.text for field, line in written.items()}}
+    instants = _instants(ended, known["affected"])
+    journal.write(
+        "incident_closed",
+        number=number,
+        by=getpass.getuser(),
+        resolution=typed["resolution"],
+        **{field: known[field] for field in resolution.LABELS},
+        **instants,
+    )
+    write_pages(directory, plan.as_vars(), journal.entries)
+    return get(directory, journal.entries, number)
+
+
+def _typed(ended: Ended, incident: Incident, now: datetime) -> dict[str, str | None]:
+    lines = {"resolution": ended.resolution, "source": ended.source, "mended_by": ended.mended_by}
+    typed: dict[str, str | None] = {field: " ".join(text.split()) or None for field, text in lines.items() if text}
+    if not typed.get("resolution"):
+        said = "E-no-resolution  Say in one line how it ended."
+        raise BadInputError(f'{said}\n  ./runbook.py incident close {incident.number} --resolution "…"')
+    since, until = ended.affected_from, ended.affected_until
+    if until and (until > now + AHEAD or (since and until < since)):
+        raise BadInputError(
+            f"E-bad-period  Users were affected until {until:%F %H:%M} UTC? It is {now:%F %H:%M} UTC now."
+        )
+    begin = f"from {since:%a} {since.day} {since:%b %Y %H:%M} UTC" if since else ""
+    end = f"until {until:%a} {until.day} {until:%b %Y %H:%M} UTC" if until else ""
+    return {"source": None, "mended_by": None, **typed, "affected": " ".join(filter(None, (begin, end))) or None}
+
+
+def _instants(ended: Ended, affected: str | None) -> dict[str, str | None]:
+    """The two instants: as typed, else as far as the page's words hold them."""
+    since, until = ended.affected_from, ended.affected_until
+    if affected and not (since or until):
+        since, until = resolution.instants(affected)
+    return {
+        "affected_from": since.isoformat() if since else None,
+        "affected_until": until.isoformat() if until else None,
+    }
+
+
+# -- pages ------------------------------------------------------------------------------------------------------------
+
+
+def write_pages(directory: Path, plan: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> None:
+    """Write the pages that are not there, and the end into those whose incident is closed; nothing else is touched.
+
+    `plan` is the plain data under `rollout`. Without the lock it does no harm: a page that is there is never replaced
+    by a new one. Raises OSError, and BadInputError for a page that is no text.
+    """
+    for incident in incidents(entries):
+        page = directory / incident.file
+        if not page.exists():
+            from rollout.views.incident import render_incident  # 0.1 s, and most pages are there
+
+            _create(page, render_incident(plan, entries, incident.number))
+        if incident.closing:
+            _edit(page, incident.closing)
+
+
+def _edit(page: Path, closing: Closing) -> None:
+    """Fill in the end. Somebody may be saving the page meanwhile: then what they saved is filled in."""
+    page = page.resolve()
+    for _ in range(5):
+        before = page.stat()
+        text = _text(page)
+        ended = resolution.closed(text, closing)
+        if ended == text:
+            return
+        draft = _draft(page, ended)
+        draft.chmod(before.st_mode & 0o777)
+        now = page.stat()
+        if (now.st_mtime_ns, now.st_ino) == (before.st_mtime_ns, before.st_ino):
+            draft.replace(page)
+            return
+        draft.unlink()
+
+
+def _text(page: Path) -> str:
+    """As it is, to the ends of its lines. Raises BadInputError."""
+    documents.read_text(page)
+    return page.read_bytes().decode("utf-8")
+
+
+def _create(page: Path, text: str) -> None:
+    """A new page, whole or not at all; one that is there already stays."""
+    draft = _draft(page, text)
+    draft.chmod(0o644)
+    try:
+        os.link(draft, page)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+
+
+def _draft(page: Path, text: str) -> Path:
+    descriptor, name = tempfile.mkstemp(prefix=f".{page.name}-", dir=page.parent)
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    return Path(name)
+
+
+def _page(number: int) -> str:
+    return f"incident-{number}.md"

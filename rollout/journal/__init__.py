@@ -1,0 +1,1 @@
+"""The journal's file, its clock, and where rollouts are kept."""

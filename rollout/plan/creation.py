@@ -1,0 +1,114 @@
+"""Making a plan: the next window, the numbers, the process, its estimates and the cowboys, frozen as they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from pydantic import AwareDatetime, Field
+
+from rollout import ROOT, documents
+from rollout import inventory as inventories
+from rollout.journal import store
+from rollout.outcomes import BadInputError
+from rollout.plan import kinds, past
+from rollout.plan import model as plans
+from rollout.plan.kinds import Wanted
+from rollout.plan.model import Cowboy, Line, Model, Plan, Stage, Window, Word
+from rollout.schedule import file as schedule
+
+MONTHLY = Wanted()
+
+
+class Deployed(Model):
+    """What runs in production."""
+
+    revision: int
+    revid: Word
+    at: AwareDatetime
+    rollout: Line
+
+
+class ProductionStatus(Model):
+    """What is deployed, and the cowboys on it (R16). Written by the module production_status."""
+
+    deployed: Deployed | None = None
+    cowboys: list[Cowboy] = Field(default_factory=list)
+
+
+def new_plan(
+    inventory: Path, now: datetime, window: datetime | None, backup: datetime | None, wanted: Wanted = MONTHLY
+) -> Path:
+    """Write a new plan file and return its path. Raises BadInputError naming the file that is wrong."""
+    kinds.stages(wanted)  # first of all: what was typed
+    dates = schedule.load(inventory)
+    policy = inventories.policy(inventory)
+    known = inventories.facts(inventory)
+    start = window or schedule.next_window(dates.schedule, now + timedelta(hours=policy.merge_hours_before))
+    backup = backup or dates.schedule.backup_of(start)
+    if not known.production_status.is_file():
+        said = f"E-no-production-status  {known.production_status} is not there, so nobody knows what production runs."
+        lab = "The lab's is made with it:  ./runbook.py lab up"
+        raise BadInputError(f"{said}\n  production_status_file of {inventory.name} names it.  {lab}")
+    status = documents.load(known.production_status, ProductionStatus)
+    if missing := cowboy_findings(status.cowboys, ("cowboys",), known):
+        raise documents.refused(known.production_status, missing)
+    site_playbook = kinds.playbook(wanted, inventory, known)
+    directory = _new_directory(f"{start:%Y-%m}" + (f"-{wanted.kind.replace('_', '-')}" if wanted.kind else ""))
+    name = str(inventory.relative_to(ROOT))
+    plan = Plan(
+        id=directory.name,
+        kind=wanted.kind,
+        playbook=site_playbook,
+        of=wanted.of,
+        inventory=name,
+        window=Window(start=start, minutes=policy.window_minutes),
+        backup_window=Window(start=backup, minutes=policy.window_minutes),
+        people=dates.people,
+        policy=policy,
+        process=process(name, wanted, site_playbook),
+        cowboys=status.cowboys,
+        pinned=kinds.pinned(wanted, inventory),
+    )
+    if wrong := plans.findings(plan, now):
+        lines = [f"  {'.'.join(map(str, where))}: {what}" for where, what in wrong]
+        raise BadInputError("\n".join(["E-bad-plan  This cannot be a plan; nothing was written.", *lines]))
+    directory.mkdir(parents=True)
+    plans.save(plan, directory / "plan.yml")
+    return directory / "plan.yml"
+
+
+def process(inventory: str, wanted: Wanted = MONTHLY, site_playbook: str | None = None) -> list[Stage]:
+    """The stages of the process, with the estimates that earlier rollouts of its kind, and drills, give.
+
+    Only those of this inventory count, and of the same playbook of the site's own.
+    """
+    same = {"inventory": inventory, "kind": wanted.kind, "playbook": site_playbook}
+    kept = store.directory()
+    rollouts, drills = past.journals(kept, same), past.journals(kept.with_name("drills"), same)
+    return past.with_history(kinds.stages(wanted), rollouts, drills)
+
+
+def cowboy_findings(
+    cowboys: Sequence[Cowboy], prefix: documents.Location, known: inventories.InventoryFacts
+) -> list[documents.Finding]:
+    """Cowboys whose diff is not there, or whose hosts the inventory does not have (R16)."""
+    hosts = {host for group in known.groups.values() for host in group}
+    findings: list[documents.Finding] = []
+    for number, cowboy in enumerate(cowboys):
+        diff = known.production_status.parent / cowboy.diff
+        if not diff.is_file():
+            what = f"cowboy {cowboy.id} ({cowboy.who}) needs the file {diff}, which is not there"
+            findings.append(((*prefix, number, "diff"), what))
+        unknown = sorted(set(cowboy.hosts or ()) - hosts)
+        findings += [((*prefix, number, "hosts"), f"the inventory has no host {host}") for host in unknown]
+    return findings
+
+
+def _new_directory(name: str) -> Path:
+    """`2026-12` or `2026-12-partial-downtime`, or `2026-12.2` when that one exists."""
+    number = 1
+    while (directory := store.directory() / (name if number == 1 else f"{name}.{number}")).exists():
+        number += 1
+    return directory

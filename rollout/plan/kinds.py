@@ -1,0 +1,128 @@
+"""Plans of another kind than the monthly deployment: which process they follow, and what that one must be told.
+
+A partial downtime is for a playbook of the site's own (R18), a back-out is of a rollout that has committed (R17). What
+a process must be told stands in it, as the key `needs` of a stage.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from plugins.module_utils.rollout_core.time import timeline
+from rollout import ROOT, documents
+from rollout import inventory as inventories
+from rollout.documents import Finding
+from rollout.journal import store
+from rollout.outcomes import BadInputError
+from rollout.plan import model as plans
+from rollout.plan.model import Pinned, Plan, ProcessFile, Stage
+
+MARK = "ROLLOUT_RUN"  # in the environment of every play that is not on localhost (docs/architecture.md, Marks)
+MEANS = {
+    "playbook": "--playbook FILE  the site's own playbook, for which the gate is closed",
+    "of": "--of ID  the rollout whose schema is backed out",
+}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a plan is for. Without `kind`, the monthly deployment; `playbook` and `of` as the process needs them."""
+
+    kind: str | None = None
+    playbook: Path | None = None
+    of: str | None = None
+
+    @classmethod
+    def as_in(cls, plan: Plan) -> Wanted:
+        """What that plan was for: its next attempt is for the same."""
+        return cls(plan.kind, ROOT / plan.playbook if plan.playbook else None, plan.of)
+
+
+def stages(wanted: Wanted) -> list[Stage]:
+    """The stages of the process that is wanted. Raises BadInputError when it is not there, or needs something else."""
+    path = ROOT / "process.yml"
+    if wanted.kind is not None:
+        known = {path.stem: path for path in sorted((ROOT / "processes").glob("*.yml"))}
+        if wanted.kind not in known:
+            raise BadInputError(f"E-no-such-process  There is no {wanted.kind}. There are: {', '.join(known)}.")
+        path = known[wanted.kind]
+    found = documents.load(path, ProcessFile).root
+    needed = {stage.needs for stage in found if stage.needs}
+    given = {name for name in MEANS if getattr(wanted, name) is not None}
+    wrong = [f"  {path.name} needs  {MEANS[name]}" for name in sorted(needed - given)]
+    wrong += [f"  {path.name} has no use for  {MEANS[name]}" for name in sorted(given - needed)]
+    if wrong:
+        raise BadInputError("\n".join(["E-bad-plan  This cannot be a plan; nothing was written.", *wrong]))
+    return found
+
+
+def playbook(wanted: Wanted, inventory: Path, known: inventories.InventoryFacts) -> str | None:
+    """The site's playbook as the plan names it, from the top of the checkout.
+
+    Raises BadInputError unless it is below playbooks/ or the inventory's directory, and its plays can be found again
+    and stopped on hosts that there are.
+    """
+    if wanted.playbook is None:
+        return None
+    path = wanted.playbook.resolve()
+    if not any(path.is_relative_to(place) for place in ((ROOT / "playbooks"), inventory)):
+        places = f"playbooks/ and {os.path.relpath(inventory, ROOT)}/"
+        raise BadInputError(f"E-bad-playbook  {wanted.playbook} is in neither of {places}; nothing was written.")
+    found = list(_findings(path, known))
+    if found:
+        raise documents.refused(path, found)
+    return str(path.relative_to(ROOT))
+
+
+def pinned(wanted: Wanted, inventory: Path) -> Pinned:
+    """What the rollout that is backed out had pinned; nothing for a plan that backs out none.
+
+    Raises BadInputError when it is not there, has committed nothing, or was backed out before.
+    """
+    if wanted.of is None:
+        return Pinned()
+    kept = {path.parent.name: path for path in store.directory().glob("*/plan.yml")}
+    if wanted.of not in kept:
+        raise BadInputError(
+            f"E-no-such-rollout  There is no {wanted.of}. There are: {', '.join(sorted(kept)) or 'none'}."
+        )
+    path = kept[wanted.of]
+    plan = plans.load(path)
+    if (ROOT / plan.inventory).resolve() != inventory.resolve():
+        raise BadInputError(f"E-other-inventory  {plan.id} was rolled out on {plan.inventory}.")
+    done = timeline.actual(store.entries(path.parent)).values()
+    if not plan.pinned.patches or not any(record.irreversible for record in done):
+        said = f"E-nothing-committed  {plan.id} has not committed any patches: there is nothing to back out."
+        raise BadInputError(f"{said}\n  An open one is taken back with:  ./runbook.py abort --plan {path} --reason …")
+    for other in kept.values():
+        if _of(other) == plan.id and store.outcome(other.parent) == "done":
+            raise BadInputError(f"E-backed-out  {plan.id} was backed out before, by {other.parent.name}.")
+    return plan.pinned
+
+
+def _of(plan_file: Path) -> Any:
+    """Whose schema that plan backs out. Old plans may lack what today's need: only that field is looked at."""
+    try:
+        return documents.checked(plan_file, lambda document: document["rollout"].get("of"))
+    except (BadInputError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _findings(path: Path, known: inventories.InventoryFacts) -> Iterator[Finding]:
+    """What is wrong with the plays of the site's playbook, seen from a stage that must be found again and stopped."""
+    for file, number, play in inventories.plays(path):
+        where = (number,) if file == path else ()
+        what = "" if file == path else f"{os.path.relpath(file)}: "
+        hosts = play.get("hosts")
+        if not isinstance(hosts, str):
+            yield where, f"{what}a play with `hosts: NAME` was expected"
+            continue
+        if hosts != "localhost" and not known.groups.get(hosts):
+            yield (*where, "hosts"), f"{what}the inventory has no group `{hosts}` with a host"
+        if hosts != "localhost" and MARK not in (play.get("environment") or {}):
+            said = f"environment: {{{MARK}: \"{{{{ rollout_run | default('by hand') }}}}\"}}"
+            yield where, f"{what}what this play starts could not be found and stopped: it needs `{said}`"

@@ -1,0 +1,138 @@
+"""What earlier rollouts and drills say about how long a stage, and its undo, takes (R2, R19).
+
+A duration is the work's: the time that a person took to answer a gate inside it is not part of it.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from plugins.module_utils.rollout_core.journal import text as journal
+from plugins.module_utils.rollout_core.time import timeline
+from rollout.documents import LOADER
+from rollout.plan.model import Expects, Stage, Undo
+
+Entries = Sequence[Mapping[str, Any]]
+
+NEWEST = 12  # rollouts, and as many drills
+ENOUGH = 3  # samples, for a stage's estimate
+HISTORY = "history"
+MEASURED_BEFORE = "staging"  # an earlier stage of each rollout measures these: history does not replace them (R9)
+
+
+def with_history(process: Sequence[Stage], rollouts: Sequence[Entries], drills: Sequence[Entries]) -> list[Stage]:
+    """The process with the estimates that history gives; where it says nothing, the stage's own stand.
+
+    `rollouts` and `drills` are journals of one inventory. A stage takes the median of its durations in the rollouts
+    that were done; undoing takes the longest that it ever took, in drills too.
+    """
+    gates = {gate.gate for stage in process for gate in stage.gates if gate.ask == "after"}
+    took = _collected(_stages(entries, gates) for entries in rollouts if _done(entries))
+    undone = _collected(_undos(entries) for entries in (*rollouts, *drills))
+    return [_estimated(stage, took.get(stage.stage, []), undone.get(stage.stage, [])) for stage in process]
+
+
+def journals(directory: Path, same: Mapping[str, str | None]) -> list[Entries]:
+    """The newest journals anywhere below a directory whose plans have the `same` fields, newest first.
+
+    Unreadable ones are left out.
+    """
+    paths = sorted(directory.glob("**/journal.jsonl"), key=lambda path: path.stat().st_mtime, reverse=True)
+    found: list[Entries] = []
+    for path in paths:
+        if len(found) == NEWEST:
+            break
+        if fields(path.with_name("plan.yml"), same) == same:
+            reading = journal.read(path.read_text(encoding="utf-8", errors="replace"))
+            if reading.broken_at is None:
+                found.append(reading.entries)
+    return found
+
+
+def fields(plan_file: Path, names: Iterable[str]) -> dict[str, Any] | None:
+    """Those fields of a plan. Old plans may lack what today's need: only these are looked at."""
+    try:
+        document = yaml.load(plan_file.read_text(encoding="utf-8"), Loader=LOADER)  # noqa: S506 - it is a safe one
+        return {name: document["rollout"].get(name) for name in names}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _done(entries: Entries) -> bool:
+    closed = [entry["outcome"] for entry in entries if entry["event"] == "rollout_closed"]
+    return closed[-1:] == ["done"]
+
+
+def _estimated(stage: Stage, took: Sequence[float], undone: Sequence[float]) -> Stage:
+    update: dict[str, Expects | Undo] = {}
+    if len(took) >= ENOUGH and stage.expects.source != MEASURED_BEFORE:
+        fields = {"minutes": _minutes(statistics.median(took)), "worst_minutes": _minutes(max(took))}
+        update["expects"] = Expects.model_validate({**fields, "samples": len(took), "from": HISTORY})
+    if undone and stage.undo:
+        fields = {"minutes": _minutes(max(undone)), "samples": len(undone)}
+        update["undo"] = Undo.model_validate({**fields, "playbook": stage.undo.playbook, "from": HISTORY})
+    return stage.model_copy(update=update)
+
+
+def _minutes(seconds: float) -> float:
+    """Up to a thousandth; nothing takes less than a second."""
+    return math.ceil(max(seconds, 1) / 60 * 1000) / 1000
+
+
+def _collected(found: Iterable[Iterator[tuple[str, float]]]) -> dict[str, list[float]]:
+    collected: dict[str, list[float]] = {}
+    for durations in found:
+        for stage, seconds in durations:
+            collected.setdefault(stage, []).append(seconds)
+    return collected
+
+
+def _stages(entries: Entries, gates: Container[str]) -> Iterator[tuple[str, float]]:
+    """Seconds of every attempt that ended well; what a person did by hand was not timed."""
+    for stage, inside in _spans(entries, "stage_started", "stage_finished"):
+        if not inside[-1]["facts"].get("by_hand"):
+            yield stage, _seconds(inside) - _waited(inside, gates)
+
+
+def _undos(entries: Entries) -> Iterator[tuple[str, float]]:
+    """Seconds of every undo that ended well."""
+    for stage, inside in _spans(entries, "undo_started", "undo_finished"):
+        yield stage, _seconds(inside)
+
+
+def _spans(entries: Entries, begins: str, ends: str) -> Iterator[tuple[str, Entries]]:
+    """The entries from each begin to its good end; none during which the clock was set."""
+    begun: dict[str, int] = {}
+    for number, entry in enumerate(entries):
+        if entry["event"] == "clock_set":
+            begun.clear()
+        elif entry["event"] == begins:
+            begun[entry["stage"]] = number
+        elif entry["event"] == ends:
+            start = begun.pop(entry["stage"], None)
+            if start is not None and entry["outcome"] == "ok":
+                yield entry["stage"], entries[start : number + 1]
+
+
+def _seconds(inside: Entries) -> float:
+    return (timeline.parse_instant(inside[-1]["at"]) - timeline.parse_instant(inside[0]["at"])).total_seconds()
+
+
+def _waited(inside: Entries, gates: Container[str]) -> float:
+    """How long the stage's own gates waited for their answers, after its work."""
+    waited = 0.0
+    asked: dict[str, Mapping[str, Any]] = {}
+    for entry in inside:
+        if entry.get("stage") != inside[0]["stage"] or entry.get("gate") not in gates:
+            continue
+        if entry["event"] == "gate_asked":
+            asked[entry["gate"]] = entry
+        elif entry["event"] == "gate_answered" and entry["gate"] in asked:
+            waited += _seconds((asked.pop(entry["gate"]), entry))
+    return waited

@@ -1,0 +1,159 @@
+"""An inventory's schedule.yml: windows, the calendars they must not collide with, and people (R1, R3, R4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from dateutil.rrule import rrulestr
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from plugins.module_utils.rollout_core.time import schedule, timeline
+from rollout import documents
+from rollout.outcomes import BadInputError
+from rollout.plan.model import Duration, Instant, Line, Model, RelativePath, Slug
+
+FILE = "schedule.yml"
+
+
+def _rule(text: str) -> str:
+    rrulestr(text, dtstart=datetime(2000, 1, 1, tzinfo=UTC))
+    return text
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("no such time zone; expected an IANA name such as Europe/London") from None
+    return name
+
+
+def _whole_minute(instant: datetime) -> datetime:
+    if instant.second or instant.microsecond:
+        raise ValueError("expected a whole minute: announcements say no seconds")
+    return instant
+
+
+Minute = Annotated[Instant, AfterValidator(_whole_minute)]
+Zone = Annotated[str, AfterValidator(_zone)]
+
+
+class Listed(Model):
+    """A window that people have agreed on, and its backup (R1, R3)."""
+
+    window: Minute
+    backup: Minute
+
+
+class Schedule(Model):
+    """When windows are: those listed; in months that the list does not reach an RFC 5545 rule in UTC (R1).
+
+    `backup_after`: how long after a window by the rule its backup is.
+    """
+
+    windows: Annotated[str, AfterValidator(_rule)]
+    backup_after: Duration
+    listed: Annotated[list[Listed], BeforeValidator(lambda found: found or [])] = Field(default_factory=list)
+
+    def following(self, after: datetime) -> datetime | None:
+        """The first window later than `after`; None when there is none any more."""
+
+        def by_rule(moment: datetime) -> datetime | None:
+            found: datetime | None = rrulestr(self.windows, dtstart=moment.replace(microsecond=0)).after(moment)
+            return found
+
+        return schedule.next_window([one.window for one in self.listed], after, by_rule)
+
+    def backup_of(self, window: datetime) -> datetime:
+        """The listed backup of that window, else the rule's."""
+        own = (one.backup for one in self.listed if one.window == window)
+        return next(own, window + timeline.parse_duration(self.backup_after))
+
+    def windows_after(self, after: datetime) -> Iterator[datetime]:
+        """The windows later than `after`, in the order of time, until there is none any more."""
+        while (found := self.following(after)) is not None:
+            yield found
+            after = found
+
+
+class CalendarFile(Model):
+    """An iCalendar file, relative to the inventory. `timezone`: of what names none in it, such as whole days."""
+
+    name: Line
+    file: RelativePath
+    timezone: Zone | None = None
+
+
+class Days(Model):
+    """From the first moment of a day to the last one of another, in the time zone of whoever is away."""
+
+    first: date = Field(alias="from")
+    last: date = Field(alias="to")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Days:
+        if self.last < self.first:
+            raise ValueError("`to` is before `from`")
+        return self
+
+
+class Absences(Model):
+    """When somebody is away: every event of a calendar, and days."""
+
+    calendar: RelativePath | None = None
+    dates: list[Days] = Field(default_factory=list)
+
+
+class Cover(Model):
+    """Somebody who can do the work of some roles, such as dba or losa, when not absent."""
+
+    name: Line
+    roles: list[Slug] = Field(min_length=1)
+    timezone: Zone
+    absences: Absences = Absences()
+
+
+class ScheduleFile(Model):
+    """An inventory's schedule.yml. `people` are named in plans; `cover` is who covers what, and when not (R3)."""
+
+    schedule: Schedule
+    calendars: list[CalendarFile] = Field(default_factory=list)
+    people: dict[Slug, Line]
+    cover: list[Cover] = Field(default_factory=list)
+
+
+def load(inventory: Path) -> ScheduleFile:
+    """Read it. Raises BadInputError with a line for each problem."""
+    return documents.load(inventory / FILE, ScheduleFile)
+
+
+def next_window(read: Schedule, after: datetime) -> datetime:
+    """The first window of the schedule later than `after`. Raises BadInputError when there is none any more."""
+    found = read.following(after)
+    if found is None:
+        raise BadInputError(f"E-no-window  The schedule's rule ({read.windows}) has no window after {after:%F %H:%M}.")
+    return found
+
+
+def until(read: Schedule, after: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """Windows later than `after` and not later than `end`, each with its backup."""
+    for window in read.windows_after(after):
+        if window > end:
+            return
+        yield window, read.backup_of(window)
+
+
+def days_away(read: Cover) -> Iterator[tuple[int, datetime, datetime]]:
+    """The absences given as days: place in the list, first moment, moment after the last."""
+    zone = ZoneInfo(read.timezone)
+    for number, days in enumerate(read.absences.dates):
+        first, after = (_midnight(day, zone) for day in (days.first, days.last + timedelta(days=1)))
+        yield number, first, after
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)

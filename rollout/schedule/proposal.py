@@ -1,0 +1,214 @@
+"""`schedule propose`: a window for every month that lists none, by the rule, and what collides elsewhere (R1, R4)."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from plugins.module_utils.rollout_core.time import proposal as core
+from plugins.module_utils.rollout_core.time import schedule
+from plugins.module_utils.rollout_core.time.proposal import Proposed
+from plugins.module_utils.rollout_core.time.schedule import Pair
+from rollout import documents
+from rollout import inventory as inventories
+from rollout.outcomes import BadInputError
+from rollout.schedule import calendars
+from rollout.schedule import check as checking
+from rollout.schedule import file as schedules
+from rollout.schedule.file import ScheduleFile
+
+WIDTH = 110  # of a comment
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What would be `new` in the file at `path`, and the months for which there is no day (`impossible`)."""
+
+    path: Path
+    read: ScheduleFile
+    new: list[Proposed]
+    impossible: list[Proposed]
+
+
+def propose(inventory: Path, now: datetime, start: datetime | None = None, months: int | None = None) -> Proposal:
+    """Fill `months` months from that of `start` (now's), else the year ahead, never more; what is listed stays.
+
+    Raises BadInputError when schedule.yml or a calendar cannot be read: nobody knows then what collides.
+    """
+    facts = checking.read(inventory, now)
+    if facts.broken:
+        wrong = [f"  {one.where}: {one.what}" for one in facts.broken]
+        first = "E-no-proposal  Calendars cannot be read, so nobody knows what collides; nothing was touched."
+        raise BadInputError(
+            "\n".join([first, *wrong, f"  See:  ./runbook.py schedule check -i {calendars.shown(inventory)}"])
+        )
+    begin = schedule.month(max(now, start.replace(tzinfo=UTC)) if start else now)
+    last, after = now + schedule.YEAR, begin
+    for _ in range(months or 0):
+        after = schedule.next_month(after)
+    if months:
+        last = min(after - schedule.SECOND, last)
+    earliest = now + timedelta(hours=inventories.policy(inventory).merge_hours_before)
+    listed_months = {schedule.month(pair.window) for pair in facts.listed}
+    by_rule = facts.read.schedule.model_copy(update={"listed": []})
+    nominal = [
+        Pair(window, backup)
+        for window, backup in schedules.until(by_rule, max(begin, earliest) - schedule.SECOND, last)
+        if schedule.month(window) not in listed_months
+    ]
+    found = core.propose(nominal, facts.listed, earliest, core.Facts(facts.events, facts.people, facts.rules))
+    return Proposal(
+        facts.path, facts.read, [one for one in found if one.pair], [one for one in found if one.pair is None]
+    )
+
+
+def lines(proposal: Proposal, *, written: bool) -> list[str]:
+    """The list's new entries as YAML, why each was moved as comments above it, and what is to be done next."""
+    told = []
+    if proposal.new:
+        told += ["schedule:", "  listed:", *(line for one in proposal.new for line in entry(one, 4))]
+    else:
+        told.append("# Every month that the rule has a window in lists one already.")
+    for one in proposal.impossible:
+        when = f"{one.nominal.window:%B %Y}"
+        told += _comment(f"No working day of {when} will do. {schedule.in_words(one.nominal.window)}, {_why(one)}", 0)
+    if proposal.new:
+        path = calendars.shown(proposal.path)
+        again = f"./runbook.py schedule propose -i {calendars.shown(proposal.path.parent)} --write"
+        told.append(f"# Written to {path}." if written else f"# Nothing was written. To write it:  {again}")
+    return told
+
+
+def entry(one: Proposed, indent: int) -> list[str]:
+    """One window as lines of YAML, with a comment above it if it was moved."""
+    if one.pair is None:
+        return []
+    moved = [f"{name} moved from {schedule.in_words(was)}" for name, was, now in _moves(one, one.pair) if was != now]
+    comment = _comment(f"{', '.join(moved)}: {_why(one)}", indent) if moved else []
+    window, backup = (f"{at:%Y-%m-%dT%H:%M:%SZ}" for at in (one.pair.window, one.pair.backup))
+    return [*comment, f"{' ' * indent}- {{window: {window}, backup: {backup}}}"]
+
+
+def _moves(one: Proposed, pair: Pair) -> Iterator[tuple[str, datetime, datetime]]:
+    yield "window", one.nominal.window, pair.window
+    follows = pair.window + (one.nominal.backup - one.nominal.window)
+    yield "backup", follows, pair.backup
+
+
+def _why(one: Proposed) -> str:
+    return "; ".join(one.why)
+
+
+def _comment(text: str, indent: int) -> list[str]:
+    mark = " " * indent + "# "
+    return textwrap.wrap(text, WIDTH, initial_indent=mark, subsequent_indent=mark + "  ", break_on_hyphens=False)
+
+
+def write(proposal: Proposal) -> None:
+    """Put the new windows into the file, each in its place; comments and layout stay. Raises BadInputError."""
+    text = documents.read_text(proposal.path)
+    edited = edit(text, proposal.new)
+    wanted = _plain(text)
+    rows = [*(wanted["schedule"].get("listed") or []), *(_row(one.pair) for one in proposal.new if one.pair)]
+    wanted["schedule"]["listed"] = sorted(rows, key=lambda row: str(row["window"]))
+    found = _plain(edited) if edited else {}
+    if found.get("schedule", {}).get("listed"):
+        found["schedule"]["listed"] = sorted(found["schedule"]["listed"], key=lambda row: str(row["window"]))
+    if found != wanted:
+        path = calendars.shown(proposal.path)
+        first = f"E-unusual-layout  {path} is laid out in a way that cannot be edited; nothing was touched."
+        raise BadInputError(f"{first}\n  Put the lines in by hand:  ./runbook.py schedule propose")
+    replace(proposal.path, edited.encode())
+
+
+def edit(text: str, new: Sequence[Proposed]) -> str:
+    """The text with the new windows in it; an empty one where the layout is too unusual."""
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    own = _value(root, "schedule")
+    if not isinstance(own, yaml.MappingNode) or own.flow_style:
+        return ""
+    rows = text.splitlines(keepends=True)
+    listed = _value(own, "listed")
+    if isinstance(listed, yaml.SequenceNode) and listed.value:
+        if listed.flow_style:
+            return ""
+        starts = [(_window(item), _above(rows, item.start_mark.line)) for item in listed.value]
+        end, indent = _last_line(listed) + 1, listed.start_mark.column
+    else:
+        indent, starts = own.start_mark.column + 2, []
+        if listed is None:
+            end = _last_line(own) + 1
+            new_lines = [" " * own.start_mark.column + "listed:\n"]
+        else:
+            end = listed.start_mark.line + 1
+            new_lines = []
+            rows[end - 1] = rows[end - 1].replace("[]", "", 1).replace(": \n", ":\n")
+        rows[end:end] = new_lines
+        end += len(new_lines)
+    if rows and not rows[-1].endswith("\n"):
+        rows[-1] += "\n"
+    for one in sorted(new, key=_start, reverse=True):
+        place = next((line for window, line in starts if window > _start(one)), end)
+        rows[place:place] = [f"{line}\n" for line in entry(one, indent)]
+    return "".join(rows)
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Put the content in the file's place by one rename, with the mode that it had. Raises BadInputError."""
+    try:
+        handle, name = tempfile.mkstemp(dir=path.resolve().parent, prefix=f".{path.name}-")
+    except OSError as error:
+        raise BadInputError(f"E-unwritable  {path}: {error.strerror}.") from error
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    Path(name).chmod(path.stat().st_mode & 0o7777 if path.exists() else 0o644)
+    Path(name).replace(path.resolve())
+
+
+def _start(one: Proposed) -> datetime:
+    return one.pair.window if one.pair else one.nominal.window
+
+
+def _row(pair: Pair) -> dict[str, datetime]:
+    return {"window": pair.window, "backup": pair.backup}
+
+
+def _plain(text: str) -> Any:
+    return yaml.safe_load(text)
+
+
+def _value(node: yaml.Node | None, key: str) -> yaml.Node | None:
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    return next((value for name, value in pairs if name.value == key), None)
+
+
+def _window(item: yaml.Node) -> datetime:
+    value = _value(item, "window")
+    return schedules.Listed.model_validate(
+        {"window": value.value if value else "", "backup": value.value if value else ""}
+    ).window
+
+
+def _above(rows: Sequence[str], line: int) -> int:
+    """The line of the first comment of those that stand directly above an entry."""
+    while line and rows[line - 1].lstrip().startswith("#"):
+        line -= 1
+    return line
+
+
+def _last_line(node: yaml.Node) -> int:
+    """The line on which the node's text ends; the end mark of a block is past the comments behind it."""
+    if isinstance(node, yaml.ScalarNode) or getattr(node, "flow_style", False) or not node.value:
+        return int(node.end_mark.line if node.end_mark.column else node.end_mark.line - 1)
+    last = node.value[-1]
+    return _last_line(last[1] if isinstance(last, tuple) else last)
