@@ -84,7 +84,7 @@ def _decision(base: Base, records: Path) -> float:
 def _reopened(base: Base, records: Path) -> float:
     with Scene(base.at_the_window(records)) as scene:
         DRILLS["slow-patch"].script(scene)
-        return scene.seconds()["gate"]
+        return scene.seconds()["access"]
 
 
 def _abort(base: Base, records: Path, after: float, schema: str) -> Aborted:

@@ -38,7 +38,7 @@ SQL = ("patch-", "permissions")  # how the steps are called that are not ours
 
 @dataclass(frozen=True)
 class Outage:
-    """One outage: how long the gate was closed, its steps, and the longest gap between two answers that a user got."""
+    """One outage: how long access was closed, its steps, and the longest gap between two answers that a user got."""
 
     seconds: float
     steps: dict[str, float]

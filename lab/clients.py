@@ -130,7 +130,7 @@ class Probe(_Asked):
     """One who asks `SELECT 1` on a new connection every few milliseconds."""
 
     def __init__(self, dsn: str) -> None:
-        """`dsn` is an ordinary user's: superusers pass a closed gate."""
+        """`dsn` is an ordinary user's: superusers pass closed access."""
         super().__init__("probe", dsn, 1)
 
     def __enter__(self) -> Probe:

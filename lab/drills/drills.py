@@ -123,7 +123,7 @@ def control_killed(scene: Scene) -> None:
     process.wait()
     dump.end()
     scene.until(lambda: scene.probe.users_are_in, "users get in again, without a conductor")
-    scene.also["the gate, with the conductor dead"] = "opened"
+    scene.also["access, with the conductor dead"] = "opened"
     scene.run("resume")
 
 
@@ -134,7 +134,7 @@ def control_frozen(scene: Scene) -> None:
     _until_it_patches(scene)
     goes_on = scene.fault(faults.frozen(lambda: faults.of_conductor(scene.rollout, process.pid)))
     scene.until(lambda: scene.probe.users_are_in, "users get in again, without a conductor")
-    scene.also["the gate, with the conductor frozen"] = "opened"
+    scene.also["access, with the conductor frozen"] = "opened"
     goes_on()
     scene.end(process)
 

@@ -111,9 +111,9 @@ def _state(expected: Expected, found: Found) -> Iterator[Check]:
     right = bool(wanted) and did == dict(wanted)
     yield Check("stages", _said(expected.states), _said(expected.states if right else did), right)
     yield _equal("schema", expected.schema, found.schema)
-    gate = "open, users get in" if found.users_are_in else "users do not get in"
-    gate += "" if found.connection_limit == -1 else f", connection limit {found.connection_limit}"
-    yield _equal("gate", "open, users get in", gate)
+    access = "open, users get in" if found.users_are_in else "users do not get in"
+    access += "" if found.connection_limit == -1 else f", connection limit {found.connection_limit}"
+    yield _equal("access", "open, users get in", access)
     yield _equal("services", "as before the window", "; ".join(found.services) or "as before the window")
     yield _equal("survivors", "none", "; ".join(found.survivors) or "none")
     for what, should in expected.also.items():

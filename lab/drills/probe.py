@@ -15,7 +15,7 @@ class Probe:
     """Tries to connect while its block runs. `changes` are the instants (UTC) at which users were found in, or out."""
 
     def __init__(self, dsn: str) -> None:
-        """`dsn` is an ordinary user's: superusers pass a closed gate."""
+        """`dsn` is an ordinary user's: superusers pass closed access."""
         self.changes: list[tuple[datetime, bool]] = []
         self._dsn = dsn
         self._over = threading.Event()

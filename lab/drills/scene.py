@@ -1,4 +1,4 @@
-"""One drill under way: the rollout at its window, the runbook at its terminal, a user at the gate, and what is seen."""
+"""One drill under way: the rollout at its window, the runbook at its terminal, a user at access, and what is seen."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Scene:
         self._services_before = {path: _content(path) for path in files}
 
     def __enter__(self) -> Scene:
-        """Begin with a user at the gate."""
+        """Begin with a user at access."""
         self._left.enter_context(self.probe)
         return self
 

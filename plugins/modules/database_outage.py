@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Apply the pinned schema patches behind a closed gate, in one call that opens the gate again whatever happens."""
+"""Apply the pinned schema patches while access is closed, in one call that opens access again whatever happens."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ short_description: Close a database to users, apply the pinned schema patches, a
 description:
   - Checks that the patches pending in O(schema_directory) are exactly those that the plan pinned. Nothing pending means
     nothing to do, and no outage.
-  - Saves on the host how the gate is, closes it, ends the users' sessions, applies all patches in one transaction with
-    application_name C(rollout RUN_ID), and opens the gate, PostgreSQL's own with that very commit.
-  - An SQL error, SIGTERM, SIGHUP, SIGINT or the deadline roll everything back and open the gate. After kill -9 the
-    guardian opens it; without O(detach) there is none, then the next call takes the gate over, or C(database_gate).
+  - Saves on the host how access is, closes it, ends the users' sessions, applies all patches in one transaction with
+    application_name C(rollout RUN_ID), and opens access, PostgreSQL's own with that very commit.
+  - An SQL error, SIGTERM, SIGHUP, SIGINT or the deadline roll everything back and open access. After kill -9 the
+    guardian opens it; without O(detach) there is none, then the next call takes access over, or C(database_access).
   - COMMIT sent is the point of no return. What became of it is read from the database if the connection breaks there.
   - While it works, C(progress-DATABASE.json) in O(state_directory) says which step it is at, and at the end what became
     of it. C(database_outage_progress) reads that, C(database_outage_stop) stops it.
@@ -35,7 +35,7 @@ options:
     required: true
   undo_files:
     description:
-      - With O(work=back_out), the undo files that were tried on a copy, each C(FILE=SHA256). Others are refused.
+      - With O(work=schema_undo), the undo files that were tried on a copy, each C(FILE=SHA256). Others are refused.
     type: list
     elements: str
     default: []
@@ -45,13 +45,13 @@ options:
     required: true
   work:
     description:
-      - What is done behind the gate. C(patches), the pinned patches; C(script), the site's own upgrade script;
-        C(back_out), undo files; C(hold), nothing, until it is stopped or the deadline comes.
+      - What is done while access is closed. C(patches), the pinned patches; C(script), the site's own upgrade script;
+        C(schema_undo), undo files; C(keep_closed), nothing, until it is stopped or the deadline comes.
     type: str
-    choices: [patches, script, hold, back_out]
+    choices: [patches, script, keep_closed, schema_undo]
     default: patches
   pools:
-    description: The database's pools in pgbouncer, which are its gate. None means that it is PostgreSQL's own.
+    description: The pools in pgbouncer through which users come. None means that PostgreSQL itself closes access.
     type: list
     elements: dict
     default: []
@@ -65,7 +65,7 @@ options:
         type: str
         required: true
   standbys:
-    description: The standbys, whose replay is paused before the gate closes and resumed, one by one, once it is open.
+    description: The standbys, whose replay is paused before access closes and resumed, one by one, once it is open.
     type: list
     elements: dict
     default: []
@@ -95,8 +95,8 @@ options:
     type: path
   permissions_command:
     description:
-      - The site's own permission script and its options, run in O(schema_directory) behind the gate, after the commit.
-        When it fails, the gate is opened, and the patches are in (C(irreversible)).
+      - The site's own permission script and its options, run in O(schema_directory) after the commit, before
+        access is opened. When it fails, access is opened, and the patches are in (C(irreversible)).
     type: list
     elements: str
     default: []
@@ -105,10 +105,10 @@ options:
     type: list
     elements: str
     default: []
-  upgrade_command_gates:
+  upgrade_command_closes_access:
     description:
-      - Whether O(upgrade_command) closes and opens the gate itself and keeps the rest of full-update.py's contract too,
-        exit codes and last line; then O(pools) are needed. If not, our gate is closed around it, and it has to exit 0.
+      - Whether O(upgrade_command) closes and opens access itself and keeps the rest of full-update.py's contract too,
+        exit codes and last line; then O(pools) are needed. If not, access is closed around it, and it has to exit 0.
     type: bool
     default: false
   lock_timeout_seconds:
@@ -122,20 +122,20 @@ options:
     type: int
     default: 3
   state_directory:
-    description: Directory on the host for the worker file, the saved state of the gate, the progress and the answer.
+    description: Directory on the host for the worker file, the saved state of access, the progress and the answer.
     type: path
     default: ~/.rollout
   detach:
     description:
       - Do it in a process of its own, in a session of its own, and do not wait for its end longer than a moment. Its
         result is then kept in a file for C(database_outage_progress). Without effect in check mode.
-      - Beside it a guardian opens the gate if that process dies, hangs past its deadline, or waits for a standby.
+      - Beside it a guardian opens access if that process dies, hangs past its deadline, or waits for a standby.
     type: bool
     default: false
   deadline_seconds:
     description:
-      - Give up after so many seconds, counted from closing the gate, by this host's monotonic clock. Nothing left is
-        refused before the gate is closed. No deadline by default.
+      - Give up after so many seconds, counted from closing access, by this host's monotonic clock. Nothing left is
+        refused before access is closed. No deadline by default.
       - Giving up is the lateness rule's (R19), so the failure has C(verdict=abort).
     type: float
   clock_offset:
@@ -162,7 +162,7 @@ author: The downtime runbook (@downtime-runbook)
 """
 
 EXAMPLES = r"""
-- name: Close the gate, patch, open the gate
+- name: Close access, patch, open access
   downtime.runbook.database_outage:
     dsn: host=127.0.0.1 user=postgres dbname=launchpad_prod
     schema_directory: ~/srv/launchpad/r12735/database/schema
@@ -185,7 +185,7 @@ committed:
   returned: when it has ended
   type: bool
 outage_seconds:
-  description: From closing the gate to its being open again; 0 without an outage.
+  description: From closing access to its being open again; 0 without an outage.
   returned: always
   type: float
   sample: 1.9
@@ -194,9 +194,9 @@ steps:
   returned: always
   type: list
   elements: dict
-  sample: [{step: close the gate, seconds: 0.01}, {step: patch-2208-30-0.sql, seconds: 1.2}]
+  sample: [{step: close access, seconds: 0.01}, {step: patch-2208-30-0.sql, seconds: 1.2}]
 closed_at:
-  description: When the gate closed, ISO 8601 in UTC; null without an outage.
+  description: When access closed, ISO 8601 in UTC; null without an outage.
   returned: always
   type: str
   sample: "2026-12-09T08:00:00.101+00:00"
@@ -210,12 +210,12 @@ ended_sessions:
   returned: always
   type: int
 restore_point:
-  description: The restore point that was made before the gate closed, its name and position; null if there is none.
+  description: The restore point that was made before access closed, its name and position; null if there is none.
   returned: when there was an outage
   type: dict
   sample: {name: rollout 2026-12/0007-outage-1 20261209T080000Z, lsn: 0/3000148}
 analyzed:
-  description: Tables that were rewritten or created, and analyzed once the gate was open. Not part of the outage.
+  description: Tables that were rewritten or created, and analyzed once access was open. Not part of the outage.
   returned: when patches were applied
   type: list
   elements: dict
@@ -234,13 +234,13 @@ summary:
   description: One line for people.
   returned: success
   type: str
-  sample: outage 1.9 s · 4 patches 1.4 s · gate closed 08:00:00.1–08:00:02.0 · 38 connections ended
+  sample: outage 1.9 s · 4 patches 1.4 s · users locked out 08:00:00.1–08:00:02.0 · 38 connections ended
 took_over:
-  description: Id of the killed run whose closed gate was opened; null otherwise.
+  description: Id of the killed run whose access was opened; null otherwise.
   returned: always
   type: str
 locked_out:
-  description: The gate is still closed. The message holds the command that opens it.
+  description: Access is still closed. The message holds the command that opens it.
   returned: on failure
   type: bool
 verdict:
@@ -279,7 +279,7 @@ ARGUMENTS = {
     "permissions": {"type": "path"},
     "permissions_command": {"type": "list", "elements": "str", "default": []},
     "upgrade_command": {"type": "list", "elements": "str", "default": []},
-    "upgrade_command_gates": {"type": "bool", "default": False},
+    "upgrade_command_closes_access": {"type": "bool", "default": False},
     "lock_timeout_seconds": {"type": "float", "default": 10},
     "lock_attempts": {"type": "int", "default": 3},
     "state_directory": {"type": "path", "default": "~/.rollout"},

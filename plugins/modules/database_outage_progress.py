@@ -31,7 +31,7 @@ options:
     type: str
     required: true
   pools:
-    description: The database's pools in pgbouncer, which are its gate. None means that it is PostgreSQL's own.
+    description: The pools in pgbouncer through which users come. None means that PostgreSQL itself closes access.
     type: list
     elements: dict
     default: []

@@ -7,13 +7,13 @@ DOCUMENTATION = r"""
 module: database_outage_stop
 short_description: Stop the outage of a run, the gentlest way that works, and prove that nothing of it is left
 description:
-  - Asks the outage's worker (SIGTERM), which then rolls back and opens the gate by itself. Only if it does not answer
+  - Asks the outage's worker (SIGTERM), which then rolls back and opens access by itself. Only if it does not answer
     in O(grace_seconds), cancels what its session executes, ends the session, kills its processes, in this order (R19).
   - Works as well if the worker hangs, was stopped or killed, or never began. Never takes the lock of the outage, never
-    opens the gate of a killed one; C(database_gate) does.
+    opens access of a killed one; C(database_access) does.
   - A worker that has committed is left to end by itself, and whoever follows it hears how. Then it is too late, and so
     it is once its COMMIT was sent. If that only waits for a synchronous standby, that wait is ended.
-  - A worker's guardian opens the gate when the worker had to be killed, and is killed only if it does not.
+  - A worker's guardian opens access when the worker had to be killed, and is killed only if it does not.
   - What became of the patches is read from the revision table, whatever the worker said.
   - Processes are those with C(ROLLOUT_RUN=stop_run) in their environment, sessions those with its application_name.
   - Needs Linux, psycopg 3 on the host and PostgreSQL 14 or later. The user's ~/.pgpass holds the password.
@@ -36,7 +36,7 @@ options:
     type: float
     default: 3
   pools:
-    description: The database's pools in pgbouncer, which are its gate. None means that it is PostgreSQL's own.
+    description: The pools in pgbouncer through which users come. None means that PostgreSQL itself closes access.
     type: list
     elements: dict
     default: []
@@ -92,7 +92,7 @@ survivors:
   returned: always
   type: list
   elements: str
-gate:
+access:
   description: C(open), C(left closed) by a run of ours, or C(closed by someone else).
   returned: success
   type: str
@@ -100,7 +100,7 @@ summary:
   description: One line for people.
   returned: success
   type: str
-  sample: "nothing was kept: the rows are as before; the gate is open"
+  sample: "nothing was kept: the rows are as before; access is open"
 """
 
 from contextlib import suppress
@@ -149,7 +149,7 @@ def climb(stop: Stop, params: dict[str, Any], *, act: bool) -> dict[str, Any]:
     if act and answer == "too_late":
         stop.let_go_on()
     survivors = [] if answer == "too_late" else [item.text for item in (*stop.processes(), *sessions)]
-    return {"answer": answer, "survivors": survivors, "gate": state["gate"], "summary": state["told"]}
+    return {"answer": answer, "survivors": survivors, "access": state["access"], "summary": state["told"]}
 
 
 def main() -> None:

@@ -29,9 +29,9 @@ options:
     elements: str
     default: []
   upgrade_command: {description: "Its upgrade script, likewise.", type: list, elements: str, default: []}
-  upgrade_command_gates: {description: That closes and opens the gate itself., type: bool, default: false}
+  upgrade_command_closes_access: {description: That closes and opens access itself., type: bool, default: false}
   pools:
-    description: The database's pools in pgbouncer, which are its gate. None means that it is PostgreSQL's own.
+    description: The pools in pgbouncer through which users come. None means that PostgreSQL itself closes access.
     type: list
     elements: dict
     default: []
@@ -80,7 +80,7 @@ options:
     elements: str
     default: []
   application_users:
-    description: Users that applications connect as. None may be a superuser, whom no gate holds.
+    description: Users that applications connect as. None may be a superuser, whom closed access does not stop.
     type: list
     elements: str
     default: []
@@ -128,7 +128,7 @@ findings:
     found: {description: What was found., type: str}
     expected: {description: What it should be., type: str}
     todo: {description: "What to do when it is not ok; when it is, what should be known all the same.", type: str}
-  sample: [{check: gate, ok: true, found: open, expected: open, todo: ""}]
+  sample: [{check: access, ok: true, found: open, expected: open, todo: ""}]
 summary:
   description: One line for people.
   returned: always
@@ -139,7 +139,7 @@ remarks:
   returned: always
   type: list
   elements: str
-  sample: ["bad users: karma (2 sessions), bug 612345; ended when the gate closes"]
+  sample: ["bad users: karma (2 sessions), bug 612345; ended when access closes"]
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -160,7 +160,7 @@ ARGUMENTS = {
     "permissions": {"type": "path"},
     "permissions_command": NAMES,
     "upgrade_command": NAMES,
-    "upgrade_command_gates": {"type": "bool", "default": False},
+    "upgrade_command_closes_access": {"type": "bool", "default": False},
     "pools": POOLS,
     "standbys": STANDBYS,
     "state_directory": {"type": "path", "default": "~/.rollout"},

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Apply every pending schema patch to a database that nobody depends on: no gate, one transaction."""
+"""Apply every pending schema patch to a database that nobody depends on: access stays open, one transaction."""
 
 from __future__ import annotations
 

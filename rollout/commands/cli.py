@@ -177,8 +177,8 @@ def plan() -> None:
 @click.option("--window", metavar="ISO", help="Start of the window; otherwise the schedule's next.")
 @click.option("--backup", metavar="ISO", help="Start of the backup window; otherwise the schedule's.")
 @click.option("--process", "kind", metavar="NAME", help="One of processes/; otherwise the monthly deployment.")
-@click.option("--playbook", type=FILE, help="With partial_downtime: the site's own, for which the gate is closed.")
-@click.option("--of", metavar="ID", help="With schema_back_out: the rollout whose schema is backed out.")
+@click.option("--playbook", type=FILE, help="With partial_downtime: the site's own, for which access is closed.")
+@click.option("--of", metavar="ID", help="With schema_undo: the rollout whose schema is backed out.")
 def plan_new(inventory: Path | None, window: str | None, backup: str | None, **wanted: Any) -> None:
     """Make the plan of the next rollout, or of another downtime."""
     from rollout.plan import creation, kinds

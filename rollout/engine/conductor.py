@@ -352,7 +352,7 @@ class Conductor:
             undone = undo.undo_window(self.rollout, self._while_undoing)
         lines = [stop.message, *undone.lines, *releasing.release_all(self.rollout, proven=stop.proven)]
         locked_out = stop.aborts and stop.exit_code is ExitCode.LOCKED_OUT
-        code = ExitCode.FAILED if locked_out else stop.exit_code  # unless the undo cannot open the gate either
+        code = ExitCode.FAILED if locked_out else stop.exit_code  # unless the undo cannot open access either
         if not stop.aborts:
             return Stop(stop.outcome, ExitCode(max(code, undone.exit_code)), "\n".join(lines), stop.then)
         said, as_before = self.conclude(stop.message)

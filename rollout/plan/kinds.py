@@ -23,7 +23,7 @@ from rollout.plan.model import Pinned, Plan, ProcessFile, Stage
 
 MARK = "ROLLOUT_RUN"  # in the environment of every play that is not on localhost (docs/architecture.md, Marks)
 MEANS = {
-    "playbook": "--playbook FILE  the site's own playbook, for which the gate is closed",
+    "playbook": "--playbook FILE  the site's own playbook, for which access is closed",
     "of": "--of ID  the rollout whose schema is backed out",
 }
 

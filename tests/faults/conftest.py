@@ -57,5 +57,5 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     )
     if found:
         terminalreporter.section("what became of the outages")
-        for (fault, gate, became), count in sorted(found.items()):
-            terminalreporter.write_line(f"{count:4}  {fault} · {gate}: {became}")
+        for (fault, access, became), count in sorted(found.items()):
+            terminalreporter.write_line(f"{count:4}  {fault} · {access}: {became}")

@@ -1,4 +1,4 @@
-"""Which fault, at which gate, at which moment of an outage: all of it follows from a seed (R18, R19)."""
+"""Which fault, at which access, at which moment of an outage: all of it follows from a seed (R18, R19)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FAULTS = (
     "starter_killed",
     "primary_crashes",
     "pooler_killed_or_standby_crashes",
-    "gate_session_ended",
+    "access_session_ended",
     "worker_gets_sigterm",
     "worker_frozen_then_stopped",
     "asked_to_stop",
@@ -22,12 +22,12 @@ FAULTS = (
     "guardian_killed",  # not among the ten of `make test`, nor is the next
     "patching_session_ended",
 )
-# Without these nobody is left on the host who could open the gate: it may stay closed, if that is told.
+# Without these nobody is left on the host who could open access: it may stay closed, if that is told.
 NOBODY_LEFT = ("worker_and_guardian_killed", "machine_loses_power")
 # Without the standby, it stays on record that it is to be resumed.
 NO_STANDBY = ("pooler_killed_or_standby_crashes",)
-CLOSED, PAUSED, ON_RECORD = "gate left closed", "replay left paused", "left on record"
-OPENERS = ("the command", "database_gate", "the next outage")
+CLOSED, PAUSED, ON_RECORD = "access left closed", "replay left paused", "left on record"
+OPENERS = ("the command", "database_access", "the next outage")
 FIRST_STEPS = 10  # an outage has about as many
 SECONDS_BEFORE, SECONDS_INTO = 0.9, 0.15  # a module takes about so long to begin, and a step to end
 
@@ -40,11 +40,11 @@ class Moment:
     """
 
     seed: int
-    gate: str
+    access: str
     fault: str
     steps: int | None
     seconds: float
-    opener: str  # by which way the gate is opened if it was left closed
+    opener: str  # by which way access is opened if it was left closed
 
     @classmethod
     def of(cls, seed: int) -> Moment:
@@ -53,7 +53,7 @@ class Moment:
         steps = chance.randrange(-1, FIRST_STEPS)
         return cls(
             seed=seed,
-            gate=GATES[(seed // len(FAULTS) + seed) % len(GATES)],
+            access=GATES[(seed // len(FAULTS) + seed) % len(GATES)],
             fault=FAULTS[seed % len(FAULTS)],
             steps=None if steps < 0 else steps,
             seconds=round(chance.uniform(0, SECONDS_BEFORE if steps < 0 else SECONDS_INTO), 3),
@@ -67,4 +67,4 @@ class Moment:
     def __str__(self) -> str:
         """It as the name of a test."""
         since = "module" if self.steps is None else f"{self.steps}-steps"
-        return f"{self.seed}-{self.gate}-{self.fault}-{self.seconds:.3f}s-after-{since}"
+        return f"{self.seed}-{self.access}-{self.fault}-{self.seconds:.3f}s-after-{since}"

@@ -92,8 +92,8 @@ class Stage:
     def patching_session_ended(self) -> None:
         self._end_session(f"rollout {self.run_id}")
 
-    def gate_session_ended(self) -> None:
-        self._end_session(f"rollout {self.run_id} gate")
+    def access_session_ended(self) -> None:
+        self._end_session(f"rollout {self.run_id} access")
 
     def primary_crashes(self) -> None:
         self._crash("primary")
@@ -158,7 +158,7 @@ class Stage:
                 return found
             time.sleep(0.05)
 
-    def gate_is_closed(self) -> bool:
+    def access_is_closed(self) -> bool:
         if self.pooler:
             return True in self.pooler.state()
         return self.database.limit() == 0
@@ -168,8 +168,8 @@ class Stage:
 
     def left(self) -> list[str]:
         """What has to be put right: CLOSED, PAUSED; ON_RECORD is what the host remembers of either."""
-        records = [*self.state.glob("gate-*"), *self.state.glob("standbys-*")]
-        return [CLOSED] * self.gate_is_closed() + [PAUSED] * self.replay_is_paused() + [ON_RECORD] * bool(records)
+        records = [*self.state.glob("access-*"), *self.state.glob("standbys-*")]
+        return [CLOSED] * self.access_is_closed() + [PAUSED] * self.replay_is_paused() + [ON_RECORD] * bool(records)
 
     def on_standby(self, query: str, *values: Any) -> Any:
         """One row, from the standby."""
@@ -192,11 +192,11 @@ class Stage:
                 time.sleep(0.05)
 
     def put_right(self) -> None:
-        """Open a gate that was left closed, resume a replay that was left paused: by one of the ways that there are."""
+        """Open access that was left closed, resume a replay that was left paused: by one of the ways that there are."""
         if self.moment.opener == "the command":
             said = self._type(self.opening_command)
-        elif self.moment.opener == "database_gate":
-            said = str(self.module("database_gate", self.only("dsn", "state_directory", "pools", "standbys")))
+        elif self.moment.opener == "database_access":
+            said = str(self.module("database_access", self.only("dsn", "state_directory", "pools", "standbys")))
         else:
             said = str(self.module("database_outage", self.arguments(run_id=f"{self.run_id}-next"), run="next"))
         self.tell(f"put it right by {self.moment.opener}: {said}")

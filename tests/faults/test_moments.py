@@ -43,7 +43,7 @@ def stage(seed: int, database: Database) -> Iterator[Stage]:
     with ExitStack() as stack:
         pool = None
         dsn = clients.dsn(database.servers, database.name)
-        if moment.gate == "pgbouncer":
+        if moment.access == "pgbouncer":
             pool = stack.enter_context(pooler(database.servers, database.name, database.directory / "home"))
             host, port = pool.pgbouncer.address
             dsn = f"host={host} port={port} user=launchpad dbname={database.name} passfile={pool.passfile}"
@@ -67,7 +67,7 @@ def test_never_between(stage: Stage, schemas: dict[str, str], record_property: C
         assert_it_is_told(stage, answer, left)
     became = what_became(stage, schemas)
     assert_nobody_says_otherwise(stage, answer, became)
-    record_property("moment", (stage.moment.fault, stage.moment.gate, ", ".join([became, *left])))
+    record_property("moment", (stage.moment.fault, stage.moment.access, ", ".join([became, *left])))
     if left:
         stage.put_right()
     assert not stage.left(), told(stage, f"still so: {stage.left()}")
@@ -79,12 +79,12 @@ def test_never_between(stage: Stage, schemas: dict[str, str], record_property: C
 def assert_it_is_told(stage: Stage, answer: dict[str, Any] | None, left: list[str]) -> None:
     """Something was left: only if nobody was there who could put it right, and whoever can say something says so."""
     assert stage.moment.may_leave(left), told(stage, f"{left}, though somebody could put it right")
-    check = stage.module("database_gate", stage.only("dsn", "state_directory", "pools", "standbys"), check=True)
-    stage.tell(f"database_gate says: {check}")
+    check = stage.module("database_access", stage.only("dsn", "state_directory", "pools", "standbys"), check=True)
+    stage.tell(f"database_access says: {check}")
     says = {CLOSED: check.get("left_by"), PAUSED: check.get("paused_by")}
     assert all(says.get(each, stage.run_id) == stage.run_id for each in left), told(stage, f"{left}, and nobody knows")
     if answer is not None and CLOSED in left:
-        assert answer["locked_out"], told(stage, "the answer does not say that the gate is closed")
+        assert answer["locked_out"], told(stage, "the answer does not say that access is closed")
         assert stage.opening_command in answer["msg"], told(stage, "the answer does not say how to open it")
 
 

@@ -115,8 +115,8 @@ class Database:
         return self.directory / "schema"
 
     @property
-    def gate_file(self) -> Path:
-        return self.directory / "state" / f"gate-{self.name}.json"
+    def access_file(self) -> Path:
+        return self.directory / "state" / f"access-{self.name}.json"
 
     def dsn(self, *, host: str | None = None, user: str = "postgres") -> str:
         """As a host has it: without a password, without a passfile."""
@@ -191,11 +191,11 @@ class Database:
         return bool(self.ask(query, f"rollout {RUN}"))
 
     def assert_users_are_in(self, limit: int = -1) -> None:
-        """The gate is as before the outage, for everyone to see, and nothing of the outage is left."""
+        """Access is as before the outage, for everyone to see, and nothing of the outage is left."""
         assert self.limit() == limit
         with self.user() as connection:
             assert connection.execute("SELECT count(*) FROM Person").fetchone() == (12000,)
-        assert not self.gate_file.exists()
+        assert not self.access_file.exists()
         ours = "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'rollout %' AND datname = current_database()"
         wait_for(lambda: not self.ask(ours), "the outage's sessions to be gone")
 

@@ -103,7 +103,7 @@ def main() -> int:
     options.add_argument("--dsn", required=True)
     options.add_argument("--schema", type=Path, required=True)
     options.add_argument("--revid", default="")
-    options.add_argument("--pgbouncer", help="conninfo of its console; without it only the lines tell of a gate")
+    options.add_argument("--pgbouncer", help="conninfo of its console; without it only the lines tell of access")
     options.add_argument("--primary", default="launchpad_qastaging_main", help="what pgbouncer calls it")
     options.add_argument("--standby", help="conninfo")
     given, mood = options.parse_args(), os.environ.get("STAND_IN")

@@ -138,13 +138,13 @@ def pooler(servers: postgres.Servers, database: str, home: Path | None = None, *
 
 
 def left_by_a_killed_run(database: Database, pool: Pooler, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Leave behind what an outage does that was killed in the middle, with its guardian: gate closed, replay paused.
+    """Leave behind what an outage does that was killed in the middle, with its guardian: access closed, replay paused.
 
     Returns the `pools` and `standbys` that a module is given.
     """
     if str(PROJECT / "plugins" / "module_utils") not in ansible.module_utils.__path__:
         ansible.module_utils.__path__.append(str(PROJECT / "plugins" / "module_utils"))
-    from plugins.module_utils.rollout_host.database.access.postgres import gate
+    from plugins.module_utils.rollout_host.database.access.postgres import access
     from plugins.module_utils.rollout_host.database.connection import connect
     from plugins.module_utils.rollout_host.database.standbys import pause_replay, standbys_of
     from tests.modules.database_servers import RUN
@@ -153,7 +153,7 @@ def left_by_a_killed_run(database: Database, pool: Pooler, monkeypatch: pytest.M
     state, on_standby = str(database.directory / "state"), database.dsn(host=database.servers.standby)
     given = {"pools": [pool.primary], "standbys": [{"dsn": on_standby, "pools": [pool.standby]}]}
     pause_replay(standbys_of(given), RUN, state, database.name)
-    closed = gate(connect(database.dsn(), f"rollout {RUN} gate"), database.dsn(), state, given["pools"])
+    closed = access(connect(database.dsn(), f"rollout {RUN} access"), database.dsn(), state, given["pools"])
     closed.save(RUN)
     closed.close()
     closed.end_sessions()

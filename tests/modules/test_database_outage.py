@@ -44,14 +44,14 @@ def test_patches_go_in_and_users_come_back(run: Run, database: Database) -> None
     assert dba.execute("SELECT 1").fetchone() == (1,), "a superuser's session was ended"
     database.assert_users_are_in(limit=50)
     assert [step["step"] for step in answer["steps"]] == [
-        "close the gate", "end connections", *FOUR, "commit and open the gate",
+        "close access", "end connections", *FOUR, "commit and open access",
     ]  # fmt: skip
     assert sum(step["seconds"] for step in answer["steps"]) == pytest.approx(answer["outage_seconds"], abs=0.005)
     closed, opened = (datetime.fromisoformat(answer[key]) for key in ("closed_at", "opened_at"))
     assert (opened - closed).total_seconds() == pytest.approx(answer["outage_seconds"], abs=0.005)
     assert answer["standby_seconds"] is not None
-    gate = f"{answer['closed_at'][11:21]}–{answer['opened_at'][11:21]}"
-    assert f" · gate closed {gate} · 10 connections ended · standby caught up " in answer["summary"]
+    access = f"{answer['closed_at'][11:21]}–{answer['opened_at'][11:21]}"
+    assert f" · users locked out {access} · 10 connections ended · standby caught up " in answer["summary"]
     assert database.rows(host=database.servers.standby) == ROWS_AFTER
 
 
@@ -92,7 +92,7 @@ def test_check_mode_touches_nothing(run: Run, database: Database) -> None:
     assert answer["diff"]["after"].split()[2:] == ["2208-30-0", "2208-56-0", "2208-57-0", "2208-58-1"]
     assert user.execute("SELECT 1").fetchone() == (1,)
     assert database.dump() == before
-    assert not database.gate_file.parent.exists()
+    assert not database.access_file.parent.exists()
 
 
 @pytest.mark.parametrize(
@@ -116,11 +116,11 @@ def test_sql_error_in_the_third_of_four(run: Run, database: Database, sql: str, 
     assert answer["msg"].startswith(f"E-patch-failed  the database did not take {THIRD}, line {line}: ")
     assert said in answer["msg"]
     assert "Nothing was kept" in answer["msg"]
-    assert "The gate is open again" in answer["msg"]
+    assert "Access is open again" in answer["msg"]
     assert not answer["committed"]
     assert not answer["irreversible"]
     assert not answer["locked_out"]
-    assert [step["step"] for step in answer["steps"]][-3:] == [THIRD, "roll back", "open the gate"]
+    assert [step["step"] for step in answer["steps"]][-3:] == [THIRD, "roll back", "open access"]
     assert database.dump() == before
     database.assert_users_are_in()
 
@@ -197,15 +197,15 @@ def test_misnamed_patch_is_not_skipped_silently(run: Run, database: Database) ->
     assert "patch-2208-60.0.sql" in answer["msg"]
 
 
-def test_gate_closed_by_someone_else_is_refused(run: Run, database: Database) -> None:
+def test_access_closed_by_someone_else_is_refused(run: Run, database: Database) -> None:
     with database.admin() as admin:
         admin.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT 0")
     answer = run()
     assert answer["failed"]
-    assert answer["msg"].startswith("E-gate-closed  ")
+    assert answer["msg"].startswith("E-access-closed  ")
     assert f"""-c 'ALTER DATABASE "{database.name}" CONNECTION LIMIT -1'""" in answer["msg"]
     assert database.rows() == ROWS_BEFORE
-    assert database.limit() == 0, "somebody else's gate was opened"
+    assert database.limit() == 0, "somebody else's access was opened"
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_two_hundred_clients(run_module: Run, database: Database, place: Place) 
         assert crowd.ended >= 200
         closed, opened = (datetime.fromisoformat(answer[key]).timestamp() for key in ("closed_at", "opened_at"))
         assert reader.between(closed, opened), "nobody read from the standby during the outage"
-        # While it catches up afterwards its pool is off; without one, it goes through the closed gate for a moment.
+        # While it catches up afterwards its pool is off; without one, it goes through closed access for a moment.
         failed = [(at - opened, said) for at, said in reader.failed if at < opened]
         assert not failed, f"the standby's reader failed during the outage, so many seconds before its end: {failed}"
         back = time.time()

@@ -74,7 +74,7 @@ def test_progress_while_a_patch_waits(slow: Slow, detached: Detached, database: 
 
     told = database.progress()
     assert (told["run_id"], told["work"], told["answer"], told["finished"]) == (RUN, "patches", None, False)
-    assert [step["step"] for step in told["steps"]] == ["close the gate", "end connections", *FOUR[:3]]
+    assert [step["step"] for step in told["steps"]] == ["close access", "end connections", *FOUR[:3]]
     since = [step["since"] for step in told["steps"]]
     assert since == sorted(since)
     assert since[-1] < time.monotonic(), "not an instant of this host's monotonic clock"
@@ -91,7 +91,7 @@ def test_progress_while_a_patch_waits(slow: Slow, detached: Detached, database: 
     told = database.progress()
     assert (told["answer"], told["finished"]) == ("committed", True)
     assert [step["step"] for step in told["steps"]][-3:] == [
-        "commit and open the gate", "analyze", f"let standby {database.servers.standby} catch up",
+        "commit and open access", "analyze", f"let standby {database.servers.standby} catch up",
     ]  # fmt: skip
 
 
@@ -228,14 +228,14 @@ def test_worker_and_guardian_killed_in_a_patch(slow: Slow, detached: Detached, d
     answer = detached.ended()
     assert answer["failed"]
     assert answer["msg"].startswith(f"E-outage-lost  the outage's worker is gone without an answer, at '{THIRD}': ")
-    assert "nothing was kept: the rows are as before; the gate is left closed." in answer["msg"]
-    pyz = next(database.gate_file.parent.glob("outage-*.pyz"))
+    assert "nothing was kept: the rows are as before; access is left closed." in answer["msg"]
+    pyz = next(database.access_file.parent.glob("outage-*.pyz"))
     opens = f"USERS ARE LOCKED OUT. OPEN IT ON THIS HOST:  {sys.executable} {pyz} open {database.name}"
     assert answer["msg"].splitlines()[1].strip() == opens
     assert "playbooks/outage_undo.yml" in answer["msg"].splitlines()[-1]
     assert (answer["committed"], answer["irreversible"], answer["locked_out"]) == (False, False, True)
     assert [step["step"] for step in answer["facts"]["outage_steps"]] == [
-        "close the gate",
+        "close access",
         "end connections",
         *FOUR[:2],
     ]
@@ -252,7 +252,7 @@ def test_worker_killed_after_the_commit(slow: Slow, detached: Detached, database
         os.kill(detached.worker, signal.SIGKILL)
         answer = detached.ended()
     assert answer["failed"]
-    assert "at 'analyze': the patches are committed; the gate is open." in answer["msg"]
+    assert "at 'analyze': the patches are committed; access is open." in answer["msg"]
     assert (answer["committed"], answer["irreversible"], answer["locked_out"]) == (True, True, False)
     assert [standby["seconds"] is not None for standby in answer["standbys"]] == [True]
     database.assert_users_are_in()

@@ -69,8 +69,8 @@ def test_worker_is_asked_and_rolls_back(slow: Slow, stop: Run, database: Databas
     assert answer["ladder"][0]["did"].startswith(f"asked pid {running.process.pid}: ")
     assert ": it answered rolled_back (" in answer["ladder"][0]["did"]
     assert answer["survivors"] == []
-    assert answer["gate"] == "open"
-    assert answer["summary"] == "nothing was kept: the rows are as before; the gate is open"
+    assert answer["access"] == "open"
+    assert answer["summary"] == "nothing was kept: the rows are as before; access is open"
     assert running.result()["msg"].startswith("E-outage-interrupted  SIGTERM came during ")
     database.assert_users_are_in()
     assert database.dump() == before
@@ -123,10 +123,10 @@ def test_worker_that_hangs_is_killed_last(slow: Slow, stop: Run, run_module: Run
     assert rungs(answer) == ["ask", "cancel", "terminate", "kill"]
     assert f"killed pid {running.process.pid}: " in answer["ladder"][-1]["did"]
     assert answer["survivors"] == []
-    assert answer["gate"] == "left closed"
+    assert answer["access"] == "left closed"
     assert running.process.wait(10) == -signal.SIGKILL
     database.assert_users_are_out()
-    opened = run_module("database_gate", {"dsn": database.dsn(), "state_directory": str(database.gate_file.parent)},
+    opened = run_module("database_access", {"dsn": database.dsn(), "state_directory": str(database.access_file.parent)},
                         env=database.environment())  # fmt: skip
     assert opened["left_by"] == RUN
     database.assert_users_are_in()
@@ -137,13 +137,13 @@ def test_worker_that_is_committing_is_not_stopped(slow: Slow, start_stop: Start,
     database.write(THIRD, SLOW_COMMIT)
     with deaf():  # so that it can be seen that it was asked while it commits
         running = slow.start()
-    assert database.progress()["steps"][-1]["step"] == "commit and open the gate"
+    assert database.progress()["steps"][-1]["step"] == "commit and open access"
     stopping = start_stop(grace_seconds=30)
     wait_for(lambda: was_asked(running.process.pid), "the worker to be asked")
     slow.let_go()
     answer = stopping.result()
     assert (answer["answer"], rungs(answer), answer["survivors"]) == ("too_late", ["ask"], [])
-    assert answer["summary"] == "the patches are committed; the gate is open"
+    assert answer["summary"] == "the patches are committed; access is open"
     assert database.rows() == ROWS_AFTER
     database.assert_users_are_in()
 
@@ -162,7 +162,7 @@ def test_nothing_ever_ran(stop: Run, database: Database) -> None:
     answer = stop()
     assert not answer["changed"]
     assert (answer["answer"], answer["ladder"], answer["survivors"]) == ("stopped", [], [])
-    assert answer["gate"] == "open"
+    assert answer["access"] == "open"
     database.assert_users_are_in()
 
 
@@ -176,7 +176,7 @@ def test_worker_was_killed_before(slow: Slow, stop: Run, database: Database) -> 
     running.process.kill()
     running.process.wait(10)
     answer = stop()
-    assert (answer["answer"], answer["survivors"], answer["gate"]) == ("rolled_back", [], "left closed")
+    assert (answer["answer"], answer["survivors"], answer["access"]) == ("rolled_back", [], "left closed")
     ours = "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'rollout %' AND datname = current_database()"
     assert not database.ask(ours)
 
@@ -223,7 +223,7 @@ def test_check_mode_only_looks(slow: Slow, stop: Run, database: Database) -> Non
     assert answer["survivors"][0].startswith(f"pid {running.process.pid}: ")
     assert {survivor.split(" ", 2)[2].split(":")[0] for survivor in answer["survivors"][1:]} == {
         f"(rollout {RUN}), active",
-        f"(rollout {RUN} gate), idle",
+        f"(rollout {RUN} access), idle",
     }
     slow.let_go()
     assert running.result()["committed"]

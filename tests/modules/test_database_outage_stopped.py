@@ -33,7 +33,7 @@ def run(run_module: Run, database: Database) -> Run:
 def test_users_are_out_while_it_patches(slow: Slow, database: Database) -> None:
     running = slow.start()
     database.assert_users_are_out()
-    saved = json.loads(database.gate_file.read_text())
+    saved = json.loads(database.access_file.read_text())
     assert (saved["database"], saved["connection_limit"], saved["run_id"]) == (database.name, -1, RUN)
     slow.let_go()
     assert running.result()["committed"]
@@ -60,13 +60,11 @@ def test_a_deferred_trigger_can_still_be_stopped(slow: Slow, database: Database)
     database.write(THIRD, SLOW_COMMIT)
     before = database.dump()
     running = slow.start()
-    assert database.progress()["steps"][-1]["step"] == "commit and open the gate"
+    assert database.progress()["steps"][-1]["step"] == "commit and open access"
     assert database.progress()["transaction"] is None
     running.process.send_signal(signal.SIGTERM)
     answer = running.result()
-    assert answer["msg"].startswith(
-        "E-outage-interrupted  SIGTERM came during 'commit and open the gate': rolled back."
-    )
+    assert answer["msg"].startswith("E-outage-interrupted  SIGTERM came during 'commit and open access': rolled back.")
     database.assert_users_are_in()
     assert database.dump() == before
 
@@ -138,7 +136,7 @@ def test_server_dies_in_the_middle(slow: Slow, database: Database) -> None:
 
 @pytest.fixture
 def killed(slow: Slow, database: Database) -> str:
-    """A gate that a run left closed when it was killed; the schema as it was before that run."""
+    """Access that a run left closed when it was killed; the schema as it was before that run."""
     with database.admin() as admin:
         admin.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT 50")
     before = database.dump()
@@ -150,7 +148,7 @@ def killed(slow: Slow, database: Database) -> str:
     return before
 
 
-def test_gate_left_closed_is_taken_over(killed: str, run: Run, database: Database) -> None:
+def test_access_left_closed_is_taken_over(killed: str, run: Run, database: Database) -> None:
     answer = run(run_id="2026-12b")
     assert not answer["failed"], answer
     assert answer["took_over"] == RUN
@@ -158,7 +156,7 @@ def test_gate_left_closed_is_taken_over(killed: str, run: Run, database: Databas
     database.assert_users_are_in(limit=50)
 
 
-def test_gate_left_closed_is_opened_even_if_there_is_nothing_to_do(killed: str, run: Run, database: Database) -> None:
+def test_access_left_closed_is_opened_even_if_there_is_nothing_to_do(killed: str, run: Run, database: Database) -> None:
     with database.admin() as admin:
         for name in FOUR:
             wait_for(lambda: not database.waiting(), "the killed run's backend to end")
@@ -169,32 +167,32 @@ def test_gate_left_closed_is_opened_even_if_there_is_nothing_to_do(killed: str, 
     database.assert_users_are_in(limit=50)
 
 
-def test_gate_left_closed_is_opened_even_if_the_run_is_refused(killed: str, run: Run, database: Database) -> None:
+def test_access_left_closed_is_opened_even_if_the_run_is_refused(killed: str, run: Run, database: Database) -> None:
     answer = run(patches=FOUR[:3])
     assert answer["failed"]
     assert "E-other-patches" in answer["msg"]
-    assert f"The gate, which {RUN} had left closed, is open again." in answer["msg"]
+    assert f"Access, which {RUN} had left closed, is open again." in answer["msg"]
     database.assert_users_are_in(limit=50)
     assert database.dump() == killed
 
 
 def test_locked_out_says_how_to_open(database: Database) -> None:
     ansible.module_utils.__path__.append(str(MODULES.parent / "module_utils"))
-    from plugins.module_utils.rollout_host.database.access.postgres import gate as gate_of
+    from plugins.module_utils.rollout_host.database.access.postgres import access as access_of
     from plugins.module_utils.rollout_host.database.connection import RolloutError
 
     nowhere = "host=127.0.0.1 port=1 user=postgres"
-    gate = gate_of(database.admin(), nowhere, str(database.gate_file.parent))
-    gate.connection.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT 50")
-    gate.save("2026-12")
-    gate.close()
-    gate.connection.close()  # and nobody answers where it connects again
+    access = access_of(database.admin(), nowhere, str(database.access_file.parent))
+    access.connection.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT 50")
+    access.save("2026-12")
+    access.close()
+    access.connection.close()  # and nobody answers where it connects again
     with pytest.raises(RolloutError, match="E-locked-out") as raised:
-        gate.open(seconds=0)
+        access.open(seconds=0)
     assert raised.value.facts == {"locked_out": True}
     command = f"""psql '{nowhere}' -c 'ALTER DATABASE "{database.name}" CONNECTION LIMIT 50'"""
     assert str(raised.value).endswith(f"OPEN IT ON THIS HOST:  {command}")
-    assert database.gate_file.exists(), "the next run could not know whose gate it is"
+    assert database.access_file.exists(), "the next run could not know whose access it is"
     database.assert_users_are_out()
 
 
@@ -203,18 +201,18 @@ def test_a_session_that_a_signal_left_without_its_answer_is_replaced(
 ) -> None:
     """The signal came between a statement and its answer: psycopg takes no other statement on that connection."""
     ansible.module_utils.__path__.append(str(MODULES.parent / "module_utils"))
-    from plugins.module_utils.rollout_host.database.access.postgres import gate as gate_of
+    from plugins.module_utils.rollout_host.database.access.postgres import access as access_of
     from plugins.module_utils.rollout_host.database.connection import connect
 
     monkeypatch.setenv("PGPASSFILE", str(database.directory / "home" / ".pgpass"))
     admin = database.dsn()
-    gate = gate_of(connect(admin, "rollout test gate"), admin, str(database.gate_file.parent))
-    gate.save(RUN)
-    gate.close()
-    gate.connection.pgconn.send_query(b"SELECT 1")
-    gate.open(seconds=5)
-    assert gate.state() == ("open", None)
-    gate.connection.close()
+    access = access_of(connect(admin, "rollout test access"), admin, str(database.access_file.parent))
+    access.save(RUN)
+    access.close()
+    access.connection.pgconn.send_query(b"SELECT 1")
+    access.open(seconds=5)
+    assert access.state() == ("open", None)
+    access.connection.close()
     database.assert_users_are_in()
 
 
@@ -223,7 +221,7 @@ def test_one_at_a_time(slow: Slow, run: Run, database: Database) -> None:
     second = run(run_id="2026-13")
     assert second["failed"]
     assert second["msg"].startswith("E-another-rollout  session ")
-    assert f"rollout {RUN} gate" in second["msg"]
+    assert f"rollout {RUN} access" in second["msg"]
     database.assert_users_are_out()
     slow.let_go()
     assert first.result()["committed"]

@@ -13,7 +13,7 @@ from tests.modules.database_servers import FOUR, Database, both_versions
 from tests.modules.preflighting import NewRun, Run, failed, found, new_run
 
 ALWAYS = {
-    *("server", "gate", "other runs", "patches", *FOUR, "extensions", "standbys", "lag", "standby can sync"),
+    *("server", "access", "other runs", "patches", *FOUR, "extensions", "standbys", "lag", "standby can sync"),
     *("transactions", "fragile users", "bad users", "superusers", "prepared transactions", "synchronous standbys"),
     *("remote_apply", "reserved connections", "locks", "disk", "backup", "state directory", "clock"),
 }
@@ -59,7 +59,7 @@ def test_all_findings_at_once(run: Run, database: Database) -> None:
 
     answer = run(standbys=[missing, missing], max_transaction_seconds=0, fragile_users=["launchpad"])
 
-    assert failed(answer) == {FOUR[2], "standbys", "transactions", "fragile users", "gate"}
+    assert failed(answer) == {FOUR[2], "standbys", "transactions", "fragile users", "access"}
     message = answer["msg"]
     assert message.startswith(f"E-preflight  5 of {len(answer['findings'])} checks of {database.name} failed")
     assert f"{FOUR[2]}: has no row of its own" in message
@@ -70,7 +70,7 @@ def test_all_findings_at_once(run: Run, database: Database) -> None:
     assert "UPDATE Branch SET name = '' WHERE id = 1" in message
     assert "hunter2" not in str(answer)
     assert "stop by hand what connects as launchpad" in message
-    assert "gate: closed by someone else (expected: open)" in message
+    assert "access: closed by someone else (expected: open)" in message
     assert f"""ALTER DATABASE "{database.name}" CONNECTION LIMIT -1'""" in message
     assert message.endswith("\n  Then: ./runbook.py run preflight")
     user.execute("COMMIT")  # its session was left alone
@@ -130,7 +130,7 @@ def test_the_site_s_own_scripts(run: Run, database: Database) -> None:
     assert "cannot be run: ./full-update.py (" in answer["msg"]
     script.chmod(0o755)
     assert not run(upgrade_command=["./full-update.py", "-v"])["failed"]
-    answer = run(upgrade_command=["./full-update.py"], upgrade_command_gates=True, permissions_command=["true"])
+    answer = run(upgrade_command=["./full-update.py"], upgrade_command_closes_access=True, permissions_command=["true"])
     assert failed(answer) == {"scripts"}
     assert "the upgrade script sets permissions itself" in answer["msg"]
     assert "set database_pools" in answer["msg"]

@@ -43,7 +43,7 @@ def test_both_pools_are_open_and_ours(run: Run, pool: Pooler) -> None:
 def test_a_pool_that_somebody_disabled(run: Run, pool: Pooler) -> None:
     pool.ask(f"DISABLE {pool.names[0]}")
     answer = run()
-    assert failed(answer) == {"pgbouncer", "gate"}
+    assert failed(answer) == {"pgbouncer", "access"}
     assert f"{pool.names[0]} in pgbouncer" in answer["msg"]
     assert "is disabled" in answer["msg"]
     assert "ask who switched it off, then:  psql '" in answer["msg"]
@@ -59,12 +59,12 @@ def test_a_standby_s_pool_that_somebody_paused(run: Run, pool: Pooler) -> None:
 
 
 def test_a_pool_that_a_killed_run_left_off(run: Run, pool: Pooler, database: Database) -> None:
-    database.gate_file.parent.mkdir()
+    database.access_file.parent.mkdir()
     record = {"database": database.name, "run_id": "2026-11", "dsn": database.dsn(), "pools": [pool.primary]}
-    database.gate_file.write_text(json.dumps(record))
+    database.access_file.write_text(json.dumps(record))
     pool.ask(f"DISABLE {pool.names[0]}")
     answer = run()
-    assert failed(answer) == {"pgbouncer", "gate"}
+    assert failed(answer) == {"pgbouncer", "access"}
     assert answer["msg"].count("a killed run left it so:  playbooks/outage_undo.yml") == 2
 
 

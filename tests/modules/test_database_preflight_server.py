@@ -84,7 +84,7 @@ def test_bad_users_are_told_and_their_transactions_do_not_count(run: Run, databa
         user.execute("BEGIN; SELECT count(*) FROM Person")
         answer = run(max_transaction_seconds=0, bad_users=bad)
     assert not answer["failed"], answer
-    assert "bad users: launchpad (1 session), bug 612345; ended when the gate closes" in answer["remarks"]
+    assert "bad users: launchpad (1 session), bug 612345; ended when access closes" in answer["remarks"]
 
 
 def test_a_fragile_user_that_is_a_system_user_too(run: Run, database: Database) -> None:

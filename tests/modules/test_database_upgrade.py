@@ -1,4 +1,4 @@
-"""Modules database_upgrade, database_revisions and database_gate on a real server (R9, R12, R18)."""
+"""Modules database_upgrade, database_revisions and database_access on a real server (R9, R12, R18)."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_upgrade_in_check_mode(upgrade: Run, database: Database) -> None:
 
 
 def test_upgrade_and_outage_exclude_each_other(upgrade: Run, database: Database) -> None:
-    with database.admin("rollout 2026-12 gate") as other:
+    with database.admin("rollout 2026-12 access") as other:
         other.execute("SELECT pg_advisory_lock(22080400)")
         answer = upgrade()
     assert answer["failed"]
@@ -140,45 +140,45 @@ def test_revisions_that_are_not_as_they_should_be(run: Run) -> None:
     assert answer["rows"] == [list(row) for row in ROWS_BEFORE]
 
 
-def test_open_gate_is_left_alone(run: Run, database: Database) -> None:
+def test_open_access_is_left_alone(run: Run, database: Database) -> None:
     with database.admin() as admin:
         admin.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT 50")
-    answer = run("database_gate", state_directory=str(database.gate_file.parent))
+    answer = run("database_access", state_directory=str(database.access_file.parent))
     assert not answer["changed"]
     assert answer["was"] == "open"
     assert database.limit() == 50
 
 
 def leave_closed(database: Database, directory: Path) -> None:
-    """As a killed run leaves it: the limit saved, the gate closed, a session of it still there."""
+    """As a killed run leaves it: the limit saved, access closed, a session of it still there."""
     directory.mkdir()
     saved = f'{{"database": "{database.name}", "connection_limit": 50, "run_id": "2026-12"}}'
-    database.gate_file.write_text(saved)
+    database.access_file.write_text(saved)
     with database.admin() as admin:
         admin.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT 0")
 
 
-def test_gate_left_closed_is_opened_and_the_killed_run_ended(run: Run, database: Database) -> None:
-    leave_closed(database, database.gate_file.parent)
+def test_access_left_closed_is_opened_and_the_killed_run_ended(run: Run, database: Database) -> None:
+    leave_closed(database, database.access_file.parent)
     left = database.admin("rollout 2026-12")
     left.execute("BEGIN")
-    checked = run("database_gate", check=True, state_directory=str(database.gate_file.parent))
+    checked = run("database_access", check=True, state_directory=str(database.access_file.parent))
     assert checked["changed"]
     assert database.limit() == 0
 
-    answer = run("database_gate", state_directory=str(database.gate_file.parent))
+    answer = run("database_access", state_directory=str(database.access_file.parent))
 
     assert answer["changed"]
     assert (answer["was"], answer["left_by"], answer["ended_sessions"]) == ("left closed", "2026-12", 1)
     assert database.limit() == 50
-    assert not database.gate_file.exists()
+    assert not database.access_file.exists()
     assert left.closed or not database.ask("SELECT 1 FROM pg_stat_activity WHERE application_name = 'rollout 2026-12'")
 
 
-def test_gate_of_someone_else_stays_closed(run: Run, database: Database) -> None:
+def test_access_of_someone_else_stays_closed(run: Run, database: Database) -> None:
     with database.admin() as admin:
         admin.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT 0")
-    answer = run("database_gate", state_directory=str(database.gate_file.parent))
+    answer = run("database_access", state_directory=str(database.access_file.parent))
     assert answer["failed"]
-    assert answer["msg"].startswith("E-gate-closed  ")
+    assert answer["msg"].startswith("E-access-closed  ")
     assert database.limit() == 0

@@ -217,7 +217,7 @@ def test_a_shell_would_not_understand_the_command(site: Site, tmp_path: Path) ->
 
 
 def test_another_rollout_at_work(site: Site) -> None:
-    with site.database.admin("rollout 2026-12 gate") as other:
+    with site.database.admin("rollout 2026-12 access") as other:
         other.execute("SELECT pg_advisory_lock(22080400)")
         answer = site.upgrade()
     assert answer["msg"].startswith("E-another-rollout  ")

@@ -1,4 +1,4 @@
-"""The outage by the site's own upgrade script, on real servers, with our gate around it or its own (R12, R18, R19)."""
+"""The outage by the site's own upgrade script, on real servers, with access around it or its own (R12, R18, R19)."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Site:
     def __init__(
         self, start_module: Callable[..., RunningModule], database: Database, pooler: Pooler | None = None
     ) -> None:
-        """With a pgbouncer, the script closes and opens that, and pauses the standby; else our gate is around it."""
+        """With a pgbouncer, the script closes and opens that, and pauses the standby; else access is around it."""
         self.start_module, self.database, self.pooler = start_module, database, pooler
         self.command = [sys.executable, str(SCRIPT), "--dsn", database.dsn(), "--schema", "."]
         self.more: dict[str, Any] = {}
         if pooler is not None:
             self.command += ["--pgbouncer", pooler.pgbouncer.console(), "--primary", database.name]
             self.command += ["--standby", database.dsn(host=database.servers.standby)]
-            self.more = {"upgrade_command_gates": True, "pools": [pooler.primary]}
+            self.more = {"upgrade_command_closes_access": True, "pools": [pooler.primary]}
 
     def start(self, mood: str = "", *, check: bool = False, **more: Any) -> RunningModule:
         arguments = {
@@ -82,9 +82,9 @@ class Site:
                 assert client.execute("SELECT count(*) FROM Person").fetchone() == (12000,)
 
 
-OURS, ITS_OWN = "our gate", "its own gate"
+OURS, ITS_OWN = "access", "its own access"
 both_gates = pytest.mark.parametrize("site", [OURS, ITS_OWN], indirect=True)
-its_own_gate = pytest.mark.parametrize("site", [ITS_OWN], indirect=True)
+its_own_access = pytest.mark.parametrize("site", [ITS_OWN], indirect=True)
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_it_patches_and_its_lines_are_the_steps(site: Site) -> None:
     steps = [step["step"] for step in answer["steps"]]
     assert [step for step in steps if step.startswith("patch-")] == FOUR
     own = ("Outage starts", f"Enabling access to {site.database.name}")
-    assert (steps[0], steps[-1]) == (own if site.pooler else ("close the gate", "open the gate"))
+    assert (steps[0], steps[-1]) == (own if site.pooler else ("close access", "open access"))
     assert answer["summary"].startswith(f"outage {answer['outage_seconds']:.1f} s · 4 patches ")
     log = Path(answer["log"])
     assert log.parent == site.database.directory / "state"
@@ -125,7 +125,7 @@ def test_it_patches_and_its_lines_are_the_steps(site: Site) -> None:
     site.assert_nothing_is_left(ROWS_AFTER)
 
 
-def test_our_gate_is_closed_around_a_script_that_has_none(site: Site) -> None:
+def test_our_access_is_closed_around_a_script_that_has_none(site: Site) -> None:
     with site.database.user() as before:
         running = site.hanging()
         site.database.assert_users_are_out()
@@ -137,7 +137,7 @@ def test_our_gate_is_closed_around_a_script_that_has_none(site: Site) -> None:
         f"E-upgrade-stopped  {Path(sys.executable).name} on {site.database.name} was ended "
     )
     assert "stopped by SIGTERM" in answer["msg"]
-    assert "Nothing was kept: the rows are as before. The gate is open again; users were out for" in answer["msg"]
+    assert "Nothing was kept: the rows are as before. Access is open again; users were out for" in answer["msg"]
     assert (answer["committed"], answer["irreversible"], answer["locked_out"]) == (False, False, False)
     site.assert_nothing_is_left(ROWS_BEFORE)
 
@@ -170,7 +170,7 @@ def test_exit_0_after_a_rollback_is_a_failure(site: Site) -> None:
     site.assert_nothing_is_left(ROWS_BEFORE)
 
 
-@its_own_gate
+@its_own_access
 @pytest.mark.parametrize(
     ("mood", "name", "says", "rows"),
     [
@@ -201,7 +201,7 @@ def test_the_deadline_ends_it_with_all_that_it_started(site: Site, mood: str) ->
 
 
 @both_gates
-def test_a_worker_that_is_killed_leaves_no_script_behind_an_open_gate(site: Site) -> None:
+def test_a_worker_that_is_killed_leaves_no_script_behind_an_open_access(site: Site) -> None:
     started = site.hanging(detach=True).result()
     assert not started["finished"]
     os.kill(site.database.progress()["pid"], signal.SIGKILL)
@@ -239,7 +239,7 @@ def test_an_outage_is_stopped_with_the_script_in_it(site: Site) -> None:
     ("more", "says"),
     [
         ({"upgrade_command": ["./full-update.py"]}, "E-upgrade-command  ./full-update.py cannot be run in "),
-        ({"upgrade_command_gates": True}, "E-upgrade-pools  "),
+        ({"upgrade_command_closes_access": True}, "E-upgrade-pools  "),
         ({"permissions": "/nowhere"}, "E-permissions-twice  "),
         ({"permissions_command": ["/bin/true"]}, "E-permissions-twice  "),
         ({"patches": FOUR[:3]}, "E-other-patches  "),
@@ -268,7 +268,7 @@ def test_a_script_that_applies_what_nobody_pinned(site: Site, tmp_path: Path) ->
     site.database.assert_users_are_in()
 
 
-@its_own_gate
+@its_own_access
 def test_it_closes_and_opens_a_real_pgbouncer(site: Site) -> None:
     assert site.pooler is not None
     with site.pooler.connect("primary") as client:
@@ -281,7 +281,7 @@ def test_it_closes_and_opens_a_real_pgbouncer(site: Site) -> None:
     site.assert_nothing_is_left(ROWS_AFTER)
 
 
-@its_own_gate
+@its_own_access
 @pytest.mark.parametrize(("mood", "rows"), [("crash", ROWS_BEFORE), ("disabled", ROWS_AFTER)])
 def test_a_pgbouncer_that_it_leaves_closed_is_opened(site: Site, mood: str, rows: list[tuple[int, int, int]]) -> None:
     answer = site.outage(mood)

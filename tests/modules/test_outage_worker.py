@@ -42,7 +42,7 @@ class Guarded:
 
     def __init__(self, database: Database, run_module: Run) -> None:
         self.database = database
-        self.state = database.gate_file.parent
+        self.state = database.access_file.parent
         self.processes: list[subprocess.Popen[bytes]] = []
         # A check of one that is refused brings the file, and nothing else.
         run_module("database_outage", database.outage(detach=True, patches=[]), env=database.environment("nobody"))
@@ -159,10 +159,10 @@ def test_worker_killed_in_a_patch(guarded: Guarded, slow: Slow, database: Databa
     answer = guarded.answer()
     database.assert_users_are_in(limit=50)
     told = f"E-outage-lost  the outage's worker is gone without an answer, at '{THIRD}': nothing was kept: the rows are"
-    assert answer["msg"].startswith(f"{told} as before; the gate is open.")
+    assert answer["msg"].startswith(f"{told} as before; access is open.")
     assert (answer["failed"], answer["committed"], answer["locked_out"]) == (True, False, False)
     ended = [step["step"] for step in answer["facts"]["outage_steps"]]
-    assert ended == ["close the gate", "end connections", *FOUR[:2]]
+    assert ended == ["close access", "end connections", *FOUR[:2]]
     assert (database.progress()["answer"], database.progress()["finished"]) == ("rolled_back", True)
     assert database.dump() == before
     assert [standby["remark"] for standby in answer["standbys"]] == [None], "its replay was left paused"
@@ -174,7 +174,7 @@ def test_worker_that_somebody_stopped_gives_up_soon_after_its_deadline(
 ) -> None:
     slow.lock()
     guarded.start("ASKED_AFTER=0.2", deadline_seconds=1)
-    wait_for(lambda: database.progress()["steps"], "the gate to be closed")
+    wait_for(lambda: database.progress()["steps"], "access to be closed")
     os.kill(guarded.worker, signal.SIGSTOP)
     answer = guarded.answer()
     assert answer["msg"].startswith("E-outage-deadline  the deadline came during ")
@@ -189,7 +189,7 @@ def test_worker_that_hangs_is_killed_some_time_after_its_deadline(
     before = database.dump()
     slow.lock()
     guarded.start("ASKED_AFTER=0.1", "PATIENCE=0.5", deadline_seconds=1)
-    wait_for(lambda: database.progress()["steps"], "the gate to be closed")
+    wait_for(lambda: database.progress()["steps"], "access to be closed")
     os.mkfifo(database.progress_file.with_suffix(".new"))
     answer = guarded.answer()
     assert answer["msg"].startswith("E-outage-lost  the outage's worker is gone without an answer, at '")
@@ -202,7 +202,7 @@ def test_worker_that_hangs_is_killed_some_time_after_its_deadline(
 def test_a_worker_that_crashes_leaves_its_last_words(guarded: Guarded, database: Database) -> None:
     guarded.start(schema_directory=None)  # nobody expects that
     answer = guarded.answer()
-    assert answer["msg"].startswith("E-outage-lost  the outage's worker is gone without an answer, before the gate ")
+    assert answer["msg"].startswith("E-outage-lost  the outage's worker is gone without an answer, before access ")
     assert "Its last words:  TypeError" in answer["msg"]
     database.assert_users_are_in()
 
@@ -219,7 +219,7 @@ def test_the_server_is_restarted_in_the_middle_of_a_patch(
     postgres.start(database.servers)
     answer = guarded.answer()
     assert answer["failed"]
-    assert "The gate is open again" in answer["msg"]
+    assert "Access is open again" in answer["msg"]
     assert (answer["committed"], answer["locked_out"]) == (False, False)
     database.assert_users_are_in()
     assert database.dump() == before
@@ -233,7 +233,7 @@ def test_worker_killed_and_the_server_restarted(guarded: Guarded, slow: Slow, da
     os.kill(guarded.worker, signal.SIGKILL)
     postgres.start(database.servers)
     answer = guarded.answer()
-    assert "nothing was kept: the rows are as before; the gate is open." in answer["msg"]
+    assert "nothing was kept: the rows are as before; access is open." in answer["msg"]
     database.assert_users_are_in()
 
 
@@ -272,10 +272,10 @@ def test_a_full_disk_does_not_reach_the_outage(guarded: Guarded, slow: Slow, dat
     assert database.rows() == ROWS_AFTER
 
 
-def test_a_full_disk_before_the_gate_is_closed(guarded: Guarded, slow: Slow, database: Database) -> None:
-    """How the gate was cannot be saved: then it stays open."""
+def test_a_full_disk_before_the_access_is_closed(guarded: Guarded, slow: Slow, database: Database) -> None:
+    """How access was cannot be saved: then it stays open."""
     user = database.user()
-    database.gate_file.with_suffix(".new").mkdir()
+    database.access_file.with_suffix(".new").mkdir()
     guarded.start()
     answer = guarded.answer()
     assert answer["msg"].startswith("E-host  [Errno 21] Is a directory")
@@ -311,7 +311,7 @@ def test_by_hand_a_living_worker_is_asked(guarded: Guarded, slow: Slow, database
     done = guarded.typed("open", database.name)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[0].startswith(f"asked pid {guarded.worker}: ")
-    assert done.stdout.splitlines()[1] == f"the gate of {database.name} is open; its outage {RUN} ended: rolled_back"
+    assert done.stdout.splitlines()[1] == f"access to {database.name} is open; its outage {RUN} ended: rolled_back"
     assert guarded.answer()["msg"].startswith("E-outage-interrupted  SIGTERM came during ")
     database.assert_users_are_in()
     assert database.dump() == before
@@ -328,7 +328,7 @@ def test_by_hand_without_anybody(guarded: Guarded, slow: Slow, database: Databas
     os.kill(guarded.worker, signal.SIGKILL)
     done = guarded.typed("open", database.name)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "nothing was kept: the rows are as before; the gate is open." in done.stdout
+    assert "nothing was kept: the rows are as before; access is open." in done.stdout
     database.assert_users_are_in()
     assert database.dump() == before
 
@@ -347,7 +347,7 @@ def test_by_hand_only_the_standby_was_left(guarded: Guarded, slow: Slow, databas
     assert status.returncode == 1
     assert f"{database.name}: the replay of 1 standbys PAUSED by {RUN}" in status.stdout
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "the patches are committed; the gate is open." in done.stdout
+    assert "the patches are committed; access is open." in done.stdout
     assert guarded.typed("status").returncode == 0
     wait_for(lambda: len(database.rows(host=database.servers.standby)) == len(ROWS_AFTER), "the standby to go on")
 
@@ -355,12 +355,12 @@ def test_by_hand_only_the_standby_was_left(guarded: Guarded, slow: Slow, databas
 def test_by_hand_there_is_nothing_to_open(guarded: Guarded, database: Database) -> None:
     done = guarded.typed("open", database.name)
     assert done.returncode == 0
-    assert done.stdout == f"the gate of {database.name} was not closed by us: there is no {database.gate_file}\n"
+    assert done.stdout == f"access to {database.name} was not closed by us: there is no {database.access_file}\n"
     assert guarded.typed().returncode == 2
     assert guarded.typed("guard").returncode == 2
 
 
-def test_a_worker_that_hangs_is_stopped_and_its_guardian_opens_the_gate(
+def test_a_worker_that_hangs_is_stopped_and_its_guardian_opens_the_access(
     guarded: Guarded, slow: Slow, database: Database, start_module: Callable[..., RunningModule]
 ) -> None:
     slow.lock()
@@ -375,7 +375,7 @@ def test_a_worker_that_hangs_is_stopped_and_its_guardian_opens_the_gate(
     wait_for(lambda: guarded.processes[0].poll() is not None, "the guardian to end")
     answer = stopping.result()
     assert [rung["rung"] for rung in answer["ladder"]] == ["ask", "cancel", "terminate", "kill", "guardian"]
-    assert (answer["answer"], answer["survivors"], answer["gate"]) == ("rolled_back", [], "open")
+    assert (answer["answer"], answer["survivors"], answer["access"]) == ("rolled_back", [], "open")
     database.progress_file.with_suffix(".new").unlink()
     database.assert_users_are_in()
 

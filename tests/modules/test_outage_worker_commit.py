@@ -80,7 +80,7 @@ def test_a_stop_is_too_late_and_ends_only_the_wait(
 ) -> None:
     assert database.rows() == ROWS_BEFORE, "it is not visible yet"
     answer = stop().result()
-    assert (answer["answer"], answer["survivors"], answer["gate"]) == ("too_late", [], "open")
+    assert (answer["answer"], answer["survivors"], answer["access"]) == ("too_late", [], "open")
     assert [rung["rung"] for rung in answer["ladder"]] == ["ask", "commit"]
     assert answer["ladder"][1]["did"].startswith("cancelled its wait for a standby: ")
     ended = committing.result()
@@ -95,7 +95,7 @@ def test_its_session_is_ended_there(committing: RunningModule, database: Databas
     database.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", f"rollout {RUN}")
     answer = committing.result()
     assert answer["committed"], answer
-    assert "committed, although: E-outage-failed  during 'commit and open the gate': " in answer["warnings"][-1]
+    assert "committed, although: E-outage-failed  during 'commit and open access': " in answer["warnings"][-1]
     assert database.rows() == ROWS_AFTER
     database.assert_users_are_in()
 

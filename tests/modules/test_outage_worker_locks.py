@@ -1,4 +1,4 @@
-"""Locks behind the closed gate: bounded attempts, and whose they are (R19)."""
+"""Locks while access is closed: bounded attempts, and whose they are (R19)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_it_gives_up_after_so_many_attempts_and_names_who_holds_the_lock(slow: S
     assert first.endswith("canceling statement due to lock timeout [55P03], 2 times after 0.3 s.")
     assert second == f"  HELD BY: session {slow.blocker.info.backend_pid} {HELD}"
     assert "Nothing was kept" in answer["msg"]
-    assert [step["step"] for step in answer["steps"]][-3:] == [THIRD, "roll back", "open the gate"]
+    assert [step["step"] for step in answer["steps"]][-3:] == [THIRD, "roll back", "open access"]
     database.assert_users_are_in()
     assert database.dump() == before
 

@@ -1,4 +1,4 @@
-"""Permissions within the outage: the file in the patches' transaction, the site's own script behind the gate (R18)."""
+"""Permissions within the outage: the file in the patches' transaction, the site's own script in the outage (R18)."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_file_is_applied_with_the_patches(site: Site) -> None:
     assert site.may("bug", "SELECT")
     answer = site.outage(**site.write(FILE))
     assert not answer["failed"], answer["msg"]
-    assert steps_of(answer)[2:] == [*FOUR, "permissions", "commit and open the gate"]
+    assert steps_of(answer)[2:] == [*FOUR, "permissions", "commit and open access"]
     assert (site.may("bugsummary", "SELECT"), site.may("jobrun", "INSERT")) == (True, True)
     assert (site.may("bug", "SELECT"), site.may("jobrun", "UPDATE")) == (False, False)
     assert site.may("bug", "SELECT", "launchpad")
@@ -78,7 +78,7 @@ def test_what_the_patches_did_not_make_rolls_everything_back(site: Site) -> None
     assert first == f"E-permissions-unknown  {site.file} names what is not there after the patches:"
     where = f"    {site.file}:7: role cron: there is no table, view or sequence "
     assert second.endswith(f"{where}public.bugsummaries (there is public.bugsummary)")
-    assert "Nothing was kept: the rows are as before. The gate is open again" in answer["msg"]
+    assert "Nothing was kept: the rows are as before. Access is open again" in answer["msg"]
     assert (answer["committed"], answer["irreversible"]) == (False, False)
     assert site.database.dump() == before
     site.database.assert_users_are_in()
@@ -92,7 +92,7 @@ def test_a_file_that_cannot_be_read_is_refused_with_nothing_touched(site: Site) 
     assert (answer["steps"], site.database.rows()) == ([], ROWS_BEFORE)
 
 
-def test_the_sites_own_script_runs_behind_the_gate_after_the_commit(site: Site) -> None:
+def test_the_sites_own_script_runs_behind_the_access_after_the_commit(site: Site) -> None:
     running = site.start(
         **site.own(
             f"echo $PGAPPNAME $ROLLOUT_RUN $PWD $* > {site.done}.new",
@@ -111,7 +111,7 @@ def test_the_sites_own_script_runs_behind_the_gate_after_the_commit(site: Site) 
     Path(f"{site.done}.go").touch()
     answer = running.result()
     assert not answer["failed"], answer["msg"]
-    assert steps_of(answer)[-3:] == ["commit", "permissions", "open the gate"]
+    assert steps_of(answer)[-3:] == ["commit", "permissions", "open access"]
     assert answer["committed"]
     site.database.assert_users_are_in()
 
@@ -135,7 +135,7 @@ def test_its_failure_is_told_and_users_are_in(site: Site, lines: list[str], more
     assert told[0].startswith(f"E-permissions-failed  {says}")
     assert [line for line in told if line.endswith(("not exist", "it hangs", "(nothing)"))]
     assert "THE PATCHES ARE COMMITTED" in answer["msg"]
-    assert "The gate is open again" in answer["msg"]
+    assert "Access is open again" in answer["msg"]
     assert told[-1].endswith(f"by hand, in {site.database.schema}:  {site.script} --all")
     assert (answer["committed"], answer["irreversible"], answer["locked_out"]) == (True, True, False)
     assert site.database.rows() == ROWS_AFTER

@@ -24,8 +24,8 @@ def pool(database: Database) -> Iterator[Pooler]:
 
 
 @pytest.fixture(params=["pgbouncer", "postgresql"])
-def gate(request: pytest.FixtureRequest, database: Database, pool: Pooler) -> dict[str, Any]:
-    """The gate and the standby, as the module is given them. Readers of the standby come through pgbouncer anyway."""
+def access(request: pytest.FixtureRequest, database: Database, pool: Pooler) -> dict[str, Any]:
+    """Access and the standby, as the module is given them. Readers of the standby come through pgbouncer anyway."""
     standby = {"dsn": database.dsn(host=database.servers.standby), "pools": [pool.standby]}
     return {"pools": [pool.primary] if request.param == "pgbouncer" else [], "standbys": [standby]}
 
@@ -63,22 +63,22 @@ def assert_as_before(database: Database, pool: Pooler) -> None:
     with pool.connect("primary") as user, pool.connect("standby") as reader:
         assert reads(user)
         assert reads(reader)
-    assert not list((database.directory / "state").glob("gate-*"))
+    assert not list((database.directory / "state").glob("access-*"))
     assert not list((database.directory / "state").glob("standbys-*"))
 
 
 @both_versions
 def test_readers_of_the_standby_go_on_through_the_whole_outage(
-    slow: Slow, database: Database, pool: Pooler, gate: dict[str, Any]
+    slow: Slow, database: Database, pool: Pooler, access: dict[str, Any]
 ) -> None:
-    connect = (lambda: pool.connect("primary")) if gate["pools"] else database.user
+    connect = (lambda: pool.connect("primary")) if access["pools"] else database.user
     user, through_pool, on_standby = connect(), pool.connect("standby"), direct(database)
 
-    running = slow.start(**gate)
+    running = slow.start(**access)
 
     with pytest.raises(psycopg.OperationalError):
         user.execute("SELECT 1")
-    refused = "is disabled" if gate["pools"] else "too many connections"
+    refused = "is disabled" if access["pools"] else "too many connections"
     with pytest.raises(psycopg.OperationalError, match=refused):
         connect()
     for _ in range(20):
@@ -99,16 +99,16 @@ def test_readers_of_the_standby_go_on_through_the_whole_outage(
     assert caught_up["remark"] is None
     steps = [step["step"] for step in answer["steps"]]
     assert not [step for step in steps if "standby" in step], "the standby is no part of the outage"
-    assert steps[-1] == ("open the gate" if gate["pools"] else "commit and open the gate")
+    assert steps[-1] == ("open access" if access["pools"] else "commit and open access")
     assert_as_before(database, pool)
 
 
 def test_after_an_aborted_outage_standby_and_primary_are_the_same(
-    run: Run, database: Database, pool: Pooler, gate: dict[str, Any]
+    run: Run, database: Database, pool: Pooler, access: dict[str, Any]
 ) -> None:
     before = database.dump()
     database.write(FOUR[2], "UPDATE Branch SET name = '';\nALTER TABLE Branch ADD UNIQUE (name);")
-    answer = run(**gate)
+    answer = run(**access)
     assert answer["failed"]
     assert answer["msg"].startswith("E-patch-failed  ")
     assert not answer["locked_out"]
@@ -120,8 +120,8 @@ def test_after_an_aborted_outage_standby_and_primary_are_the_same(
     assert_as_before(database, pool)
 
 
-def test_stopped_outage_opens_everything(slow: Slow, database: Database, pool: Pooler, gate: dict[str, Any]) -> None:
-    running = slow.start(**gate)
+def test_stopped_outage_opens_everything(slow: Slow, database: Database, pool: Pooler, access: dict[str, Any]) -> None:
+    running = slow.start(**access)
     running.process.terminate()
     answer = running.result()
     assert answer["failed"]

@@ -110,7 +110,9 @@ def replayed(database: Database, standby: psycopg.Connection[Any]) -> None:
 
 
 @both_versions
-def test_without_a_pause_gate_and_locks_reach_the_readers(database: Database, standby: psycopg.Connection[Any]) -> None:
+def test_without_a_pause_access_and_locks_reach_the_readers(
+    database: Database, standby: psycopg.Connection[Any]
+) -> None:
     """The fact that the pause is for."""
     with database.admin() as admin, reader(database) as inside:
         admin.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT 0")

@@ -1,4 +1,4 @@
-"""The database: rows of the revision table (R8, R18), the gate, and the standbys."""
+"""The database: rows of the revision table (R8, R18), access, and the standbys."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_pinned_patches_are_rows(query, pinned, deployed):
     assert there == (list(pinned_rows) if deployed else []), f"rows: {sorted(rows)}"
 
 
-def test_the_gate_is_open(query):
+def test_the_access_is_open(query):
     ((allowed, limit),) = query("SELECT datallowconn, datconnlimit FROM pg_database WHERE datname = current_database()")
     assert (allowed, limit != "0") == ("t", True), f"datallowconn {allowed}, datconnlimit {limit}"
 

@@ -30,7 +30,7 @@ def look(rollout):
 
 
 def test_from_the_undo_to_the_next_attempt(undone):
-    """Everything is as before, somebody who closes the gate is found out, and the next attempt needs no new merge."""
+    """Everything is as before, somebody who closes access is found out, and the next attempt needs no new merge."""
     (verified,) = [entry for entry in undone.journal if entry["event"] == "verified"]
     assert verified["outcome"] == "ok", verified
     assert set(verified["hosts"]) == {"gac", "soybean", "wildcherry"}

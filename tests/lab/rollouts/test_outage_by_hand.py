@@ -133,7 +133,7 @@ def test_stop_then_undo(by_hand: ByHand) -> None:
     assert stopped.returncode == 0, stopped.stdout
     stats = stats_of(stopped)
     assert (stats["answer"], stats["survivors"]) == ("rolled_back", [])
-    assert stats["evidence"][0] == "nothing was kept: the rows are as before; the gate is open"
+    assert stats["evidence"][0] == "nothing was kept: the rows are as before; access is open"
     assert by_hand.process is not None
     assert by_hand.process.wait(60) == 2
     assert "E-outage-interrupted  SIGTERM came during 'patch-" in by_hand.output.read_text()

@@ -1,4 +1,4 @@
-"""Downtimes that are no deployment, on the lab: a partial downtime (R18), and a schema that is backed out (R17)."""
+"""Downtimes that are no deployment, on the lab: a partial downtime (R18), and a schema that is undone (R17)."""
 
 import os
 import signal
@@ -36,7 +36,7 @@ def only(rollout: Rollout, **answers: bool) -> tuple[str, str]:
 
 
 def test_a_partial_downtime(partial: Rollout) -> None:
-    """Its runbook is killed while the gate is closed: users stay out, and `resume` carries it through."""
+    """Its runbook is killed while access is closed: users stay out, and `resume` carries it through."""
     before = partial.sql(INDEXES)
     with psycopg.connect(partial.dsn, autocommit=True, application_name="dba") as dba:
         dba.execute("BEGIN; LOCK TABLE TranslationMessage IN ROW EXCLUSIVE MODE")
@@ -48,8 +48,8 @@ def test_a_partial_downtime(partial: Rollout) -> None:
         with pytest.raises(psycopg.OperationalError, match="too many connections for database"):
             psycopg.connect(partial.users_dsn)
         stands = partial.runbook("status").stdout
-        assert "The gate of the database is closed since " in stands
-        assert "./runbook.py run open_gate" in stands
+        assert "Access to the database is closed since " in stands
+        assert "./runbook.py run open_access" in stands
         dba.execute("COMMIT")
     resumed = partial.runbook("resume", *only(partial, go=True, resume=True))
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
@@ -71,7 +71,7 @@ def test_a_schema_is_backed_out_after_its_commit(at_the_window: Rollout) -> None
     patched = at_the_window.schema()
     assert patched != before
     done = at_the_window.directory
-    planned = at_the_window.runbook("plan", "new", "--process", "schema_back_out", "--of", done.name)
+    planned = at_the_window.runbook("plan", "new", "--process", "schema_undo", "--of", done.name)
     assert planned.returncode == 0, planned.stdout + planned.stderr
     (plan,) = at_the_window.records.glob("*-schema-back-out/plan.yml")
     refused = at_the_window.runbook("run", "--plan", str(plan), *only(at_the_window, dba=False), "--at=-5h")
@@ -88,7 +88,7 @@ def test_a_schema_is_backed_out_after_its_commit(at_the_window: Rollout) -> None
     assert at_the_window.sql(tables).strip() == "0"
     for host in ("gac", "soybean"):
         assert (at_the_window.lab.home(host) / "srv/launchpad/current").readlink().name == "r9"
-    again = at_the_window.runbook("plan", "new", "--process", "schema_back_out", "--of", done.name)
+    again = at_the_window.runbook("plan", "new", "--process", "schema_undo", "--of", done.name)
     assert again.returncode == 2
     assert again.stderr.startswith(f"E-backed-out  {done.name} was backed out before, by {plan.parent.name}.")
 

@@ -67,7 +67,7 @@ def test_an_outage_behind_pgbouncer(behind_pgbouncer, ansible, page):
     assert done.returncode == 0, done.stdout + done.stderr
     (outage,) = [e for e in rollout.journal if e["event"] == "stage_finished" and e["stage"] == "outage"]
     steps = [step["step"] for step in outage["facts"]["outage_steps"]]
-    assert steps == ["close the gate", "end connections", *steps[2:-2], "commit", "open the gate"], steps
+    assert steps == ["close access", "end connections", *steps[2:-2], "commit", "open access"], steps
     assert steps[2:-2][: len(rollout.pinned["patches"])] == rollout.pinned["patches"]
     assert commands(lab) == [
         *((command, DATABASE) for command in ("DISABLE", "KILL", "RESUME", "ENABLE")),

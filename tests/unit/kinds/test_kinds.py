@@ -29,11 +29,11 @@ MARKED = {"environment": {"ROLLOUT_RUN": "{{ rollout_run | default('by hand') }}
 @pytest.mark.parametrize(
     ("wanted", "says"),
     [
-        (Wanted("no_such"), r"E-no-such-process  There is no no_such\. There are: partial_downtime, schema_back_out\."),
+        (Wanted("no_such"), r"E-no-such-process  There is no no_such\. There are: partial_downtime, schema_undo\."),
         (Wanted("partial_downtime"), "partial_downtime.yml needs  --playbook FILE"),
         (
-            Wanted("schema_back_out", playbook=REINDEX),
-            "schema_back_out.yml needs  --of ID(?s:.*)no use for  --playbook",
+            Wanted("schema_undo", playbook=REINDEX),
+            "schema_undo.yml needs  --of ID(?s:.*)no use for  --playbook",
         ),
         (Wanted(of="2026-12"), "process.yml has no use for  --of ID"),
     ],
@@ -48,7 +48,7 @@ def test_what_a_process_needs(wanted: Wanted, says: str) -> None:
     [
         (Wanted(), "outage"),
         (Wanted("partial_downtime", playbook=REINDEX), "work"),
-        (Wanted("schema_back_out", of="2026-12"), "back_out"),
+        (Wanted("schema_undo", of="2026-12"), "back_out"),
     ],
 )
 def test_the_processes_that_are_shipped(wanted: Wanted, stage: str) -> None:
@@ -138,7 +138,7 @@ DONE = [COMMITTED[0], {"event": "rollout_closed", "outcome": "done", "exit_code"
 
 def test_what_is_backed_out_was_pinned_there(kept: Path) -> None:
     rollout(kept, "2026-12", COMMITTED)
-    pinned = kinds.pinned(Wanted("schema_back_out", of="2026-12"), LAB)
+    pinned = kinds.pinned(Wanted("schema_undo", of="2026-12"), LAB)
     assert pinned.model_dump() == {"revision": 10381, "patches": ["patch-2208-30-0.sql"]}
     assert kinds.pinned(Wanted(), LAB).model_dump(exclude_none=True) == {}
 

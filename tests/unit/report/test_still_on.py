@@ -14,7 +14,7 @@ from rollout.views.report import headline, render_report
 
 from .test_report import text_of
 
-HOLDS = {"what": "PQM is in RC mode", "until": "switch", "release": "rc_mode_release"}
+HOLDS = {"what": "PQM is in RC mode", "until": "switch", "release": "rc_mode_end_early"}
 WHY = "devel has the merge (12735), and fixes must land."
 SAID = "PQM is in RC mode since Mon 7 Dec 08:01 UTC: devel has the merge (12735), and fixes must land."
 COMMAND = "./runbook.py run switch"
@@ -31,7 +31,7 @@ def bracket(plan):
 @pytest.fixture
 def stays(entries):
     """The rollout that was stopped; RC mode could not be left."""
-    told = {"stage": "merge", "playbook": "rc_mode_release", "outcome": "ok", "evidence": ["devel 12735"]}
+    told = {"stage": "merge", "playbook": "rc_mode_end_early", "outcome": "ok", "evidence": ["devel 12735"]}
     stop = {"at": "2026-12-09T08:40:33+00:00", "event": "release_finished", **told, "message": None}
     return entries("stopped", {**stop, "released": False, "why": WHY})
 
@@ -47,7 +47,7 @@ def test_the_report_begins_with_it(bracket, stays):
     text = text_of(render_report(bracket, stays))
     assert f"Still on: {SAID} To end it: {COMMAND}" in text
     assert text.index(SAID) < text.index("Planned against actual")
-    assert f"rc_mode_release Wed 9 Dec 08:40:33: stays on, {WHY} devel 12735" in text
+    assert f"rc_mode_end_early Wed 9 Dec 08:40:33: stays on, {WHY} devel 12735" in text
 
 
 def test_the_incident_report_says_so(bracket, stays):

@@ -95,7 +95,7 @@ def bad_users(sessions: Sequence[Session], bad: Sequence[Mapping[str, Any]], sys
     bugs = {each["user"]: each["bug"] for each in bad if each["user"] not in system_users}
     connected = _by_user(sessions, list(bugs))
     found = [f"{user} ({_names(of_user)}), bug {bugs[user]}" for user, of_user in connected.items()]
-    todo = "ended when the gate closes" if found else ""
+    todo = "ended when access closes" if found else ""
     return remark("bad users", listed(found) or "none connected", "ended with everybody", todo)
 
 
@@ -106,14 +106,14 @@ def superusers(
     system_users: Sequence[str],
     application_users: Sequence[str],
 ) -> Finding:
-    """Judge who would pass the closed gate: a superuser that an application is, by its name or by its sessions."""
+    """Judge who would come in although access is closed: a superuser that is an application, by name or by sessions."""
     suspected = [role for role in superuser_roles if role != ours and role not in system_users]
     connected = _by_user(sessions, suspected)
     offenders = sorted({*connected, *(role for role in superuser_roles if role in application_users)})
     found = [f"{role} ({_names(connected[role])})" if role in connected else role for role in offenders]
     todo = "; ".join(f"ALTER ROLE {name(role)} NOSUPERUSER" for role in offenders)
     todo += "\nor, if it is no application's: list it in database_system_users"
-    expected = "none: the gate does not hold superusers"
+    expected = "none: closed access does not stop superusers"
     return finding("superusers", listed(found) or "none", expected, todo, ok=not found)
 
 
@@ -143,7 +143,7 @@ def other_runs(sessions: Sequence[Session], holder: str) -> Finding:
 
 
 def synchronous_standbys(standby_names: str, present: Sequence[str], session: str) -> Finding:
-    """Judge whether the commit would wait for a standby that is not there, for ever, with the gate closed.
+    """Judge whether the commit would wait for a standby that is not there, for ever, with access closed.
 
     `present` are the synchronous standbys that stream, `session` is our own synchronous_commit.
     """
@@ -249,10 +249,10 @@ def _hindrances(facts: Mapping[str, Any], sync_seconds: float) -> list[tuple[str
     return wrong
 
 
-def gate(state: str, opening_command: str) -> Finding:
-    """Judge whether users can come in now: nobody left the gate closed."""
+def access(state: str, opening_command: str) -> Finding:
+    """Judge whether users can come in now: nobody left access closed."""
     todo = f"ask who closed it, then:  {opening_command}" if state == "closed by someone else" else UNDO
-    return finding("gate", state, "open", todo, ok=state == "open")
+    return finding("access", state, "open", todo, ok=state == "open")
 
 
 def pool(name: str, state: str, opening_command: str, left_by: str | None, *, admin: bool) -> Finding:

@@ -116,15 +116,15 @@ def state_directory(path: str, problem: str) -> Finding:
 def scripts(given: Mapping[str, Any], missing: Sequence[str]) -> Finding:
     """Judge the site's own scripts, some of which may be `missing` on the host: what the outage would refuse (R12).
 
-    `given` are the options permissions, permissions_command, upgrade_command, upgrade_command_gates and pools.
+    `given` are the options permissions, permissions_command, upgrade_command, upgrade_command_closes_access and pools.
     """
     upgrade, others = given["upgrade_command"], [given["permissions"], given["permissions_command"]]
     wrong = [(f"cannot be run: {listed(missing)}", "have it installed, executable")] if missing else []
     if upgrade and any(others):
         wrong.append(("the upgrade script sets permissions itself", "leave out all other database_permissions…"))
-    if upgrade and given["upgrade_command_gates"] and not given["pools"]:
+    if upgrade and given["upgrade_command_closes_access"] and not given["pools"]:
         said = "nobody here could open what the upgrade script leaves closed"
-        wrong.append((said, "set database_pools, or database_upgrade_command_gates: false"))
+        wrong.append((said, "set database_pools, or database_upgrade_command_closes_access: false"))
     there = listed([argv[0] for argv in (given["permissions_command"], upgrade) if argv])
     todo = "\n".join(do for _, do in wrong)
     found = "; ".join(problem for problem, _ in wrong) or there

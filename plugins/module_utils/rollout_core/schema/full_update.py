@@ -48,7 +48,7 @@ _REPLICATION = re.compile(r"(?P<what>Pausing|Resuming) replication to (?P<standb
 
 
 class Outage(Enum):
-    """What the output says of the database's gate."""
+    """What the output says of access to the database."""
 
     NEVER = "no outage had begun"
     OVER = "the outage is over"
@@ -78,9 +78,9 @@ class Output:
 class Run:
     """One run: what was pending before it, what has no row after it (None: nobody could look), and how it ended.
 
-    `exit_code` is negative for a signal, and None for a run that was `stopped` after `seconds`. `gates`: it keeps the
-    contract of full-update.py and closes and opens the gate itself; `known`: we look at that gate and open it, so what
-    the output says of it does not count. `setting` is the variable that names the command.
+    `exit_code` is negative for a signal, and None for a run that was `stopped` after `seconds`. `closes_access`: it
+    keeps the contract of full-update.py and closes and opens access itself; `known`: we look at access and open it, so
+    what the output says of it does not count. `setting` is the variable that names the command.
     """
 
     command: str
@@ -90,14 +90,14 @@ class Run:
     output: Output
     pending: Sequence[PatchName]
     missing: Sequence[PatchName] | None
-    gates: bool = True
+    closes_access: bool = True
     known: bool = False
     setting: str = "qastaging_upgrade"
     stopped: str = "its deadline"
 
     @property
     def outage(self) -> Outage:
-        """What is known of the gate: the exit code 96 says that it is closed whatever was printed, 95 not."""
+        """What is known of access: the exit code 96 says that it is closed whatever was printed, 95 not."""
         if self.exit_code == 96:
             return Outage.ON
         if self.exit_code == 95 and self.output.outage is Outage.ON:
@@ -107,7 +107,7 @@ class Run:
     @property
     def succeeded(self) -> bool:
         """Whether the rows, the last line and the exit code all say so (R12). Another script's lines nobody knows."""
-        at_its_end = self.output.all_good or not self.gates
+        at_its_end = self.output.all_good or not self.closes_access
         return self.missing is not None and not self.missing and at_its_end and self.exit_code == 0
 
 
@@ -181,22 +181,22 @@ def timings(output: Output, rows: Mapping[str, float | None]) -> tuple[dict[str,
 
 
 def failure(run: Run, log: str, dsn: str) -> str:
-    """Why this run failed, for the person who has to go on: code, rows, gate, last lines, and what to type."""
+    """Why this run failed, for the person who has to go on: code, rows, access, last lines, and what to type."""
     return f"{told(run, log, kept_of(run))}\nThen:  {remedy(run, dsn)}"
 
 
 def told(run: Run, log: str, *kept: str) -> str:
     """Why this run failed, without what to type then; `kept` are lines about the rows, for those who have looked."""
     name, sentence = _verdict(run)
-    by_output = run.gates and not run.known
+    by_output = run.closes_access and not run.known
     if run.outage is Outage.ON and by_output:
-        lines = [f"E-upgrade-outage-on  {_gate(run)}", sentence]
+        lines = [f"E-upgrade-outage-on  {_access(run)}", sentence]
     else:
         lines = [f"{name}  {sentence}"]
     lines += [f"It says: {run.output.complaint}."] if run.output.complaint else []
     lines += kept
-    lines += [_gate(run)] if by_output and run.outage is not Outage.ON else []
-    lines += _replication(run) if run.gates else []
+    lines += [_access(run)] if by_output and run.outage is not Outage.ON else []
+    lines += _replication(run) if run.closes_access else []
     return "\n".join([*lines, *end_of(run.output, log)])
 
 
@@ -215,9 +215,9 @@ def _verdict(run: Run) -> tuple[str, str]:
         return "E-upgrade-failed", f"{where} was ended by signal {-code}."
     if code:
         meaning = MEANINGS.get(code, "a code that nobody has told us of")
-        return "E-upgrade-failed", f"{where} exited {code}" + (f": {meaning}." if run.gates else ".")
+        return "E-upgrade-failed", f"{where} exited {code}" + (f": {meaning}." if run.closes_access else ".")
     if run.missing:
-        lie = ", which is also its code after a rollback" if run.gates else ""
+        lie = ", which is also its code after a rollback" if run.closes_access else ""
         return "E-upgrade-rolled-back", f"{where} exited 0{lie}: patches are not in the table."
     if run.missing is None:
         return "E-upgrade-unproven", f"{where} exited 0, which proves nothing, and the rows cannot be read."
@@ -237,7 +237,7 @@ def kept_of(run: Run) -> str:
     return f"KEPT: the rows {there} are in the table" + (f"; not there: {gone}." if gone else ", all that was pending.")
 
 
-def _gate(run: Run) -> str:
+def _access(run: Run) -> str:
     sentence = run.outage.value
     if run.outage is Outage.OVER and run.output.took:
         sentence += f" (it took {run.output.took})"
@@ -263,11 +263,11 @@ def remedy(run: Run, dsn: str) -> str:
     """What to do then."""
     again = "./runbook.py run"
     code = run.exit_code
-    if code == 2 and run.gates:
+    if code == 2 and run.closes_access:
         return f"correct {run.setting}_command in the inventory, and {again}"
-    if (code in (94, 98) and run.gates) or run.missing is None:
+    if (code in (94, 98) and run.closes_access) or run.missing is None:
         return f"psql '{dsn}', mend what that says, and {again}"
-    if code in (99, 100, 101) and run.gates:
+    if code in (99, 100, 101) and run.closes_access:
         return f"end by hand what it names, and {again}"
     if code == 0 and run.missing:
         return f"fix the patch or back it out (R17), and {again}"

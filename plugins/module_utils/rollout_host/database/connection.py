@@ -131,12 +131,12 @@ def database_name(dsn: str) -> str:
 
 
 def session_names(run_id: str) -> tuple[str, str]:
-    """Return the application_name of the session that patches in that run, and of the one that holds lock and gate.
+    """Return the application_names of a run's two sessions: the one that patches, and the one that closes access.
 
     PostgreSQL cuts it off after 63 bytes. Other runs' names begin with `rollout ` too, and nobody else's do.
     """
     patching = f"rollout {run_id}"[:58]
-    return patching, f"{patching} gate"
+    return patching, f"{patching} access"
 
 
 def take_lock(connection: psycopg.Connection[Any]) -> None:
@@ -161,14 +161,14 @@ def revision_rows(connection: psycopg.Connection[Any]) -> list[Revision]:
 
 
 def require_primary(connection: psycopg.Connection[Any]) -> None:
-    """Raise RolloutError E-not-superuser or E-not-the-primary if this connection cannot patch behind a closed gate."""
+    """Raise RolloutError E-not-superuser or E-not-the-primary if it cannot patch while access is closed."""
     superuser, recovering, user = connection.execute(
         "SELECT rolsuper, pg_is_in_recovery(), rolname FROM pg_roles WHERE rolname = current_user"
     ).fetchone()
     if recovering:
         raise RolloutError(f"E-not-the-primary  {connection.info.host} is a standby: dsn must name the primary")
     if not superuser:
-        raise RolloutError(f"E-not-superuser  {user} is not a superuser, and the closed gate would lock it out as well")
+        raise RolloutError(f"E-not-superuser  {user} is not a superuser, and closing access would lock it out as well")
 
 
 def refuse_other_patches(names: Sequence[str], pending: Sequence[Patch], rows: Iterable[Revision]) -> None:

@@ -20,7 +20,7 @@ with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
     from psycopg.conninfo import make_conninfo
 
 _NAME_BYTES = 63
-_SUFFIX = "_back_out_check"
+_SUFFIX = "_schema_undo_check"
 _LIKE = "SELECT pg_encoding_to_char(encoding), datcollate, datctype FROM pg_database WHERE datname = current_database()"
 _VOLATILE = ("\\restrict", "\\unrestrict", "-- Dumped ")  # of pg_dump: another random key each time
 
@@ -84,7 +84,7 @@ def round_trips(target: str, undos: Sequence[Patch], patches: Sequence[Patch], t
 
     Raises RolloutError E-undo-failed when an undo file does not run.
     """
-    with connect(target, "back-out check") as copy:
+    with connect(target, "schema undo check") as copy:
         schemas = [tools.schema(target)]
         for undo in undos:
             try:

@@ -1,6 +1,6 @@
 """Standbys: their replay is paused before an outage and resumed after it, one after the other (R18, R21).
 
-While a replay is paused, readers there see nothing of the outage: neither the gate, which is replicated where it is
+While a replay is paused, readers there see nothing of the outage: neither access, which is replicated where it is
 PostgreSQL's own, nor the locks of the patches. A paused replay is something left open: it is on record until it is
 resumed. All durations are seconds.
 """
@@ -59,7 +59,7 @@ def replay_state(standby: psycopg.Connection[Any]) -> str:
 
 
 def pause_replay(standbys: Sequence[Standby], run_id: str, state_directory: str, database: str) -> None:
-    """Let nothing more of the primary reach its standbys, so that readers there see neither gate nor locks.
+    """Let nothing more of the primary reach its standbys, so that readers there see neither closed access nor locks.
 
     On record before the deed, with the pools that were on; a replay that somebody else has paused stays theirs. Raises
     RolloutError `E-standby-…` or `E-no-connection`, and then none is left paused that was not.

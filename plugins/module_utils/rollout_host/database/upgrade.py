@@ -1,4 +1,4 @@
-"""An upgrade without a gate, for databases that nobody depends on, and its log (R9, R12).
+"""An upgrade that leaves access open, for databases that nobody depends on, and its log (R9, R12).
 
 The log has the format that the real upgrade script writes and that the budget of R9 is read from. One difference, on
 purpose: the real script writes `applied just now` before it knows whether anything is kept, this one after the commit.

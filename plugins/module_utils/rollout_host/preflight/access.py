@@ -1,4 +1,4 @@
-"""What the preflight asks of the gate: it is open, pgbouncer obeys, and nobody else is at it (R18)."""
+"""What the preflight asks of access: it is open, pgbouncer obeys, and nobody else is at it (R18)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Iterator, Mapping, Sequence
 from ...rollout_core.preflight import database as judge
 from ...rollout_core.preflight.findings import Finding
 from ..database.access.console import Pool, pools_of
-from ..database.access.postgres import gate
+from ..database.access.postgres import access
 from ..database.connection import RolloutError, lock_holder
 from ..database.standbys import standbys_of
 from .base import Site, not_made
@@ -19,23 +19,23 @@ _RUNS = """
     WHERE datname = current_database() AND application_name LIKE 'rollout %' AND pid <> pg_backend_pid()"""
 
 
-def gates(site: Site) -> Iterator[Finding]:
-    """Every pool is there, open and ours to switch, and so is the gate."""
+def access_is_open(site: Site) -> Iterator[Finding]:
+    """Every pool is there, open and ours to switch, and access is open."""
     params, connection = site.params, site.connection
-    ours = gate(connection, params["dsn"], params["state_directory"], params["pools"])
+    ours = access(connection, params["dsn"], params["state_directory"], params["pools"])
     saved = ours.saved()
-    of_the_gate = [_pool(pool, saved and saved["run_id"]) for pool in pools_of(params["pools"])]
-    yield from of_the_gate
+    of_the_access = [_pool(pool, saved and saved["run_id"]) for pool in pools_of(params["pools"])]
+    yield from of_the_access
     for standby in standbys_of(params):
         for pool in pools_of(standby.pools):
             yield _pool(pool, left_by(site, standby.dsn))
     try:
         state, _ = ours.state()
     except RolloutError as error:
-        if all(found.ok for found in of_the_gate):  # otherwise that is told already
-            yield not_made("gate", error)
+        if all(found.ok for found in of_the_access):  # otherwise that is told already
+            yield not_made("access", error)
         return
-    yield judge.gate(state, ours.opening_command())
+    yield judge.access(state, ours.opening_command())
 
 
 def other_runs(site: Site) -> list[Finding]:
@@ -51,7 +51,7 @@ def clients(pools: Sequence[Mapping[str, str]]) -> tuple[list[dict[str, Any]], s
     found: list[dict[str, Any]] = []
     pids: set[int] = set()
     for pool in pools_of(pools):
-        with suppress(RolloutError):  # `gates` tells of it
+        with suppress(RolloutError):  # `closes_access` tells of it
             pids |= pool.connected()[1]
             for row in pool.console.ask("SHOW CLIENTS"):
                 if row["database"] == pool.database:

@@ -6,15 +6,15 @@ from typing import Any, Mapping
 
 from ...rollout_core.preflight.findings import Finding
 from ..database.connection import RolloutError
-from . import access as gate
+from . import access as access
 from . import host, patches, server, standbys
 from .base import Check, Site, asking, findings_of, not_made
 
 # Name, for when it cannot be made, and check. A check makes one finding or several.
 CHECKS: list[tuple[str, Check]] = [
     ("server", server.server),
-    ("gate", gate.gates),
-    ("other runs", gate.other_runs),
+    ("access", access.access_is_open),
+    ("other runs", access.other_runs),
     ("patches", patches.patches),
     ("permissions", patches.permissions),
     ("standbys", standbys.standbys),

@@ -1,6 +1,6 @@
-"""What every gate does alike: remember on the host how it was, end sessions, open whatever happens (R18).
+"""What every kind of access does alike: remember on the host how it was, end sessions, open whatever happens (R18).
 
-How a gate was is saved in a file, durably, before it is closed, so that one which a killed run left closed is known as
+How access was is saved in a file, durably, before it is closed, so that one which a killed run left closed is known as
 ours and opened again. All durations are seconds.
 """
 
@@ -20,7 +20,7 @@ with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
     import psycopg
 
 OPEN, LEFT_CLOSED, CLOSED_BY_SOMEONE_ELSE = "open", "left closed", "closed by someone else"
-# Sessions of users: superusers pass the gate, and the system's own processes and replication have to go on.
+# Sessions of users: superusers come in all the same, and the system's own processes and replication have to go on.
 _ENDED = """
     SELECT pid, pg_terminate_backend(pid), usename, coalesce(host(client_addr), 'local'), application_name
     FROM pg_stat_activity JOIN pg_roles ON pg_roles.oid = usesysid
@@ -30,10 +30,10 @@ _ORPHANS = """
     WHERE datname = current_database() AND application_name LIKE 'rollout %%' AND pid <> ALL (%(ours)s)"""
 
 
-class Gate:
-    """The gate of the database that `connection` (a superuser's, in autocommit mode) is connected to.
+class Access:
+    """Access to the database that `connection` (a superuser's, in autocommit mode) is connected to.
 
-    `dsn` is what it was connected with: should it break while the gate is closed, opening connects again.
+    `dsn` is what it was connected with: should it break while access is closed, opening connects again.
     """
 
     opens_at_commit = False  # whether the commit of the transaction that `open_with` got opens it
@@ -53,7 +53,7 @@ class Gate:
         raise NotImplementedError
 
     def open_with(self, connection: psycopg.Connection[Any]) -> None:
-        """Open the gate in the transaction of `connection`, if this kind `opens_at_commit`; else do nothing."""
+        """Open access in the transaction of `connection`, if this kind `opens_at_commit`; else do nothing."""
 
     def _by_hand(self) -> str:
         """The shell command with which a person opens it, with nothing but psql."""
@@ -84,12 +84,12 @@ class Gate:
         return (LEFT_CLOSED, saved) if saved else (CLOSED_BY_SOMEONE_ELSE, None)
 
     def refuse_if_closed_by_someone_else(self) -> dict[str, Any] | None:
-        """Return what a killed run of ours saved (None: the gate is open), or raise RolloutError `E-gate-closed`."""
+        """Return what a killed run of ours saved (None: access is open), or raise RolloutError `E-access-closed`."""
         saved = self.saved()
         closed = self._closed()
         if closed is not None and saved is None:
             raise RolloutError(
-                f"E-gate-closed  {self.database} takes no connections ({closed}), and no run of ours closed it: "
+                f"E-access-closed  {self.database} takes no connections ({closed}), and no run of ours closed it: "
                 f"there is no {self.file}.\nNothing was touched. Ask who closed it, and why.\n"
                 f"Open it:  {self.opening_command()}\nThen: run this again."
             )
@@ -97,9 +97,9 @@ class Gate:
 
     @contextmanager
     def taken_over(self) -> Iterator[str | None]:
-        """Open a gate that a killed run of ours left closed at the end of the block, however it ends.
+        """Open access that a killed run of ours left closed at the end of the block, however it ends.
 
-        Gives the id of that run, None when the gate is open. Raises RolloutError `E-gate-closed` when it is not ours.
+        Gives the id of that run, None when access is open. Raises RolloutError `E-access-closed` when it is not ours.
         """
         left = self.refuse_if_closed_by_someone_else()
         if left is None:
@@ -111,7 +111,7 @@ class Gate:
         except RolloutError as error:
             if not error.facts.get("locked_out"):
                 self.open()
-                remark = f"The gate, which {left['run_id']} had left closed, is open again."
+                remark = f"Access, which {left['run_id']} had left closed, is open again."
                 raise RolloutError(f"{error}\n{remark}", **error.facts) from error
             raise
         finally:
@@ -134,7 +134,7 @@ class Gate:
         ended: set[int] = set()
         others_left = begun = time.monotonic()
         others_left -= quiet
-        # A client that was just connecting when the gate closed shows up late, so this looks until nobody is left.
+        # A client that was just connecting when access closed shows up late, so this looks until nobody is left.
         while True:
             rows, now = self.connection.execute(_ENDED).fetchall(), time.monotonic()
             ended.update(row[0] for row in rows)
@@ -153,7 +153,7 @@ class Gate:
         return len(self.connection.execute(_ORPHANS, {"ours": ours}).fetchall())
 
     def open(self, seconds: float = 30) -> None:
-        """Open the gate if it is closed, whatever happened to the connection, and forget what was saved.
+        """Open access if it is closed, whatever happened to the connection, and forget what was saved.
 
         Tries for `seconds`; then raises RolloutError `E-locked-out` with `locked_out` and the command that opens it.
         """
@@ -182,31 +182,31 @@ class Gate:
             self.connection = connect(self.dsn, self.name)
 
     def forget(self) -> None:
-        """Delete what was saved: the gate is open."""
+        """Delete what was saved: access is open."""
         with suppress(FileNotFoundError, NotADirectoryError):
             self.file.unlink()
 
     def locked_out(self, said: str) -> RolloutError:
-        """Return the RolloutError `E-locked-out` for a gate that could not be opened."""
+        """Return the RolloutError `E-locked-out` for access that could not be opened."""
         return RolloutError(
-            f"E-locked-out  the gate of {self.database} is closed and could not be opened: {' '.join(said.split())}\n"
+            f"E-locked-out  access to {self.database} is closed and could not be opened: {' '.join(said.split())}\n"
             f"OPEN IT ON THIS HOST:  {self.opening_command()}",
             locked_out=True,
         )
 
     def opening_command(self) -> str:
-        """Return the one shell command that opens the gate by hand on this host."""
+        """Return the one shell command that opens access by hand on this host."""
         ours = opening_command(str(self.file.parent), self.database) if self.file.exists() else None
         return ours or self._by_hand()
 
     def saved(self) -> dict[str, Any] | None:
-        """Return what was saved; None without a record. Raises RolloutError `E-gate-file` when it makes no sense."""
+        """Return what was saved; None without a record. Raises RolloutError `E-access-file` when it makes no sense."""
         return read_record(self.file)
 
 
 def record_file(state_directory: str, database: str) -> Path:
-    """Return where it is on record how the gate of a database was."""
-    return Path(state_directory) / f"gate-{database}.json"
+    """Return where it is on record how access to a database was."""
+    return Path(state_directory) / f"access-{database}.json"
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:
@@ -224,11 +224,11 @@ def write_record(path: Path, record: dict[str, Any]) -> None:
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """Return a record; None where there is none. Raises RolloutError `E-gate-file` for one that makes no sense."""
+    """Return a record; None where there is none. Raises RolloutError `E-access-file` for one that makes no sense."""
     try:
         record: dict[str, Any] = json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:
-        raise RolloutError(f"E-gate-file  {path} makes no sense: {error}. Look at it, then delete it.") from error
+        raise RolloutError(f"E-access-file  {path} makes no sense: {error}. Look at it, then delete it.") from error
     return record

@@ -1,7 +1,7 @@
-"""The gate where users come through pgbouncer: their pools are switched off and on, in every pgbouncer (R18).
+"""Access where users come through pgbouncer: their pools are switched off and on, in every pgbouncer (R18).
 
 New clients hear `database "…" is disabled`, existing ones `database removed`. PostgreSQL itself stays open, so nothing
-about this gate is replicated. A pgbouncer that is started again has forgotten DISABLE and PAUSE: it is open.
+about this access is replicated. A pgbouncer that is started again has forgotten DISABLE and PAUSE: it is open.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, Callable, Mapping, Sequence
 
 from ..connection import RolloutError
-from .base import Gate
+from .base import Access
 from .console import Pool, as_given, pools_of
 
 with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
@@ -22,7 +22,7 @@ _LIMITED = "SELECT datconnlimit = 0 FROM pg_database WHERE datname = current_dat
 _COMES_AGAIN = 0.1  # seconds in which a client that was ended has connected again
 
 
-class PgbouncerGate(Gate):
+class PgbouncerAccess(Access):
     """The database's pools in pgbouncer: closed when any of them is disabled or paused."""
 
     def __init__(
@@ -59,7 +59,7 @@ class PgbouncerGate(Gate):
         return clients + len(self.end_users(seconds, servers, _COMES_AGAIN) - servers)
 
     def refuse_if_closed_by_someone_else(self) -> dict[str, Any] | None:
-        """As of every gate; and raise RolloutError `E-not-admin` where the console would refuse the commands."""
+        """As for every access; also raise RolloutError `E-not-admin` where the console would refuse the commands."""
         left = super().refuse_if_closed_by_someone_else()
         if left is None:
             for console in {pool.console.conninfo: pool.console for pool in self.pools}.values():
@@ -71,7 +71,7 @@ class PgbouncerGate(Gate):
         return left
 
     def open(self, seconds: float = 30) -> None:
-        """As of every gate; and hang up."""
+        """As for every kind of access; and hang up."""
         super().open(seconds)
         for pool in self.pools:
             pool.console.close()

@@ -1,7 +1,7 @@
-"""The gate: whether users may connect to a database at all (R18). PostgreSQL's own, where there is no pooler.
+"""Access: whether users may connect to a database at all (R18). PostgreSQL's own, where there is no pooler.
 
 Closing sets the database's connection limit to 0, which superusers pass. The limit it had is put back in the
-transaction of the patches, so the commit opens the gate.
+transaction of the patches, so the commit opens access.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import shlex
 from contextlib import suppress
 from typing import Any, Mapping, Sequence
 
-from .base import Gate, read_record, record_file
-from .pgbouncer import PgbouncerGate
+from .base import Access, read_record, record_file
+from .pgbouncer import PgbouncerAccess
 
 with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
     import psycopg
@@ -28,21 +28,21 @@ CLOSED = 0
 NO_LIMIT = -1
 
 
-def gate(
+def access(
     connection: psycopg.Connection[Any], dsn: str, state_directory: str, pools: Sequence[Mapping[str, str]] = ()
-) -> Gate:
-    """Return the gate of the database that `connection` is connected to: PostgreSQL's own without `pools`.
+) -> Access:
+    """Return access to the database that `connection` is connected to: PostgreSQL's own without `pools`.
 
     What a killed run closed is opened in the way that it closed it, whatever `pools` says by now.
     """
     saved = read_record(record_file(state_directory, connection.info.dbname)) or {}
-    postgres = PostgresGate(connection, dsn, state_directory)
+    postgres = PostgresAccess(connection, dsn, state_directory)
     if "pools" in saved or (pools and not ("connection_limit" in saved and postgres.is_closed)):
-        return PgbouncerGate(connection, dsn, state_directory, pools)
+        return PgbouncerAccess(connection, dsn, state_directory, pools)
     return postgres
 
 
-class PostgresGate(Gate):
+class PostgresAccess(Access):
     """The database's connection limit."""
 
     opens_at_commit = True
@@ -52,7 +52,7 @@ class PostgresGate(Gate):
         self._set(CLOSED)
 
     def open_with(self, connection: psycopg.Connection[Any]) -> None:
-        """Open the gate in the transaction of `connection`: it opens at the commit, with the patches or not at all."""
+        """Open access in the transaction of `connection`: it opens at the commit, with the patches or not at all."""
         connection.execute(self._statement(self._limit_before()))
 
     def _by_hand(self) -> str:

@@ -32,7 +32,7 @@ def summary(measured: dict[str, Any]) -> str:
     parts = [
         f"outage {measured['outage_seconds']:.1f} s",
         f"{len(patches)} patches {sum(patches):.1f} s",
-        f"gate closed {measured['closed_at'][11:21]}–{measured['opened_at'][11:21]}",
+        f"users locked out {measured['closed_at'][11:21]}–{measured['opened_at'][11:21]}",
         f"{measured['ended_sessions']} connections ended",
     ]
     if "standby_seconds" in measured:

@@ -20,13 +20,13 @@ from .progress import path, read, running, worker
 with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
     import psycopg
 
-_ANSWERS = 10.0  # seconds, in which a worker that is asked rolls back and opens the gate
+_ANSWERS = 10.0  # seconds, in which a worker that is asked rolls back and opens access
 _TRIES = 15.0  # seconds, in which its guardian does, if it has one
 _LOOK = 0.05
 
 
 def end_outage(directory: Path, database: str) -> int:
-    """Ask the worker to stop, or do without it; open the gate, resume the standbys, say what became of it.
+    """Ask the worker to stop, or do without it; open access, resume the standbys, say what became of it.
 
     Returns 0 when users are in and nothing is left open.
     """
@@ -34,7 +34,7 @@ def end_outage(directory: Path, database: str) -> int:
     closed, paused = read_record(record_file(*where)), left_paused(*where)
     left = closed or paused
     if left is None:
-        _say(f"the gate of {database} was not closed by us: there is no {record_file(*where)}")
+        _say(f"access to {database} was not closed by us: there is no {record_file(*where)}")
         return 0
     state = read(*where, left["run_id"])
     if closed:
@@ -56,7 +56,7 @@ def end_outage(directory: Path, database: str) -> int:
             _say(result["msg"])
             return _still(where)
     answer = (read(*where, left["run_id"]) or {}).get("answer")
-    _say(f"the gate of {database} is open; its outage {left['run_id']} ended: {answer or 'without a word'}")
+    _say(f"access to {database} is open; its outage {left['run_id']} ended: {answer or 'without a word'}")
     return 0
 
 
@@ -78,7 +78,7 @@ def status(directory: Path) -> int:
     for file in sorted(directory.glob("progress-*.json")):
         with suppress(OSError, ValueError):
             _say(_told(directory, json.loads(file.read_text()), file.stem.partition("-")[2]))
-    closed = sorted(directory.glob("gate-*.json"))
+    closed = sorted(directory.glob("access-*.json"))
     for file in closed:
         record = read_record(file)
         if record is not None:

@@ -2,7 +2,7 @@
 
 It hears of the worker's progress through a pipe. It wakes, asks and kills a worker that is past its deadline; it ends a
 COMMIT's wait for a synchronous standby, which nobody else could; and when the worker is gone without an answer, it ends
-what that has left, reads in the database what became of it, opens the gate and answers. All durations are seconds.
+what that has left, reads in the database what became of it, opens access and answers. All durations are seconds.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
 LOOK = 0.5
 ASKED_AFTER = 2.0  # past the deadline, without a step since
 PATIENCE = 10.0  # past the deadline and the last step's begin
-OPENING = 45.0  # the same while it opens the gate: it tries for 30 itself
+OPENING = 45.0  # the same while it opens access: it tries for 30 itself
 STANDBY = 5.0  # so long may a COMMIT wait for a standby
 ASKING = 60.0  # a server that restarts
 SETTLES = 10.0
@@ -111,7 +111,7 @@ class Guardian:
             self._asked = True
             for number in (signal.SIGALRM, signal.SIGCONT):  # it hears the first when it is woken by the second
                 self.worker.send_signal(number)
-        if quiet > (OPENING if last["step"] == "open the gate" else PATIENCE):
+        if quiet > (OPENING if last["step"] == "open access" else PATIENCE):
             self.worker.kill()
 
     def _told_of_progress(self, answer: dict[str, Any]) -> None:
@@ -137,11 +137,11 @@ class Guardian:
 def let_users_in(
     spec: Mapping[str, Any], run_id: str, state: Mapping[str, Any] | None, said: str = ""
 ) -> dict[str, Any]:
-    """End the sessions of a run whose worker is gone, open the gate, and return the result of that outage.
+    """End the sessions of a run whose worker is gone, open access, and return the result of that outage.
 
     Raises RolloutError `E-another-rollout` if another one has begun, and whatever the database has against being asked.
     """
-    if state and state.get("script"):  # the site's own: it must not go on behind an open gate
+    if state and state.get("script"):  # the site's own: it must not go on once access is open
         end_group_of_run(state["script"], run_id)
     remains = Remains(spec, run_id)
     sessions = remains.sessions()
@@ -149,13 +149,13 @@ def let_users_in(
     left = remains.sessions_after(SETTLES)
     take_lock(remains.connection)
     try:
-        if remains.gate.saved() is not None:
-            remains.gate.open()
+        if remains.access.saved() is not None:
+            remains.access.open()
     except RolloutError as error:
         said = f"\n{error}{said}"
     standbys: list[dict[str, Any]] = []
-    if remains.gate.state()[0] != LEFT_CLOSED:  # otherwise they would learn of the closed gate
+    if remains.access.state()[0] != LEFT_CLOSED:  # otherwise they would learn of closed access
         with suppress(Exception):  # it stays on record; preflight and the next run tell
-            where = spec["state_directory"], remains.gate.database
+            where = spec["state_directory"], remains.access.database
             standbys = resume_replay(standbys_of(spec), remains.connection, *where)
     return {**lost(remains, state, left, said), "standbys": standbys}

@@ -2,7 +2,7 @@
 
     guard SPEC       the guardian: starts the worker, and lets users in if that ends without an answer
     outage SPEC FD   the worker: has the outage; tells its progress into the file descriptor FD
-    open DATABASE    by hand: ends an outage of ours, however it is, and opens the gate
+    open DATABASE    by hand: ends an outage of ours, however it is, and opens access
     status           by hand: what this host knows of outages
 
 SPEC is a JSON file: the parameters of the Ansible module, and `answer_file`, where the result goes.

@@ -1,4 +1,4 @@
-"""What a run's outage has left in the database: its sessions, its rows, the gate. Looks, never guesses (R18, R19)."""
+"""What a run's outage has left in the database: sessions, rows, access. Looks, never guesses (R18, R19)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from typing import Any, Mapping, NamedTuple, Sequence
 
 from ..access.base import LEFT_CLOSED, record_file
-from ..access.postgres import gate as gate_of
+from ..access.postgres import access as access_of
 from ..connection import RolloutError, connect, message, require_primary, session_names
 from ..standbys import left_paused
 from ..work.kinds import work_of
@@ -26,7 +26,7 @@ _THEN = "./runbook.py run, or by hand playbooks/outage_undo.yml"
 
 
 class Session(NamedTuple):
-    """One session of the run; `patches` tells the one that patches from the one that holds lock and gate."""
+    """One session of the run; `patches` tells the one that patches from the one that closes access."""
 
     pid: int
     name: str
@@ -36,7 +36,7 @@ class Session(NamedTuple):
     @property
     def patches(self) -> bool:
         """Whether it is the one whose transaction has the patches."""
-        return not self.name.endswith(" gate")
+        return not self.name.endswith(" access")
 
     @property
     def text(self) -> str:
@@ -47,7 +47,7 @@ class Session(NamedTuple):
 class Remains:
     """A look at the database of an outage, over a connection of its own that is neither the run's nor the next one's.
 
-    `gate` is the gate as that connection sees it.
+    `access` is access as that connection sees it.
     """
 
     def __init__(self, params: Mapping[str, Any], run_id: str) -> None:
@@ -59,7 +59,7 @@ class Remains:
         self.connection = connect(params["dsn"], f"look {run_id}"[:63])
         require_primary(self.connection)
         self._names = list(session_names(run_id))
-        self.gate = gate_of(self.connection, params["dsn"], params["state_directory"], params["pools"])
+        self.access = access_of(self.connection, params["dsn"], params["state_directory"], params["pools"])
 
     def sessions(self) -> list[Session]:
         """Return the run's sessions."""
@@ -86,16 +86,21 @@ class Remains:
 
 
 def found(remains: Remains, state: Mapping[str, Any] | None, left: Sequence[Session]) -> dict[str, Any]:
-    """Return `committed` (None: not to be known), `gate` and `told`, both in words.
+    """Return `committed` (None: not to be known), `access` and `told`, both in words.
 
     `state` is the progress that the worker told, `left` are sessions that are still there.
     """
     at_work = any(session.patches for session in left)
     work = work_of(state or remains.params)
     committed, told = work.found(remains.params, remains.connection, state, at_work=at_work)
-    gate = remains.gate.state()[0]
+    access = remains.access.state()[0]
     irreversible = bool(committed) and work.irreversible
-    return {"committed": committed, "irreversible": irreversible, "gate": gate, "told": f"{told}; the gate is {gate}"}
+    return {
+        "committed": committed,
+        "irreversible": irreversible,
+        "access": access,
+        "told": f"{told}; access is {access}",
+    }
 
 
 def lost(remains: Remains, state: Mapping[str, Any] | None, left: Sequence[Session], said: str) -> dict[str, Any]:
@@ -104,14 +109,14 @@ def lost(remains: Remains, state: Mapping[str, Any] | None, left: Sequence[Sessi
     `said` are its last words, or what has been done about it.
     """
     so = found(remains, state, left)
-    at = f"at {state['steps'][-1]['step']!r}" if state and state["steps"] else "before the gate closed"
+    at = f"at {state['steps'][-1]['step']!r}" if state and state["steps"] else "before access closed"
     told = f"E-outage-lost  the outage's worker is gone without an answer, {at}: {so['told']}."
-    if so["gate"] == LEFT_CLOSED:
-        told = f"{told}\nUSERS ARE LOCKED OUT. OPEN IT ON THIS HOST:  {remains.gate.opening_command()}"
-    paused = left_paused(remains.params["state_directory"], remains.gate.database)
+    if so["access"] == LEFT_CLOSED:
+        told = f"{told}\nUSERS ARE LOCKED OUT. OPEN IT ON THIS HOST:  {remains.access.opening_command()}"
+    paused = left_paused(remains.params["state_directory"], remains.access.database)
     if paused:
         told = f"{told}\nThe replay of {len(paused['standbys'])} standbys is paused."
-    return failed(f"{told}{said}\nThen: {_THEN}", state, so, locked_out=so["gate"] == LEFT_CLOSED)
+    return failed(f"{told}{said}\nThen: {_THEN}", state, so, locked_out=so["access"] == LEFT_CLOSED)
 
 
 def silent(

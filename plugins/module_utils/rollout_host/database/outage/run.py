@@ -1,7 +1,7 @@
-"""One outage, from closing the gate to opening it (R18, R19): what happens in between is somebody else's `Work`.
+"""One outage, from closing access to opening it (R18, R19): what happens in between is somebody else's `Work`.
 
-Users are let in whatever happens. Where the work ends in a commit that opens the gate, there is no moment at which the
-patches are in and users are out, and a run that is killed leaves at most a closed gate on an old schema.
+Users are let in whatever happens. Where the work ends in a commit that opens access, there is no moment at which the
+patches are in and users are out, and a run that is killed leaves at most closed access on an old schema.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Callable, Iterator, Mapping, NamedTuple
 
-from ..access.base import Gate
+from ..access.base import Access
 from ..connection import RolloutError
 
 with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
@@ -26,7 +26,7 @@ class Interruption(KeyboardInterrupt):
 
 
 class Interruptible:
-    """Signals stop the work where it can be stopped; elsewhere (commit, opening the gate) they are merely noted."""
+    """Signals stop the work where it can be stopped; elsewhere (commit, opening access) they are merely noted."""
 
     def __init__(self) -> None:
         """Take over SIGTERM, SIGHUP, SIGINT and SIGALRM (the deadline) of this process."""
@@ -63,18 +63,18 @@ class WorkError(Exception):
 
 
 class Work:
-    """What is done behind the closed gate. Made, and refused, before anything is touched."""
+    """What is done while access is closed. Made, and refused, before anything is touched."""
 
     done_word = "committed"  # what the outage answers when it succeeded
     irreversible = True  # whether nothing can be aborted any more then
-    closes_gate = True  # False: it closes and opens the gate itself; that it is open is looked at afterwards
+    closes_access = True  # False: it closes and opens access itself; that it is open is looked at afterwards
 
-    def __init__(self, params: Mapping[str, Any], gate: Gate) -> None:
+    def __init__(self, params: Mapping[str, Any], access: Access) -> None:
         """Look at everything that can be refused. Raises RolloutError."""
 
     @property
     def wanted(self) -> bool:
-        """Whether there is anything to do. If not, there is no outage, and the gate is never touched."""
+        """Whether there is anything to do. If not, there is no outage, and access is never touched."""
         raise NotImplementedError
 
     def checked(self) -> dict[str, Any]:
@@ -88,14 +88,14 @@ class Work:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Let go of it again; the gate is open."""
+        """Let go of it again; access is open."""
 
     def run(self, outage: Outage) -> None:
-        """Do it. The gate is closed and users are out. Raises WorkError, or whatever else happens."""
+        """Do it. Access is closed and users are out. Raises WorkError, or whatever else happens."""
         raise NotImplementedError
 
     def abandon(self) -> None:
-        """Let go of what may still be at work after a failure. The gate is opened next."""
+        """Let go of what may still be at work after a failure. Access is opened next."""
 
     def kept(self, connection: psycopg.Connection[Any]) -> tuple[bool, str]:
         """Look what a failure has left: whether all is there for good, and a sentence on what was kept."""
@@ -140,18 +140,18 @@ class Result(NamedTuple):
 
 
 class Outage:
-    """An outage about to begin: the gate is open, or was left closed by a killed run."""
+    """An outage about to begin: access is open, or was left closed by a killed run."""
 
     def __init__(
         self,
-        gate: Gate,
+        access: Access,
         run_id: str,
         interruptible: Interruptible,
         on_step: Callable[[str], None],
         note: Callable[..., None] = lambda **_: None,
     ) -> None:
         """`on_step` gets each step's name as it begins, `note` whatever whoever finds us dead should know."""
-        self.gate = gate
+        self.access = access
         self.run_id = run_id
         self.interruptible = interruptible
         self.on_step = on_step
@@ -162,13 +162,13 @@ class Outage:
         self._ends: float | None = None
 
     def run(self, work: Work, deadline_seconds: float | None = None) -> Result:
-        """Close the gate, end sessions, do `work`, open the gate.
+        """Close access, end sessions, do `work`, open access.
 
-        Raises RolloutError once the gate is open again; the fact `locked_out` says when it is not. Work that takes
-        longer than `deadline_seconds` is interrupted like one that gets SIGTERM: rolled back, gate open.
+        Raises RolloutError once access is open again; the fact `locked_out` says when it is not. Work that takes
+        longer than `deadline_seconds` is interrupted like one that gets SIGTERM: rolled back, access open.
         """
-        if work.closes_gate:
-            self.gate.save(self.run_id)
+        if work.closes_access:
+            self.access.save(self.run_id)
         failure: BaseException | None = None
         closed_at = time.time()
         try:
@@ -192,9 +192,9 @@ class Outage:
         if done and not isinstance(failure, WorkError):  # what is in the database counts, not what the connection said
             return result._replace(warnings=[*self.warnings, f"committed, although: {told}"])
         facts = {"committed": done, "irreversible": bool(done) and work.irreversible, **facts}
-        seconds = facts.get("outage_seconds", seconds)  # a script with a gate of its own knows better
+        seconds = facts.get("outage_seconds", seconds)  # a script that closes access itself knows better
         raise RolloutError(
-            f"{told}\n{kept} The gate is open again; users were out for {seconds:.1f} s.\nThen: {then}",
+            f"{told}\n{kept} Access is open again; users were out for {seconds:.1f} s.\nThen: {then}",
             **_facts(result, facts),
         )
 
@@ -205,7 +205,7 @@ class Outage:
             self.on_step(step)
 
     def opened(self) -> None:
-        """Say that users are in: the work's own commit has opened the gate."""
+        """Say that users are in: the work's own commit has opened access."""
         self.begin("")
 
     def seconds_left(self) -> float | None:
@@ -216,29 +216,29 @@ class Outage:
         if deadline_seconds is not None:
             self._ends = time.monotonic() + deadline_seconds
         signal.setitimer(signal.ITIMER_REAL, deadline_seconds or 0)  # first: from the first step on it must be running
-        self.begin("close the gate" if work.closes_gate else "begin the work")
+        self.begin("close access" if work.closes_access else "begin the work")
         with self.interruptible():
-            if work.closes_gate:
-                self.gate.close()
+            if work.closes_access:
+                self.access.close()
                 self.begin("end connections")
-                self.ended_sessions = self.gate.end_sessions()
+                self.ended_sessions = self.access.end_sessions()
         work.run(self)
 
     def _let_users_in(self, work: Work, failure: BaseException | None) -> Exception | None:
-        """Roll back what did not commit, and open the gate if it is closed. Returns the error instead of raising it."""
+        """Roll back what did not commit, and open access if it is closed. Returns the error instead of raising it."""
         if failure is not None:
             self.begin("roll back")
             with suppress(Exception):  # whatever it is, users come first
                 work.abandon()
             self._end_orphans()
         if self._begun[-1][0]:
-            self.begin("open the gate")
+            self.begin("open access")
         try:
-            self.gate.open()
+            self.access.open()
         except RolloutError as error:
             return error
         except OSError as error:  # it is open, but its record could not be deleted
-            self.warnings.append(f"the gate is open, yet {self.gate.file} is still there: {error}")
+            self.warnings.append(f"access is open, yet {self.access.file} is still there: {error}")
         finally:
             if self._begun[-1][0]:
                 self.begin("")
@@ -246,7 +246,7 @@ class Outage:
 
     def _end_orphans(self) -> None:
         with suppress(psycopg.Error):
-            self.gate.end_orphans([self.gate.connection.info.backend_pid])
+            self.access.end_orphans([self.access.connection.info.backend_pid])
 
     def _kept(self, work: Work, failure: BaseException | None) -> tuple[bool | None, str]:
         """Ask the database. The connection may be another one by now, and our other session only now be ended."""
@@ -254,7 +254,7 @@ class Outage:
             return True, f"The work behind it is done: {work.done_word}."
         self._end_orphans()
         try:
-            return work.kept(self.gate.connection)
+            return work.kept(self.access.connection)
         except (psycopg.Error, RolloutError) as error:
             return None, f"WHAT WAS KEPT IS NOT KNOWN, the database does not say: {' '.join(str(error).split())}."
 

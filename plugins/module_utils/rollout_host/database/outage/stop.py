@@ -1,6 +1,6 @@
 """Stop a run's outage on its host: ask, cancel, terminate, kill, in that order (R19).
 
-The worker rolls back and opens the gate when it is asked to, so it is never the first to be killed, and its lock is
+The worker rolls back and opens access when it is asked to, so it is never the first to be killed, and its lock is
 left alone while it lives. What became of the patches is read from the table. All durations are seconds.
 """
 
@@ -109,12 +109,12 @@ class Stop:
             processes.ask(processes.wait(left, _LEAVE), signal.SIGKILL)
             said = "still there" if processes.wait(left, _KILL) else "gone"
             self._record("kill", begun, f"killed {_texts(left)}: {said}")
-        if guardians:  # without its worker it ends what that left, opens the gate and goes
+        if guardians:  # without its worker it ends what that left, opens access and goes
             begun = time.monotonic()
             hanging = processes.wait(guardians, _GUARDIAN)
             processes.ask(hanging, signal.SIGKILL)
             said = "killed" if hanging else self.answer or "done"
-            self._record("guardian", begun, f"waited for {_texts(guardians)} to open the gate: {said}")
+            self._record("guardian", begun, f"waited for {_texts(guardians)} to open access: {said}")
         begun, sessions = time.monotonic(), remains.sessions_after(_KILL)
         if sessions:
             remains.signal("pg_terminate_backend", sessions)

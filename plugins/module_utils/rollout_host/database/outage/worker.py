@@ -7,8 +7,8 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any, Callable, Mapping
 
-from ..access.base import Gate
-from ..access.postgres import gate as gate_of
+from ..access.base import Access
+from ..access.postgres import access as access_of
 from ..connection import RolloutError, connect, require_primary, session_names, take_lock
 from ..standbys import pause_replay, resume_replay, standbys_of
 from ..work.kinds import work_of
@@ -28,9 +28,9 @@ def check(params: Mapping[str, Any]) -> dict[str, Any]:
         # Sessions named `rollout …` are orphans to the next run, so a check must not be named like that.
         connection = connect(params["dsn"], f"check {params['run_id']}"[:63])
         require_primary(connection)
-        gate = gate_of(connection, params["dsn"], params["state_directory"], params["pools"])
-        left = gate.refuse_if_closed_by_someone_else()
-        result = work_of(params)(params, gate).checked()
+        access = access_of(connection, params["dsn"], params["state_directory"], params["pools"])
+        left = access.refuse_if_closed_by_someone_else()
+        result = work_of(params)(params, access).checked()
     except (RolloutError, psycopg.Error, OSError) as error:
         return failure(error)
     return {"failed": False, **NO_OUTAGE, "took_over": left and left["run_id"], **result}
@@ -46,65 +46,67 @@ def run(params: Mapping[str, Any], tell: Callable[[dict[str, Any]], None] = lamb
     try:
         connection = connect(params["dsn"], session_names(params["run_id"])[1])
         require_primary(connection)
-        gate = gate_of(connection, params["dsn"], params["state_directory"], params["pools"])
+        access = access_of(connection, params["dsn"], params["state_directory"], params["pools"])
         take_lock(connection)  # before a word of progress: that of the one who has the lock must stand
         work = params.get("work") or "patches"
-        progress = Progress(params["state_directory"], gate.database, params["run_id"], work, tell)
+        progress = Progress(params["state_directory"], access.database, params["run_id"], work, tell)
         progress.note(patches=params["patches"], dsn=params["dsn"], pools=params["pools"])
-        result = _worked(params, gate, progress, interruptible)
+        result = _worked(params, access, progress, interruptible)
     except (RolloutError, psycopg.Error, OSError) as error:
         result = failure(error)
     if progress:
         became = what_became(result, work_of(params).done_word)
         progress.answer(became)  # now: what follows does not take it back
-        _resume_standbys(params, gate, progress, result)
+        _resume_standbys(params, access, progress, result)
         progress.answer(became, finished=True)
     if not result["failed"]:
         result.setdefault("summary", summary(result))
     return result
 
 
-def _worked(params: Mapping[str, Any], gate: Gate, progress: Progress, interruptible: Interruptible) -> dict[str, Any]:
+def _worked(
+    params: Mapping[str, Any], access: Access, progress: Progress, interruptible: Interruptible
+) -> dict[str, Any]:
     """Take over what a killed run left, have the outage if anything is to be done, and return the module's result."""
-    gate.end_orphans([gate.connection.info.backend_pid])
-    with gate.taken_over() as left:
-        work = work_of(params)(params, gate)
-        measured = _outage(params, gate, work, progress, interruptible) if work.wanted else dict(NO_OUTAGE)
-        verified = work.verified(gate.connection, measured)
+    access.end_orphans([access.connection.info.backend_pid])
+    with access.taken_over() as left:
+        work = work_of(params)(params, access)
+        measured = _outage(params, access, work, progress, interruptible) if work.wanted else dict(NO_OUTAGE)
+        verified = work.verified(access.connection, measured)
     result = {**measured, "took_over": left, **verified}
     result["changed"] = result["changed"] or left is not None
     return {"failed": False, **result}
 
 
 def _outage(
-    params: Mapping[str, Any], gate: Gate, work: Work, progress: Progress, interruptible: Interruptible
+    params: Mapping[str, Any], access: Access, work: Work, progress: Progress, interruptible: Interruptible
 ) -> dict[str, Any]:
     """Have the outage; returns what it measured, and what came of what is done after it."""
     deadline = params["deadline_seconds"]
     if deadline is not None and deadline <= 0:
         said = "no time is left for an outage.\nNothing was touched. Then: undo the window's stages (R19)"
         raise RolloutError(f"E-outage-deadline  {said}", verdict="abort")
-    if work.closes_gate:
-        pause_replay(standbys_of(params), params["run_id"], params["state_directory"], gate.database)
-    point, warnings = _restore_point(gate, params["run_id"]) if work.irreversible else (None, [])
+    if work.closes_access:
+        pause_replay(standbys_of(params), params["run_id"], params["state_directory"], access.database)
+    point, warnings = _restore_point(access, params["run_id"]) if work.irreversible else (None, [])
     with work:
-        outage = Outage(gate, params["run_id"], interruptible, progress.begin, progress.note)
+        outage = Outage(access, params["run_id"], interruptible, progress.begin, progress.note)
         result = outage.run(work, deadline)
         progress.answer(work.done_word)  # now: users are in, and nothing that follows takes it back
         measured = _measured(result, params["clock_offset"])
-        after = work.after(gate.connection, progress.begin)
+        after = work.after(access.connection, progress.begin)
     measured["warnings"] = warnings + measured["warnings"] + after.pop("warnings", [])
     return {**measured, **after, "restore_point": point}
 
 
-def _resume_standbys(params: Mapping[str, Any], gate: Gate, progress: Progress, result: dict[str, Any]) -> None:
-    """Let the standbys go on, unless they would learn of a closed gate; says in `result` how long that took."""
+def _resume_standbys(params: Mapping[str, Any], access: Access, progress: Progress, result: dict[str, Any]) -> None:
+    """Let the standbys go on, unless they would learn of closed access; says in `result` how long that took."""
     if result.get("locked_out"):
         return
-    where = params["state_directory"], gate.database
+    where = params["state_directory"], access.database
     begun = time.monotonic()
     try:
-        caught_up = resume_replay(standbys_of(params), gate.connection, *where, progress.begin)
+        caught_up = resume_replay(standbys_of(params), access.connection, *where, progress.begin)
     except (RolloutError, psycopg.Error, OSError) as error:
         result.setdefault("warnings", []).append(f"the standbys were not resumed: {' '.join(str(error).split())}")
         return
@@ -122,12 +124,12 @@ def _measured(result: Result, clock_offset: float) -> dict[str, Any]:
     return measured
 
 
-def _restore_point(gate: Gate, run_id: str) -> tuple[dict[str, str] | None, list[str]]:
+def _restore_point(access: Access, run_id: str) -> tuple[dict[str, str] | None, list[str]]:
     """Mark the WAL from which the database can be had back as it was before the outage; its name says which."""
     whose = f"rollout {run_id}".encode()[:_POINT_BYTES].decode(errors="ignore")
     name = f"{whose} {datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}"
     try:
-        (position,) = gate.connection.execute("SELECT pg_create_restore_point(%s)::text", [name]).fetchone()
+        (position,) = access.connection.execute("SELECT pg_create_restore_point(%s)::text", [name]).fetchone()
     except psycopg.Error as error:  # wal_level = minimal has none
         return None, [f"there is no restore point: {' '.join(str(error).split())}"]
     return {"name": name, "lsn": str(position)}, []

@@ -1,18 +1,23 @@
-"""The kinds of work that an outage can have behind its gate, by the name that the option `work` gives them (R18)."""
+"""The kinds of work that an outage can do while access is closed, by the name in its option `work` (R18)."""
 
 from __future__ import annotations
 
 from typing import Any, Mapping
 
 from ..outage.run import Work
-from .keep_closed import WORK as HOLD
-from .keep_closed import Hold
+from .keep_closed import WORK as KEEP_CLOSED
+from .keep_closed import KeepClosed
 from .patches import Patching
-from .schema_undo import BackOut
+from .schema_undo import SchemaUndo
 from .script import WORK as SCRIPT
 from .script import Scripted
 
-WORKS: dict[str, type[Work]] = {"patches": Patching, SCRIPT: Scripted, HOLD: Hold, "back_out": BackOut}
+WORKS: dict[str, type[Work]] = {
+    "patches": Patching,
+    SCRIPT: Scripted,
+    KEEP_CLOSED: KeepClosed,
+    "schema_undo": SchemaUndo,
+}
 
 
 def work_of(params: Mapping[str, Any] | None) -> type[Work]:

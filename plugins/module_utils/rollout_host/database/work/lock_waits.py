@@ -1,4 +1,4 @@
-"""Waits for locks behind the closed gate, bounded: so many attempts of so many seconds, and whose locks they are (R19).
+"""Waits for locks while access is closed, bounded: so many attempts of so many seconds, and whose locks they are (R19).
 
 While nobody waits any more, PostgreSQL does not say who was waited for. So a thread looks while we wait.
 """

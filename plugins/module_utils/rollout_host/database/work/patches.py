@@ -1,4 +1,4 @@
-"""The work behind the gate that is ours: the pinned patches in one transaction, verified by their rows (R9, R18)."""
+"""The work that is ours: the pinned patches in one transaction, verified by their rows (R9, R18)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Callable, Mapping, Sequence
 
 from ....rollout_core.schema.patches import HOT_PATCH, HOT_PATCH_STATES, PatchName
 from .. import permissions
-from ..access.base import Gate
+from ..access.base import Access
 from ..connection import (
     Patch,
     PatchError,
@@ -50,11 +50,11 @@ _ANALYZE = """
 class Patching(Work):
     """Apply the pending patches, which must be the pinned ones."""
 
-    def __init__(self, params: Mapping[str, Any], gate: Gate) -> None:
+    def __init__(self, params: Mapping[str, Any], access: Access) -> None:
         """Raises RolloutError for other patches than were pinned, and for patches that cannot go in."""
         self.params = params
-        self.gate = gate
-        self.before = revision_rows(gate.connection)
+        self.access = access
+        self.before = revision_rows(access.connection)
         self.pending = pending_patches(params["schema_directory"], self.before)
         refuse_other_patches(params["patches"], self.pending, self.before)
         refuse_unsound(self.pending)
@@ -83,7 +83,7 @@ class Patching(Work):
         if deadline is not None and self.connection.info.server_version >= _TRANSACTION_TIMEOUT:
             belt = f"{deadline + _MARGIN_SECONDS:.3f}s"
             self.connection.execute("SELECT set_config('transaction_timeout', %s, false)", [belt])
-        self._tables = dict(self.gate.connection.execute(_TABLES).fetchall())
+        self._tables = dict(self.access.connection.execute(_TABLES).fetchall())
         return self
 
     def __exit__(
@@ -93,11 +93,11 @@ class Patching(Work):
         self.connection.close()
 
     def run(self, outage: Outage) -> None:
-        """Patch, and commit; the commit opens the gate where the gate can."""
-        opens = outage.gate.opens_at_commit and not self.params.get("permissions_command")
+        """Patch, and commit; the commit opens access where that kind of access can."""
+        opens = outage.access.opens_at_commit and not self.params.get("permissions_command")
         waits = LockWaits(
             self.connection,
-            outage.gate.connection,
+            outage.access.connection,
             self.params.get("lock_timeout_seconds") or 10,
             self.params.get("lock_attempts") or 3,
             lambda: None if (left := outage.seconds_left()) is None else left + _MARGIN_SECONDS,
@@ -118,12 +118,12 @@ class Patching(Work):
 
     def _ready(self, outage: Outage, *, opens: bool) -> None:
         """Do all of the commit that can still fail or wait, and learn the transaction's number."""
-        outage.begin("commit and open the gate" if opens else "commit")
+        outage.begin("commit and open access" if opens else "commit")
         # Deferred triggers run now, where they can be stopped: a COMMIT that was sent cannot be. Its warnings are told,
         # though patches are used to silencing them.
         self.connection.execute("SET CONSTRAINTS ALL IMMEDIATE; SET LOCAL client_min_messages = warning")
         if opens:
-            outage.gate.open_with(self.connection)
+            outage.access.open_with(self.connection)
         (self.transaction,) = self.connection.execute("SELECT pg_current_xact_id()::text").fetchone()
 
     def _patch(self, outage: Outage, waits: LockWaits) -> None:
@@ -208,7 +208,7 @@ def attempted(outage: Outage, waits: LockWaits) -> Callable[[Patch, Callable[[],
     def between(remark: str) -> None:
         outage.warnings.append(remark)
         outage.note(warnings=outage.warnings)
-        outage.gate.end_sessions()
+        outage.access.end_sessions()
 
     return lambda patch, apply: waits.apply(patch, apply, between)
 

@@ -1,4 +1,4 @@
-"""The work behind the gate that backs a schema out after its commit: the undo files, in one transaction (R17, R19).
+"""The work that undoes a schema after its commit: the undo files, in one transaction (R17, R19).
 
 With `permissions`, a file that says what they were before, these are set in the same transaction.
 """
@@ -10,7 +10,7 @@ from typing import Any, Mapping
 
 from ....rollout_core.schema.patches import PatchName
 from .. import permissions
-from ..access.base import Gate
+from ..access.base import Access
 from ..connection import PatchError, RolloutError, revision_rows, transaction_status
 from ..outage.answer import changes
 from ..outage.run import Outage, WorkError
@@ -24,14 +24,14 @@ with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
 _SETTLES_SECONDS = 10.0
 
 
-class BackOut(Patching):
+class SchemaUndo(Patching):
     """Run the undo files of the pinned patches. Committed means here: none of them has a row any more."""
 
-    def __init__(self, params: Mapping[str, Any], gate: Gate) -> None:
+    def __init__(self, params: Mapping[str, Any], access: Access) -> None:
         """Raises RolloutError for undo files that are missing, not sound, or not those that were tried on a copy."""
         self.params = params
-        self.gate = gate
-        self.before = revision_rows(gate.connection)
+        self.access = access
+        self.before = revision_rows(access.connection)
         self.pending = read_undos(params["schema_directory"], params["patches"], self.before, params["undo_files"])
         self.permissions = permissions.read(params["permissions"]) if params.get("permissions") else None
         self.transaction: str | None = None
@@ -41,7 +41,7 @@ class BackOut(Patching):
         """Return the rows as they would be."""
         gone = {undo.name.row for undo in self.pending}
         result = changes(self.before, [row for row in self.before if row[:3] not in gone])
-        said = f"no outage: check mode, {len(self.pending)} patches are to be backed out"
+        said = f"no outage: check mode, {len(self.pending)} patches are to be undone"
         return {**result, "committed": not self.pending, "summary": said}
 
     def _patch(self, outage: Outage, waits: LockWaits) -> None:
@@ -62,17 +62,17 @@ class BackOut(Patching):
         there = {row[:3] for row in revision_rows(connection)}
         gone = [undo.name for undo in self.pending if undo.name.row not in there]
         if gone and len(gone) == len(self.pending):
-            return True, "All of it is backed out."
+            return True, "All of it is undone."
         if gone:
             return False, f"GONE: the rows {', '.join(name.number for name in gone)} are not in the table any more."
-        return False, "Nothing was backed out: the rows are as before."
+        return False, "Nothing was undone: the rows are as before."
 
     def verified(self, connection: psycopg.Connection[Any], measured: dict[str, Any]) -> dict[str, Any]:
         """Read the rows again, after the commit. What goes wrong from here on does so with the old schema."""
         try:
             rows = revision_rows(connection)
         except psycopg.Error as error:
-            told = f"E-rows-unread  the back-out is committed, but the rows could not be read again: {error}"
+            told = f"E-rows-unread  the schema undo is committed, but the rows could not be read again: {error}"
             raise RolloutError(told, committed=True, irreversible=True, **measured) from error
         left = sorted({undo.name.row for undo in self.pending} & {row[:3] for row in rows})
         if left:
@@ -87,17 +87,17 @@ class BackOut(Patching):
         *,
         at_work: bool,
     ) -> tuple[bool | None, str]:
-        """Tell by the rows of the patches that are backed out, once the transaction is over."""
+        """Tell by the rows of the patches that are undone, once the transaction is over."""
         patches = {PatchName.parse(name).row for name in params["patches"]}
         status = transaction_status(connection, (state or {}).get("transaction"), 0)
         there = patches & {row[:3] for row in revision_rows(connection)}
         if not there and patches:
-            return True, "the patches are backed out"
+            return True, "the patches are undone"
         if at_work or status == "in progress":
             return None, "whether it commits is open: its session is still at work"
         if there != patches:
             return (
                 None,
-                f"{len(there)} of {len(patches)} rows are in the table, which no back-out of ours leaves behind",
+                f"{len(there)} of {len(patches)} rows are in the table, which no schema undo of ours leaves behind",
             )
-        return False, "nothing was backed out: the rows are as before"
+        return False, "nothing was undone: the rows are as before"

@@ -1,4 +1,4 @@
-"""The work behind the gate that is the site's own upgrade script (R12, R18).
+"""The work that is the site's own upgrade script (R12, R18).
 
 It is not believed: the rows are, and if it keeps the contract of full-update.py its last line as well.
 """
@@ -14,7 +14,7 @@ from ....rollout_core.schema import full_update
 from ....rollout_core.schema.full_update import Output, Run
 from ....rollout_core.schema.patches import PatchName
 from .. import upgrade_script as script
-from ..access.base import Gate
+from ..access.base import Access
 from ..connection import (
     RolloutError,
     pending_patches,
@@ -39,12 +39,12 @@ _DEADLINE = "SIGALRM"
 class Scripted(Work):
     """Have the site's script apply the pending patches, which must be the pinned ones."""
 
-    def __init__(self, params: Mapping[str, Any], gate: Gate) -> None:
+    def __init__(self, params: Mapping[str, Any], access: Access) -> None:
         """Raises RolloutError for other patches than were pinned, and for a script that is not there."""
-        self.params, self.gate = params, gate
-        self.closes_gate = not params.get("upgrade_command_gates")
+        self.params, self.access = params, access
+        self.closes_access = not params.get("upgrade_command_closes_access")
         self.argv: Sequence[str] = params["upgrade_command"]
-        self.before = revision_rows(gate.connection)
+        self.before = revision_rows(access.connection)
         self.pending = pending_patches(params["schema_directory"], self.before)
         refuse_other_patches(params["patches"], self.pending, self.before)
         refuse_unsound(self.pending)
@@ -54,9 +54,9 @@ class Scripted(Work):
                 "database_permissions or database_permissions_command.\nNothing was touched. "
                 "Then: leave one of them out of the inventory, and ./runbook.py run preflight"
             )
-        if not self.closes_gate and not params["pools"]:
+        if not self.closes_access and not params["pools"]:
             raise RolloutError(
-                "E-upgrade-pools  database_upgrade_command_gates means that the script closes and opens pgbouncer; "
+                "E-upgrade-pools  database_upgrade_command_closes_access means that the script switches pgbouncer; "
                 "without database_pools nobody here could look at it, or open what is left closed.\n"
                 "Nothing was touched. Then: add them to the inventory, and ./runbook.py run preflight"
             )
@@ -77,9 +77,9 @@ class Scripted(Work):
 
     def run(self, outage: Outage) -> None:
         """Run it to its end, or stop it: SIGINT first. Raises WorkError."""
-        if not self.closes_gate:
-            self.gate.save(self.params["run_id"])  # so whoever finds it closed knows who did it, and opens it
-        log = script.new_log(self.params["state_directory"], self.gate.database)
+        if not self.closes_access:
+            self.access.save(self.params["run_id"])  # so whoever finds it closed knows who did it, and opens it
+        log = script.new_log(self.params["state_directory"], self.access.database)
         self.log = str(log)
         try:
             ended = run(outage, self.argv, self.params, log, outage.interruptible, _begin_steps(outage))
@@ -97,19 +97,19 @@ class Scripted(Work):
         missing: list[PatchName] | None = None
         for _ in range(2):  # the real one ends every session that it does not know: perhaps ours
             with suppress(psycopg.Error, RolloutError):
-                self.gate.reconnect()
-                rows = {row.name for row in revision_rows(self.gate.connection)}
+                self.access.reconnect()
+                rows = {row.name for row in revision_rows(self.access.connection)}
                 missing = [patch.name for patch in self.pending if patch.name not in rows]
                 break
         return Run(
             command=Path(self.argv[0]).name,
-            database=self.gate.database,
+            database=self.access.database,
             exit_code=ended.exit_code,
             seconds=ended.seconds,
             output=self.output,
             pending=[patch.name for patch in self.pending],
             missing=missing,
-            gates=not self.closes_gate,
+            closes_access=not self.closes_access,
             known=True,
             setting=SETTING,
             stopped="its deadline" if received == _DEADLINE else f"stopped by {received}",
@@ -118,7 +118,7 @@ class Scripted(Work):
     def _facts(self, run: Run) -> dict[str, Any]:
         """What the failure says besides its words."""
         facts: dict[str, Any] = {"log": self.log}
-        seconds = full_update.outage_seconds(self.output) if run.gates else None
+        seconds = full_update.outage_seconds(self.output) if run.closes_access else None
         if seconds is not None:
             facts["outage_seconds"] = seconds
         if run.missing is not None and len(run.missing) < len(run.pending):
@@ -147,7 +147,7 @@ class Scripted(Work):
             raise RolloutError(told, **{**measured, "committed": True, "irreversible": True})
         if not self.pending:
             return {**changes(self.before, rows), "committed": True}
-        told = {**measured, **(self._its_own(measured) if not self.closes_gate else {})}
+        told = {**measured, **(self._its_own(measured) if not self.closes_access else {})}
         answer = {key: told[key] for key in ("outage_seconds", "closed_at", "opened_at", "steps")}
         return {**changes(self.before, rows), **answer, "committed": True, "log": self.log, "summary": summary(told)}
 

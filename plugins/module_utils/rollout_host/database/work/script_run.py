@@ -1,4 +1,4 @@
-"""A script of the site's own, run behind the gate: its lines as they come, its end however it comes (R18, R19).
+"""A script of the site's own, run while access is closed: its lines as they come, its end however it comes (R18, R19).
 
 It has the run's mark, and its sessions the name of the run's: whoever stops or finds the outage finds them too.
 """
@@ -73,7 +73,7 @@ def run_permissions(outage: Outage, params: Mapping[str, Any]) -> None:
     """
     argv = params["permissions_command"]
     outage.begin(STEP)
-    log = script.new_log(params["state_directory"], outage.gate.database, "permissions")
+    log = script.new_log(params["state_directory"], outage.access.database, "permissions")
     try:
         ended = run(outage, argv, params, log)
     except OSError as error:

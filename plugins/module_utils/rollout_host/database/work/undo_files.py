@@ -19,7 +19,7 @@ def read_undos(
 ) -> list[Patch]:
     """Read the undo files of those patches that have a row, in the order in which they run.
 
-    `names` are the patches to back out, `tried` is FILE=SHA256 of each file that was tried on a copy; None: none was
+    `names` are the patches to undo, `tried` is FILE=SHA256 of each file that was tried on a copy; None: none was
     yet. Raises RolloutError E-bad-patch-name, E-no-undo-file, E-unsound-undo, E-applied-since, or E-not-tried.
     """
     try:
@@ -91,7 +91,7 @@ def _refuse_missing(directory: Path, undos: Sequence[undo_files.UndoName]) -> No
     missing = [str(name) for name in undos if not (directory / str(name)).is_file()]
     if missing:
         raise RolloutError(
-            f"E-no-undo-file  {directory} has no {', '.join(missing)}: so nothing can be backed out.\n"
+            f"E-no-undo-file  {directory} has no {', '.join(missing)}: so nothing can be undone.\n"
             f"Nothing was touched.\n"
             f"Then: whoever wrote the patch writes it, beside the patch, and {CHECK}; or {RESTORE}"
         )

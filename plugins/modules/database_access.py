@@ -1,14 +1,14 @@
 #!/usr/bin/python
-"""Open what a killed outage left closed: the gate of its database, and the replay of its standbys."""
+"""Open what a killed outage left closed: access to its database, and the replay of its standbys."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: database_gate
+module: database_access
 short_description: Open a database to users again after an outage that was killed
 description:
-  - When an outage of ours was killed while the gate was closed, ends what is left of it and puts back what it had
-    saved, the connection limit or the state of the pools. An open gate is left alone; so is one that somebody else
+  - When an outage of ours was killed while access was closed, ends what is left of it and puts back what it had
+    saved, the connection limit or the state of the pools. Open access is left alone; so is one that somebody else
     closed, which is a failure (R18).
   - Then lets the standbys catch up whose replay an outage of ours has paused, one after the other. A replay that
     somebody else paused is left alone.
@@ -19,7 +19,7 @@ options:
     type: str
     required: true
   pools:
-    description: The database's pools in pgbouncer, which are its gate. None means that it is PostgreSQL's own.
+    description: The pools in pgbouncer through which users come. None means that PostgreSQL itself closes access.
     type: list
     elements: dict
     default: []
@@ -71,8 +71,8 @@ author: The downtime runbook (@downtime-runbook)
 """
 
 EXAMPLES = r"""
-- name: Open the gate
-  downtime.runbook.database_gate:
+- name: Open access
+  downtime.runbook.database_access:
     dsn: host=127.0.0.1 user=postgres dbname=launchpad_prod
     pools: [{console: host=127.0.0.1 port=6432 user=losa dbname=pgbouncer, database: launchpad_prod}]
 """
@@ -83,7 +83,7 @@ was:
   returned: success
   type: str
 left_by:
-  description: Id of the run whose outage was killed with the gate closed; null when the gate was open.
+  description: Id of the run whose outage was killed with access closed; null when access was open.
   returned: success
   type: str
 paused_by:
@@ -107,9 +107,9 @@ summary:
   description: One line for people.
   returned: success
   type: str
-  sample: the gate was open · standby 10.0.0.2 has caught up in 0.2 s
+  sample: access was open · standby 10.0.0.2 has caught up in 0.2 s
 locked_out:
-  description: The gate is still closed. The message holds the command that opens it.
+  description: Access is still closed. The message holds the command that opens it.
   returned: on failure
   type: bool
 """
@@ -119,9 +119,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ..module_utils.rollout_host.database.access.base import Gate
+from ..module_utils.rollout_host.database.access.base import Access
 from ..module_utils.rollout_host.database.access.postgres import POOLS
-from ..module_utils.rollout_host.database.access.postgres import gate as gate_of
+from ..module_utils.rollout_host.database.access.postgres import access as access_of
 from ..module_utils.rollout_host.database.connection import (
     PSYCOPG_IMPORT_ERROR,
     RolloutError,
@@ -144,22 +144,22 @@ ARGUMENTS = {
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:
-    """Open the gate if it is ours and closed, resume replay; returns the module's answer. Raises RolloutError."""
+    """Open access if it is ours and closed, resume replay; returns the module's answer. Raises RolloutError."""
     params = module.params
-    connection = connect(params["dsn"], "gate")
+    connection = connect(params["dsn"], "access")
     require_primary(connection)
-    gate = gate_of(connection, params["dsn"], params["state_directory"], params["pools"])
-    paused = left_paused(params["state_directory"], gate.database)
+    access = access_of(connection, params["dsn"], params["state_directory"], params["pools"])
+    paused = left_paused(params["state_directory"], access.database)
     paused_by = paused and paused["run_id"]
     if module.check_mode:
-        left = gate.refuse_if_closed_by_someone_else()
-        ended, left_by, was, standbys = 0, left and left["run_id"], gate.state()[0], []
+        left = access.refuse_if_closed_by_someone_else()
+        ended, left_by, was, standbys = 0, left and left["run_id"], access.state()[0], []
     else:
         take_lock(connection)
-        ended = gate.end_orphans([])
-        with gate.taken_over() as left_by:
-            was = gate.state()[0]
-        standbys = resumed(params, gate)
+        ended = access.end_orphans([])
+        with access.taken_over() as left_by:
+            was = access.state()[0]
+        standbys = resumed(params, access)
     return {
         "changed": bool(left_by or ended or paused_by),
         "was": was,
@@ -171,15 +171,15 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     }
 
 
-def resumed(params: dict[str, Any], gate: Gate) -> list[dict[str, Any]]:
+def resumed(params: dict[str, Any], access: Access) -> list[dict[str, Any]]:
     """Let the standbys catch up that we have paused. Raises RolloutError `E-standby-left` if one is not as before."""
-    where = params["state_directory"], gate.database
-    standbys = resume_replay(standbys_of(params), gate.connection, *where)
+    where = params["state_directory"], access.database
+    standbys = resume_replay(standbys_of(params), access.connection, *where)
     still = left_paused(*where)
     if still:
         remarks = "; ".join(f"{one['standby']}: {one['remark']}" for one in standbys if one["remark"])
         raise RolloutError(
-            f"E-standby-left  the gate of {gate.database} is open, but a standby is not as before the outage of "
+            f"E-standby-left  access to {access.database} is open, but a standby is not as before the outage of "
             f"{still['run_id']}: {remarks}.\nThen: mend that, and run playbooks/outage_undo.yml again"
         )
     return standbys
@@ -188,7 +188,7 @@ def resumed(params: dict[str, Any], gate: Gate) -> list[dict[str, Any]]:
 def summary(left_by: str | None, paused: dict[str, Any] | None, standbys: list[dict[str, Any]], *, check: bool) -> str:
     """Say in one line what was left, and what became of it."""
     opened = "would open" if check else "opened"
-    parts = [f"{opened} the gate that {left_by} had left closed" if left_by else "the gate was open"]
+    parts = [f"{opened} access that {left_by} had left closed" if left_by else "access was open"]
     if check and paused:
         count = len(paused["standbys"])
         parts.append(f"would resume the replay of {count} standbys that {paused['run_id']} had paused")

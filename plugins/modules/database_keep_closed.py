@@ -1,18 +1,18 @@
 #!/usr/bin/python
-"""Close a database's gate and keep it closed while others work behind it: a partial downtime."""
+"""Close access to a database and keep it closed while others work: a partial downtime."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: database_hold
+module: database_keep_closed
 short_description: Close a database to users, keep it closed, and open it again
 description:
-  - For what needs a downtime and is no deployment (R18). With O(state=closed) a worker on the host closes the gate,
+  - For what needs a downtime and is no deployment (R18). With O(state=closed) a worker on the host closes access,
     ends the users' sessions, and keeps it closed until it is told to open it; the module returns once they are out.
   - The worker needs nothing of the control machine. It bears that PostgreSQL is restarted meanwhile, and opens the
-    gate by itself at the end of O(window); a guardian opens it if the worker dies.
-  - With O(state=held) nothing is touched; it is looked whether the gate is held. O(state=open) tells the worker to open
-    the gate and waits until it has. What a worker that was killed has left closed, C(database_gate) opens.
+    access by itself at the end of O(window); a guardian opens it if the worker dies.
+  - With O(state=look) nothing is touched; it tells whether access is kept closed. O(state=open) tells the worker to
+    open access and waits until it has. What a worker that was killed has left closed, C(database_access) opens.
   - Needs psycopg 3 on the host and PostgreSQL 14 or later. The user's ~/.pgpass holds the password.
 options:
   dsn:
@@ -20,7 +20,7 @@ options:
     type: str
     required: true
   pools:
-    description: The database's pools in pgbouncer, which are its gate. None means that it is PostgreSQL's own.
+    description: The pools in pgbouncer through which users come. None means that PostgreSQL itself closes access.
     type: list
     elements: dict
     default: []
@@ -34,15 +34,15 @@ options:
         type: str
         required: true
   state:
-    description: What to do, or whether only to look (C(held)).
+    description: What to do, or only to look (C(look)).
     type: str
-    choices: [closed, held, open]
+    choices: [closed, look, open]
     required: true
   run_id:
     description: Id of this run. It marks the worker and its sessions. Needed to close.
     type: str
   window:
-    description: The window. At its end the worker opens the gate by itself. Needed to close.
+    description: The window. At its end the worker opens access by itself. Needed to close.
     type: dict
     suboptions:
       start:
@@ -54,7 +54,7 @@ options:
         type: float
         required: true
   required:
-    description: With O(state=held), fail unless the gate is held.
+    description: With O(state=look), fail unless access is kept closed.
     type: bool
     default: false
   clock_offset:
@@ -76,22 +76,22 @@ author: The downtime runbook (@downtime-runbook)
 """
 
 EXAMPLES = r"""
-- name: Close the gate and keep it closed
-  downtime.runbook.database_hold:
+- name: Close access and keep it closed
+  downtime.runbook.database_keep_closed:
     dsn: host=127.0.0.1 user=postgres dbname=launchpad_prod
     state: closed
     run_id: 2026-12-partial-downtime/0007-close-1
     window: {start: 2026-12-09T08:00:00Z, minutes: 90}
 
-- name: Open the gate
-  downtime.runbook.database_hold:
+- name: Open access
+  downtime.runbook.database_keep_closed:
     dsn: host=127.0.0.1 user=postgres dbname=launchpad_prod
     state: open
 """
 
 RETURN = r"""
-held:
-  description: Whether the gate is held closed now.
+kept_closed:
+  description: Whether access is kept closed now.
   returned: success
   type: bool
 run_id:
@@ -103,7 +103,7 @@ outage_seconds:
   returned: success
   type: float
 opens_at:
-  description: When it opens by itself, ISO 8601 in UTC; null when it is not held.
+  description: When it opens by itself, ISO 8601 in UTC; null when it is not kept closed.
   returned: success
   type: str
   sample: "2026-12-09T09:30:00+00:00"
@@ -111,14 +111,14 @@ summary:
   description: One line for people.
   returned: success
   type: str
-  sample: the gate is held closed, for 12 s so far · 38 connections ended · it opens by itself at 09:30:00 UTC
+  sample: access is kept closed, for 12 s so far · 38 connections ended · it opens by itself at 09:30:00 UTC
 locked_out:
-  description: The gate is still closed. The message holds the command that opens it.
+  description: Access is still closed. The message holds the command that opens it.
   returned: on failure
   type: bool
 verdict:
   description: C(abort), the rollout must be aborted.
-  returned: when no time is left, or the gate is not held though it is required
+  returned: when no time is left, or access is not kept closed though it is required
   type: str
 """
 
@@ -132,7 +132,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ..module_utils.rollout_core.time.timeline import parse_instant
 from ..module_utils.rollout_host.database.access.postgres import POOLS
-from ..module_utils.rollout_host.database.access.postgres import gate as gate_of
+from ..module_utils.rollout_host.database.access.postgres import access as access_of
 from ..module_utils.rollout_host.database.connection import (
     PSYCOPG_IMPORT_ERROR,
     RolloutError,
@@ -144,7 +144,7 @@ from ..module_utils.rollout_host.database.connection import (
 from ..module_utils.rollout_host.database.outage.bundle import bring
 from ..module_utils.rollout_host.database.outage.detached import result as kept_result
 from ..module_utils.rollout_host.database.outage.detached import start
-from ..module_utils.rollout_host.database.work.keep_closed import WORK, Holder
+from ..module_utils.rollout_host.database.work.keep_closed import WORK, Keeper
 from ..module_utils.rollout_host.services import processes
 
 with suppress(ImportError):  # PSYCOPG_IMPORT_ERROR says so
@@ -153,7 +153,7 @@ with suppress(ImportError):  # PSYCOPG_IMPORT_ERROR says so
 ARGUMENTS = {
     "dsn": {"type": "str", "required": True},
     "pools": POOLS,
-    "state": {"type": "str", "choices": ["closed", "held", "open"], "required": True},
+    "state": {"type": "str", "choices": ["closed", "look", "open"], "required": True},
     "run_id": {"type": "str"},
     "window": {
         "type": "dict",
@@ -169,18 +169,18 @@ LOOK_SECONDS = 0.05
 
 
 def close(params: dict[str, Any], *, check: bool) -> dict[str, Any]:
-    """Have a worker hold the gate closed; one that does so already is left alone. Raises RolloutError."""
-    holder = last(params)
-    if holder and holder.holds:
-        return {"changed": False, **told(params, holder)}
+    """Have a worker keep access closed; one that does so already is left alone. Raises RolloutError."""
+    keeper = last(params)
+    if keeper and keeper.keeps:
+        return {"changed": False, **told(params, keeper)}
     window_ends = parse_instant(params["window"]["start"]) + timedelta(minutes=params["window"]["minutes"])
     seconds = (window_ends - now(params)).total_seconds()
     if seconds <= 0:
         said = f"the window ended {window_ends:%F %H:%M} UTC.\nNothing was touched."
-        raise RolloutError(f"E-hold-deadline  {said} Then: undo the window's stages (R19)", verdict="abort")
+        raise RolloutError(f"E-keep-closed-deadline  {said} Then: undo the window's stages (R19)", verdict="abort")
     with connect(params["dsn"], f"check {params['run_id']}"[:63]) as connection:
         require_primary(connection)
-        gate_of(
+        access_of(
             connection, params["dsn"], params["state_directory"], params["pools"]
         ).refuse_if_closed_by_someone_else()
     if check:
@@ -191,57 +191,57 @@ def close(params: dict[str, Any], *, check: bool) -> dict[str, Any]:
     while time.monotonic() < until:
         if answer := kept_result(answer_file):
             raise failed(answer)
-        holder = last(params)
-        if holder and holder.holds and holder.run_id == params["run_id"]:
-            return {"changed": True, **told(params, holder)}
+        keeper = last(params)
+        if keeper and keeper.keeps and keeper.run_id == params["run_id"]:
+            return {"changed": True, **told(params, keeper)}
         time.sleep(LOOK_SECONDS)
     open_(params, check=False)
-    raise RolloutError(f"E-not-closed  users were not out after {CLOSES_WITHIN:.0f} s; the gate is open again.")
+    raise RolloutError(f"E-not-closed  users were not out after {CLOSES_WITHIN:.0f} s; access is open again.")
 
 
 def open_(params: dict[str, Any], *, check: bool) -> dict[str, Any]:
-    """Have the worker open the gate, and wait for it. Raises RolloutError when it could not."""
-    holder = last(params)
-    process = holder and holder.process
-    if not holder or not process or check:
-        return {"changed": bool(process), **told(params, holder)}
+    """Have the worker open access, and wait for it. Raises RolloutError when it could not."""
+    keeper = last(params)
+    process = keeper and keeper.process
+    if not keeper or not process or check:
+        return {"changed": bool(process), **told(params, keeper)}
     processes.ask([process], signal.SIGTERM)
     processes.wait([process], OPENS_WITHIN)
-    answer = holder.result
+    answer = keeper.result
     if answer and answer["failed"] and answer.get("locked_out"):
         raise failed(answer)
     return {"changed": True, **told(params, last(params))}
 
 
-def last(params: dict[str, Any]) -> Holder | None:
-    """The worker that held the gate of this database last."""
-    return Holder.last(params["state_directory"], database_name(params["dsn"]))
+def last(params: dict[str, Any]) -> Keeper | None:
+    """The worker that last kept access to this database closed."""
+    return Keeper.last(params["state_directory"], database_name(params["dsn"]))
 
 
-def told(params: dict[str, Any], holder: Holder | None) -> dict[str, Any]:
-    """How the gate is held, as the module returns it."""
-    answer = holder.result if holder and not holder.holds else None
-    run_id = holder.run_id if holder else None
-    if holder and holder.holds:
-        opens = now(params) + timedelta(seconds=holder.seconds_left)
-        so_far = f"for {holder.seconds:.0f} s so far · {holder.state['ended_sessions']} connections ended"
-        said = f"the gate is held closed, {so_far} · it opens by itself at {opens:%H:%M:%S} UTC"
+def told(params: dict[str, Any], keeper: Keeper | None) -> dict[str, Any]:
+    """How access is kept closed, as the module returns it."""
+    answer = keeper.result if keeper and not keeper.keeps else None
+    run_id = keeper.run_id if keeper else None
+    if keeper and keeper.keeps:
+        opens = now(params) + timedelta(seconds=keeper.seconds_left)
+        so_far = f"for {keeper.seconds:.0f} s so far · {keeper.state['ended_sessions']} connections ended"
+        said = f"access is kept closed, {so_far} · it opens by itself at {opens:%H:%M:%S} UTC"
         opens_at = opens.isoformat(timespec="seconds")
-        return {"held": True, "run_id": run_id, "outage_seconds": holder.seconds, "opens_at": opens_at, "summary": said}
-    known = {"held": False, "run_id": run_id, "outage_seconds": None, "opens_at": None}
+        return {"look": True, "run_id": run_id, "outage_seconds": keeper.seconds, "opens_at": opens_at, "summary": said}
+    known = {"look": False, "run_id": run_id, "outage_seconds": None, "opens_at": None}
     if not answer:
-        return {**known, "summary": "the gate is not held by a worker of ours"}
+        return {**known, "summary": "access is not kept closed by a worker of ours"}
     seconds = answer.get("outage_seconds", 0.0)
-    said = failed(answer).args[0].splitlines()[0] if answer["failed"] else "the gate is open again"
+    said = failed(answer).args[0].splitlines()[0] if answer["failed"] else "access is open again"
     return {**known, "outage_seconds": seconds, "summary": f"{said} · users were out for {seconds:.1f} s"}
 
 
 def refuse_unheld(params: dict[str, Any], found: dict[str, Any]) -> None:
-    """Raise RolloutError E-not-held when the gate had to be held and is not."""
-    if params["required"] and not found["held"]:
+    """Raise RolloutError E-not-kept-closed when access had to be kept closed and is not."""
+    if params["required"] and not found["look"]:
         raise RolloutError(
-            f"E-not-held  users may be in: {found['summary']}.\n"
-            "Then: see how far the work behind the gate came; ./runbook.py run close_gate closes it again",
+            f"E-not-kept-closed  users may be in: {found['summary']}.\n"
+            "Then: see how far the site's work came; ./runbook.py run close_access closes it again",
             verdict="abort",
         )
 
@@ -249,7 +249,9 @@ def refuse_unheld(params: dict[str, Any], found: dict[str, Any]) -> None:
 def failed(answer: dict[str, Any]) -> RolloutError:
     """The worker's failure as ours."""
     facts = {key: answer[key] for key in ("locked_out", "verdict", "facts") if key in answer}
-    return RolloutError(answer.get("msg") or f"E-hold-crashed  {answer['crashed'].strip().splitlines()[-1]}", **facts)
+    return RolloutError(
+        answer.get("msg") or f"E-keep-closed-crashed  {answer['crashed'].strip().splitlines()[-1]}", **facts
+    )
 
 
 def now(params: dict[str, Any]) -> datetime:

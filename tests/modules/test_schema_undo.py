@@ -1,4 +1,4 @@
-"""Backing a schema out after its commit (R17): undo files are tried on a copy, then run behind the gate."""
+"""Backing a schema out after its commit (R17): undo files are tried on a copy, then run while access is closed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.modules.database_servers import FOUR, ROWS_BEFORE, RUN, SCHEMA, Datab
 UNDOS = [f"{name[:-4]}.undo.sql" for name in reversed(FOUR)]
 
 
-class BackOut:
+class SchemaUndo:
     """A database with the four patches, and what takes them back."""
 
     def __init__(self, run_module: Callable[..., dict[str, Any]], database: Database) -> None:
@@ -31,7 +31,7 @@ class BackOut:
         args = {"dsn": self.database.dsn(), "patches": FOUR, "schema_directory": str(self.database.schema)}
         path = f"{self.database.servers.binaries}:{os.environ['PATH']}"
         return self.run_module(
-            "database_back_out_check", {**args, **more}, env={**self.database.environment(), "PATH": path}
+            "database_schema_undo_check", {**args, **more}, env={**self.database.environment(), "PATH": path}
         )
 
     def outage(self, check: bool = False, **more: Any) -> dict[str, Any]:
@@ -41,7 +41,7 @@ class BackOut:
 
     def arguments(self, **more: Any) -> dict[str, Any]:
         tried = more.pop("undo_files", None) or self.check()["undo_files"]
-        return self.database.outage(work="back_out", undo_files=tried, **more)
+        return self.database.outage(work="schema_undo", undo_files=tried, **more)
 
     def write(self, name: str, old: str, new: str) -> None:
         path: Path = self.database.schema / name
@@ -54,14 +54,14 @@ class BackOut:
 
 
 @pytest.fixture
-def back_out(run_module: Callable[..., dict[str, Any]], database: Database) -> BackOut:
-    return BackOut(run_module, database)
+def undo(run_module: Callable[..., dict[str, Any]], database: Database) -> SchemaUndo:
+    return SchemaUndo(run_module, database)
 
 
 @both_versions
-def test_every_patch_of_the_lab_is_a_round_trip(back_out: BackOut) -> None:
-    with back_out.database.user():  # qastaging is never without its users
-        found = back_out.check()
+def test_every_patch_of_the_lab_is_a_round_trip(undo: SchemaUndo) -> None:
+    with undo.database.user():  # qastaging is never without its users
+        found = undo.check()
     assert not found["failed"], found
     assert [(trip["patch"], trip["round_trip"]) for trip in found["trips"]] == [(name, True) for name in FOUR]
     assert [item.partition("=")[0] for item in found["undo_files"]] == UNDOS
@@ -70,14 +70,14 @@ def test_every_patch_of_the_lab_is_a_round_trip(back_out: BackOut) -> None:
         "patch-2208-30-0.undo.sql:2: ALTER TABLE BugTask DROP COLUMN date_triaged",
     ]
     assert found["evidence"][0].endswith(": 4 of 4 patches are round trips")
-    assert back_out.databases() == []
-    assert back_out.database.dump() == back_out.patched
+    assert undo.databases() == []
+    assert undo.database.dump() == undo.patched
 
 
-def test_what_an_undo_leaves_behind_is_told(back_out: BackOut) -> None:
-    back_out.write("patch-2208-58-1.undo.sql", "DROP TABLE BugSummary;", "")
-    back_out.write("patch-2208-56-0.undo.sql", "DROP INDEX translationmessage__msgstr__idx;", "")
-    found = back_out.check()
+def test_what_an_undo_leaves_behind_is_told(undo: SchemaUndo) -> None:
+    undo.write("patch-2208-58-1.undo.sql", "DROP TABLE BugSummary;", "")
+    undo.write("patch-2208-56-0.undo.sql", "DROP INDEX translationmessage__msgstr__idx;", "")
+    found = undo.check()
     says = {trip["patch"]: trip["says"] for trip in found["trips"]}
     assert says["patch-2208-30-0.sql"].startswith("a round trip: ")
     assert says["patch-2208-56-0.sql"].startswith(
@@ -88,11 +88,11 @@ def test_what_an_undo_leaves_behind_is_told(back_out: BackOut) -> None:
     assert found["evidence"][1].startswith("patch-2208-56-0.sql: NOT A ROUND TRIP: ")
 
 
-def test_a_difference_is_shown(back_out: BackOut) -> None:
+def test_a_difference_is_shown(undo: SchemaUndo) -> None:
     """What somebody changed since is not what the patch makes."""
-    with back_out.database.admin() as connection:
+    with undo.database.admin() as connection:
         connection.execute("ALTER TABLE BugTask ALTER COLUMN date_triaged SET DEFAULT now()")
-    (trip,) = [trip for trip in back_out.check()["trips"] if trip["patch"] == "patch-2208-30-0.sql"]
+    (trip,) = [trip for trip in undo.check()["trips"] if trip["patch"] == "patch-2208-30-0.sql"]
     assert trip["says"].startswith("NOT A ROUND TRIP: undone and applied again it differs: ")
     assert "date_triaged" in trip["says"]
 
@@ -117,75 +117,75 @@ def test_a_difference_is_shown(back_out: BackOut) -> None:
         ),
     ],
 )
-def test_an_undo_that_cannot_run(back_out: BackOut, old: str, new: str, error: str) -> None:
-    back_out.write("patch-2208-58-1.undo.sql", old, new)
-    found = back_out.check()
+def test_an_undo_that_cannot_run(undo: SchemaUndo, old: str, new: str, error: str) -> None:
+    undo.write("patch-2208-58-1.undo.sql", old, new)
+    found = undo.check()
     assert found["msg"].startswith(error), found
-    assert back_out.databases() == []
-    assert back_out.database.dump() == back_out.patched
+    assert undo.databases() == []
+    assert undo.database.dump() == undo.patched
 
 
-def test_a_patch_without_an_undo_file(back_out: BackOut) -> None:
-    (back_out.database.schema / "patch-2208-57-0.undo.sql").unlink()
-    said = back_out.check()["msg"]
+def test_a_patch_without_an_undo_file(undo: SchemaUndo) -> None:
+    (undo.database.schema / "patch-2208-57-0.undo.sql").unlink()
+    said = undo.check()["msg"]
     assert said.startswith("E-no-undo-file  ")
-    assert "has no patch-2208-57-0.undo.sql: so nothing can be backed out" in said
+    assert "has no patch-2208-57-0.undo.sql: so nothing can be undone" in said
     assert "restore from the backup" in said
 
 
 @both_versions
-def test_backed_out_behind_the_gate(back_out: BackOut) -> None:
-    answer = back_out.outage()
+def test_undone_while_access_is_closed(undo: SchemaUndo) -> None:
+    answer = undo.outage()
     assert not answer["failed"], answer
     assert (answer["committed"], answer["changed"]) == (True, True)
     assert [step["step"] for step in answer["steps"]][2:6] == UNDOS
-    assert back_out.database.rows() == ROWS_BEFORE
-    assert back_out.database.dump() == back_out.before
-    back_out.database.assert_users_are_in()
-    again = back_out.outage(undo_files=["patch-2208-30-0.undo.sql=0"])
+    assert undo.database.rows() == ROWS_BEFORE
+    assert undo.database.dump() == undo.before
+    undo.database.assert_users_are_in()
+    again = undo.outage(undo_files=["patch-2208-30-0.undo.sql=0"])
     assert (again["failed"], again["changed"], again["outage_seconds"]) == (False, False, 0.0)
 
 
-def test_check_mode_backs_nothing_out(back_out: BackOut) -> None:
-    answer = back_out.outage(check=True)
-    assert answer["summary"] == "no outage: check mode, 4 patches are to be backed out"
+def test_check_mode_undoes_nothing(undo: SchemaUndo) -> None:
+    answer = undo.outage(check=True)
+    assert answer["summary"] == "no outage: check mode, 4 patches are to be undone"
     assert answer["diff"]["after"] == "2208-00-0\n2208-28-1\n"
-    assert back_out.database.dump() == back_out.patched
+    assert undo.database.dump() == undo.patched
 
 
-def test_other_files_than_were_tried(back_out: BackOut) -> None:
-    tried = back_out.check()["undo_files"]
-    back_out.write("patch-2208-30-0.undo.sql", "what was known", "all that was known")
-    answer = back_out.outage(undo_files=tried)
+def test_other_files_than_were_tried(undo: SchemaUndo) -> None:
+    tried = undo.check()["undo_files"]
+    undo.write("patch-2208-30-0.undo.sql", "what was known", "all that was known")
+    answer = undo.outage(undo_files=tried)
     assert answer["msg"].startswith("E-not-tried  patch-2208-30-0.undo.sql in ")
     assert answer["outage_seconds"] == 0
-    assert not back_out.outage(check=True, undo_files=[])["committed"], "none was tried"
+    assert not undo.outage(check=True, undo_files=[])["committed"], "none was tried"
 
 
-def test_what_went_in_since_may_rest_on_it(back_out: BackOut) -> None:
-    with back_out.database.admin() as connection:
+def test_what_went_in_since_may_rest_on_it(undo: SchemaUndo) -> None:
+    with undo.database.admin() as connection:
         connection.execute("INSERT INTO LaunchpadDatabaseRevision VALUES (2209, 1, 0)")
-    assert back_out.check()["msg"].startswith("E-applied-since  2209-01-0 went in after these patches")
+    assert undo.check()["msg"].startswith("E-applied-since  2209-01-0 went in after these patches")
 
 
-def test_an_undo_that_fails_in_the_outage_keeps_everything(back_out: BackOut) -> None:
+def test_an_undo_that_fails_in_the_outage_keeps_everything(undo: SchemaUndo) -> None:
     """What users have written since was not on the copy: another table refers to what would go."""
-    tried = back_out.check()["undo_files"]
-    with back_out.database.admin() as connection:
+    tried = undo.check()["undo_files"]
+    with undo.database.admin() as connection:
         connection.execute("CREATE TABLE Since (summary integer REFERENCES BugSummary)")
-    schema = back_out.database.dump()
-    answer = back_out.outage(undo_files=tried)
+    schema = undo.database.dump()
+    answer = undo.outage(undo_files=tried)
     assert answer["msg"].startswith("E-undo-failed  the database did not take patch-2208-58-1.undo.sql, line 2: ")
-    assert "Nothing was backed out: the rows are as before. The gate is open again" in answer["msg"]
+    assert "Nothing was undone: the rows are as before. Access is open again" in answer["msg"]
     assert (answer["committed"], answer["locked_out"]) == (False, False)
-    assert back_out.database.dump() == schema
-    back_out.database.assert_users_are_in()
+    assert undo.database.dump() == schema
+    undo.database.assert_users_are_in()
 
 
-def test_stopped_in_the_middle_nothing_is_backed_out(
-    back_out: BackOut, start_module: Callable[..., Any], database: Database
+def test_stopped_in_the_middle_nothing_is_undone(
+    undo: SchemaUndo, start_module: Callable[..., Any], database: Database
 ) -> None:
-    arguments = back_out.arguments()
+    arguments = undo.arguments()
     with database.admin() as blocker:
         blocker.execute("BEGIN; LOCK TABLE Branch IN ACCESS SHARE MODE")
         running = start_module("database_outage", arguments, env=database.environment())
@@ -196,33 +196,33 @@ def test_stopped_in_the_middle_nothing_is_backed_out(
             "stop_run": RUN,
             "state_directory": str(database.directory / "state"),
         }
-        stopped = back_out.run_module("database_outage_stop", args, env=database.environment("stop"))
+        stopped = undo.run_module("database_outage_stop", args, env=database.environment("stop"))
     assert (stopped["answer"], stopped["survivors"]) == ("rolled_back", [])
-    assert stopped["summary"] == "nothing was backed out: the rows are as before; the gate is open"
+    assert stopped["summary"] == "nothing was undone: the rows are as before; access is open"
     assert running.result()["failed"]
-    assert database.dump() == back_out.patched
+    assert database.dump() == undo.patched
     database.assert_users_are_in()
 
 
-def test_when_it_is_committed_a_stop_is_too_late(back_out: BackOut, database: Database) -> None:
-    back_out.outage()
+def test_when_it_is_committed_a_stop_is_too_late(undo: SchemaUndo, database: Database) -> None:
+    undo.outage()
     args = {
         "dsn": database.dsn(),
         "patches": FOUR,
         "stop_run": RUN,
         "state_directory": str(database.directory / "state"),
     }
-    stopped = back_out.run_module("database_outage_stop", args, env=database.environment("stop"))
-    assert (stopped["answer"], stopped["summary"]) == ("too_late", "the patches are backed out; the gate is open")
+    stopped = undo.run_module("database_outage_stop", args, env=database.environment("stop"))
+    assert (stopped["answer"], stopped["summary"]) == ("too_late", "the patches are undone; access is open")
 
 
-def test_the_permissions_of_before_are_set_with_it(back_out: BackOut, database: Database) -> None:
+def test_the_permissions_of_before_are_set_with_it(undo: SchemaUndo, database: Database) -> None:
     """What the rollout granted for its code goes in the same transaction."""
     with database.admin() as connection:
         connection.execute("GRANT INSERT ON Person TO cron")
     file = database.directory / "security.cfg"
     file.write_text("[cron]\ntype = user\npublic.person = SELECT\n")
-    answer = back_out.outage(permissions=str(file))
+    answer = undo.outage(permissions=str(file))
     assert not answer["failed"], answer
     assert [step["step"] for step in answer["steps"]][6] == "permissions"
     granted = (

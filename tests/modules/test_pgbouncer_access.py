@@ -1,4 +1,4 @@
-"""The gate in pgbouncer, on a real one: users out, users in, whatever becomes of pgbouncer meanwhile (R18)."""
+"""Access in pgbouncer, on a real one: users out, users in, whatever becomes of pgbouncer meanwhile (R18)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from tests.modules.database_servers import RUN, Database, both_versions, wait_fo
 from tests.modules.pgbouncers import Pooler, pooler
 
 if TYPE_CHECKING:
-    from plugins.module_utils.rollout_host.database.access.pgbouncer import PgbouncerGate
+    from plugins.module_utils.rollout_host.database.access.pgbouncer import PgbouncerAccess
 
 OPEN, CLOSED = (False, False), (True, True)
-NewGate = Callable[..., "PgbouncerGate"]
+NewGate = Callable[..., "PgbouncerAccess"]
 
 
 @pytest.fixture
@@ -41,18 +41,18 @@ def second(database: Database) -> Iterator[Pooler]:
 
 
 @pytest.fixture
-def new_gate(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[NewGate]:
-    """The gate with pools, as a process on the host has it."""
+def new_access(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[NewGate]:
+    """Access with pools, as a process on the host has it."""
     ansible.module_utils.__path__.append(str(PROJECT / "plugins" / "module_utils"))
-    from plugins.module_utils.rollout_host.database.access.postgres import gate
+    from plugins.module_utils.rollout_host.database.access.postgres import access
     from plugins.module_utils.rollout_host.database.connection import connect
 
     monkeypatch.setenv("PGPASSFILE", str(database.directory / "home" / ".pgpass"))
     made = []
 
-    def new(*pools: dict[str, str]) -> PgbouncerGate:
-        connection = connect(database.dsn(), f"rollout {RUN} gate")
-        made.append(gate(connection, database.dsn(), str(database.directory / "state"), pools))
+    def new(*pools: dict[str, str]) -> PgbouncerAccess:
+        connection = connect(database.dsn(), f"rollout {RUN} access")
+        made.append(access(connection, database.dsn(), str(database.directory / "state"), pools))
         return made[-1]
 
     yield new
@@ -88,17 +88,17 @@ def type_it(command: str, database: Database) -> str:
 
 
 @both_versions
-def test_users_out_and_in_again(new_gate: NewGate, database: Database, pool: Pooler) -> None:
+def test_users_out_and_in_again(new_access: NewGate, database: Database, pool: Pooler) -> None:
     clients = [pool.connect("primary") for _ in range(8)]
     for client in clients[:4]:
         client.execute("BEGIN; SELECT count(*) FROM Branch")
     direct, dba, reader = database.user(), database.admin(), pool.connect("standby")
-    gate = new_gate(pool.primary)
-    assert gate.state() == ("open", None)
-    gate.save(RUN)
-    gate.close()
+    access = new_access(pool.primary)
+    assert access.state() == ("open", None)
+    access.save(RUN)
+    access.close()
     assert clients[0].execute("SELECT 1").fetchone() == (1,), "close ends no sessions"
-    assert gate.end_sessions() == 9
+    assert access.end_sessions() == 9
     assert_out(pool)
     for client in clients:
         with pytest.raises(psycopg.OperationalError, match=r"database removed|connection"):
@@ -108,45 +108,45 @@ def test_users_out_and_in_again(new_gate: NewGate, database: Database, pool: Poo
     assert database.ask("SELECT count(*) FROM pg_stat_activity WHERE usename = 'launchpad'") == [(0,)]
     assert dba.execute("SELECT 1").fetchone() == (1,), "a superuser's session was ended"
     assert reader.execute("SELECT count(*) FROM Person").fetchone() == (12000,), "a reader of the standby was dropped"
-    assert gate.state()[0] == "left closed"
-    gate.open()
+    assert access.state()[0] == "left closed"
+    access.open()
     assert_in(pool)
-    assert not database.gate_file.exists()
+    assert not database.access_file.exists()
     assert database.limit() == -1
 
 
 def test_record_is_there_before_anything_is_closed_and_has_no_password(
-    new_gate: NewGate, database: Database, pool: Pooler
+    new_access: NewGate, database: Database, pool: Pooler
 ) -> None:
-    gate = new_gate(pool.primary)
-    gate.save(RUN)
+    access = new_access(pool.primary)
+    access.save(RUN)
     assert pool.state() == OPEN
-    record = json.loads(database.gate_file.read_text())
+    record = json.loads(database.access_file.read_text())
     assert record == {"database": database.name, "run_id": RUN, "dsn": database.dsn(), "pools": [pool.primary]}
 
 
-def test_every_pgbouncer_is_closed(new_gate: NewGate, pool: Pooler, second: Pooler) -> None:
+def test_every_pgbouncer_is_closed(new_access: NewGate, pool: Pooler, second: Pooler) -> None:
     clients = [pool.connect("primary"), second.connect("primary")]
-    gate = new_gate(pool.primary, second.primary)
-    gate.save(RUN)
-    gate.close()
-    assert gate.end_sessions() == len(clients)
+    access = new_access(pool.primary, second.primary)
+    access.save(RUN)
+    access.close()
+    assert access.end_sessions() == len(clients)
     assert_out(pool)
     assert_out(second)
-    gate.open()
+    access.open()
     assert_in(pool)
     assert_in(second)
 
 
 @pytest.mark.parametrize(("command", "typed"), [("DISABLE", ["ENABLE"]), ("PAUSE", ["RESUME"]), ("KILL", ["RESUME"])])
 def test_closed_by_someone_else(
-    new_gate: NewGate, database: Database, pool: Pooler, second: Pooler, command: str, typed: list[str]
+    new_access: NewGate, database: Database, pool: Pooler, second: Pooler, command: str, typed: list[str]
 ) -> None:
     second.ask(f"{command} {database.name}")
-    gate = new_gate(pool.primary, second.primary)
-    assert gate.state() == ("closed by someone else", None)
-    with pytest.raises(rollout_error(), match=r"^E-gate-closed  ") as raised:
-        gate.refuse_if_closed_by_someone_else()
+    access = new_access(pool.primary, second.primary)
+    assert access.state() == ("closed by someone else", None)
+    with pytest.raises(rollout_error(), match=r"^E-access-closed  ") as raised:
+        access.refuse_if_closed_by_someone_else()
     assert "Nothing was touched" in str(raised.value)
     (line,) = [line for line in str(raised.value).splitlines() if line.startswith("Open it:  ")]
     command = line.partition("  ")[2]
@@ -156,76 +156,76 @@ def test_closed_by_someone_else(
     assert_in(second)
 
 
-def test_closed_by_someone_else_at_postgresql_behind_it(new_gate: NewGate, database: Database, pool: Pooler) -> None:
+def test_closed_by_someone_else_at_postgresql_behind_it(new_access: NewGate, database: Database, pool: Pooler) -> None:
     with database.admin() as admin:
         admin.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT 0")
-    gate = new_gate(pool.primary)
-    assert gate.state() == ("closed by someone else", None)
-    with pytest.raises(rollout_error(), match=r"^E-gate-closed  .*its connection limit is 0") as raised:
-        gate.refuse_if_closed_by_someone_else()
+    access = new_access(pool.primary)
+    assert access.state() == ("closed by someone else", None)
+    with pytest.raises(rollout_error(), match=r"^E-access-closed  .*its connection limit is 0") as raised:
+        access.refuse_if_closed_by_someone_else()
     (line,) = [line for line in str(raised.value).splitlines() if line.startswith("Open it:  ")]
     assert "ERROR" not in type_it(line.partition("  ")[2], database)
     assert_in(pool)
 
 
 def test_pgbouncer_that_does_not_answer_before_is_refused(
-    new_gate: NewGate, database: Database, pool: Pooler, second: Pooler
+    new_access: NewGate, database: Database, pool: Pooler, second: Pooler
 ) -> None:
     client = pool.connect("primary")
     second.kill()
-    gate = new_gate(pool.primary, second.primary)
+    access = new_access(pool.primary, second.primary)
     with pytest.raises(rollout_error(), match=r"^E-pgbouncer  ") as raised:
-        gate.refuse_if_closed_by_someone_else()
+        access.refuse_if_closed_by_someone_else()
     assert str(second.pgbouncer.address[1]) in str(raised.value)
     assert "Nothing was touched" in str(raised.value)
     with pytest.raises(rollout_error(), match=r"^E-pgbouncer  "):
-        gate.close()
+        access.close()
     assert client.execute("SELECT 1").fetchone() == (1,)
     assert_in(pool)
-    assert not database.gate_file.exists()
+    assert not database.access_file.exists()
 
 
-def test_pgbouncer_that_stands_still_hangs_nobody(new_gate: NewGate, pool: Pooler, second: Pooler) -> None:
-    gate = new_gate(pool.primary, second.primary)
-    gate.save(RUN)
-    gate.close()
-    gate.end_sessions()
+def test_pgbouncer_that_stands_still_hangs_nobody(new_access: NewGate, pool: Pooler, second: Pooler) -> None:
+    access = new_access(pool.primary, second.primary)
+    access.save(RUN)
+    access.close()
+    access.end_sessions()
     second.freeze()
     with pytest.raises(rollout_error(), match="E-locked-out") as raised:
-        gate.open(seconds=0)
+        access.open(seconds=0)
     assert "no answer in time" in str(raised.value)
     assert_in(pool)
     second.thaw()
-    gate.open()
+    access.open()
     assert_in(second)
 
 
 def test_pgbouncer_that_dies_during_the_outage(
-    new_gate: NewGate, database: Database, pool: Pooler, second: Pooler
+    new_access: NewGate, database: Database, pool: Pooler, second: Pooler
 ) -> None:
-    gate = new_gate(pool.primary, second.primary)
-    gate.save(RUN)
-    gate.close()
-    gate.end_sessions()
+    access = new_access(pool.primary, second.primary)
+    access.save(RUN)
+    access.close()
+    access.end_sessions()
     pool.kill()
     with pytest.raises(rollout_error(), match=r"^E-locked-out  ") as raised:
-        gate.open(seconds=0)
+        access.open(seconds=0)
     assert raised.value.facts == {"locked_out": True}
     assert_in(second)
     last = str(raised.value).splitlines()[-1]
     assert last.startswith("OPEN IT ON THIS HOST:  psql ")
     assert pool.pgbouncer.console() in last
     assert second.pgbouncer.console() not in last, "that one is open"
-    assert database.gate_file.exists(), "the next run could not know whose gate it is"
+    assert database.access_file.exists(), "the next run could not know whose access it is"
     pool.start()
-    assert gate.state() == ("open", None), "started again, it has forgotten"
+    assert access.state() == ("open", None), "started again, it has forgotten"
     assert_in(pool)
 
 
 def test_pgbouncer_started_again_has_forgotten_and_counts_as_open(
-    new_gate: NewGate, database: Database, pool: Pooler
+    new_access: NewGate, database: Database, pool: Pooler
 ) -> None:
-    first = new_gate(pool.primary)
+    first = new_access(pool.primary)
     first.save(RUN)
     first.close()
     first.end_sessions()
@@ -234,47 +234,47 @@ def test_pgbouncer_started_again_has_forgotten_and_counts_as_open(
     assert first.state() == ("open", None)
     with first.taken_over() as left:
         assert left is None
-    assert not database.gate_file.exists()
+    assert not database.access_file.exists()
     assert_in(pool)
 
 
-def test_closed_gate_of_a_killed_run_is_known_whatever_the_inventory_says_by_now(
-    new_gate: NewGate, database: Database, pool: Pooler, second: Pooler
+def test_closed_access_of_a_killed_run_is_known_whatever_the_inventory_says_by_now(
+    new_access: NewGate, database: Database, pool: Pooler, second: Pooler
 ) -> None:
-    killed = new_gate(pool.primary)
+    killed = new_access(pool.primary)
     killed.save(RUN)
     killed.close()
     for pools in ((), (second.primary,), (pool.primary, second.primary)):
-        assert new_gate(*pools).state()[0] == "left closed"
-    with new_gate().taken_over() as left:
+        assert new_access(*pools).state()[0] == "left closed"
+    with new_access().taken_over() as left:
         assert left == RUN
         assert pool.state() == (False, True), "it was opened before the block's end"
     assert_in(pool)
-    assert not database.gate_file.exists()
+    assert not database.access_file.exists()
 
 
 def test_what_a_killed_run_closed_with_postgresql_is_opened_with_postgresql(
-    new_gate: NewGate, database: Database, pool: Pooler
+    new_access: NewGate, database: Database, pool: Pooler
 ) -> None:
-    killed = new_gate()
+    killed = new_access()
     killed.save(RUN)
     killed.close()
-    gate = new_gate(pool.primary)
-    assert gate.state()[0] == "left closed"
-    gate.open()
+    access = new_access(pool.primary)
+    assert access.state()[0] == "left closed"
+    access.open()
     assert database.limit() == -1
     assert_in(pool)
 
 
-def test_locked_out_command_opens_it(new_gate: NewGate, database: Database, pool: Pooler, second: Pooler) -> None:
-    gate = new_gate(pool.primary, second.primary)
-    gate.save(RUN)
-    gate.close()
-    gate.end_sessions()
-    assert "ERROR" not in type_it(gate.opening_command(), database)
+def test_locked_out_command_opens_it(new_access: NewGate, database: Database, pool: Pooler, second: Pooler) -> None:
+    access = new_access(pool.primary, second.primary)
+    access.save(RUN)
+    access.close()
+    access.end_sessions()
+    assert "ERROR" not in type_it(access.opening_command(), database)
     assert_in(pool)
     assert_in(second)
-    type_it(gate.opening_command(), database)
+    type_it(access.opening_command(), database)
     assert_in(pool)
 
 
@@ -289,7 +289,7 @@ def test_locked_out_command_opens_it(new_gate: NewGate, database: Database, pool
     ids=["no such pool", "may only look", "a database", "unknown user"],
 )
 def test_console_that_will_not_do(
-    new_gate: NewGate, database: Database, pool: Pooler, change: dict[str, str], said: str
+    new_access: NewGate, database: Database, pool: Pooler, change: dict[str, str], said: str
 ) -> None:
     host, port = pool.pgbouncer.address
     given = {"user": "losa", "dbname": "pgbouncer", "database": database.name, **change}
@@ -298,13 +298,13 @@ def test_console_that_will_not_do(
     if dbname != "pgbouncer":
         console = console.replace("losa", "launchpad")
     with pytest.raises(rollout_error()) as raised:
-        new_gate({"console": console, "database": given["database"]}).refuse_if_closed_by_someone_else()
+        new_access({"console": console, "database": given["database"]}).refuse_if_closed_by_someone_else()
     assert said in str(raised.value)
     assert_in(pool)
 
 
 @both_versions
-def test_sessions_that_come_past_the_pooler_are_named(new_gate: NewGate, database: Database, pool: Pooler) -> None:
+def test_sessions_that_come_past_the_pooler_are_named(new_access: NewGate, database: Database, pool: Pooler) -> None:
     """A client of PostgreSQL itself comes again whenever it is ended."""
     conninfo, over, tried = database.servers.dsn(database.name, user="launchpad"), threading.Event(), []
 
@@ -316,20 +316,20 @@ def test_sessions_that_come_past_the_pooler_are_named(new_gate: NewGate, databas
                     connection.execute("SELECT pg_sleep(0.01)")
 
     comers = [threading.Thread(target=come) for _ in range(4)]
-    gate = new_gate(pool.primary)
-    gate.save(RUN)
-    gate.close()
+    access = new_access(pool.primary)
+    access.save(RUN)
+    access.close()
     for comer in comers:
         comer.start()
     wait_for(lambda: len(tried) >= len(comers), "all to be there")
     try:
         with pytest.raises(rollout_error(), match=r"^E-sessions-stay  ") as raised:
-            gate.end_sessions(seconds=0.5)
+            access.end_sessions(seconds=0.5)
     finally:
         over.set()
         for comer in comers:
             comer.join()
     assert "launchpad from 127.0.0.1 (nightly)" in str(raised.value)
     assert len(tried) > len(comers), "nobody came again"
-    gate.open()
+    access.open()
     assert_in(pool)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: database_back_out_check
+module: database_schema_undo_check
 short_description: Try the undo files of schema patches on a copy
 description:
   - Backing a schema out after its commit is an outage of its own, and what it runs is tried first (R17). Copies the
@@ -24,7 +24,7 @@ options:
     type: path
     required: true
   patches:
-    description: Names of the patches to back out, each C(patch-MMMM-mm-p.sql).
+    description: Names of the patches to undo, each C(patch-MMMM-mm-p.sql).
     type: list
     elements: str
     required: true
@@ -40,7 +40,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Try the undo files
-  downtime.runbook.database_back_out_check:
+  downtime.runbook.database_schema_undo_check:
     dsn: host=127.0.0.1 user=postgres dbname=launchpad_qastaging
     schema_directory: ~/launchpad/database/schema
     patches: [patch-2208-30-0.sql, patch-2208-56-0.sql]
@@ -103,7 +103,7 @@ ARGUMENTS = {
 
 def run(params: dict[str, Any], tools: Tools) -> dict[str, Any]:
     """Return the module's answer. Raises RolloutError."""
-    with connect(params["dsn"], "back-out check") as connection:
+    with connect(params["dsn"], "schema undo check") as connection:
         take_lock(connection)  # what is being patched cannot be copied
         database = connection.info.dbname
         rows = revision_rows(connection)
