@@ -139,7 +139,7 @@ class Scene:
             judged = timing.system_time(entries, number)
             found["verdict"] = judged - crossed
             if self.probe.in_since and self.probe.in_since > judged:
-                found["gate"] = self.probe.in_since - judged
+                found["access"] = self.probe.in_since - judged
         return {check: length.total_seconds() for check, length in found.items()}
 
     def _schema(self) -> Schema:

@@ -22,8 +22,8 @@ def test_the_table_shows_what_should_have_been_and_what_was() -> None:
     console = Console(width=100)
     with console.capture() as shown:
         console.print(
-            table([Check("exit code", "4", "4", right=True, seconds=41.52), Check("gate", "open", "shut", right=False)])
+            table([Check("exit code", "4", "4", right=True, seconds=41.52), Check("access", "open", "shut", right=False)])
         )
-    _, exit_code, gate = (line.split() for line in shown.get().splitlines())
+    _, exit_code, access = (line.split() for line in shown.get().splitlines())
     assert exit_code == ["✓", "exit", "code", "4", "4", "41.5"]
-    assert gate == ["✗", "gate", "open", "shut"]
+    assert access == ["✗", "access", "open", "shut"]
