@@ -5,38 +5,23 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: abort_if_late
-short_description: Stop the play when the rollout is too late and can still be aborted
+short_description: Fail when the rollout is too late and can still be aborted
 description:
-  - Projects the end of the rollout's window stages from its plan and its journal, and compares it with the planned end.
-  - Fails with C(verdict=abort) when it would end more than O(limit_minutes) late and nothing irreversible has happened
-    yet (R19). Past the point of no return it never fails; it warns and says C(must_finish).
-  - Says with it how long the running stage may still take, for work that carries its own deadline.
-  - Reads the journal and the clock of the machine it runs on, so it is delegated to the control machine.
-  - Changes nothing.
+  - Projects when the rollout's window stages will end, from its plan and its journal, and compares that with the
+    planned end.
+  - Fails with C(verdict=abort) when the rollout would end more than O(limit_minutes) late and nothing irreversible has
+    happened yet (R19). Past the point of no return it never fails; it warns, and the verdict is C(must_finish).
+  - Returns how long the running stage may still take, for work that carries its own deadline.
+  - Reads the journal and the clock of the machine that it runs on. Delegate it to the control machine.
 options:
-  plan:
-    description: The plan, as it stands under C(rollout) in the plan file.
-    type: dict
-    required: true
-  journal:
-    description: Path of the rollout's journal. A journal that does not exist yet means that nothing has happened.
-    type: path
-    required: true
   limit_minutes:
-    description: More than this many minutes off-track is too late (R19).
+    description: The rollout is too late when it is more than this many minutes off-track (R19).
     type: float
     required: true
-  clock_offset:
-    description: Seconds to add to this machine's clock; not 0 only in rehearsals.
-    type: float
-    default: 0
-attributes:
-  check_mode:
-    description: Judges as always, since it changes nothing.
-    support: full
-  diff_mode:
-    description: There is nothing to differ.
-    support: none
+extends_documentation_fragment:
+  - downtime.runbook.rollout
+  - downtime.runbook.rollout.clock
+  - downtime.runbook.attributes.changes_nothing
 author: The downtime runbook (@downtime-runbook)
 """
 
@@ -54,12 +39,12 @@ RETURN = r"""
 seconds_left:
   description:
     - How long the stage that runs may still run before the rollout is more than O(limit_minutes) off-track, in seconds.
-    - Negative when it is too late already; null when every stage of the window is done.
+    - It is negative when that is past, and null when every stage of the window is done.
   returned: always
   type: float
   sample: 2541.2
 stage:
-  description: The stage of the window that runs, or is next; null when all are done.
+  description: The stage of the window that runs or is next; null when all are done.
   returned: always
   type: str
   sample: outage
@@ -69,7 +54,7 @@ verdict:
   type: str
   sample: late
 off_track_seconds:
-  description: Projected end minus planned end, in seconds; negative when ahead.
+  description: Projected end minus planned end, in seconds. It is negative when the rollout is early.
   returned: always
   type: float
   sample: 412.5

@@ -5,35 +5,32 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: app_tree_switch
-short_description: Switch the tree that serves, by one atomic rename
+short_description: Put another tree into service by one atomic rename
 description:
-  - Trees stand side by side in I(root), the symbolic link C(current) leads to the one that serves, C(previous) to the
-    one that served before. Switching renames a new link over C(current), so there is no moment without one.
-  - What runs in the old tree goes on in it until it is restarted.
+  - Trees stand side by side in O(root). The symbolic link C(current) leads to the tree that serves, C(previous) to the
+    tree that served before. A switch renames a new link over C(current), so there is always one.
+  - A process that was started in the old tree goes on there until it is restarted.
 options:
   root:
     description: Directory of the trees and the links, on the host.
     type: path
     required: true
   to:
-    description: Name of a tree in I(root), such as C(r12735).
+    description: Name of a tree in O(root), such as C(r12735).
     type: str
     required: true
   revid:
-    description: Id of the revision that I(to) must be at. Without it any revision will do.
+    description: Id of the revision that the tree O(to) must be at. Without it, any revision is accepted.
     type: str
   back:
-    description: Undo the switch to I(to). C(current) becomes what C(previous) is. If I(to) does not serve, there is
-      nothing to undo and nothing changes, so a host that the switch did not reach keeps the tree it has.
+    description: Undo the switch to O(to), so that C(current) leads where C(previous) does. If O(to) does not serve,
+      nothing changes. So a host that the switch did not reach keeps its tree.
     type: bool
     default: false
-  brz_executable:
-    description: The client, C(brz) or C(bzr).
-    type: str
-    default: brz
 attributes:
-  check_mode: {support: full, description: Tells what would be switched.}
-  diff_mode: {support: full, description: Both links before and after.}
+  check_mode: {support: full, description: Returns what would be switched.}
+  diff_mode: {support: full, description: Shows both links before and after.}
+extends_documentation_fragment: downtime.runbook.vcs.bzr
 author: The downtime runbook (@downtime-runbook)
 """
 
@@ -52,7 +49,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 before:
-  description: Names of the trees that C(current) and C(previous) led to before; null without.
+  description: Names of the trees that C(current) and C(previous) led to before; null without such a link.
   type: dict
   returned: success
   sample: {current: r12692, previous: r12650}

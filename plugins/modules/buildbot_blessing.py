@@ -5,13 +5,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: buildbot_blessing
-short_description: Look once whether Buildbot blesses the merged revision, and force spurious failures again
+short_description: Look once whether Buildbot has blessed the merged revision, and force spurious failures again
 description:
-  - Meant for C(until), a look at a time. The revision is blessed when every builder's last build of exactly it is green
-    (R11).
-  - A build that failed spuriously, as is known of that failure, or that did not come to its end (exception, retry,
-    cancelled, skipped) is built again, a limited number of times. Any other failure fails this module.
-  - A master that does not answer is waited for, up to a limit of its own.
+  - Takes one look. Call it with C(until). The revision is blessed when the last build of exactly this revision is green
+    on every builder (R11).
+  - Forces a build again, a limited number of times, when it failed in a way that is known to be spurious, or when it
+    did not come to its end (exception, retry, cancelled, skipped). Fails on any other failure.
+  - Waits for a master that does not answer, up to a limit of its own.
   - Reads Buildbot's REST API, version 2.
 options:
   url:
@@ -24,7 +24,7 @@ options:
     elements: str
     required: true
   revno:
-    description: Number of the merged revision. Builds may name it so, on its branch; not for git.
+    description: Number of the merged revision. In Bazaar, builds may name the revision by it and its branch.
     type: int
     required: true
   revid:
@@ -32,7 +32,7 @@ options:
     type: str
     required: true
   branch:
-    description: The merged branch as Buildbot names it. Empty when the builders build no other.
+    description: The merged branch as Buildbot names it. Empty when the builders build no other branch.
     type: str
     default: ""
   spurious:
@@ -46,21 +46,21 @@ options:
         type: str
         required: true
       bug:
-        description: Number of the bug that tells of it.
+        description: Number of the bug about the failure.
         type: int
         required: true
       builders:
-        description: Builders on which it happens; none are all of them.
+        description: Builders on which it happens. An empty list means all of them.
         type: list
         elements: str
         default: []
   forces:
-    description: How often a builder may be forced again for one revision.
+    description: How often each builder may be forced again for one revision.
     type: int
     default: 2
   begun:
     description:
-      - Since when somebody waits, in seconds since the epoch, as the first look returned it. All limits count from it.
+      - When the wait began, in seconds since the epoch, as the first look returned it. All limits count from then.
       - The default is now, for the first look.
     type: float
   waits_hours:
@@ -68,7 +68,7 @@ options:
     type: float
     required: true
   start_minutes:
-    description: How long it may take until a builder that builds nothing else begins with the revision.
+    description: How long an idle builder may take to begin with the revision.
     type: float
     required: true
   down_minutes:
@@ -76,11 +76,12 @@ options:
     type: float
     required: true
   record:
-    description: File that keeps what was forced again and since when the master is away, from one look to the next.
+    description: File that keeps, from one look to the next, which builds were forced again and since when the master is
+      away.
     type: path
     required: true
   user:
-    description: Who forces, if the master wants one to log in.
+    description: User to log in as, if the master lets only users force a build.
     type: str
     default: ""
   password:
@@ -97,7 +98,7 @@ options:
     default: 10
 attributes:
   check_mode: {support: full, description: "Looks, forces nothing, and does not ask to be called again."}
-  diff_mode: {support: none, description: There is nothing to differ.}
+extends_documentation_fragment: downtime.runbook.attributes.no_diff
 author: The downtime runbook (@downtime-runbook)
 """
 
@@ -123,11 +124,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 finished:
-  description: Whether there is nothing to wait for any more.
+  description: Whether the wait is over.
   returned: always
   type: bool
 begun:
-  description: Since when somebody waits, in seconds since the epoch.
+  description: When the wait began, in seconds since the epoch.
   returned: unless Buildbot refuses
   type: float
 state:
@@ -135,12 +136,12 @@ state:
   returned: unless Buildbot refuses
   type: str
 line:
-  description: What a person reads.
+  description: The state of the builds in one line for a person.
   returned: unless Buildbot refuses
   type: str
   sample: lucid_lp ✓ 4:02 h · lucid_db_lp running 3:41 of about 4:10 h
 progress:
-  description: The same without what changes by the second, and for how many seconds the longest of it has lasted.
+  description: The line without what changes every second, and for how many seconds the longest build has run.
   returned: while it is waited for
   type: dict
   sample: {step: "lucid_lp ✓ · lucid_db_lp running, about 4:10 h", running_seconds: 13260}
@@ -150,7 +151,7 @@ blessed:
   type: list
   elements: dict
 forced:
-  description: The builds of this revision that were forced again, in any run, each C({builder, build, url, why, bug}).
+  description: The builds of this revision that were forced again in any run, each C({builder, build, url, why, bug}).
   returned: unless Buildbot refuses
   type: list
   elements: dict

@@ -7,66 +7,29 @@ DOCUMENTATION = r"""
 module: cowboys
 short_description: Review, apply or remove patches that were made by hand in production
 description:
-  - Handles the whole list of one tree in one call. Whether a cowboy is there is read from the files, and whether it has
-    landed from the revision of the tree, never from a record of what was done before.
-  - Everything is tried on copies of the touched files first, each cowboy on top of those before it in the list. Unless
-    all of them apply, nothing is changed. Hunks may have moved, but their context must be exactly as in the diff.
-  - Applying twice changes nothing; a cowboy of which only some files are there is completed.
-  - When files changed, O(restart) runs; if that is interrupted or fails, the next run makes up for it.
+  - Handles the whole list for one tree in one call. The files tell whether a cowboy is in place, and the revision of
+    the tree tells whether it has landed. No record of earlier runs is used.
+  - Tries everything on copies of the touched files first, each cowboy on top of those before it in the list. Unless all
+    of them apply, nothing is changed. A hunk may have moved, but its context must be exactly as in the diff.
+  - Applying twice changes nothing. A cowboy of which only some files are in place is completed.
+  - Runs O(restart) after files changed. If that is interrupted or fails, the next call makes up for it.
 options:
   tree:
     description: The deployed tree, a Bazaar working tree. A symbolic link is followed once, at the beginning.
     type: path
     required: true
   serving_tree:
-    description: For a review, the tree that serves now. What was changed in it by hand and is on no list is reported.
+    description: For a review, the tree that serves now. Changes in it that are on no list are reported.
     type: path
   host:
     description: Inventory name of this host. Cowboys of other hosts are left out.
     type: str
     required: true
-  cowboys:
-    description: The list of cowboys, in its order. Their diffs are unified ones.
-    type: list
-    elements: dict
-    required: true
-    suboptions:
-      id:
-        description: Name of the cowboy.
-        type: str
-        required: true
-      who:
-        description: Who is chased until a permanent fix has landed.
-        type: str
-        required: true
-      why:
-        description: What it is for, in one line.
-        type: str
-        required: true
-      bug:
-        description: Number of its bug.
-        type: int
-      diff:
-        description: A key of O(diffs), usually the path of the diff beside the production status.
-        type: str
-        required: true
-      tree:
-        description: Directory inside the tree that the paths of the diff start from.
-        type: str
-        default: .
-      hosts:
-        description: Inventory names of the hosts it belongs on; every host when left out.
-        type: list
-        elements: str
-  diffs:
-    description: Texts of the diffs, by the name that a cowboy has for it.
-    type: dict
-    required: true
   state:
     description:
       - C(reviewed) changes nothing, and a conflict is a finding, not a failure.
-      - C(applied) puts in what is not there. A conflict fails.
-      - C(removed) takes out what is there and has not landed.
+      - C(applied) puts in every cowboy that is not in place. A conflict is a failure.
+      - C(removed) takes out every cowboy that is in place and has not landed.
     type: str
     choices: [reviewed, applied, removed]
     required: true
@@ -75,17 +38,16 @@ options:
     type: list
     elements: str
     default: []
-  brz_executable:
-    description: The Bazaar client.
-    type: str
-    default: brz
 attributes:
   check_mode:
-    description: Says what it would do. That the tree is not there yet is no failure.
+    description: Returns what it would do. A tree that is not there yet is no failure.
     support: full
   diff_mode:
     description: Shows the changes of the files.
     support: full
+extends_documentation_fragment:
+  - downtime.runbook.cowboys
+  - downtime.runbook.vcs.bzr
 author: The downtime runbook (@downtime-runbook)
 """
 
@@ -103,7 +65,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 cowboys:
-  description: Each cowboy of this host with the state it is left in; in check mode and for a review, the one found.
+  description: Each cowboy of this host and its state at the end; in check mode and for a review, as it was found.
   returned: always
   type: list
   elements: dict
@@ -119,7 +81,7 @@ unlisted:
   type: list
   elements: str
 files:
-  description: Files that were changed, or would be in check mode.
+  description: Files that were changed; in check mode, files that would be.
   returned: always
   type: list
   elements: str

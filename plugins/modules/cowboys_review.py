@@ -7,11 +7,11 @@ DOCUMENTATION = r"""
 module: cowboys_review
 short_description: Tell which cowboys a revision contains, and which have to be applied by hand again
 description:
-  - Tries the whole list, whatever hosts each is for, on the files as they are in one revision of a tree. What was
-    changed in the tree by hand is not looked at, and nothing is changed.
-  - A cowboy has landed when the revision contains its change, though moved, or with the code around it changed. Where
-    the revision has all the lines that the diff adds and none that it removes, but not as the diff has them, it looks
-    landed in another form; its author is to be asked, and until then it stays on the list.
+  - Tries the whole list, whatever hosts each cowboy is for, on the files of one revision of a tree. Changes that were
+    made in the tree by hand are not considered.
+  - A cowboy has landed when the revision contains its change, even if the change moved or the code around it changed.
+    When the revision has all the lines that the diff adds and none that it removes, but not in the form of the diff,
+    the cowboy may have landed in another form. It stays on the list until its author was asked.
 options:
   tree:
     description: A Bazaar tree that has the revision.
@@ -21,50 +21,10 @@ options:
     description: Id of the revision.
     type: str
     required: true
-  cowboys:
-    description: The list of cowboys, in its order. Their diffs are unified ones.
-    type: list
-    elements: dict
-    required: true
-    suboptions:
-      id:
-        description: Name of the cowboy.
-        type: str
-        required: true
-      who:
-        description: Who is chased until a permanent fix has landed.
-        type: str
-        required: true
-      why:
-        description: What it is for, in one line.
-        type: str
-        required: true
-      bug:
-        description: Number of its bug.
-        type: int
-      diff:
-        description: A key of O(diffs), usually the path of the diff beside the production status.
-        type: str
-        required: true
-      tree:
-        description: Directory inside the tree that the paths of the diff start from.
-        type: str
-        default: .
-      hosts:
-        description: Inventory names of the hosts it belongs on; every host when left out.
-        type: list
-        elements: str
-  diffs:
-    description: Texts of the diffs, by the name that a cowboy has for it.
-    type: dict
-    required: true
-  brz_executable:
-    description: The Bazaar client.
-    type: str
-    default: brz
-attributes:
-  check_mode: {support: full, description: Looks as always, since it changes nothing.}
-  diff_mode: {support: none, description: There is nothing to differ.}
+extends_documentation_fragment:
+  - downtime.runbook.cowboys
+  - downtime.runbook.vcs.bzr
+  - downtime.runbook.attributes.changes_nothing
 author: The downtime runbook (@downtime-runbook)
 """
 

@@ -7,9 +7,10 @@ DOCUMENTATION = r"""
 module: irc_topic
 short_description: Put a phrase before the topic of an IRC channel, or take it away
 description:
-  - The topic becomes C(PHRASE | what it was); taken away, it is what it was, to the byte. What somebody else changed
-    meanwhile stays, only the phrase goes. A topic that says the phrase already, wherever, is left as it is.
-  - What was set is read back. Everything together takes no longer than I(timeout_seconds).
+  - Puts the phrase in front, so that the topic is C(PHRASE | OLD TOPIC). Taking the phrase away restores the old topic
+    byte for byte. If somebody else has changed the topic, only the phrase is taken away. A topic that already contains
+    the phrase anywhere is left as it is.
+  - Reads back what it has set. The whole call takes no longer than O(timeout_seconds).
   - Runs on the control machine.
 options:
   server:
@@ -17,7 +18,7 @@ options:
     type: str
     required: true
   port:
-    description: Its port.
+    description: Port of the server.
     type: int
     default: 6697
   tls:
@@ -29,34 +30,34 @@ options:
     type: str
     required: true
   state:
-    description: Whether the topic is to say the phrase. To ask only, use check mode.
+    description: Whether the topic is to contain the phrase. Use check mode to ask only.
     type: str
     choices: [present, absent]
     required: true
   phrase:
-    description: What it says.
+    description: The phrase.
     type: str
     default: PQM in RC mode
   nick:
-    description: Who we are there; when somebody else is called that, with C(_) after it.
+    description: Our nickname on the server. If it is taken, C(_) is added.
     type: str
     default: rollout
   server_password:
-    description: The server's password, if it has one. From the vault.
+    description: The server's password, if it has one. It belongs into the vault.
     type: str
   account:
     description: Account to log in with (SASL PLAIN), for a channel whose topic only operators change.
     type: str
   password:
-    description: The account's password. From the vault.
+    description: The account's password. It belongs into the vault.
     type: str
   timeout_seconds:
-    description: How long it may take altogether.
+    description: How long the whole call may take.
     type: float
     default: 60
 attributes:
   check_mode:
-    description: Goes there, says what the topic is and what it would be, and changes nothing.
+    description: Joins the channel, returns the topic and what it would become, and changes nothing.
     support: full
   diff_mode:
     description: Shows the change of the topic.
@@ -76,17 +77,17 @@ EXAMPLES = r"""
 RETURN = r"""
 topic:
   description:
-    - What the topic is now; in check mode, before anything is done. Bytes that are no UTF-8 are shown as U+FFFD.
+    - The topic at the end; in check mode, as it was found. Bytes that are no UTF-8 are shown as U+FFFD.
   type: str
   returned: success
   sample: PQM in RC mode | Week 3
 before:
-  description: What it was.
+  description: The topic before.
   type: str
   returned: success
   sample: Week 3
 nick:
-  description: Who we were.
+  description: The nickname that we had.
   type: str
   returned: success
 """

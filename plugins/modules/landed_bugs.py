@@ -7,34 +7,12 @@ DOCUMENTATION = r"""
 module: landed_bugs
 short_description: Name the bugs that landed on db-stable and not yet on devel
 description:
-  - Reads the messages of every revision of I(db_stable) that I(devel) lacks, by ancestry, and names the bugs that they
-    are for (R8). Their tags say which of those revisions are QA'd.
-  - Reads the branches only, and changes nothing.
-options:
-  vcs:
-    description: What both branches are of.
-    type: str
-    default: bzr
-    choices: [bzr, git]
-  db_stable:
-    description: Branch to merge from, a URL or path; in git with C(#) and its name behind it.
-    type: str
-    required: true
-  devel:
-    description: Branch to merge into, as everybody reads it.
-    type: str
-    required: true
-  brz_executable:
-    description: The Bazaar client, C(brz) or C(bzr).
-    type: str
-    default: brz
-  git_executable:
-    description: The git client.
-    type: str
-    default: git
-attributes:
-  check_mode: {support: full, description: Reads as always, since it changes nothing.}
-  diff_mode: {support: none, description: There is nothing to differ.}
+  - Reads the message of every revision of O(db_stable) that O(devel) lacks by ancestry, and returns the bugs that these
+    messages name (R8). The bugs' tags tell which of the revisions are QA'd.
+extends_documentation_fragment:
+  - downtime.runbook.vcs.clients
+  - downtime.runbook.branches
+  - downtime.runbook.attributes.changes_nothing
 author: The downtime runbook (@downtime-runbook)
 """
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: launchpad_bug_tags
-short_description: Ask Launchpad for the tags of bugs, as they are now
+short_description: Ask Launchpad for the current tags of bugs
 description:
-  - Asks through launchpadlib without logging in, on the control machine, one request a bug (R8).
-  - A bug that is private, or that does not exist, is shown to nobody; it is named, and is no failure.
+  - Asks through launchpadlib, on the control machine, without logging in, one request for each bug (R8).
+  - Launchpad shows nobody a bug that is private or does not exist. Such a bug is returned as hidden; it is no failure.
   - Changes nothing but the cache.
 requirements: [launchpadlib]
 options:
   root:
-    description: C(production), C(staging) or C(qastaging), or the web service's root, a URL.
+    description: C(production), C(staging) or C(qastaging), or the URL of the web service's root.
     type: str
     required: true
   bugs:
@@ -22,16 +22,14 @@ options:
     elements: int
     required: true
   cache:
-    description: Directory in which launchpadlib keeps answers, with their ETag. It is made if it is not there.
+    description: Directory in which launchpadlib keeps answers, with their ETag. It is made if it does not exist.
     type: path
     required: true
   seconds:
-    description: How long all of it may take, retries included.
+    description: How long the whole call may take, retries included.
     type: int
     default: 180
-attributes:
-  check_mode: {support: full, description: Asks as always, since it changes nothing.}
-  diff_mode: {support: none, description: There is nothing to differ.}
+extends_documentation_fragment: downtime.runbook.attributes.changes_nothing
 author: The downtime runbook (@downtime-runbook)
 """
 
@@ -57,7 +55,7 @@ hidden:
   returned: success
   sample: [772609]
 evidence:
-  description: The same in a few words for a person.
+  description: The hidden bugs, in a line for a person.
   type: list
   elements: str
   returned: success

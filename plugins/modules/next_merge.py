@@ -5,19 +5,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: next_merge
-short_description: Tell until when something must be on devel to go out with the next window
+short_description: Tell by when a change must be on devel to go out with the next window
 description:
-  - Reads the schedule's list of windows and, where that does not reach, its rule. What goes out with a window is
-    merged a fixed time before it (R8), and nothing is added to a merge afterwards.
-  - Changes nothing. Needs python-dateutil, which the control machine has.
+  - Reads the schedule's list of windows and, beyond the list, its rule. A merge is made a fixed time before its window
+    (R8), and nothing is added to it afterwards.
 options:
   windows:
-    description: When windows are, an RFC 5545 rule in UTC, as schedule.yml has it (R1).
+    description: The rule for windows, an RFC 5545 rule in UTC, as schedule.yml has it (R1).
     type: str
     required: true
   listed:
-    description: The windows that are listed, as schedule.yml has them. From the month of the first to that of the last
-      only they count, whatever the rule says.
+    description: The windows that are listed, as schedule.yml has them. From the month of the first to the month of the
+      last, only the list counts, and the rule does not.
     type: list
     elements: dict
     default: []
@@ -38,9 +37,8 @@ options:
     description: How long before its window a merge is made (R8).
     type: float
     required: true
-attributes:
-  check_mode: {support: full, description: Tells as always, since it changes nothing.}
-  diff_mode: {support: none, description: There is nothing to differ.}
+requirements: [python-dateutil]
+extends_documentation_fragment: downtime.runbook.attributes.changes_nothing
 author: The downtime runbook (@downtime-runbook)
 """
 
@@ -59,12 +57,12 @@ window:
   type: str
   sample: Wed 9 Dec 2026 08:00 UTC
 next_window:
-  description: The one after it; null when the rule has ended.
+  description: The window after it, for people; null when the rule has ended.
   returned: success
   type: str
   sample: Wed 13 Jan 2027 08:00 UTC
 next_merge:
-  description: When that one's merge is made; null when the rule has ended.
+  description: When the merge of the next window is made, for people; null when the rule has ended.
   returned: success
   type: str
   sample: Mon 11 Jan 2027 08:00 UTC

@@ -5,22 +5,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: outage_estimate
-short_description: Make the outage's next estimate from the patch times of qastaging
+short_description: Estimate the outage again, from the patch times on qastaging
 description:
-  - Takes the times of the patches that were really applied on qastaging from the merged revision, by the rule of R9,
-    and tells what the estimate was before. A patch that was there earlier keeps what it was estimated at.
-  - Reads the plan and the journal on the control machine and changes nothing.
+  - Takes the times of the patches that were applied on qastaging from the merged revision, and estimates the outage by
+    the rule of R9. A patch that was on qastaging before keeps its earlier estimate.
+  - Returns the earlier estimate beside the new one.
+  - Reads the plan and the journal on the control machine.
 options:
-  plan:
-    description: The plan, C(rollout).
-    type: dict
-    required: true
   journal:
-    description: The rollout's journal; that of a run by hand may not be there.
-    type: path
-    required: true
+    description: Path of the rollout's journal. A run by hand may have none.
   stage:
-    description: The stage whose estimate it is.
+    description: The stage that is estimated.
     type: str
     default: outage
   patches:
@@ -29,34 +24,23 @@ options:
     elements: str
     required: true
   revid:
-    description: Id of the merged revision. Only rows that say it count.
+    description: Id of the merged revision. Only rows with this id count.
     type: str
     required: true
   timings:
-    description: The rows, from M(database_revisions).
+    description: The rows, from M(downtime.runbook.database_revisions).
     type: list
     elements: dict
     required: true
   applied:
-    description: What has just been applied, each C({patch, seconds}); seconds are null in check mode.
+    description: The patches that have just been applied, each C({patch, seconds}). In check mode, seconds are null.
     type: list
     elements: dict
     default: []
-  factor:
-    description: How much longer a patch takes on production.
-    type: float
-    required: true
-  plus_minutes:
-    description: What is added to the time of the patches.
-    type: float
-    required: true
-  window_minutes:
-    description: Length of the window.
-    type: float
-    required: true
-attributes:
-  check_mode: {support: full, description: Estimates as always, since it changes nothing.}
-  diff_mode: {support: none, description: There is nothing to differ.}
+extends_documentation_fragment:
+  - downtime.runbook.rollout
+  - downtime.runbook.estimate
+  - downtime.runbook.attributes.changes_nothing
 author: The downtime runbook (@downtime-runbook)
 """
 
@@ -75,12 +59,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 estimates:
-  description: The stage's estimate, step by step; empty when the earlier one stands.
+  description: The stage's estimate, step by step; empty when the earlier estimate stands.
   returned: success
   type: dict
   sample: {outage: [{step: patch-2208-30-0.sql, seconds: 141.0}, {step: pad, seconds: 600.0}]}
 evidence:
-  description: The same in a line for a person.
+  description: The earlier estimate and the new one, in a line for a person.
   returned: success
   type: str
   sample: "outage estimate 12.4 min → 12.4 min of 90: 2 × 70.5 s measured here of 1 patch + 10 min (R9)"

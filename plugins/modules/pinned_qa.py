@@ -7,48 +7,27 @@ DOCUMENTATION = r"""
 module: pinned_qa
 short_description: Judge the QA of the pinned revision again
 description:
-  - A bug may be tagged qa-bad, or land again, after its revision was pinned. Right before the merge, everything up to
-    the pinned revision that I(devel) lacks is judged again by the tags as they are now (R8), and it fails when one of
-    them is not QA-ok.
-  - A revision that I(devel) has already is merged; its QA is not asked again, unless its merge was backed out (R17).
-  - Reads the branches only, and changes nothing.
+  - A bug may be tagged qa-bad, or land again, after its revision was pinned. Right before the merge, this judges again,
+    by the current tags, every revision up to the pinned one that O(devel) lacks (R8). It fails when one of them is not
+    QA-ok.
+  - A revision that O(devel) already has is merged. Its QA is not asked again, unless its merge was backed out (R17).
 options:
-  vcs:
-    description: What both branches are of.
-    type: str
-    default: bzr
-    choices: [bzr, git]
-  db_stable:
-    description: Branch to merge from, a URL or path; in git with C(#) and its name behind it.
-    type: str
-    required: true
-  devel:
-    description: Branch to merge into, as everybody reads it.
-    type: str
-    required: true
   revision:
-    description: Number of the pinned revision of I(db_stable).
+    description: Number of the pinned revision of O(db_stable).
     type: int
     required: true
   revid:
-    description: Its revision id; the branch must still have it under that number.
+    description: Id of the pinned revision. The branch must still have it under that number.
     type: str
     required: true
   bug_tags:
     description: Tags by bug number, such as C({45419:[qa-ok]}).
     type: dict
     required: true
-  brz_executable:
-    description: The Bazaar client, C(brz) or C(bzr).
-    type: str
-    default: brz
-  git_executable:
-    description: The git client.
-    type: str
-    default: git
-attributes:
-  check_mode: {support: full, description: Judges as always, since it changes nothing.}
-  diff_mode: {support: none, description: There is nothing to differ.}
+extends_documentation_fragment:
+  - downtime.runbook.vcs.clients
+  - downtime.runbook.branches
+  - downtime.runbook.attributes.changes_nothing
 author: The downtime runbook (@downtime-runbook)
 """
 

@@ -7,14 +7,15 @@ DOCUMENTATION = r"""
 module: pqm_rc_mode
 short_description: Put a branch into PQM's RC mode, or take it out
 description:
-  - PQM's configuration is an INI file with a section per branch and C(commit_re), what a commit message must match. In
-    RC mode C(commit_re) lets only C([release-critical=NAME]) land, and beside it stand C(commit_re_open), the open
-    branch's expression, C(rc_since), C(rc_for) and C(rc_tip), the id of the branch's tip when RC mode was set.
-  - The open expression's line is only renamed. Leaving restores the file byte for byte, together with what others
-    edited in it meanwhile.
-  - The file is replaced by one rename, with its owner and mode; a symbolic link is followed. What is half done is
-    completed by calling it again.
-  - RC mode that another rollout set is neither taken over nor ended, unless I(take_over) names that rollout.
+  - PQM's configuration is an INI file with a section for each branch. Its key C(commit_re) is the expression that a
+    commit message must match. In RC mode, C(commit_re) lets only C([release-critical=NAME]) land. Beside it,
+    C(commit_re_open) keeps the open branch's expression, C(rc_since) and C(rc_for) say since when and for which
+    rollout, and C(rc_tip) is the id of the branch's tip when RC mode was set.
+  - Entering only renames the line of the open expression. So leaving restores the file byte for byte, except for what
+    others edited in it meanwhile, which stays.
+  - Replaces the file by one rename, with its owner and mode. A symbolic link is followed. If a call was interrupted,
+    the next one completes it.
+  - Neither takes over nor ends RC mode that another rollout set, unless O(take_over) names that rollout.
 options:
   path:
     description: PQM's configuration.
@@ -25,42 +26,35 @@ options:
     type: str
     default: devel
   state:
-    description: What is wanted. To ask only, use check mode.
+    description: Whether the branch is to be in RC mode. Use check mode to ask only.
     type: str
     choices: [rc, open]
     required: true
   reason:
-    description: The rollout's id, or why. It is noted as C(rc_for).
+    description: The rollout's id, or a reason. It is noted as C(rc_for).
     type: str
     required: true
   take_over:
-    description: Other rollouts whose RC mode may be taken over or ended, as C(rc_for) says; C(nobody) without one.
+    description: Other rollouts, by their C(rc_for), whose RC mode may be taken over or ended. RC mode without C(rc_for)
+      is C(nobody)'s.
     type: list
     elements: str
     default: []
   location:
-    description: The branch as everybody reads it, a URL or path. Its tip is noted, and compared with what was noted.
+    description: The branch as everybody reads it, a URL or path. Its tip is noted, and later compared with the noted
+      one.
     type: str
     required: true
-  vcs:
-    description: What kind of branch it is.
-    type: str
-    choices: [bzr, git]
-    default: bzr
-  executable:
-    description: The client. The default is C(brz) or C(git).
-    type: str
-  clock_offset:
-    description: Seconds to add to this machine's clock; not 0 only in rehearsals.
-    type: float
-    default: 0
 attributes:
   check_mode:
-    description: Says what is so, and what it would do.
+    description: Returns the state now, and what would be done.
     support: full
   diff_mode:
     description: Shows the change of the file.
     support: full
+extends_documentation_fragment:
+  - downtime.runbook.vcs
+  - downtime.runbook.rollout.clock
 author: The downtime runbook (@downtime-runbook)
 """
 
@@ -75,24 +69,24 @@ EXAMPLES = r"""
 
 RETURN = r"""
 in_rc_mode:
-  description: Whether the branch is in RC mode now; in check mode, before anything is done.
+  description: Whether the branch is in RC mode at the end; in check mode, when the module looked.
   type: bool
   returned: success
 since:
-  description: Since when, ISO 8601 in UTC; null when it is open or nobody noted it.
+  description: Since when it is in RC mode, ISO 8601 in UTC; null when it is not, or nobody noted it.
   type: str
   returned: success
   sample: "2026-12-07T08:03:11+00:00"
 reason:
-  description: For which rollout, or why; null when it is open or nobody noted it.
+  description: For which rollout or why it is in RC mode; null when it is not, or nobody noted it.
   type: str
   returned: success
 ours:
-  description: It is in RC mode for I(reason).
+  description: Whether it is in RC mode for O(reason), or for a rollout in O(take_over).
   type: bool
   returned: success
 commit_re:
-  description: What a message must match now.
+  description: The expression that a commit message must match at the end.
   type: str
   returned: success
 tip:
@@ -101,16 +95,16 @@ tip:
   returned: success
   sample: {revno: 12735, revid: pqm@prae-20261207080412-x1y2z3}
 as_before:
-  description: The branch was in RC mode, and is now what it was when that was set, by revision or by content.
+  description: Whether the branch is in RC mode and its tip equals, by revision or content, that when RC mode was set.
   type: bool
   returned: success
 why:
-  description: Why it is or is not, in a sentence.
+  description: Why C(as_before) is true or false, in a sentence.
   type: str
   returned: success
   sample: devel is as before, at 12734
 dropped:
-  description: The expression of RC mode that somebody had edited, and that is gone now; null when that did not happen.
+  description: The expression of RC mode, if somebody had edited it and it is gone now; else null.
   type: str
   returned: success
 """

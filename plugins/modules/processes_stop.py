@@ -8,26 +8,24 @@ module: processes_stop
 short_description: End every process of a run on this host
 description:
   - Finds the processes with C(ROLLOUT_RUN=stop_run) in their environment and interrupts them as Ctrl-C would, so that
-    what can clear up after itself does; then SIGTERM, then SIGKILL to those that are still there (R19).
-  - Whatever a marked process started is marked as well, sessions of its own included. So a command that restarts a
-    service must have the service manager start it, or the service counts as part of the run.
-  - Processes without the mark are never touched. Processes of other users are seen only by root. Needs Linux.
+    they can clear up. Sends SIGTERM and then SIGKILL to those that remain (R19).
+  - A process that a marked one starts is marked too, even in a session of its own. So a command that restarts a service
+    must leave the start to the service manager, or the service counts as part of the run.
+  - Never touches a process without the mark. Only root sees the processes of other users. Needs Linux.
 options:
   stop_run:
     description: Id of the run to stop.
     type: str
     required: true
   grace_seconds:
-    description: How long they have before they are killed.
+    description: How long the processes have before they are killed.
     type: float
     default: 3
 attributes:
   check_mode:
-    description: Says which processes there are, and ends none.
+    description: Returns the processes that are there, and ends none.
     support: full
-  diff_mode:
-    description: There is nothing to differ.
-    support: none
+extends_documentation_fragment: downtime.runbook.attributes.no_diff
 author: The downtime runbook (@downtime-runbook)
 """
 
@@ -39,23 +37,23 @@ EXAMPLES = r"""
 
 RETURN = r"""
 asked:
-  description: The processes that were there, in words.
+  description: The processes that were found, each in words.
   returned: always
   type: list
   elements: str
   sample: ["pid 4711: python3 …"]
 ended:
-  description: Those of them that ended when they were asked to.
+  description: The processes that ended when they were asked to.
   returned: always
   type: list
   elements: str
 killed:
-  description: Those that were killed.
+  description: The processes that were killed.
   returned: always
   type: list
   elements: str
 survivors:
-  description: Processes of the run that are there now. Empty means that none is.
+  description: The processes of the run that are still there at the end.
   returned: always
   type: list
   elements: str

@@ -7,21 +7,21 @@ DOCUMENTATION = r"""
 module: production_status
 short_description: Record what is deployed, and drop the cowboys that landed with it
 description:
-  - The production status is a YAML file with two keys. C(deployed) is {revision, revid, at, rollout}. C(cowboys) is the
-    list of patches that were made by hand and have not landed, each {id, who, why, bug, diff, tree, hosts}
-    (roles/production_status/README.md). They are re-applied by every rollout until they land (R16, R25).
-  - Comments and layout are kept, wherever somebody put them. The file is replaced by one rename.
+  - The production status is a YAML file with two keys. C(deployed) is C({revision, revid, at, rollout}). C(cowboys) is
+    the list of patches that were made by hand and have not landed, each C({id, who, why, bug, diff, tree, hosts})
+    (roles/production_status/README.md). Every rollout applies them again until they land (R16, R25).
+  - Keeps comments and layout wherever they are. Replaces the file by one rename.
 options:
   path:
     description: The file, on the machine where the module runs. It must exist; an empty list of cowboys is C([]).
     type: path
     required: true
   revision:
-    description: The deployed revision, a revno of devel.
+    description: Number of the deployed revision on devel.
     type: int
     required: true
   revid:
-    description: Its revision id.
+    description: Id of the deployed revision.
     type: str
     required: true
   rollout:
@@ -29,22 +29,19 @@ options:
     type: str
     required: true
   landed:
-    description: Ids of cowboys that are part of the deployed revision. Ids that are not in the list are ignored.
+    description: Ids of cowboys that are part of the deployed revision. An id that is not in the list is ignored.
     type: list
     elements: str
     default: []
-  clock_offset:
-    description: Seconds to add to this machine's clock; not 0 only in rehearsals.
-    type: float
-    default: 0
 attributes:
   check_mode:
-    description: Says what it would write.
+    description: Returns what it would write.
     support: full
   diff_mode:
     description: Shows the change of the file.
     support: full
 requirements: [PyYAML]
+extends_documentation_fragment: downtime.runbook.rollout.clock
 author: The downtime runbook (@downtime-runbook)
 """
 
@@ -65,12 +62,12 @@ deployed:
   type: dict
   sample: {revision: 12735, revid: pqm@prae-20261207080412-x1y2z3, at: "2026-12-09T08:31:07Z", rollout: 2026-12}
 dropped:
-  description: Ids of the cowboys that were taken off the list now.
+  description: Ids of the cowboys that this call took off the list.
   returned: always
   type: list
   elements: str
 left:
-  description: The cowboys that still have to land, {id, who}, for whoever chases them.
+  description: The cowboys that have not landed, each C({id, who}), for the person who chases them.
   returned: always
   type: list
   elements: dict

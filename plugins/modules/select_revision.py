@@ -7,28 +7,14 @@ DOCUMENTATION = r"""
 module: select_revision
 short_description: Find the highest revision of db-stable that may go out
 description:
-  - Judges every revision of I(db_stable) that I(devel) lacks, by ancestry. It may go out when everything up to it is
-    QA-ok by the tags of its bugs (R8), the schema patches that production would then have to apply are sound, and their
-    time on staging says that they fit the window (R2, R9).
-  - Chooses the highest such revision, or judges the one that was pinned by hand, and says why each further one stays
-    behind. A revision that I(devel) has already may be pinned too, as for a second attempt.
-  - Reads the branches only, and changes nothing.
+  - Judges every revision of O(db_stable) that O(devel) lacks by ancestry. A revision may go out when everything up to
+    it is QA-ok by the tags of its bugs (R8), when the schema patches that production would then have to apply are
+    sound, and when they fit the window by their time on staging (R2, R9).
+  - Chooses the highest such revision, or judges the one that was pinned by hand, and says why each higher one stays
+    behind. A revision that O(devel) already has may be pinned too, for a second attempt.
 options:
-  vcs:
-    description: What both branches are of.
-    type: str
-    default: bzr
-    choices: [bzr, git]
-  db_stable:
-    description: Branch to merge from, a URL or path; in git with C(#) and its name behind it.
-    type: str
-    required: true
-  devel:
-    description: Branch to merge into, a URL or path, as everybody reads it.
-    type: str
-    required: true
   schema_directory:
-    description: Where the schema patches are in both branches.
+    description: Directory of the schema patches in both branches.
     type: str
     default: database/schema
   bug_tags:
@@ -41,35 +27,17 @@ options:
     elements: list
     required: true
   timings:
-    description: Seconds on staging by the patch's file name, from M(staging_timings).
+    description: Seconds on staging by the patch's file name, from M(downtime.runbook.staging_timings).
     type: dict
-    required: true
-  window_minutes:
-    description: Length of the window (R2).
-    type: float
-    required: true
-  factor:
-    description: How much longer a patch takes on production than on staging (R9).
-    type: float
-    required: true
-  plus_minutes:
-    description: What is added to the time of the patches (R9).
-    type: float
     required: true
   revision:
     description: Number of the revision that was pinned by hand. The default is the highest that may go out.
     type: int
-  brz_executable:
-    description: The Bazaar client, C(brz) or C(bzr).
-    type: str
-    default: brz
-  git_executable:
-    description: The git client.
-    type: str
-    default: git
-attributes:
-  check_mode: {support: full, description: Chooses as always, since it changes nothing.}
-  diff_mode: {support: none, description: There is nothing to differ.}
+extends_documentation_fragment:
+  - downtime.runbook.vcs.clients
+  - downtime.runbook.branches
+  - downtime.runbook.estimate
+  - downtime.runbook.attributes.changes_nothing
 author: The downtime runbook (@downtime-runbook)
 """
 
@@ -103,29 +71,29 @@ patches:
   returned: success
   sample: [patch-2208-30-0.sql]
 evidence:
-  description: What a person reads before pinning it.
+  description: What a person should read before pinning the revision.
   type: list
   elements: str
   returned: success
   sample: ["db-stable tip 10388 · QA-ok up to 10381 · 10382 blocks: bug 45419 is qa-needstesting"]
 steps:
-  description: Seconds on production for each patch, then the C(pad).
+  description: Estimated seconds on production for each patch, then the C(pad).
   type: list
   elements: dict
   returned: success
   sample: [{step: patch-2208-30-0.sql, seconds: 141.0}, {step: pad, seconds: 600.0}]
 fits:
   description:
-    - What could have been chosen instead, lowest first, each C({revision, patches, seconds, minutes}).
-    - C(patches) is their number, C(seconds) their time on staging, C(minutes) what that makes on production (R9).
+    - The revisions that could have been chosen instead, lowest first, each C({revision, patches, seconds, minutes}).
+    - C(patches) is the number of patches, C(seconds) their time on staging, C(minutes) the outage it makes (R9).
   type: list
   elements: dict
   returned: success
   sample: [{revision: 10379, patches: 10, seconds: 50.3, minutes: 11.7}]
 left_behind:
   description:
-    - Why each revision above the chosen one is not in, lowest first, each C({revision, upto, why}).
-    - Neighbours with the same problems are one entry; what only stands behind another one has none.
+    - Why each revision above the chosen one stays behind, lowest first, each C({revision, upto, why}).
+    - Neighbours with the same problem share an entry. A revision that is only kept back by one below it has none.
   type: list
   elements: dict
   returned: success
@@ -144,7 +112,7 @@ texts:
   type: dict
   returned: success
 texts_left_out:
-  description: Those of C(patches) that are too large to be in C(texts).
+  description: File names of the patches that are too large to be in C(texts).
   type: list
   elements: str
   returned: success

@@ -7,49 +7,51 @@ DOCUMENTATION = r"""
 module: services_switch
 short_description: Pause or resume the cron jobs and the maintenance banner of a host
 description:
-  - Cron jobs are switched by an ini file with a section per job and a key C(enabled). Any failure to read it means
-    enabled, so the switch is read back after it was written, and a job that already runs is waited for.
-  - Pausing keeps the original file itself as C(FILE.before-pause) and puts a paused one in its place; resuming renames
-    the original back, byte for byte. Both can be interrupted anywhere and repeated.
-  - A paused file that somebody edited meanwhile is kept as C(FILE.while-paused) when the original comes back.
+  - An INI file switches the cron jobs. It has a section for each job with a key C(enabled). A job that cannot read the
+    file runs, so the switch is read back after it was written, and a job that already runs is waited for.
+  - Pausing keeps the original file as C(FILE.before-pause) and puts a paused one in its place. Resuming renames the
+    original back, byte for byte. Both can be interrupted at any point and repeated.
+  - If somebody edited the paused file, it is kept as C(FILE.while-paused) when the original comes back.
   - The banner goes up before the jobs are paused and comes down after they are resumed.
 options:
   state:
-    description: What is wanted.
+    description: Whether the services are to be paused or to run.
     type: str
     choices: [paused, running]
     required: true
   cron_ini:
-    description: The switch of the cron jobs. Without it, this host has none.
+    description: The INI file. Without it, this host has no cron jobs.
     type: path
   jobs:
-    description: Jobs to pause, as the sections are called; C(all) alone for every job, those without a section too.
+    description: Jobs to pause, by the names of their sections. C(all) on its own is every job, also one without a
+      section.
     type: list
     elements: str
     default: [all]
   lock_directory:
     description:
-      - Where a running job holds its lock file C(launchpad-JOB.lock), which contains its process id. Without it, jobs
-        are not waited for.
-      - A lock file whose process does not exist any more is not held; one without a process id counts as held.
+      - Directory in which a running job holds its lock file C(launchpad-JOB.lock), which contains its process id.
+        Without it, running jobs are not waited for.
+      - A lock file whose process does not exist any more does not count. One without a process id does.
     type: path
   banner:
-    description: The file that announces the maintenance on the site's pages. Without it, this host has none.
+    description: The file that announces the maintenance on the site's pages. Without it, this host has no banner.
     type: path
   window_start:
-    description: Start of the window, ISO 8601 with its offset from UTC. Needed to put a banner up.
+    description: Start of the window, ISO 8601 with its offset from UTC. It is needed to put a banner up.
     type: str
   timeout_seconds:
     description: How long running jobs are waited for.
     type: float
     default: 120
   settle_seconds:
-    description: How long no job may have held its lock. A job that read the switch just before takes it just after.
+    description: For how long no job may have held its lock. A job that read the switch just before takes its lock just
+      after.
     type: float
     default: 2
 attributes:
   check_mode:
-    description: Says what it would do and which jobs run now; waits for nothing.
+    description: Returns what it would do and which jobs run now, and waits for nothing.
     support: full
   diff_mode:
     description: Shows the change of the switch and of the banner.
@@ -75,12 +77,13 @@ jobs:
   type: list
   elements: str
 disabled:
-  description: Those of them that are off now; in check mode, before anything is done.
+  description: The jobs that are off at the end; in check mode, as they were found.
   returned: always
   type: list
   elements: str
 still_running:
-  description: Jobs that hold their lock, {job, pid, command, lock}; only check mode and a failure leave any.
+  description:
+    - Jobs that hold their lock, each C({job, pid, command, lock}). A success leaves none, except in check mode.
   returned: always
   type: list
   elements: dict
@@ -89,12 +92,12 @@ waited_seconds:
   returned: always
   type: float
 banner:
-  description: What the banner says now, null when there is none.
+  description: What the banner says at the end; null when there is none.
   returned: always
   type: str
   sample: "2026-12-09T08:00:00+00:00"
 kept:
-  description: Where a switch that was edited while paused is kept, null when that did not happen.
+  description: Where a paused file that somebody had edited is kept; null when nobody had.
   returned: always
   type: str
 """

@@ -7,10 +7,10 @@ DOCUMENTATION = r"""
 module: smoke_check
 short_description: Check pages, the stylesheets they need and the external links they offer
 description:
-  - Each page answers 200 with HTML. It links stylesheets, each of which answers 200 as C(text/css) and is not empty.
-    Each external link on it answers below 400, asked with HEAD, and with GET where HEAD fails.
-  - Everything is looked at, side by side, before anything is reported. Each address is asked once.
-  - The environment's proxies are used, as by any client. Changes nothing.
+  - Each page must answer 200 with HTML and link stylesheets. Each stylesheet must answer 200 as C(text/css) and not be
+    empty. Each external link must answer below 400, to HEAD or else to GET.
+  - Looks at everything, side by side, before it reports anything. Asks each address once.
+  - Uses the environment's proxies, as any client does.
 options:
   urls:
     description: The pages, such as the front page of the site and the same page of every application server.
@@ -25,13 +25,7 @@ options:
     description: How many addresses are asked at the same time.
     type: int
     default: 16
-attributes:
-  check_mode:
-    description: Checks as always, since it changes nothing.
-    support: full
-  diff_mode:
-    description: There is nothing to differ.
-    support: none
+extends_documentation_fragment: downtime.runbook.attributes.changes_nothing
 author: The downtime runbook (@downtime-runbook)
 """
 
@@ -43,18 +37,18 @@ EXAMPLES = r"""
 
 RETURN = r"""
 checks:
-  description: Everything that was looked at, C(what) being C(page), C(stylesheet) or C(external link).
+  description: Everything that was looked at. C(what) is C(page), C(stylesheet) or C(external link).
   returned: always
   type: list
   elements: dict
   sample: [{what: stylesheet, url: "http://gac:8080/base.css", ok: true, found: "200 text/css, 812 bytes", pages: ["http://gac:8080/"]}]
 problems:
-  description: Those that are not ok.
+  description: The checks that are not ok.
   returned: always
   type: list
   elements: dict
 counts:
-  description: How many of each were looked at.
+  description: How many of each kind were looked at.
   returned: always
   type: dict
   sample: {page: 3, stylesheet: 6, external link: 41}

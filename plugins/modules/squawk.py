@@ -5,24 +5,23 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: squawk
-short_description: Let squawk look at schema patches for locks that are held long
+short_description: Have squawk look for locks that schema patches would hold for long
 description:
   - Runs the linter C(squawk) on the texts of patches, in a temporary directory that is removed.
-  - What it finds is evidence for a person and never a failure. When squawk is missing, crashes or takes too long, that
-    is the evidence. Its exit code says nothing; its report does.
-  - Changes nothing.
+  - What squawk finds is evidence for a person and never a failure. If squawk is missing, crashes or takes too long, the
+    evidence says so. The answer comes from its report, never from its exit code.
 options:
   patches:
     description: Texts of the patches by file name. They are linted as parts of one transaction.
     type: dict
     required: true
   left_out:
-    description: Names of patches whose texts were too large to be brought here; they are named in the evidence.
+    description: Names of patches whose texts were too large to be brought here. The evidence names them.
     type: list
     elements: str
     default: []
   pg_version:
-    description: Version of production's PostgreSQL, such as C(15.4). Without one, squawk supposes a recent one.
+    description: Version of production's PostgreSQL, such as C(15.4). Without one, squawk assumes a recent one.
     type: str
     default: ""
   executable:
@@ -30,12 +29,10 @@ options:
     type: str
     default: squawk
   seconds:
-    description: How long it may take.
+    description: How long squawk may take.
     type: int
     default: 60
-attributes:
-  check_mode: {support: full, description: Looks as always, since it changes nothing.}
-  diff_mode: {support: none, description: There is nothing to differ.}
+extends_documentation_fragment: downtime.runbook.attributes.changes_nothing
 author: The downtime runbook (@downtime-runbook)
 """
 
@@ -49,24 +46,24 @@ EXAMPLES = r"""
 
 RETURN = r"""
 evidence:
-  description: One line for a person, whatever became of it.
+  description: What squawk found or why it gave no answer, each a line for a person.
   type: list
   elements: str
   returned: success
   sample: ["squawk: 1 remark (patch-2208-57-0.sql:12: index without CONCURRENTLY)"]
 looked:
-  description: Whether squawk came to an answer.
+  description: Whether squawk gave an answer.
   type: bool
   returned: success
 remarks:
-  description: What it remarked on locks and transactions, each C({patch, line, rule, words}).
+  description: Its remarks about locks and transactions, each C({patch, line, rule, words}).
   type: list
   elements: dict
   returned: success
   sample:
     - {patch: patch-2208-57-0.sql, line: 12, rule: require-concurrent-index-creation, words: index without CONCURRENTLY}
 others:
-  description: How many of its findings are about other things, style for one, and are not told.
+  description: How many of its findings are about other things, such as style. They are not returned.
   type: int
   returned: success
 """

@@ -7,18 +7,15 @@ DOCUMENTATION = r"""
 module: staging_timings
 short_description: Read the patch times of the last staging restore from its log
 description:
-  - Takes the log written to last among those that match I(logs), and in it the last restore. An appended log holds
-    every past one, the same lines may be there twice, and lines with a date are about earlier upgrades (R9).
-  - Never falls back to an older restore. When the last one failed, or its log cannot be read, it says so and fails.
-  - Changes nothing.
+  - Takes, among the logs that match O(logs), the one that was written to last, and in it the last restore. An appended
+    log holds every past restore, may hold the same lines twice, and has dated lines about earlier upgrades (R9).
+  - Never falls back to an older restore. Fails when the last one failed or its log cannot be read.
 options:
   logs:
-    description: Paths of the restore logs, a glob pattern; C(~) is the home of the user on the host.
+    description: Paths of the restore logs, a glob pattern. C(~) is the home of the user on the host.
     type: str
     required: true
-attributes:
-  check_mode: {support: full, description: Reads as always, since it changes nothing.}
-  diff_mode: {support: none, description: There is nothing to differ.}
+extends_documentation_fragment: downtime.runbook.attributes.changes_nothing
 author: The downtime runbook (@downtime-runbook)
 """
 
@@ -35,7 +32,7 @@ timings:
   returned: success
   sample: {patch-2208-30-0.sql: 70.5}
 log:
-  description: Path of the log they are from.
+  description: Path of the log that they are from.
   type: str
   returned: success
 line:
@@ -43,12 +40,12 @@ line:
   type: int
   returned: success
 at:
-  description: When the upgrade was through by the log's own times, ISO 8601 in UTC; null when its lines have no times.
+  description: When the upgrade ended by the log's own times, ISO 8601 in UTC; null when its lines have no times.
   type: str
   returned: success
   sample: "2026-12-06T03:12:40+00:00"
 evidence:
-  description: The same in a line for a person.
+  description: The number of patches and the restore they are from, in a line for a person.
   type: str
   returned: success
   sample: 11 patches timed in the staging restore of Sun 6 Dec 2026 03:12 UTC (2026-12-06-staging_restore.log)
