@@ -7,8 +7,9 @@ import posixpath
 import re
 import subprocess
 import tempfile
+from functools import partial
 from pathlib import Path
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 from ...rollout_core.site import cowboys as core
 from ..vcs import bzr
@@ -48,7 +49,7 @@ class Trial(NamedTuple):
     surroundings_changed: set[Part]  # landed, but lines next to it are no longer as in the diff
 
 
-def split(cowboys: list[dict[str, Any]], diffs: dict[str, str]) -> list[Part]:
+def split(cowboys: Sequence[Mapping[str, Any]], diffs: dict[str, str]) -> list[Part]:
     """Split every cowboy's diff by file, in the order of the list. Raises CowboyError for one that cannot be used."""
     parts = []
     for cowboy in cowboys:
@@ -73,7 +74,7 @@ def try_all(tree: Path, parts: list[Part], executable: str) -> dict[str, Trial]:
     for path in by_path:
         _check_inside(tree, path)
     return {
-        path: _try_on(read(tree / path), here, lambda path=path: _committed(tree, path, executable))
+        path: _try_on(read(tree / path), here, partial(_committed, tree, path, executable))
         for path, here in by_path.items()
     }
 
@@ -94,7 +95,7 @@ def in_revision(tree: Path, revision: str, parts: list[Part], executable: str) -
         ) from error
     contents = {path: _committed(tree, path, executable, f"revid:{revision}") for path in _by_path(parts)}
     by_path = _by_path(parts).items()
-    return {path: _try_on(contents[path], here, lambda path=path: contents[path]) for path, here in by_path}
+    return {path: _try_on(contents[path], here, partial(contents.get, path)) for path, here in by_path}
 
 
 def unlisted(tree: Path, parts: list[Part], executable: str) -> list[str]:
@@ -112,7 +113,7 @@ def unlisted(tree: Path, parts: list[Part], executable: str) -> list[str]:
     )
 
 
-def describe_conflicts(cowboys: list[dict[str, Any]], trials: dict[str, Trial]) -> str:
+def describe_conflicts(cowboys: Sequence[Mapping[str, Any]], trials: dict[str, Trial]) -> str:
     """For a person: the cowboy, who to ask, the file, the reason or the rejected hunks."""
     by_id = {cowboy["id"]: cowboy for cowboy in cowboys}
     lines = []
@@ -199,7 +200,7 @@ def attempt(content: bytes | None, patch: core.FilePatch, *, reverse: bool = Fal
         old.write_bytes(content or b"")
         diff_file.write_bytes(patch.text.encode("utf-8", "surrogateescape"))
         argv = ["patch", "--force", f"--fuzz={fuzz}", "--reject-format=unified", f"--output={new}"]
-        argv += [f"--reject-file={rejected_file}", *(["--reverse"] if reverse else []), old, diff_file]
+        argv += [f"--reject-file={rejected_file}", *(["--reverse"] if reverse else []), str(old), str(diff_file)]
         try:
             done = subprocess.run(argv, capture_output=True, check=False, env=dict(os.environ, LC_ALL="C"))
         except FileNotFoundError as error:
