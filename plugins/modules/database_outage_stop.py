@@ -103,19 +103,16 @@ summary:
   sample: "nothing was kept: the rows are as before; access is open"
 """
 
-from contextlib import suppress
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ..module_utils.rollout_host.database.access.postgres import POOLS
-from ..module_utils.rollout_host.database.connection import PSYCOPG_IMPORT_ERROR, RolloutError, database_name, message
+from ..module_utils.rollout_host.database.connection import RolloutError, database_name, message
+from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR, psycopg
 from ..module_utils.rollout_host.database.outage.progress import COMMITTED
 from ..module_utils.rollout_host.database.outage.remains import Remains, found
 from ..module_utils.rollout_host.database.outage.stop import Stop
-
-with suppress(ImportError):  # PSYCOPG_IMPORT_ERROR says so
-    import psycopg
 
 ARGUMENTS = {
     "dsn": {"type": "str", "required": True},
@@ -148,7 +145,8 @@ def climb(stop: Stop, params: dict[str, Any], *, act: bool) -> dict[str, Any]:
     ]
     if act and answer == "too_late":
         stop.let_go_on()
-    survivors = [] if answer == "too_late" else [item.text for item in (*stop.processes(), *sessions)]
+    here = [*(process.text for process in stop.processes()), *(session.text for session in sessions)]
+    survivors = [] if answer == "too_late" else here
     return {"answer": answer, "survivors": survivors, "access": state["access"], "summary": state["told"]}
 
 

@@ -103,7 +103,6 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ..module_utils.rollout_core.schema import full_update
 from ..module_utils.rollout_host.database import upgrade_script as script
 from ..module_utils.rollout_host.database.connection import (
-    PSYCOPG_IMPORT_ERROR,
     Patch,
     Revision,
     RolloutError,
@@ -114,9 +113,7 @@ from ..module_utils.rollout_host.database.connection import (
     revision_rows,
     take_lock,
 )
-
-with suppress(ImportError):  # PSYCOPG_IMPORT_ERROR says so
-    import psycopg
+from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR, psycopg
 
 ARGUMENTS = {
     "dsn": {"type": "str", "required": True},

@@ -9,18 +9,14 @@ import time
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Iterable, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Iterable, NamedTuple, Sequence
 
 from ...rollout_core.schema import patches, statements
 from ...rollout_core.schema.patch_title import patch_title
+from .driver import conninfo_to_dict, make_conninfo, psycopg
 
-try:
-    import psycopg
-    from psycopg.conninfo import conninfo_to_dict, make_conninfo
-
-    PSYCOPG_IMPORT_ERROR = None
-except ImportError as _error:
-    PSYCOPG_IMPORT_ERROR = str(_error)
+if TYPE_CHECKING:
+    from typing import LiteralString
 
 _LOCK = 2208_0400  # any number will do, as long as everything that patches uses the same
 _LOCK_HOLDER = """
@@ -139,6 +135,12 @@ def session_names(run_id: str) -> tuple[str, str]:
     return patching, f"{patching} access"
 
 
+def one_row(connection: psycopg.Connection[Any], query: LiteralString, params: Sequence[Any] | None = None) -> Any:
+    """Return the row of a query that always has one."""
+    (row,) = connection.execute(query, params).fetchall()
+    return row
+
+
 def take_lock(connection: psycopg.Connection[Any]) -> None:
     """Be the only one that patches this database, until the connection ends. Raises RolloutError E-another-rollout."""
     if connection.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK]).fetchone() != (True,):
@@ -162,9 +164,8 @@ def revision_rows(connection: psycopg.Connection[Any]) -> list[Revision]:
 
 def require_primary(connection: psycopg.Connection[Any]) -> None:
     """Raise RolloutError E-not-superuser or E-not-the-primary if it cannot patch while access is closed."""
-    superuser, recovering, user = connection.execute(
-        "SELECT rolsuper, pg_is_in_recovery(), rolname FROM pg_roles WHERE rolname = current_user"
-    ).fetchone()
+    query = "SELECT rolsuper, pg_is_in_recovery(), rolname FROM pg_roles WHERE rolname = current_user"
+    superuser, recovering, user = one_row(connection, query)
     if recovering:
         raise RolloutError(f"E-not-the-primary  {connection.info.host} is a standby: dsn must name the primary")
     if not superuser:
@@ -203,7 +204,7 @@ def pending_patches(schema_directory: str, rows: Iterable[Revision]) -> list[Pat
         raise RolloutError(
             f"E-no-schema-directory  {directory} is not a directory: was the tree delivered to this host?"
         )
-    pending = patches.pending((path.name for path in directory.iterdir()), rows)
+    pending = patches.pending((path.name for path in directory.iterdir()), (row[:3] for row in rows))
     if pending.misnamed:
         raise RolloutError(
             f"E-misnamed-patch  {directory} holds {', '.join(pending.misnamed)}, which would never be applied: "
@@ -262,7 +263,7 @@ def transaction_status(connection: psycopg.Connection[Any], transaction: str | N
     until = time.monotonic() + seconds
     while transaction is not None:
         try:
-            (status,) = connection.execute("SELECT pg_xact_status(%s::xid8)", [transaction]).fetchone()
+            (status,) = one_row(connection, "SELECT pg_xact_status(%s::xid8)", [transaction])
         except psycopg.errors.InvalidParameterValue:  # in the future: a crash took it back, number and all
             return None
         if status != "in progress" or time.monotonic() > until:

@@ -6,7 +6,6 @@ did not make rolls everything back.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,8 @@ from ...rollout_core.schema import permissions, permissions_file
 from ...rollout_core.schema.permissions import Difference, Found
 from ...rollout_core.schema.permissions_file import Wanted
 from .connection import RolloutError
+from .driver import psycopg
 from .outage.run import WorkError
-
-with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
-    import psycopg
 
 STEP = "permissions"
 # Serial columns own their sequence (deptype a); those of identity columns (i) need no privilege of their own.
@@ -63,7 +60,9 @@ def read(path: str) -> Wanted:
 def difference(connection: psycopg.Connection[Any], wanted: Wanted) -> Difference:
     """Return the statements that would be typed, and what the file names that is not there (yet). Changes nothing."""
     rows = connection.execute(_FACTS, {"roles": list(wanted.roles)}).fetchall()
-    return permissions.difference(wanted, [Found(*row[:7], row[7] or ()) for row in rows])
+    return permissions.difference(
+        wanted, [each._replace(items=each.items or ()) for each in (Found(*row) for row in rows)]
+    )
 
 
 def apply(connection: psycopg.Connection[Any], wanted: Wanted) -> list[str]:

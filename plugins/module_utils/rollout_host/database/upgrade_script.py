@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple, Sequence
 
+from .. import whole_file
 from ..services import processes
 from .connection import RolloutError
 
@@ -142,9 +143,7 @@ def last_success(directory: str, database: str) -> dict[str, Any] | None:
 
 def record_success(directory: str, database: str, success: dict[str, Any]) -> None:
     """Remember a run that came to its end: permissions, which it sets as well, are in no row."""
-    part = _record(directory, database).with_suffix(".part")
-    part.write_text(json.dumps(success), encoding="utf-8")
-    part.replace(_record(directory, database))
+    whole_file.replace(_record(directory, database), json.dumps(success).encode(), mode=0o644)
 
 
 def _record(directory: str, database: str) -> Path:

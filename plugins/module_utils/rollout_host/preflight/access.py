@@ -24,7 +24,8 @@ def access_is_open(site: Site) -> Iterator[Finding]:
     params, connection = site.params, site.connection
     ours = access(connection, params["dsn"], params["state_directory"], params["pools"])
     saved = ours.saved()
-    of_the_access = [_pool(pool, saved and saved["run_id"]) for pool in pools_of(params["pools"])]
+    left = saved["run_id"] if saved else None
+    of_the_access = [_pool(pool, left) for pool in pools_of(params["pools"])]
     yield from of_the_access
     for standby in standbys_of(params):
         for pool in pools_of(standby.pools):

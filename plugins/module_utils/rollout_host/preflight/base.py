@@ -6,17 +6,12 @@ answers.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Callable, Iterable, Mapping
 
 from ...rollout_core.preflight.findings import Finding, finding
 from ..database.connection import RolloutError, connect, message
-
-with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
-    import psycopg
-    from psycopg.conninfo import conninfo_to_dict
-    from psycopg.rows import dict_row
+from ..database.driver import conninfo_to_dict, dict_row, psycopg
 
 # A check asks; it never waits for somebody's lock, nor for ever.
 _PATIENCE = "SET lock_timeout = '5s'; SET statement_timeout = '60s'"

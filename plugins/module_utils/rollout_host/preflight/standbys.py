@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from typing import Any, Iterator, Mapping
 
 from ...rollout_core.preflight import database as judge
 from ...rollout_core.preflight.findings import Finding
 from ..database.connection import RolloutError
+from ..database.driver import psycopg
 from ..database.standbys import Standby, left_paused, standbys_of, written
 from .base import Site, asking, host_of, not_made, rows
-
-with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
-    import psycopg
 
 # pg_receivewal replays nothing, and a logical subscriber is no standby.
 _STREAMING = """

@@ -9,15 +9,10 @@ from __future__ import annotations
 import select
 import shlex
 import time
-from contextlib import suppress
 from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
 from ..connection import RolloutError
-
-with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
-    import psycopg
-    from psycopg.conninfo import conninfo_to_dict, make_conninfo
-    from psycopg.pq import ExecStatus
+from ..driver import ExecStatus, conninfo_to_dict, make_conninfo, psycopg
 
 _SECONDS = 3.0
 _CONSOLE = "pgbouncer"  # the database's name

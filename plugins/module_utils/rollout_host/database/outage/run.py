@@ -14,9 +14,7 @@ from typing import Any, Callable, Iterator, Mapping, NamedTuple
 
 from ..access.base import Access
 from ..connection import RolloutError
-
-with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
-    import psycopg
+from ..driver import psycopg
 
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGALRM)
 

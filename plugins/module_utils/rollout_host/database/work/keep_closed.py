@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import suppress
 from typing import Any, Mapping, NamedTuple
 
 from ...services import processes
 from ..access.base import LEFT_CLOSED, Access
 from ..connection import RolloutError, take_lock
+from ..driver import psycopg
 from ..outage.detached import result
 from ..outage.progress import path, worker
 from ..outage.run import Interruption, Outage, Work, WorkError
-
-with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
-    import psycopg
 
 WORK = "keep_closed"  # as the option `work` names it
 STEP = "keep access closed"

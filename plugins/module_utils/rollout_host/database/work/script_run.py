@@ -37,7 +37,7 @@ def run(
     lines = _new_lines(log)
     try:
         if interruptible is None:
-            while process.poll() is None and (outage.seconds_left() is None or outage.seconds_left() > 0):
+            while process.poll() is None and ((left := outage.seconds_left()) is None or left > 0):
                 time.sleep(_LOOK_SECONDS)
         else:
             with interruptible():
