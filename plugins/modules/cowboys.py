@@ -157,7 +157,7 @@ def argument_spec() -> dict[str, Any]:
     }
 
 
-def review(cowboys: Sequence[Mapping[str, Any]], trials: Mapping[str, work.Trial]) -> dict[str, core.State]:
+def review(cowboys: Sequence[Mapping[str, Any]], trials: Mapping[str, work.Trial]) -> dict[str, core.CowboyState]:
     """Each cowboy's state, as the trials of its files found it."""
     facts: dict[str, list[tuple[bool, bool, bool]]] = {cowboy["id"]: [] for cowboy in cowboys}
     for trial in trials.values():
@@ -167,7 +167,7 @@ def review(cowboys: Sequence[Mapping[str, Any]], trials: Mapping[str, work.Trial
 
 
 def describe(
-    cowboy: Mapping[str, Any], host: str, state: core.State, trials: Mapping[str, work.Trial]
+    cowboy: Mapping[str, Any], host: str, state: core.CowboyState, trials: Mapping[str, work.Trial]
 ) -> dict[str, Any]:
     """One entry of the result."""
     files = [path for path, trial in trials.items() if any(part.cowboy == cowboy["id"] for part in trial.found)]
@@ -176,11 +176,11 @@ def describe(
     return {"id": cowboy["id"], "host": host, "state": state.value, "sentence": sentence, "files": sorted(files)}
 
 
-def left(state: core.State, wanted: str) -> core.State:
+def left(state: core.CowboyState, wanted: str) -> core.CowboyState:
     """The state of a cowboy once `wanted` (applied, removed) has been done."""
-    if state is core.State.LANDED:
+    if state is core.CowboyState.LANDED:
         return state
-    return core.State.APPLIED if wanted == "applied" else core.State.TO_APPLY
+    return core.CowboyState.APPLIED if wanted == "applied" else core.CowboyState.TO_APPLY
 
 
 def carry_out(module: AnsibleModule, tree: Path, changed: Mapping[str, bytes | None], marker: Path) -> None:
@@ -206,7 +206,7 @@ def carry_out(module: AnsibleModule, tree: Path, changed: Mapping[str, bytes | N
 def exit_without_tree(module: AnsibleModule, tree: Path, cowboys: Sequence[Mapping[str, Any]]) -> NoReturn:
     """There is nothing to take out of a tree that is not there; and in check mode it is only not there yet."""
     sentence = "{id} is nowhere, there is no " + tree.name + " ({who})"
-    nowhere = [describe(one, module.params["host"], core.State.TO_APPLY, {}) for one in cowboys]
+    nowhere = [describe(one, module.params["host"], core.CowboyState.TO_APPLY, {}) for one in cowboys]
     found = [dict(entry, sentence=sentence.format(**one)) for entry, one in zip(nowhere, cowboys)]
     module.exit_json(changed=False, cowboys=found, conflicts="", unlisted=[], files=[], restarted=False)
 
@@ -231,7 +231,7 @@ def main() -> None:
     states = review(cowboys, trials)
     conflicts = work.describe_conflicts(cowboys, trials)
     if wanted == "applied" and conflicts:
-        names = ", ".join(name for name, state in states.items() if state is core.State.CONFLICT)
+        names = ", ".join(name for name, state in states.items() if state is core.CowboyState.CONFLICT)
         module.fail_json(msg=CONFLICT.format(names=names, tree=tree, conflicts=conflicts), conflicts=conflicts)
 
     acts = wanted != "reviewed"

@@ -112,7 +112,7 @@ from ..module_utils.rollout_host.database.connection import RolloutError, databa
 from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR, psycopg
 from ..module_utils.rollout_host.database.outage.progress import COMMITTED
 from ..module_utils.rollout_host.database.outage.remains import Remains, found
-from ..module_utils.rollout_host.database.outage.stop import Stop
+from ..module_utils.rollout_host.database.outage.stop import OutageStop
 
 ARGUMENTS = {
     "dsn": {"type": "str", "required": True},
@@ -124,7 +124,7 @@ ARGUMENTS = {
 }
 
 
-def climb(stop: Stop, params: dict[str, Any], *, act: bool) -> dict[str, Any]:
+def climb(stop: OutageStop, params: dict[str, Any], *, act: bool) -> dict[str, Any]:
     """Take the ladder as far as it is needed, if we are to `act`; returns what became of the outage.
 
     Raises RolloutError when the database cannot be asked; by then the worker has been.
@@ -156,7 +156,7 @@ def main() -> None:
     if PSYCOPG_IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("psycopg"), exception=PSYCOPG_IMPORT_ERROR)
     params = module.params
-    stop = Stop(params["stop_run"], database_name(params["dsn"]), params["state_directory"])
+    stop = OutageStop(params["stop_run"], database_name(params["dsn"]), params["state_directory"])
     try:
         result = climb(stop, params, act=not module.check_mode)
     except (RolloutError, psycopg.Error, OSError) as error:

@@ -99,7 +99,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ..module_utils.rollout_core.merge import channel_topic
 
 if TYPE_CHECKING:
-    from ..module_utils.rollout_host.chat.irc import Channel
+    from ..module_utils.rollout_host.chat.irc import IrcChannel
 
 try:
     from ..module_utils.rollout_host.chat import irc
@@ -151,7 +151,7 @@ def by_hand(options: Mapping[str, Any], wanted: str | None = None) -> str:
     return BY_HAND.format(channel=options["channel"], wanted=shown(wanted) or "(with nothing after it)")
 
 
-def change(options: Mapping[str, Any], channel: Channel, before: str, wanted: str) -> None:
+def change(options: Mapping[str, Any], channel: IrcChannel, before: str, wanted: str) -> None:
     """Set the topic and read it back. Raises IrcError and TopicError."""
     name, phrase = options["channel"], options["phrase"]
     if options["state"] == "absent" and channel_topic.says(wanted, phrase):
@@ -189,7 +189,7 @@ def run(options: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     """Go there, change the topic unless it is right, tell. Raises IrcError and TopicError."""
     wanted = None
     try:
-        with irc.Channel(options) as channel:
+        with irc.IrcChannel(options) as channel:
             before = channel.topic()
             edit = channel_topic.saying if options["state"] == "present" else channel_topic.without
             wanted = edit(before, options["phrase"])

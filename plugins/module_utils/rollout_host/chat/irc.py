@@ -66,7 +66,7 @@ class _Reactor(irc.client.Reactor):
     connection_class = _Connection
 
 
-class Channel:
+class IrcChannel:
     """Connected, registered and joined from `with` to its end."""
 
     def __init__(self, options: dict[str, Any]) -> None:
@@ -80,7 +80,7 @@ class Channel:
         reactor.add_global_handler("all_events", lambda _connection, event: self.heard.append(event))
         self.reactor, self.connection = reactor, reactor.server()
 
-    def __enter__(self) -> Channel:
+    def __enter__(self) -> IrcChannel:
         """Raises IrcError."""
         try:
             self._register()

@@ -62,7 +62,7 @@ class PatchError(Exception):
         self.patch, self.line, self.sqlstate = patch, line, sqlstate
 
 
-class Revision(NamedTuple):
+class RevisionRow(NamedTuple):
     """One row of LaunchpadDatabaseRevision; `seconds` is end_time - start_time, `start_time` naive UTC.
 
     `revid` is the revision that its patch came from, None when nobody said.
@@ -157,9 +157,9 @@ def lock_holder(connection: psycopg.Connection[Any]) -> str | None:
     return f"session {holder[0]} ({holder[1]}, {holder[2]})" if holder else None
 
 
-def revision_rows(connection: psycopg.Connection[Any]) -> list[Revision]:
+def revision_rows(connection: psycopg.Connection[Any]) -> list[RevisionRow]:
     """Return the rows of LaunchpadDatabaseRevision, in the order of the patches."""
-    return [Revision(*row) for row in connection.execute(_ROWS).fetchall()]
+    return [RevisionRow(*row) for row in connection.execute(_ROWS).fetchall()]
 
 
 def require_primary(connection: psycopg.Connection[Any]) -> None:
@@ -172,7 +172,7 @@ def require_primary(connection: psycopg.Connection[Any]) -> None:
         raise RolloutError(f"E-not-superuser  {user} is not a superuser, and closing access would lock it out as well")
 
 
-def refuse_other_patches(names: Sequence[str], pending: Sequence[Patch], rows: Iterable[Revision]) -> None:
+def refuse_other_patches(names: Sequence[str], pending: Sequence[Patch], rows: Iterable[RevisionRow]) -> None:
     """Raise RolloutError E-other-patches unless `pending` is exactly what the plan pinned, or all that is applied."""
     try:
         pinned = {patches.PatchName.parse(name) for name in names}
@@ -193,7 +193,7 @@ def refuse_other_patches(names: Sequence[str], pending: Sequence[Patch], rows: I
         )
 
 
-def pending_patches(schema_directory: str, rows: Iterable[Revision]) -> list[Patch]:
+def pending_patches(schema_directory: str, rows: Iterable[RevisionRow]) -> list[Patch]:
     """Read the patches of a schema directory that have no row yet, in the order of application.
 
     Raises RolloutError `E-no-schema-directory`, or `E-misnamed-patch` for what looks like a patch and would never be
@@ -248,7 +248,7 @@ def apply_patches(
     return applied
 
 
-def what_was_kept(connection: psycopg.Connection[Any], before: Sequence[Revision]) -> str:
+def what_was_kept(connection: psycopg.Connection[Any], before: Sequence[RevisionRow]) -> str:
     """Say what a failed attempt left in the revision table, by looking."""
     new = [row.name.number for row in revision_rows(connection) if row not in before]
     return f"KEPT: the rows {', '.join(new)} are in the table." if new else "Nothing was kept: the rows are as before."

@@ -24,14 +24,14 @@ STOPPING_SECONDS = 1.0
 _LOOK_SECONDS = 0.05
 
 
-class Ended(NamedTuple):
+class ScriptEnd(NamedTuple):
     """How a command ended: its exit code (negative: by a signal; None: at the deadline), and after how many seconds."""
 
     exit_code: int | None
     seconds: float
 
 
-def run(argv: Sequence[str], directory: str | None, log: Path, deadline: float, setting: str) -> Ended:
+def run(argv: Sequence[str], directory: str | None, log: Path, deadline: float, setting: str) -> ScriptEnd:
     """Run a command in a process group of its own, its output into `log`; at the deadline (seconds) the group is ended.
 
     So it is when this process is told to end. Raises RolloutError `E-upgrade-command` for what cannot be started;
@@ -53,7 +53,7 @@ def run(argv: Sequence[str], directory: str | None, log: Path, deadline: float, 
         _wait_for_group(process.pid, STOPPING_SECONDS)
         end_group(process.pid)
         raise
-    return Ended(code, min(deadline, time.monotonic() - begun))
+    return ScriptEnd(code, min(deadline, time.monotonic() - begun))
 
 
 def start(argv: Sequence[str], directory: str | None, log: Path, **environment: str) -> subprocess.Popen[bytes]:

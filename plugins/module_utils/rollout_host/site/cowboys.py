@@ -30,7 +30,7 @@ class Part(NamedTuple):
     patch: core.FilePatch
 
 
-class Attempt(NamedTuple):
+class Patched(NamedTuple):
     """One file after GNU patch: its content (None: no file) and how far (lines) hunks moved, None for a conflict."""
 
     content: bytes | None
@@ -187,14 +187,14 @@ def _put_in(content: bytes | None, parts: list[Part]) -> tuple[bytes | None, dic
     return content, conflicts
 
 
-def attempt(content: bytes | None, patch: core.FilePatch, *, reverse: bool = False, fuzz: int = 0) -> Attempt:
+def attempt(content: bytes | None, patch: core.FilePatch, *, reverse: bool = False, fuzz: int = 0) -> Patched:
     """Let GNU patch put one file's hunks into `content`, or take them out; which file, the diff does not decide.
 
     `fuzz` is the number of lines at either end of a hunk's context that need not fit.
     """
     creates, deletes = (patch.deletes, patch.creates) if reverse else (patch.creates, patch.deletes)
     if (content is None) != creates:
-        return Attempt(None, None, "the file is there already" if creates else "there is no such file in the tree")
+        return Patched(None, None, "the file is there already" if creates else "there is no such file in the tree")
     with tempfile.TemporaryDirectory(prefix="cowboy-") as scratch:
         old, new, diff_file, rejected_file = (Path(scratch, name) for name in ("old", "new", "diff", "rejected"))
         old.write_bytes(content or b"")
@@ -210,10 +210,10 @@ def attempt(content: bytes | None, patch: core.FilePatch, *, reverse: bool = Fal
             raise CowboyError(f"E-cowboy-patch  patch cannot read the hunks for {patch.path}: {printed}")
         result = read(new) or b""
         if done.returncode == 1:
-            return Attempt(None, None, (read(rejected_file) or done.stdout).decode("utf-8", "replace").rstrip("\n"))
+            return Patched(None, None, (read(rejected_file) or done.stdout).decode("utf-8", "replace").rstrip("\n"))
         if deletes and result:
-            return Attempt(None, None, "the file has more in it than the diff takes away")
-        return Attempt(None if deletes else result, sum(abs(int(lines)) for lines in MOVED.findall(done.stdout)))
+            return Patched(None, None, "the file has more in it than the diff takes away")
+        return Patched(None if deletes else result, sum(abs(int(lines)) for lines in MOVED.findall(done.stdout)))
 
 
 def _check_inside(tree: Path, path: str) -> None:

@@ -14,7 +14,7 @@ from ..standbys import pause_replay, resume_replay, standbys_of
 from ..work.kinds import work_of
 from .answer import NO_OUTAGE, failure, summary, what_became
 from .progress import Progress
-from .run import Interruptible, Outage, Result, Work
+from .run import Interruptible, Outage, OutageWork, Result
 
 _POINT_BYTES = 46  # of a restore point's 63: the rest says when
 
@@ -76,7 +76,7 @@ def _worked(
 
 
 def _outage(
-    params: Mapping[str, Any], access: Access, work: Work, progress: Progress, interruptible: Interruptible
+    params: Mapping[str, Any], access: Access, work: OutageWork, progress: Progress, interruptible: Interruptible
 ) -> dict[str, Any]:
     """Have the outage; returns what it measured, and what came of what is done after it."""
     deadline = params["deadline_seconds"]

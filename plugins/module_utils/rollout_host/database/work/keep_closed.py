@@ -17,7 +17,7 @@ from ..connection import RolloutError, take_lock
 from ..driver import psycopg
 from ..outage.detached import result
 from ..outage.progress import path, worker
-from ..outage.run import Interruption, Outage, Work, WorkError
+from ..outage.run import Interruption, Outage, OutageWork, WorkError
 
 WORK = "keep_closed"  # as the option `work` names it
 STEP = "keep access closed"
@@ -25,7 +25,7 @@ _LOOK_SECONDS = 0.5
 _DEADLINE = "SIGALRM"
 
 
-class KeepClosed(Work):
+class KeepClosed(OutageWork):
     """Keep access closed. It ends by SIGTERM (good), by the deadline, or because somebody else opened access."""
 
     done_word = "opened"

@@ -27,7 +27,7 @@ from ..connection import (
 )
 from ..driver import psycopg
 from ..outage.answer import changes
-from ..outage.run import Outage, Work, WorkError
+from ..outage.run import Outage, OutageWork, WorkError
 from ..upgrade_script import refuse_missing
 from .lock_waits import LockWaits
 from .script_run import run_permissions
@@ -45,7 +45,7 @@ _ANALYZE = """
     FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace WHERE pg_class.oid = ANY (%s) ORDER BY 2"""
 
 
-class Patching(Work):
+class Patching(OutageWork):
     """Apply the pending patches, which must be the pinned ones."""
 
     def __init__(self, params: Mapping[str, Any], access: Access) -> None:

@@ -25,7 +25,7 @@ from ..connection import (
 )
 from ..driver import psycopg
 from ..outage.answer import changes, summary
-from ..outage.run import Outage, Work, WorkError
+from ..outage.run import Outage, OutageWork, WorkError
 from .patches import Patching
 from .script_run import run
 
@@ -34,7 +34,7 @@ SETTING = "database_upgrade"
 _DEADLINE = "SIGALRM"
 
 
-class Scripted(Work):
+class Scripted(OutageWork):
     """Have the site's script apply the pending patches, which must be the pinned ones."""
 
     def __init__(self, params: Mapping[str, Any], access: Access) -> None:
@@ -90,7 +90,7 @@ class Scripted(Work):
             told = full_update.told(judged, self.log)
             raise WorkError(told, _then(judged, self.params["dsn"]), **self._facts(judged))
 
-    def _judged(self, ended: script.Ended, received: str | None) -> Run:
+    def _judged(self, ended: script.ScriptEnd, received: str | None) -> Run:
         """What there is to be said of its end, and of the rows after it."""
         missing: list[PatchName] | None = None
         for _ in range(2):  # the real one ends every session that it does not know: perhaps ours
