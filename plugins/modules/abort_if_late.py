@@ -84,6 +84,7 @@ reason:
 
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any, Mapping, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -91,7 +92,9 @@ from ..module_utils.rollout_core.journal import text as journal
 from ..module_utils.rollout_core.time import lateness, timeline
 
 
-def judge(plan: dict, entries: list, now: datetime, limit: timedelta) -> dict:
+def judge(
+    plan: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], now: datetime, limit: timedelta
+) -> dict[str, Any]:
     """The outlook at `now` and its verdict, as the module returns them."""
     layout = timeline.planned(plan, entries)
     view = lateness.outlook(layout, timeline.actual(entries), timeline.window(plan)[1], now)
@@ -108,7 +111,7 @@ def judge(plan: dict, entries: list, now: datetime, limit: timedelta) -> dict:
     }
 
 
-def read_entries(path: Path) -> list:
+def read_entries(path: Path) -> Sequence[Mapping[str, Any]]:
     """The journal's entries; none when it does not exist. Raises ValueError when its chain of hashes is broken."""
     if not path.exists():
         return []

@@ -76,6 +76,7 @@ revid:
 import os
 import re
 from pathlib import Path
+from typing import Any, Mapping, Optional, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -97,28 +98,31 @@ E-nothing-before  {root}/{to} serves, and no other tree is known to have served 
   See:  ls -l {root}"""
 
 
-class SwitchError(Exception):
+class TreeSwitchError(Exception):
     """The switch cannot be made; the text says why and what to type next."""
+
+
+Links = Tuple[Optional[str], Optional[str]]  # the trees that current and previous lead to
 
 
 class Trees:
     """The trees of one host and the links to them."""
 
-    def __init__(self, root, brz):
+    def __init__(self, root: str, brz: str) -> None:
         """`root` is their directory, `brz` the client."""
         self.root, self.brz = Path(root), brz
 
-    def link(self, name):
-        """Return the name of the tree that a link leads to, None without one. Raises SwitchError if it is no link."""
+    def link(self, name: str) -> str | None:
+        """Return the name of the tree that a link leads to, None without one. Raises TreeSwitchError for no link."""
         path = self.root / name
         if not os.path.lexists(str(path)):
             return None
         target = Path(os.readlink(str(path))) if path.is_symlink() else Path()
         if (self.root / target).parent != self.root:
-            raise SwitchError(NOT_A_LINK.format(root=self.root, link=name))
+            raise TreeSwitchError(NOT_A_LINK.format(root=self.root, link=name))
         return target.name
 
-    def set_link(self, name, tree):
+    def set_link(self, name: str, tree: str) -> None:
         """Make a link lead to a tree, by one rename."""
         new = self.root / f".{name}.new"
         if os.path.lexists(str(new)):  # a run before this one was interrupted
@@ -126,30 +130,30 @@ class Trees:
         new.symlink_to(tree)
         new.replace(self.root / name)
 
-    def revision(self, tree):
+    def revision(self, tree: str) -> tuple[int | None, str]:
         """Return (revno, revid) of a tree."""
         return bzr_tree.tree_revision(str(self.root / tree), executable=self.brz)
 
-    def check(self, params, current):
-        """Raise SwitchError unless the tree to switch to is there and at the right revision."""
+    def check(self, params: Mapping[str, Any], current: str | None) -> None:
+        """Raise TreeSwitchError unless the tree to switch to is there and at the right revision."""
         words = {"root": self.root, "to": params["to"], "revid": params["revid"], "current": current or "nothing"}
         if not (self.root / params["to"] / ".bzr").is_dir():
-            raise SwitchError(MISSING.format(**words))
+            raise TreeSwitchError(MISSING.format(**words))
         revno, revid = self.revision(params["to"])
         if params["revid"] not in (None, revid):
-            raise SwitchError(WRONG_REVISION.format(found=f"{revno} {revid}", **words))
+            raise TreeSwitchError(WRONG_REVISION.format(found=f"{revno} {revid}", **words))
 
 
-def plan(trees, params):
-    """Return the links (current, previous) before and after. Raises SwitchError."""
+def plan(trees: Trees, params: Mapping[str, Any]) -> tuple[Links, Links]:
+    """Return the links (current, previous) before and after. Raises TreeSwitchError."""
     before = trees.link("current"), trees.link("previous")
     current, previous = before
     if params["back"]:
         if current != params["to"]:
             return before, before
         words = {"root": trees.root, "to": current}
-        if previous in (None, current) or not (trees.root / previous).is_dir():
-            raise SwitchError(NOTHING_BEFORE.format(**words))
+        if previous is None or previous == current or not (trees.root / previous).is_dir():
+            raise TreeSwitchError(NOTHING_BEFORE.format(**words))
         return before, (previous, previous)
     trees.check(params, current)
     if current == params["to"]:
@@ -157,19 +161,19 @@ def plan(trees, params):
     return before, (params["to"], current)
 
 
-def switch(trees, before, after):
+def switch(trees: Trees, before: Links, after: Links) -> None:
     """Set the links that differ; `previous` first, so that an interrupted switch is only repeated."""
     for name, old, new in (("previous", before[1], after[1]), ("current", before[0], after[0])):
         if new != old and new is not None:
             trees.set_link(name, new)
 
 
-def in_words(links):
+def in_words(links: Links) -> str:
     """Both links as the diff shows them."""
     return "current -> {}\nprevious -> {}\n".format(*[tree or "nothing" for tree in links])
 
 
-def main():
+def main() -> None:
     """Read the arguments, switch, tell."""
     module = AnsibleModule(
         argument_spec={
@@ -190,12 +194,12 @@ def main():
         revno, revid = trees.revision(after[0]) if after[0] else (None, None)
         if not module.check_mode:
             switch(trees, before, after)
-    except SwitchError as error:
+    except TreeSwitchError as error:
         module.fail_json(msg=str(error))
     except bzr.BzrError as error:
         module.fail_json(msg=f"E-bzr  {error}")
     names = ("current", "previous")
-    answer = {"changed": before != after, "before": dict(zip(names, before)), **dict(zip(names, after))}
+    answer: dict[str, Any] = {"changed": before != after, "before": dict(zip(names, before)), **dict(zip(names, after))}
     answer.update(revno=revno, revid=revid)
     if module._diff:
         answer["diff"] = {"before": in_words(before), "after": in_words(after)}

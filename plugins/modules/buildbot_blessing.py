@@ -169,7 +169,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.rollout_core.merge.blessing import Blessing, Limits, Question, Spurious, judge
+from ..module_utils.rollout_core.merge.blessing import Blessing, BlessingQuestion, Limits, Spurious, judge
 from ..module_utils.rollout_core.merge.builds import Builder, Merged, builds_of
 from ..module_utils.rollout_host.ci.blessing import Record, down_too_long, red, waited_too_long
 from ..module_utils.rollout_host.ci.buildbot import Buildbot, BuildbotDownError, BuildbotError
@@ -229,14 +229,14 @@ def read(buildbot: Buildbot, names: list[str], merged: Merged) -> list[Builder]:
     return found
 
 
-def asked(params: dict[str, Any], record: Record) -> Question:
+def asked(params: dict[str, Any], record: Record) -> BlessingQuestion:
     """Return what is asked of the builders. Raises BuildbotError for a pattern that is no regular expression."""
     for each in params["spurious"]:
         try:
             re.compile(each["pattern"])
         except re.error as error:
             raise BuildbotError(f"the pattern {each['pattern']!r} of bug {each['bug']} is wrong: {error}") from error
-    return Question(
+    return BlessingQuestion(
         Merged(params["revno"], params["revid"], params["branch"]),
         [Spurious(each["pattern"], each["bug"], tuple(each["builders"])) for each in params["spurious"]],
         Limits(params["forces"], params["start_minutes"] * 60),

@@ -92,6 +92,7 @@ restarted:
 """
 
 from pathlib import Path
+from typing import Any, Mapping, NoReturn, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -104,7 +105,7 @@ CONFLICT = """E-cowboy-conflict  {names} cannot be applied in {tree}. Nothing wa
   Then:  ./runbook.py run"""
 
 
-def argument_spec():
+def argument_spec() -> dict[str, Any]:
     """The options, as documented above."""
     return {
         "tree": {"type": "path", "required": True},
@@ -118,16 +119,18 @@ def argument_spec():
     }
 
 
-def review(cowboys, trials):
+def review(cowboys: Sequence[Mapping[str, Any]], trials: Mapping[str, work.Trial]) -> dict[str, core.CowboyState]:
     """Each cowboy's state, as the trials of its files found it."""
-    facts = {cowboy["id"]: [] for cowboy in cowboys}
+    facts: dict[str, list[tuple[bool, bool, bool]]] = {cowboy["id"]: [] for cowboy in cowboys}
     for trial in trials.values():
         for part, found in trial.found.items():
             facts[part.cowboy].append(found)
     return {name: core.state(facts[name]) for name in facts}
 
 
-def describe(cowboy, host, state, trials):
+def describe(
+    cowboy: Mapping[str, Any], host: str, state: core.CowboyState, trials: Mapping[str, work.Trial]
+) -> dict[str, Any]:
     """One entry of the result."""
     files = [path for path, trial in trials.items() if any(part.cowboy == cowboy["id"] for part in trial.found)]
     changed = any(part.cowboy == cowboy["id"] for trial in trials.values() for part in trial.surroundings_changed)
@@ -135,14 +138,14 @@ def describe(cowboy, host, state, trials):
     return {"id": cowboy["id"], "host": host, "state": state.value, "sentence": sentence, "files": sorted(files)}
 
 
-def left(state, wanted):
+def left(state: core.CowboyState, wanted: str) -> core.CowboyState:
     """The state of a cowboy once `wanted` (applied, removed) has been done."""
-    if state is core.State.LANDED:
+    if state is core.CowboyState.LANDED:
         return state
-    return core.State.APPLIED if wanted == "applied" else core.State.TO_APPLY
+    return core.CowboyState.APPLIED if wanted == "applied" else core.CowboyState.TO_APPLY
 
 
-def carry_out(module, tree, changed, marker):
+def carry_out(module: AnsibleModule, tree: Path, changed: Mapping[str, bytes | None], marker: Path) -> None:
     """Write all files, then restart. The marker says that a restart is owed until one has worked."""
     command = module.params["restart"]
     if command:
@@ -162,15 +165,15 @@ def carry_out(module, tree, changed, marker):
     marker.unlink()
 
 
-def exit_without_tree(module, tree, cowboys):
+def exit_without_tree(module: AnsibleModule, tree: Path, cowboys: Sequence[Mapping[str, Any]]) -> NoReturn:
     """There is nothing to take out of a tree that is not there; and in check mode it is only not there yet."""
     sentence = "{id} is nowhere, there is no " + tree.name + " ({who})"
-    nowhere = [describe(one, module.params["host"], core.State.TO_APPLY, {}) for one in cowboys]
+    nowhere = [describe(one, module.params["host"], core.CowboyState.TO_APPLY, {}) for one in cowboys]
     found = [dict(entry, sentence=sentence.format(**one)) for entry, one in zip(nowhere, cowboys)]
     module.exit_json(changed=False, cowboys=found, conflicts="", unlisted=[], files=[], restarted=False)
 
 
-def main():
+def main() -> None:
     """Try all of them; unless one conflicts, write all, then restart."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     wanted, tree = module.params["state"], Path(module.params["tree"]).resolve()
@@ -190,7 +193,7 @@ def main():
     states = review(cowboys, trials)
     conflicts = work.describe_conflicts(cowboys, trials)
     if wanted == "applied" and conflicts:
-        names = ", ".join(name for name, state in states.items() if state is core.State.CONFLICT)
+        names = ", ".join(name for name, state in states.items() if state is core.CowboyState.CONFLICT)
         module.fail_json(msg=CONFLICT.format(names=names, tree=tree, conflicts=conflicts), conflicts=conflicts)
 
     acts = wanted != "reviewed"

@@ -56,6 +56,7 @@ conflicts:
 """
 
 from pathlib import Path
+from typing import Any, Iterator, Mapping, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -63,9 +64,9 @@ from ..module_utils.rollout_core.site import cowboys as core
 from ..module_utils.rollout_host.site import cowboys as work
 
 
-def review(cowboys, trials):
+def review(cowboys: Sequence[Mapping[str, Any]], trials: Mapping[str, work.Trial]) -> Iterator[dict[str, Any]]:
     """Each cowboy with its state, from the trials of its files in the revision."""
-    files = {cowboy["id"]: {} for cowboy in cowboys}
+    files: dict[str, dict[str, list[tuple[bool, bool, bool]]]] = {cowboy["id"]: {} for cowboy in cowboys}
     for path, trial in trials.items():
         text = None if trial.before is None else trial.before.decode("utf-8", "surrogateescape")
         for part, (contained, _, applicable) in trial.found.items():
@@ -77,7 +78,7 @@ def review(cowboys, trials):
         yield {**told, "state": state.value, "sentence": core.review_sentence(cowboy, state), "files": sorted(found)}
 
 
-def main():
+def main() -> None:
     """Try, tell."""
     module = AnsibleModule(
         argument_spec={

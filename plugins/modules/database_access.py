@@ -114,7 +114,6 @@ locked_out:
   type: bool
 """
 
-from contextlib import suppress
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -123,17 +122,14 @@ from ..module_utils.rollout_host.database.access.base import Access
 from ..module_utils.rollout_host.database.access.postgres import POOLS
 from ..module_utils.rollout_host.database.access.postgres import access as access_of
 from ..module_utils.rollout_host.database.connection import (
-    PSYCOPG_IMPORT_ERROR,
     RolloutError,
     connect,
     message,
     require_primary,
     take_lock,
 )
+from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR, psycopg
 from ..module_utils.rollout_host.database.standbys import STANDBYS, left_paused, resume_replay, standbys_of
-
-with suppress(ImportError):  # PSYCOPG_IMPORT_ERROR says so
-    import psycopg
 
 ARGUMENTS = {
     "dsn": {"type": "str", "required": True},
@@ -150,10 +146,10 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     require_primary(connection)
     access = access_of(connection, params["dsn"], params["state_directory"], params["pools"])
     paused = left_paused(params["state_directory"], access.database)
-    paused_by = paused and paused["run_id"]
+    paused_by = paused["run_id"] if paused else None
     if module.check_mode:
         left = access.refuse_if_closed_by_someone_else()
-        ended, left_by, was, standbys = 0, left and left["run_id"], access.state()[0], []
+        ended, left_by, was, standbys = 0, left["run_id"] if left else None, access.state()[0], []
     else:
         take_lock(connection)
         ended = access.end_orphans([])

@@ -124,7 +124,6 @@ verdict:
 
 import signal
 import time
-from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -134,21 +133,18 @@ from ..module_utils.rollout_core.time.timeline import parse_instant
 from ..module_utils.rollout_host.database.access.postgres import POOLS
 from ..module_utils.rollout_host.database.access.postgres import access as access_of
 from ..module_utils.rollout_host.database.connection import (
-    PSYCOPG_IMPORT_ERROR,
     RolloutError,
     connect,
     database_name,
     message,
     require_primary,
 )
+from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR, psycopg
 from ..module_utils.rollout_host.database.outage.bundle import bring
 from ..module_utils.rollout_host.database.outage.detached import result as kept_result
 from ..module_utils.rollout_host.database.outage.detached import start
 from ..module_utils.rollout_host.database.work.keep_closed import WORK, Keeper
 from ..module_utils.rollout_host.services import processes
-
-with suppress(ImportError):  # PSYCOPG_IMPORT_ERROR says so
-    import psycopg
 
 ARGUMENTS = {
     "dsn": {"type": "str", "required": True},

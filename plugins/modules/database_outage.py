@@ -258,7 +258,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ..module_utils.rollout_host.database.access.postgres import POOLS
-from ..module_utils.rollout_host.database.connection import PSYCOPG_IMPORT_ERROR
+from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR
 from ..module_utils.rollout_host.database.outage.answer import failure
 from ..module_utils.rollout_host.database.outage.bundle import bring
 from ..module_utils.rollout_host.database.outage.detached import result as kept_result
@@ -318,7 +318,9 @@ def main() -> None:
         result = {"finished": True, **run(module.params)}
     for warning in result.pop("warnings", []):
         module.warn(warning)
-    (module.fail_json if result["failed"] else module.exit_json)(**result)
+    if result["failed"]:
+        module.fail_json(**result)
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

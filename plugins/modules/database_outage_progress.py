@@ -98,20 +98,17 @@ committed:
 """
 
 import time
-from contextlib import suppress
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ..module_utils.rollout_host.database.access.postgres import POOLS
-from ..module_utils.rollout_host.database.connection import PSYCOPG_IMPORT_ERROR, RolloutError, database_name
+from ..module_utils.rollout_host.database.connection import RolloutError, database_name
+from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR, psycopg
 from ..module_utils.rollout_host.database.outage.detached import result as kept_result
 from ..module_utils.rollout_host.database.outage.progress import read, running
 from ..module_utils.rollout_host.database.outage.remains import Remains, lost, silent
 from ..module_utils.rollout_host.services.processes import marked
-
-with suppress(ImportError):  # PSYCOPG_IMPORT_ERROR says so
-    import psycopg
 
 ARGUMENTS = {
     "answer_file": {"type": "path", "required": True},
@@ -166,7 +163,9 @@ def main() -> None:
     result = look(module.params)
     for warning in result.pop("warnings", []):
         module.warn(warning)
-    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+    if result.get("failed"):
+        module.fail_json(**result)
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

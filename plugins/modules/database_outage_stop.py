@@ -103,19 +103,16 @@ summary:
   sample: "nothing was kept: the rows are as before; access is open"
 """
 
-from contextlib import suppress
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ..module_utils.rollout_host.database.access.postgres import POOLS
-from ..module_utils.rollout_host.database.connection import PSYCOPG_IMPORT_ERROR, RolloutError, database_name, message
+from ..module_utils.rollout_host.database.connection import RolloutError, database_name, message
+from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR, psycopg
 from ..module_utils.rollout_host.database.outage.progress import COMMITTED
 from ..module_utils.rollout_host.database.outage.remains import Remains, found
-from ..module_utils.rollout_host.database.outage.stop import Stop
-
-with suppress(ImportError):  # PSYCOPG_IMPORT_ERROR says so
-    import psycopg
+from ..module_utils.rollout_host.database.outage.stop import OutageStop
 
 ARGUMENTS = {
     "dsn": {"type": "str", "required": True},
@@ -127,7 +124,7 @@ ARGUMENTS = {
 }
 
 
-def climb(stop: Stop, params: dict[str, Any], *, act: bool) -> dict[str, Any]:
+def climb(stop: OutageStop, params: dict[str, Any], *, act: bool) -> dict[str, Any]:
     """Take the ladder as far as it is needed, if we are to `act`; returns what became of the outage.
 
     Raises RolloutError when the database cannot be asked; by then the worker has been.
@@ -148,7 +145,8 @@ def climb(stop: Stop, params: dict[str, Any], *, act: bool) -> dict[str, Any]:
     ]
     if act and answer == "too_late":
         stop.let_go_on()
-    survivors = [] if answer == "too_late" else [item.text for item in (*stop.processes(), *sessions)]
+    here = [*(process.text for process in stop.processes()), *(session.text for session in sessions)]
+    survivors = [] if answer == "too_late" else here
     return {"answer": answer, "survivors": survivors, "access": state["access"], "summary": state["told"]}
 
 
@@ -158,7 +156,7 @@ def main() -> None:
     if PSYCOPG_IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("psycopg"), exception=PSYCOPG_IMPORT_ERROR)
     params = module.params
-    stop = Stop(params["stop_run"], database_name(params["dsn"]), params["state_directory"])
+    stop = OutageStop(params["stop_run"], database_name(params["dsn"]), params["state_directory"])
     try:
         result = climb(stop, params, act=not module.check_mode)
     except (RolloutError, psycopg.Error, OSError) as error:

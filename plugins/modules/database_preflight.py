@@ -142,11 +142,14 @@ remarks:
   sample: ["bad users: karma (2 sessions), bug 612345; ended when access closes"]
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ..module_utils.rollout_core.preflight import findings as preflight
 from ..module_utils.rollout_host.database.access.postgres import POOLS
-from ..module_utils.rollout_host.database.connection import PSYCOPG_IMPORT_ERROR, database_name
+from ..module_utils.rollout_host.database.connection import database_name
+from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR
 from ..module_utils.rollout_host.database.standbys import STANDBYS
 from ..module_utils.rollout_host.preflight.checks import look
 
@@ -186,7 +189,7 @@ def main() -> None:
         module.fail_json(msg=missing_required_lib("psycopg"), exception=PSYCOPG_IMPORT_ERROR)
     params = module.params
     findings, lag = look(params, bring_worker=not module.check_mode)
-    answer = {
+    answer: dict[str, Any] = {
         "changed": False,
         "findings": [finding._asdict() for finding in findings],
         "summary": preflight.summary(findings, lag, params["max_transaction_seconds"]),

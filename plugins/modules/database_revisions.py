@@ -62,23 +62,19 @@ timings:
     revid: pqm@prae-20261207080312-x1}]
 """
 
-from contextlib import suppress
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ..module_utils.rollout_core.schema.patches import PatchName
 from ..module_utils.rollout_host.database.connection import (
-    PSYCOPG_IMPORT_ERROR,
     RolloutError,
     connect,
     message,
     read_patch,
     revision_rows,
 )
-
-with suppress(ImportError):  # PSYCOPG_IMPORT_ERROR says so
-    import psycopg
+from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR, psycopg
 
 ARGUMENTS = {
     "dsn": {"type": "str", "required": True},

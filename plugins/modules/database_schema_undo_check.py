@@ -71,7 +71,6 @@ evidence:
   elements: str
 """
 
-from contextlib import suppress
 from typing import Any, Sequence
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -79,7 +78,6 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ..module_utils.rollout_core.schema.patches import PatchName
 from ..module_utils.rollout_core.schema.undo_files import Trip, losses
 from ..module_utils.rollout_host.database.connection import (
-    PSYCOPG_IMPORT_ERROR,
     Patch,
     RolloutError,
     connect,
@@ -88,11 +86,9 @@ from ..module_utils.rollout_host.database.connection import (
     revision_rows,
     take_lock,
 )
+from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR, psycopg
 from ..module_utils.rollout_host.database.schema_copy import Tools, copy_of, round_trips
 from ..module_utils.rollout_host.database.work.undo_files import fingerprints, read_undos
-
-with suppress(ImportError):  # PSYCOPG_IMPORT_ERROR says so
-    import psycopg
 
 ARGUMENTS = {
     "dsn": {"type": "str", "required": True},

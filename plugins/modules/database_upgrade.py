@@ -64,13 +64,12 @@ rows:
   sample: [[2208, 0, 0], [2208, 30, 0]]
 """
 
-from contextlib import suppress
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
+from ..module_utils.rollout_core.schema.patches import PatchName
 from ..module_utils.rollout_host.database.connection import (
-    PSYCOPG_IMPORT_ERROR,
     Provenance,
     RolloutError,
     connect,
@@ -80,10 +79,8 @@ from ..module_utils.rollout_host.database.connection import (
     revision_rows,
     take_lock,
 )
+from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR, psycopg
 from ..module_utils.rollout_host.database.upgrade import upgrade
-
-with suppress(ImportError):  # PSYCOPG_IMPORT_ERROR says so
-    import psycopg
 
 ARGUMENTS = {
     "dsn": {"type": "str", "required": True},
@@ -106,16 +103,16 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         if module.check_mode:
             refuse_unsound(pending)
             applied = [{"patch": str(patch.name), "title": patch.title, "seconds": None} for patch in pending]
-            after = [*before, *(patch.name.row for patch in pending)]
+            after = [*(row[:3] for row in before), *(patch.name.row for patch in pending)]
         else:
             provenance = Provenance(params["branch_nick"], params["revno"], params["revid"])
             applied = upgrade(connection, before, pending, provenance, params["log_file"])
-            after = revision_rows(connection)
-    texts = ["".join("{}-{:02d}-{}\n".format(*row) for row in rows) for rows in (before, after)]
+            after = [row[:3] for row in revision_rows(connection)]
+    texts = ["".join(f"{PatchName(*row[:3]).number}\n" for row in rows) for rows in (before, after)]
     return {
         "changed": bool(applied),
         "applied": applied,
-        "rows": [list(row[:3]) for row in after],
+        "rows": [list(row) for row in after],
         "diff": dict(zip(("before", "after"), texts)),
     }
 

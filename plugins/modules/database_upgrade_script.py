@@ -103,9 +103,8 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ..module_utils.rollout_core.schema import full_update
 from ..module_utils.rollout_host.database import upgrade_script as script
 from ..module_utils.rollout_host.database.connection import (
-    PSYCOPG_IMPORT_ERROR,
     Patch,
-    Revision,
+    RevisionRow,
     RolloutError,
     connect,
     message,
@@ -114,9 +113,7 @@ from ..module_utils.rollout_host.database.connection import (
     revision_rows,
     take_lock,
 )
-
-with suppress(ImportError):  # PSYCOPG_IMPORT_ERROR says so
-    import psycopg
+from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR, psycopg
 
 ARGUMENTS = {
     "dsn": {"type": "str", "required": True},
@@ -129,7 +126,7 @@ ARGUMENTS = {
 }
 
 
-def look(params: dict[str, Any], *, lock: bool) -> tuple[str, list[Revision], list[Patch]]:
+def look(params: dict[str, Any], *, lock: bool) -> tuple[str, list[RevisionRow], list[Patch]]:
     """Return the database's name, its rows and what is pending. Raises RolloutError, also when another run is at it."""
     with connect(params["dsn"], "upgrade") as connection:
         if lock:
@@ -140,14 +137,14 @@ def look(params: dict[str, Any], *, lock: bool) -> tuple[str, list[Revision], li
         return connection.info.dbname, rows, pending
 
 
-def rows_now(dsn: str) -> list[Revision] | None:
+def rows_now(dsn: str) -> list[RevisionRow] | None:
     """Return the rows after the run; None when nobody can look, which is no success either."""
     with suppress(RolloutError, psycopg.Error), connect(dsn, "upgrade") as connection:
         return revision_rows(connection)
     return None
 
 
-def carry_out(params: dict[str, Any], database: str, before: list[Revision], pending: list[Patch]) -> dict[str, Any]:
+def carry_out(params: dict[str, Any], database: str, before: list[RevisionRow], pending: list[Patch]) -> dict[str, Any]:
     """Run the script and judge it by what it left; returns the module's answer. Raises RolloutError."""
     log = script.new_log(params["directory"], database)
     ended = script.run(params["command"], params["chdir"], log, params["deadline_seconds"], "qastaging_upgrade_command")
@@ -175,7 +172,7 @@ def success(params: dict[str, Any], log: Path) -> dict[str, Any]:
     return {"revid": params["revid"], "command": params["command"], "log": str(log)}
 
 
-def answer(before: list[Revision], after: list[Revision], applied: list[dict[str, Any]]) -> dict[str, Any]:
+def answer(before: list[RevisionRow], after: list[RevisionRow], applied: list[dict[str, Any]]) -> dict[str, Any]:
     """The part of the module's answer that is the same whether the script was run or not."""
     texts = ["".join(f"{row.name.number}\n" for row in rows) for rows in (before, after)]
     return {

@@ -93,17 +93,23 @@ nick:
 """
 
 import re
+from typing import TYPE_CHECKING, Any, Mapping
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ..module_utils.rollout_core.merge import channel_topic
 
+if TYPE_CHECKING:
+    from ..module_utils.rollout_host.chat.irc import IrcChannel
+
 try:
-    from ..module_utils.rollout_host.chat.irc import Channel, IrcError, NotOperator
+    from ..module_utils.rollout_host.chat import irc
 except ImportError as error:
     if (error.name or "").partition(".")[0] not in ("irc", "jaraco"):
         raise
-    Channel = None
+    HAS_IRC = False
+else:
+    HAS_IRC = True
 
 CHANNEL = re.compile(r"[#&+!][^\s,:\a]{1,49}")
 NICK = re.compile(r"[A-Za-z\[\]\\`_^{|}][A-Za-z0-9\[\]\\`_^{|}-]*")
@@ -114,7 +120,7 @@ class TopicError(Exception):
     """A topic that is not what it should be; the text is the module's message."""
 
 
-def argument_spec():
+def argument_spec() -> dict[str, Any]:
     """The options, as documented above."""
     return {
         "server": {"type": "str", "required": True},
@@ -131,12 +137,12 @@ def argument_spec():
     }
 
 
-def shown(topic):
+def shown(topic: str) -> str:
     """The topic as text that every terminal takes."""
     return topic.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def by_hand(options, wanted=None):
+def by_hand(options: Mapping[str, Any], wanted: str | None = None) -> str:
     """What to type instead."""
     if wanted is None:
         phrase = f"{options['phrase']} | …"
@@ -146,7 +152,7 @@ def by_hand(options, wanted=None):
     return BY_HAND.format(channel=options["channel"], wanted=shown(wanted) or "(with nothing after it)")
 
 
-def change(options, channel, before, wanted):
+def change(options: Mapping[str, Any], channel: IrcChannel, before: str, wanted: str) -> None:
     """Set the topic and read it back. Raises IrcError and TopicError."""
     name, phrase = options["channel"], options["phrase"]
     if options["state"] == "absent" and channel_topic.says(wanted, phrase):
@@ -171,7 +177,7 @@ def change(options, channel, before, wanted):
     )
 
 
-def too_long(options, how, excess):
+def too_long(options: Mapping[str, Any], how: str, excess: int) -> str:
     """The message about a topic that the server does not take whole: cut, it could never be put back."""
     name = options["channel"]
     return (
@@ -180,11 +186,11 @@ def too_long(options, how, excess):
     )
 
 
-def run(options, *, check_mode):
+def run(options: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     """Go there, change the topic unless it is right, tell. Raises IrcError and TopicError."""
     wanted = None
     try:
-        with Channel(options) as channel:
+        with irc.IrcChannel(options) as channel:
             before = channel.topic()
             edit = channel_topic.saying if options["state"] == "present" else channel_topic.without
             wanted = edit(before, options["phrase"])
@@ -199,25 +205,25 @@ def run(options, *, check_mode):
             if changed and not check_mode:
                 change(options, channel, before, wanted)
             nick = channel.connection.get_nickname()
-    except NotOperator as error:
+    except irc.NotOperator as error:
         ask = (
             f"Make it one (/mode {options['channel']} +o NICK, or an account with that right), or an operator types it."
         )
         raise TopicError(f"{error}\n  {ask}\n  {by_hand(options, wanted)}\n  Then:  ./runbook.py run") from error
-    except IrcError as error:
+    except irc.IrcError as error:
         raise TopicError(f"{error}\n  {by_hand(options, wanted)}\n  Then:  ./runbook.py run") from error
     now = before if check_mode else wanted
     diff = {"before": shown(before) + "\n", "after": shown(wanted) + "\n"}
     return {"changed": changed, "before": shown(before), "topic": shown(now), "nick": nick, "diff": diff}
 
 
-def main():
+def main() -> None:
     """Read the arguments, set the topic, tell."""
     module = AnsibleModule(
         argument_spec=argument_spec(), supports_check_mode=True, required_together=[["account", "password"]]
     )
     options = module.params
-    if Channel is None:
+    if not HAS_IRC:
         module.fail_json(msg=missing_required_lib("irc"))
     for name, pattern in (("channel", CHANNEL), ("nick", NICK)):
         if not pattern.fullmatch(options[name]):

@@ -41,7 +41,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.rollout_host.vcs import landings
 
 
-def main():
+def main() -> None:
     """Read the arguments and the branches, tell."""
     module = AnsibleModule(argument_spec=landings.ARGUMENTS, supports_check_mode=True)
     try:

@@ -67,7 +67,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.rollout_host.ci import launchpad
 
 
-def main():
+def main() -> None:
     """Read the arguments, ask, tell."""
     module = AnsibleModule(
         argument_spec={

@@ -68,7 +68,7 @@ next_merge:
   sample: Mon 11 Jan 2027 08:00 UTC
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
@@ -83,12 +83,12 @@ except ImportError as _error:
     DATEUTIL_IMPORT_ERROR = str(_error)
 
 
-def words(instant):
+def words(instant: datetime | None) -> str | None:
     """Return an instant as people say it; None for none."""
-    return instant and f"{instant:%a} {instant.day} {instant:%b %Y %H:%M} UTC"
+    return f"{instant:%a} {instant.day} {instant:%b %Y %H:%M} UTC" if instant else None
 
 
-def main():
+def main() -> None:
     """Work it out, tell."""
     module = AnsibleModule(
         argument_spec={

@@ -71,6 +71,7 @@ evidence:
 """
 
 from pathlib import Path
+from typing import Any, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -93,7 +94,7 @@ ARGUMENTS = {
 }
 
 
-def earlier(plan: dict, path: Path, stage: str) -> tuple:
+def earlier(plan: Mapping[str, Any], path: Path, stage: str) -> tuple[list[dict[str, Any]], float]:
     """Return the stage's steps and its whole seconds as they were estimated so far; no steps for a mere guess."""
     entries = journal.read(path.read_text(encoding="utf-8")).entries if path.exists() else []
     planned = {each.name: each for each in timeline.planned(plan, entries)}

@@ -50,13 +50,15 @@ evidence:
   sample: ["db-stable 10381 is still QA-ok: 12 revisions that devel lacks"]
 """
 
+from typing import Any, Mapping
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.rollout_core.merge import deployable
 from ..module_utils.rollout_host.vcs import landings
 
 
-def judge(params):
+def judge(params: Mapping[str, Any]) -> list[str]:
     """Return the evidence. Raises Refused, VcsError, and ValueError for tags that cannot be read."""
     tags = landings.bug_tags(params["bug_tags"])
     revision, revid = params["revision"], params["revid"]
@@ -77,7 +79,7 @@ def judge(params):
     return [f"db-stable {revision} is still QA-ok: {count} revision{'' if count == 1 else 's'} that devel lacks"]
 
 
-def main():
+def main() -> None:
     """Read the arguments, judge, tell."""
     module = AnsibleModule(
         argument_spec={

@@ -73,14 +73,14 @@ left:
   elements: dict
 """
 
-import os
-import tempfile
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any, Collection, List, Mapping, Tuple, cast
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ..module_utils.rollout_core.site import cowboys as core
+from ..module_utils.rollout_host import whole_file
 
 try:
     import yaml
@@ -94,9 +94,12 @@ try:
             "tag:yaml.org,2002:timestamp", at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         ),
     )
-except ImportError:
-    yaml = None
 
+    HAS_YAML = True
+except ImportError:
+    HAS_YAML = False
+
+Edits = List[Tuple[int, int, str]]  # from, to, and what stands there then
 FIELDS = ("revision", "revid", "at", "rollout")
 
 
@@ -104,7 +107,7 @@ class StatusError(Exception):
     """A production status that cannot be used; the text is the module's message."""
 
 
-def load(path, text):
+def load(path: Path, text: str) -> dict[str, Any]:
     """The data of the file. StatusError names what is wrong with it."""
     try:
         status = yaml.safe_load(text)
@@ -118,10 +121,10 @@ def load(path, text):
     return status
 
 
-def update(text, status, deployed, landed):
+def update(text: str, status: Mapping[str, Any], deployed: Mapping[str, Any], landed: Collection[str]) -> str:
     """The new text. What changes is replaced where it stands; only an unusual layout is written anew."""
     wanted = {"deployed": deployed, "cowboys": [one for one in status["cowboys"] if one["id"] not in landed]}
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    root = cast("yaml.MappingNode", yaml.compose(text, Loader=yaml.SafeLoader))  # `load` has seen that it is one
     nodes = {key.value: (key, value) for key, value in root.value}
     edits = cowboy_edits(text, *nodes["cowboys"], landed=landed)
     if "deployed" in nodes:
@@ -140,12 +143,12 @@ def update(text, status, deployed, landed):
     return (header + "\n" if header else "") + dump(wanted)
 
 
-def dump(data):
+def dump(data: Mapping[str, Any]) -> str:
     """The data as YAML in the order it has."""
     return yaml.dump(data, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=10**6)
 
 
-def deployed_edits(mapping, before, deployed):
+def deployed_edits(mapping: yaml.MappingNode, before: Mapping[str, Any], deployed: Mapping[str, Any]) -> Edits:
     """Each value that changed, in its place."""
     values = {key.value: value for key, value in mapping.value} if before else {}
     return [
@@ -155,7 +158,7 @@ def deployed_edits(mapping, before, deployed):
     ]
 
 
-def cowboy_edits(text, key, sequence, landed):
+def cowboy_edits(text: str, key: yaml.ScalarNode, sequence: yaml.SequenceNode, landed: Collection[str]) -> Edits:
     """The lines of the cowboys that landed, to be taken out; `[]` when no other is left."""
     edits = []
     for item in sequence.value:
@@ -168,26 +171,15 @@ def cowboy_edits(text, key, sequence, landed):
     return edits
 
 
-def last_index(node):
+def last_index(node: yaml.Node) -> int:
     """Where the node's last line ends; the end mark of a block is past the comments behind it."""
-    if isinstance(node, yaml.ScalarNode) or node.flow_style or not node.value:
+    if not isinstance(node, yaml.CollectionNode) or node.flow_style or not node.value:
         return node.end_mark.index - (node.end_mark.column == 0)
     last = node.value[-1]
     return last_index(last[1] if isinstance(last, tuple) else last)
 
 
-def replace(path, text):
-    """Put the new text in the file's place, durable, by one rename."""
-    handle, name = tempfile.mkstemp(dir=str(path.parent), prefix="." + path.name + "-")
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    Path(name).chmod(path.stat().st_mode & 0o7777)
-    Path(name).replace(path)
-
-
-def main():
+def main() -> None:
     """Record once."""
     spec = {
         "path": {"type": "path", "required": True},
@@ -198,7 +190,7 @@ def main():
         "clock_offset": {"type": "float", "default": 0},
     }
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
-    if yaml is None:
+    if not HAS_YAML:
         module.fail_json(msg=missing_required_lib("PyYAML"))
     path, landed = Path(module.params["path"]).resolve(), module.params["landed"]
     now = datetime.now(timezone.utc) + timedelta(seconds=module.params["clock_offset"])
@@ -215,7 +207,7 @@ def main():
         deployed["at"] = before["at"]
     new = update(old, status, deployed, landed)
     if new != old and not module.check_mode:
-        replace(path, new)
+        whole_file.replace(path, new.encode("utf-8"))
     at = deployed["at"]
     module.exit_json(
         changed=new != old,

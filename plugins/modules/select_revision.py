@@ -121,6 +121,7 @@ texts_left_out:
 import dataclasses
 import math
 import tempfile
+from typing import Any, Mapping, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -136,7 +137,7 @@ class Unfit(Refused):
     """What was pinned by hand may not go out, or nothing may."""
 
 
-def choose(params, scratch):
+def choose(params: Mapping[str, Any], scratch: str) -> dict[str, Any]:
     """Read the branches and decide. Raises Refused, Unfit and VcsError, and ValueError for unreadable arguments."""
     branches = Range.of(params)
     reading = Schemas(branches, params["schema_directory"], scratch)
@@ -170,9 +171,10 @@ def choose(params, scratch):
     }
 
 
-def worth_carrying(texts):
+def worth_carrying(texts: Mapping[str, str]) -> dict[str, str]:
     """Return the texts, in order, that are not too large to be brought to the control machine."""
-    carried, total = {}, 0
+    carried: dict[str, str] = {}
+    total = 0
     for name, text in texts.items():
         if len(text) <= TEXT_AT_MOST and total + len(text) <= TEXTS_AT_MOST:
             carried[name] = text
@@ -180,7 +182,7 @@ def worth_carrying(texts):
     return carried
 
 
-def rows(value):
+def rows(value: Sequence[Sequence[Any]]) -> list[tuple[int, ...]]:
     """Return [(major, minor, patch)]. Raises ValueError that names the row."""
     for row in value:
         if len(row) != 3 or not all(str(number).isdigit() for number in row):
@@ -188,7 +190,7 @@ def rows(value):
     return [tuple(int(number) for number in row) for row in value]
 
 
-def timings(value):
+def timings(value: Mapping[str, Any]) -> Mapping[str, float]:
     """Return {patch: seconds}. Raises ValueError that names the patch."""
     for name, seconds in value.items():
         patches.PatchName.parse(name)
@@ -197,7 +199,7 @@ def timings(value):
     return value
 
 
-def main():
+def main() -> None:
     """Read the arguments, choose, tell."""
     module = AnsibleModule(
         argument_spec={

@@ -105,11 +105,12 @@ kept:
 import re
 import time
 from datetime import datetime, timezone
+from typing import Any, Mapping, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.rollout_core.site import cron_switch
-from ..module_utils.rollout_host.services.switch import Banner, CronIni, SwitchError, holders
+from ..module_utils.rollout_host.services.switch import Banner, CronIni, SwitchError, SwitchStep, holders
 
 JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 STILL_RUNNING = """E-jobs-still-running  {jobs} held its lock for {timeout:g} s after it was switched off.
@@ -117,7 +118,7 @@ STILL_RUNNING = """E-jobs-still-running  {jobs} held its lock for {timeout:g} s 
   Wait for them, or end them if their owner agrees. Then:  ./runbook.py run"""
 
 
-def argument_spec():
+def argument_spec() -> dict[str, Any]:
     """The options, as documented above."""
     return {
         "state": {"type": "str", "choices": ["paused", "running"], "required": True},
@@ -131,11 +132,11 @@ def argument_spec():
     }
 
 
-def banner_text(window_start):
+def banner_text(window_start: str | None) -> str:
     """The banner's one line: the start of the window in UTC. SwitchError for what the site could not read."""
     try:
         # fromisoformat knows "Z" only since Python 3.11
-        start = datetime.fromisoformat(re.sub("Z$", "+00:00", window_start or ""))
+        start: datetime | None = datetime.fromisoformat(re.sub("Z$", "+00:00", window_start or ""))
     except ValueError:
         start = None
     if start is None or start.tzinfo is None:
@@ -143,7 +144,9 @@ def banner_text(window_start):
     return start.astimezone(timezone.utc).isoformat() + "\n"
 
 
-def wait_for_jobs(lock_directory, jobs, timeout, settle):
+def wait_for_jobs(
+    lock_directory: str, jobs: list[str] | None, timeout: float, settle: float
+) -> tuple[list[dict[str, Any]], float]:
     """Wait until no job has held its lock for `settle` seconds; (those that still do at the end, seconds waited)."""
     began = free_since = time.monotonic()
     while True:
@@ -156,7 +159,7 @@ def wait_for_jobs(lock_directory, jobs, timeout, settle):
         time.sleep(0.1)
 
 
-def main():
+def main() -> None:
     """Pause: banner, jobs, wait. Resume: jobs, banner."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     options, pausing = module.params, module.params["state"] == "paused"
@@ -168,9 +171,7 @@ def main():
         ini = CronIni(options["cron_ini"], names) if options["cron_ini"] else None
         banner = Banner(options["banner"]) if options["banner"] else None
         wanted_banner = banner_text(options["window_start"]) if pausing and banner else None
-        steps = [banner.plan(wanted_banner)] if banner else []
-        steps += [ini.plan_pause() if pausing else ini.plan_resume()] if ini else []
-        steps = [step for step in (steps if pausing else reversed(steps)) if step]
+        steps = in_order(banner, ini, wanted_banner, pausing=pausing)
         if not module.check_mode:
             for step in steps:
                 step.run()
@@ -194,7 +195,14 @@ def main():
     module.exit_json(**result)
 
 
-def state_of(ini, banner):
+def in_order(banner: Banner | None, ini: CronIni | None, wanted: str | None, *, pausing: bool) -> list[SwitchStep]:
+    """Return what is to be done: people are told before anything is paused, and until all of it is resumed."""
+    told = banner.plan(wanted) if banner else None
+    switched = (ini.plan_pause() if pausing else ini.plan_resume()) if ini else None
+    return [step for step in ((told, switched) if pausing else (switched, told)) if step]
+
+
+def state_of(ini: CronIni | None, banner: Banner | None) -> dict[str, Any]:
     """What is so now."""
     jobs = ini.known_jobs() if ini else []
     text = ini.text() if ini else None
@@ -205,7 +213,7 @@ def state_of(ini, banner):
     }
 
 
-def describe(held, timeout):
+def describe(held: Sequence[Mapping[str, Any]], timeout: float) -> str:
     """The message about jobs that do not end."""
     process = {True: "pid {pid}: {command}", False: "no pid"}
     jobs = ", ".join(f"{one['job']} ({process[bool(one['pid'])].format(**one)})" for one in held)

@@ -59,15 +59,14 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any, Mapping, NamedTuple, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.rollout_core.site import pages
 
-Answer = namedtuple("Answer", "status kind content url error")  # kind: content type; error: None when it answered
 LARGEST = 10 * 1024 * 1024  # bytes of one page or stylesheet; nothing on a front page is larger
 WHATS = ("page", "stylesheet", "external link")
 LOOK = {
@@ -77,7 +76,17 @@ LOOK = {
 }
 
 
-def opener():
+class Response(NamedTuple):
+    """What came of one request. `kind` is the content's type; `error` is None when the server answered well."""
+
+    status: int | None
+    kind: str | None
+    content: bytes
+    url: str
+    error: str | None
+
+
+def opener() -> urllib.request.OpenerDirector:
     """A client for http and https only: a page must not make us read file: or ftp: addresses."""
     client = urllib.request.OpenerDirector()
     handlers = (
@@ -94,23 +103,25 @@ def opener():
     return client
 
 
-def ask(client, url, timeout, method="GET", *, whole=True):
+def ask(
+    client: urllib.request.OpenerDirector, url: str, timeout: float, method: str = "GET", *, whole: bool = True
+) -> Response:
     """One request, redirects followed, with its `whole` content or none. What goes wrong is in the answer's `error`."""
     deadline = time.monotonic() + timeout
     try:
         request = urllib.request.Request(url, method=method, headers={"User-Agent": "downtime-runbook smoke check"})  # noqa: S310
         with client.open(request, timeout=timeout) as response:
             content = read(response, deadline) if whole else b""
-            return Answer(response.status, response.headers.get_content_type(), content, response.url, None)
+            return Response(response.status, response.headers.get_content_type(), content, response.url, None)
     except urllib.error.HTTPError as error:
         with error:
-            return Answer(error.code, error.headers.get_content_type(), b"", url, f"answers {error.code}")
+            return Response(error.code, error.headers.get_content_type(), b"", url, f"answers {error.code}")
     except (OSError, ValueError, http.client.HTTPException) as error:  # URLError and timeouts are OSErrors
         reason = getattr(error, "reason", None) or error
-        return Answer(None, None, b"", url, f"does not answer: {str(reason) or type(reason).__name__}")
+        return Response(None, None, b"", url, f"does not answer: {str(reason) or type(reason).__name__}")
 
 
-def read(response, deadline):
+def read(response: http.client.HTTPResponse, deadline: float) -> bytes:
     """The content, unless it takes too long or grows too large: a server may go on for ever, a few bytes at a time."""
     content = b""
     while len(content) < LARGEST:
@@ -123,14 +134,16 @@ def read(response, deadline):
     raise ValueError(f"its content has more than {LARGEST} bytes")
 
 
-def check(what, url, answer, problem, pages_with_it=()):
+def check(
+    what: str, url: str, answer: Response, problem: str | None, pages_with_it: Sequence[str] = ()
+) -> dict[str, Any]:
     """One entry of the result; `pages_with_it` refer to it."""
     size = f", {len(answer.content)} bytes" if answer.content else ""
     found = problem or answer.error or f"{answer.status} {answer.kind}{size}"
     return {"what": what, "url": url, "ok": not (problem or answer.error), "found": found, "pages": list(pages_with_it)}
 
 
-def check_page(url, answer):
+def check_page(url: str, answer: Response) -> tuple[dict[str, Any], pages.References | None]:
     """A page is there if it is HTML with something in it, and at least one stylesheet for the CSS to load (R22)."""
     problem = references = None
     if answer.error is None:
@@ -151,9 +164,12 @@ def check_page(url, answer):
     return check("page", url, answer, problem), references
 
 
-def check_stylesheet(client, timeout, url, on):
+def check_stylesheet(
+    client: urllib.request.OpenerDirector, timeout: float, url: str, on: Sequence[str]
+) -> dict[str, Any]:
     """CSS loads if it is there, is called CSS, and is not empty."""
-    answer, problem = ask(client, url, timeout), None
+    answer = ask(client, url, timeout)
+    problem = None
     if answer.error is None:
         if answer.status != 200:
             problem = f"answers {answer.status}"
@@ -164,7 +180,7 @@ def check_stylesheet(client, timeout, url, on):
     return check("stylesheet", url, answer, problem, on)
 
 
-def check_link(client, timeout, url, on):
+def check_link(client: urllib.request.OpenerDirector, timeout: float, url: str, on: Sequence[str]) -> dict[str, Any]:
     """An external link is reachable if it answers below 400; some servers only answer GET."""
     answer = ask(client, url, timeout, "HEAD", whole=False)
     if answer.error is not None:
@@ -172,12 +188,13 @@ def check_link(client, timeout, url, on):
     return check("external link", url, answer, None, on)
 
 
-def look(urls, timeout, workers):
+def look(urls: Sequence[str], timeout: float, workers: int) -> list[dict[str, Any]]:
     """All checks: pages first, then what they refer to, each address once."""
     client = opener()
     with ThreadPoolExecutor(workers) as pool:
         read_pages = list(map(check_page, urls, pool.map(partial(ask, client, timeout=timeout), urls)))
-        stylesheets, links = {}, {}
+        stylesheets: dict[str, list[str]] = {}
+        links: dict[str, list[str]] = {}
         for page, references in read_pages:
             for found, of_page in ((stylesheets, "stylesheets"), (links, "external_links")):
                 for url in getattr(references, of_page, ()):
@@ -187,7 +204,7 @@ def look(urls, timeout, workers):
     return [page for page, _ in read_pages] + more
 
 
-def describe(problems, total):
+def describe(problems: Sequence[Mapping[str, Any]], total: int) -> str:
     """The message: every problem, then where to look for each kind."""
     lines = [f"E-smoke  {len(problems)} of {total} checks found a problem on the site."]
     lines += ["  {what} {url} {found}".format(**one) + on_pages(one) for one in problems]
@@ -196,12 +213,12 @@ def describe(problems, total):
     return "\n".join([*lines, "  Then again:  ./runbook.py run"])
 
 
-def on_pages(one):
+def on_pages(one: Mapping[str, Any]) -> str:
     """Where a broken reference stands."""
     return f" (on {', '.join(one['pages'])})" if one["pages"] else ""
 
 
-def main():
+def main() -> None:
     """Look at everything, then fail if anything is wrong."""
     spec = {
         "urls": {"type": "list", "elements": "str", "required": True},

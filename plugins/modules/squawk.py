@@ -74,6 +74,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -85,7 +86,7 @@ class Silent(Exception):  # noqa: N818  it carries an answer
     """squawk came to no answer; the text says why."""
 
 
-def program(executable):
+def program(executable: str) -> str:
     """Return what to run: of a bare name, that which stands beside this Python, as in a virtual environment."""
     if os.sep in executable:
         return str(Path(executable).expanduser().absolute())
@@ -93,7 +94,7 @@ def program(executable):
     return str(beside) if beside.exists() else executable
 
 
-def report(patches, pg_version, executable, seconds):
+def report(patches: Mapping[str, str], pg_version: str, executable: str, seconds: float) -> Any:
     """Return squawk's report on the texts by name. Raises Silent."""
     with tempfile.TemporaryDirectory(prefix="squawk-") as name:
         for patch, text in patches.items():
@@ -124,7 +125,7 @@ def report(patches, pg_version, executable, seconds):
         raise Silent(f"its report cannot be read: {error}") from error
 
 
-def look(patches, pg_version, executable, seconds):
+def look(patches: Mapping[str, str], pg_version: str, executable: str, seconds: float) -> dict[str, Any]:
     """Return the module's answer on these texts by name."""
     if not patches:
         return {"evidence": [], "looked": False, "remarks": [], "others": 0}
@@ -136,7 +137,7 @@ def look(patches, pg_version, executable, seconds):
     return {"evidence": [found.line()], "looked": True, "remarks": found.as_dicts(), "others": found.others}
 
 
-def main():
+def main() -> None:
     """Read the arguments, look, tell."""
     module = AnsibleModule(
         argument_spec={

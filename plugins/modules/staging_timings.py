@@ -59,20 +59,20 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.rollout_core.schema import budget
 
 
-def newest(pattern):
+def newest(pattern: str) -> Path | None:
     """Return the path that was written to last; of several at once, the last by name. None when nothing matches."""
     paths = [Path(path) for path in glob.glob(str(Path(pattern).expanduser()))]  # noqa: PTH207  absolute patterns too
     return max((path for path in paths if path.is_file()), key=lambda path: (path.stat().st_mtime, path), default=None)
 
 
-def told(restore, path):
+def told(restore: budget.Restore, path: Path) -> str:
     """Return the restore in a line for a person, who will see whether it is recent enough."""
     count = f"{len(restore.seconds)} patch{'' if len(restore.seconds) == 1 else 'es'}"
     when = restore.at.strftime(f"of %a {restore.at.day} %b %Y %H:%M UTC") if restore.at else "without a date"
     return f"{count} timed in the staging restore {when} ({path.name})"
 
 
-def main():
+def main() -> None:
     """Read the log, tell."""
     module = AnsibleModule(argument_spec={"logs": {"type": "str", "required": True}}, supports_check_mode=True)
     pattern = module.params["logs"]

@@ -52,7 +52,7 @@ def service(url: str, timeout_seconds: float = 30.0) -> Any:
 
 
 def irc_options(irc: NotifyIRC, timeout_seconds: float) -> dict[str, Any]:
-    """Where an irc:// URL leads, and as whom: the options of `irc.Channel`. Raises BadUrlError."""
+    """Where an irc:// URL leads, and as whom: the options of `irc.IrcChannel`. Raises BadUrlError."""
     if len(irc.channels) != 1 or irc.users:
         raise BadUrlError("an IRC URL names exactly one channel, as irc://HOST/%23CHANNEL")
     if not irc.verify_certificate:

@@ -120,7 +120,7 @@ def _by_irc(job: Job, made: NotifyIRC, witness: Witness) -> Seen:
     irc = importlib.import_module("plugins.module_utils.rollout_host.chat.irc")
     witness.is_told()
     try:
-        with irc.Channel(destination.irc_options(made, job["timeout_seconds"])) as channel:
+        with irc.IrcChannel(destination.irc_options(made, job["timeout_seconds"])) as channel:
             channel.say(job["body"].rstrip(), witness.now_sending)
             return Seen(SENT, f"said in {channel.name}" + (" (nobody else is there)" if channel.alone else ""))
     except irc.NotSaid as error:

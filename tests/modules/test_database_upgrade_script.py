@@ -190,7 +190,7 @@ def test_the_script_does_not_outlive_the_module_and_opens_what_it_closed(
         os.kill(process.pid, number)
     wait_for(lambda: not site.processes(), "all to be ended")
     (log,) = site.logs()
-    assert full_update.read(log.read_text()).outage is full_update.Outage.OVER
+    assert full_update.read(log.read_text()).outage is full_update.OutageState.OVER
     assert site.database.rows() == ROWS_BEFORE
 
 

@@ -275,7 +275,7 @@ def test_a_full_disk_does_not_reach_the_outage(guarded: Guarded, slow: Slow, dat
 def test_a_full_disk_before_the_access_is_closed(guarded: Guarded, slow: Slow, database: Database) -> None:
     """How access was cannot be saved: then it stays open."""
     user = database.user()
-    database.access_file.with_suffix(".new").mkdir()
+    database.access_file.with_name(f".{database.access_file.name}.new").mkdir()
     guarded.start()
     answer = guarded.answer()
     assert answer["msg"].startswith("E-host  [Errno 21] Is a directory")
@@ -290,7 +290,7 @@ def test_the_answer_goes_into_the_space_that_was_kept_for_it(
     begun = run_module("database_outage", database.outage(detach=True), env=database.environment())
     answer_file = Path(begun["answer_file"])
     assert answer_file.stat().st_blocks * 512 >= 65536, "nothing was kept"
-    answer_file.with_suffix(".new").mkdir()  # no other file can be written
+    answer_file.with_name(f".{answer_file.name}.new").mkdir()  # no other file can be written
     slow.let_go()
     wait_for(lambda: answer_file.read_bytes().rstrip(b"\0"), "the answer")
     keys = ("dsn", "patches", "run_id", "state_directory")

@@ -100,7 +100,7 @@ def test_a_cowboy_belongs_on_its_hosts_or_on_all() -> None:
 
 def test_sentences_say_what_will_happen_and_who_to_ask() -> None:
     cowboy = {"id": "lp-15", "who": "jml", "why": "queue times out"}
-    in_a_tree = [state for state in cowboys.State if state is not cowboys.State.ANOTHER_FORM]
+    in_a_tree = [state for state in cowboys.CowboyState if state is not cowboys.CowboyState.ANOTHER_FORM]
     assert {state.value: cowboys.sentence(cowboy, state) for state in in_a_tree} == {
         "landed": "lp-15 landed in the merge, skipped (jml)",
         "applied": "lp-15 is in place: queue times out (jml)",
@@ -111,7 +111,9 @@ def test_sentences_say_what_will_happen_and_who_to_ask() -> None:
 
 def test_the_review_says_for_each_what_comes_of_it_and_who_to_ask() -> None:
     cowboy = {"id": "lp-15", "who": "jml", "why": "queue times out"}
-    assert {state.value: cowboys.review_sentence(cowboy, state) for state in cowboys.State if state != "applied"} == {
+    assert {
+        state.value: cowboys.review_sentence(cowboy, state) for state in cowboys.CowboyState if state != "applied"
+    } == {
         "landed": "lp-15 landed in the merge, off the list (jml)",
         "another_form": "lp-15 looks landed, in another form: ask jml (until then it is re-applied)",
         "to_apply": "lp-15 is not in the merge, re-applied by hand: queue times out (jml)",

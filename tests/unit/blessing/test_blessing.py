@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugins.module_utils.rollout_core.merge.blessing import (
+    BlessingQuestion,
+    BuilderVerdict,
     Limits,
-    Question,
     Spurious,
-    Verdict,
     duration,
     judge,
     spurious,
@@ -25,7 +25,7 @@ from plugins.module_utils.rollout_core.merge.builds import RESULTS, Builder, Fai
 HERE = Path(__file__).parent
 MERGED = Merged(10, "pqm@x-20261207-r10", "devel")
 PATTERNS = [Spurious("stale process", 612345), Spurious("timed out", 7, ("lucid_db_lp",))]
-QUESTION = Question(MERGED, PATTERNS, Limits(forced=2, start_seconds=600), now=1000, begun=1000)
+QUESTION = BlessingQuestion(MERGED, PATTERNS, Limits(forced=2, start_seconds=600), now=1000, begun=1000)
 URL = "https://buildbot.example.com/#/builders/3"
 
 
@@ -50,7 +50,7 @@ def rest(number: int, revision: Any, branch: str, started: float, ended: float |
     }
 
 
-def verdict(case: dict) -> Verdict:
+def verdict(case: dict) -> BuilderVerdict:
     builds = [rest(*build) for build in case.get("builds", [])]
     lines = tuple(case.get("failed", "").splitlines())
     failed = {builds[0]["number"]: [Failed("test", lines)]} if lines else {}

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugins.module_utils.rollout_core.schema import full_update
-from plugins.module_utils.rollout_core.schema.full_update import Outage, Output, Run
+from plugins.module_utils.rollout_core.schema.full_update import OutageState, Output, Run
 from plugins.module_utils.rollout_core.schema.patches import PatchName
 
 HERE = Path(__file__).parent
@@ -104,7 +104,11 @@ def test_earlier_patches_are_not_those_of_this_run() -> None:
 
 def test_lines_without_a_time_are_read_as_well() -> None:
     output = full_update.read("Outage starts.\n2208-30-0 applied just now in 70.5 seconds\n\nAll good. All done.\n\n")
-    assert (output.seconds, output.outage, output.all_good) == ({"patch-2208-30-0.sql": 70.5}, Outage.UNCLEAR, True)
+    assert (output.seconds, output.outage, output.all_good) == (
+        {"patch-2208-30-0.sql": 70.5},
+        OutageState.UNCLEAR,
+        True,
+    )
 
 
 @given(st.text(max_size=300), st.sampled_from([None, -9, 0, 1, 2, 42, *full_update.MEANINGS]))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugins.module_utils.rollout_core.merge import messages
-from plugins.module_utils.rollout_core.merge.messages import Message
+from plugins.module_utils.rollout_core.merge.messages import CommitMessage
 
 CASES = yaml.safe_load((Path(__file__).parent / "messages.yml").read_text())
 
@@ -18,7 +18,7 @@ CASES = yaml.safe_load((Path(__file__).parent / "messages.yml").read_text())
 @pytest.mark.parametrize("case", [pytest.param(case, id=case["case"]) for case in CASES])
 def test_message(case: dict[str, Any]) -> None:
     says = {key: tuple(value) if isinstance(value, list) else value for key, value in case["says"].items()}
-    assert messages.parse(case["message"]) == Message(**says)
+    assert messages.parse(case["message"]) == CommitMessage(**says)
 
 
 names = st.text("abcdefghij-", min_size=1, max_size=8)
@@ -38,12 +38,12 @@ def written(listed: list[str], text: str) -> str:
 
 @given(st.text())
 def test_never_raises(message: str) -> None:
-    assert isinstance(messages.parse(message), Message)
+    assert isinstance(messages.parse(message), CommitMessage)
 
 
 @given(st.text("[]=, \n\tbugrolackqtesfixn-0123456789#", max_size=60))
 def test_never_raises_on_what_is_almost_a_tag(message: str) -> None:
-    assert isinstance(messages.parse(message), Message)
+    assert isinstance(messages.parse(message), CommitMessage)
 
 
 @given(st.lists(tags), st.randoms(use_true_random=False))

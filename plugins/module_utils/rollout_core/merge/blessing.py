@@ -7,7 +7,7 @@ and what is not the code's fault, is forced again a limited number of times; any
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Collection, Mapping, Sequence
 
 from .builds import (
@@ -45,13 +45,14 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class BuilderVerdict:
     """What one builder says of the merged revision.
 
     ``state`` is green, running, pending, never_started, spurious (to be forced again) or red; ``build`` its last build
-    of the revision, as REST object; ``said`` is for a person, ``steady`` the same without what changes by the second.
-    ``seconds`` it has run or waited; ``forced`` counts its builds of the revision beyond the first; ``url`` is where a
-    browser finds the build, or the builder. ``why`` says in a word or two why it may be forced again.
+    of the revision, as REST object, empty for none; ``said`` is for a person, ``steady`` the same without what changes
+    by the second. ``seconds`` it has run or waited; ``forced`` counts its builds of the revision beyond the first;
+    ``url`` is where a browser finds the build, or the builder. ``why`` says in a word or two why it may be forced
+    again.
     """
 
     builder: str
@@ -59,7 +60,7 @@ class Verdict:
     said: str
     steady: str
     seconds: float
-    build: Mapping[str, Any] | None = None
+    build: Mapping[str, Any] = field(default_factory=dict)
     expected: float | None = None
     why: str | None = None
     bug: int | None = None
@@ -73,7 +74,7 @@ class Blessing:
     """What all builders say: ``state`` is blessed, wait, force or red."""
 
     state: str
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[BuilderVerdict, ...]
 
     @property
     def line(self) -> str:
@@ -87,7 +88,7 @@ class Blessing:
 
 
 @dataclass(frozen=True)
-class Question:
+class BlessingQuestion:
     """What is asked of every builder. ``now`` and ``begun`` (since when somebody waits) are seconds since the epoch."""
 
     merged: Merged
@@ -98,7 +99,7 @@ class Question:
     forced: Collection[int] = ()  # ids of builds that were forced again before
 
 
-def judge(builders: Sequence[Builder], question: Question) -> Blessing:
+def judge(builders: Sequence[Builder], question: BlessingQuestion) -> Blessing:
     """Judge all builders; one that cannot be blessed any more makes it red at once (R11)."""
     verdicts = tuple(_at(builder, _verdict(builder, question)) for builder in builders)
     states = {verdict.state for verdict in verdicts}
@@ -134,12 +135,12 @@ def duration(seconds: float, of_about: float | None = None) -> str:
     return f"{told(seconds)} {unit}" if of_about is None else f"{told(seconds)} of about {told(of_about)} {unit}"
 
 
-def _at(builder: Builder, verdict: Verdict) -> Verdict:
+def _at(builder: Builder, verdict: BuilderVerdict) -> BuilderVerdict:
     number = verdict.build["number"] if verdict.build else None
     return replace(verdict, url=builder.url if number is None else f"{builder.url}/builds/{number}")
 
 
-def _verdict(builder: Builder, question: Question) -> Verdict:
+def _verdict(builder: Builder, question: BlessingQuestion) -> BuilderVerdict:
     mine = builds_of(builder, question.merged)
     if mine and not mine[-1]["complete"]:
         return _running(builder, mine, question)
@@ -152,20 +153,20 @@ def _verdict(builder: Builder, question: Question) -> Verdict:
         seconds, warned = seconds_of(mine[-1], question.now), result_of(mine[-1]) == "warnings"
         again = f", built {len(mine)} times" if mine[1:] else ""
         said = f"✓ {duration(seconds)}{' with warnings' if warned else ''}{again}"
-        return Verdict(builder.name, "green", said, "✓", seconds, mine[-1], forced=len(mine) - 1)
+        return BuilderVerdict(builder.name, "green", said, "✓", seconds, mine[-1], forced=len(mine) - 1)
     return _failed(builder, mine, question)
 
 
-def _running(builder: Builder, mine: Sequence[Mapping[str, Any]], question: Question) -> Verdict:
+def _running(builder: Builder, mine: Sequence[Mapping[str, Any]], question: BlessingQuestion) -> BuilderVerdict:
     seconds, expected = seconds_of(mine[-1], question.now), expected_seconds(builder)
     steady = "running" if expected is None else f"running, about {duration(expected)}"
     said = f"running {duration(seconds, expected)}"
-    return Verdict(builder.name, "running", said, steady, seconds, mine[-1], expected, forced=len(mine) - 1)
+    return BuilderVerdict(builder.name, "running", said, steady, seconds, mine[-1], expected, forced=len(mine) - 1)
 
 
 def _pending(
-    builder: Builder, mine: Sequence[Mapping[str, Any]], request: Mapping[str, Any], question: Question
-) -> Verdict:
+    builder: Builder, mine: Sequence[Mapping[str, Any]], request: Mapping[str, Any], question: BlessingQuestion
+) -> BuilderVerdict:
     """A request that no worker has taken: its limit does not run while the builder builds something else."""
     busy = [build for build in builder.builds if not build["complete"]]
     if not busy:
@@ -174,27 +175,29 @@ def _pending(
     other, expected = busy[0], expected_seconds(builder)
     behind = f"waits for build {other['number']}"
     said = f"{behind}, which runs {duration(seconds_of(other, question.now), expected)}"
-    return Verdict(builder.name, "pending", said, behind, waited, forced=max(0, len(mine) - 1))
+    return BuilderVerdict(builder.name, "pending", said, behind, waited, forced=max(0, len(mine) - 1))
 
 
-def _beginning(builder: Builder, question: Question) -> Verdict | None:
+def _beginning(builder: Builder, question: BlessingQuestion) -> BuilderVerdict | None:
     """Return a verdict if a build has begun of which it is not yet known of what revision it is: perhaps ours."""
     for build in builder.builds:
         if not build["complete"] and not says_revision(build):
             steady = f"build {build['number']} begins"
-            return Verdict(builder.name, "pending", steady, steady, seconds_of(build, question.now))
+            return BuilderVerdict(builder.name, "pending", steady, steady, seconds_of(build, question.now))
     return None
 
 
-def _not_begun(builder: Builder, request: Mapping[str, Any] | None, question: Question, forced: int = 0) -> Verdict:
+def _not_begun(
+    builder: Builder, request: Mapping[str, Any] | None, question: BlessingQuestion, forced: int = 0
+) -> BuilderVerdict:
     since = max(question.begun, float(request["submitted_at"])) if request else question.begun
     waited = max(0.0, question.now - since)
     why = _why_not_begun(builder, request, question.merged)
     if waited > question.limits.start_seconds:
         said = f"✗ not started after {duration(waited)}: {why}"
-        return Verdict(builder.name, "never_started", said, "✗ not started", waited, forced=forced)
+        return BuilderVerdict(builder.name, "never_started", said, "✗ not started", waited, forced=forced)
     steady = f"not started: {why}"
-    return Verdict(builder.name, "pending", f"{steady}, {duration(waited)}", steady, waited, forced=forced)
+    return BuilderVerdict(builder.name, "pending", f"{steady}, {duration(waited)}", steady, waited, forced=forced)
 
 
 def _why_not_begun(builder: Builder, request: Mapping[str, Any] | None, merged: Merged) -> str:
@@ -210,7 +213,7 @@ def _why_not_begun(builder: Builder, request: Mapping[str, Any] | None, merged: 
     return "nobody has requested a build"
 
 
-def _failed(builder: Builder, mine: Sequence[Mapping[str, Any]], question: Question) -> Verdict:
+def _failed(builder: Builder, mine: Sequence[Mapping[str, Any]], question: BlessingQuestion) -> BuilderVerdict:
     """A last build that is not good: to be forced again, or red."""
     last, result, forced = mine[-1], result_of(mine[-1]), len(mine) - 1
     failed = tuple(builder.failed.get(int(last["number"]), ()))
@@ -218,9 +221,9 @@ def _failed(builder: Builder, mine: Sequence[Mapping[str, Any]], question: Quest
     seconds = seconds_of(last, question.now)
     if result == FAILURE and known is None:
         said = f"✗ {' and '.join(step.step for step in failed) or 'build'} failed"
-        return Verdict(builder.name, "red", said, said, seconds, last, forced=forced, failed=failed)
+        return BuilderVerdict(builder.name, "red", said, said, seconds, last, forced=forced, failed=failed)
     told = f"spurious, bug {known.bug}" if known else f"ended as {result}"
-    so = Verdict(
+    so = BuilderVerdict(
         *(builder.name, "spurious", f"to be forced again ({told})", f"forced again ({told})", seconds, last),
         why=told,
         bug=known.bug if known else None,

@@ -67,7 +67,7 @@ class _Revision:
     """A revision while the branch is read: its own QA state, and what other revisions did to it."""
 
     revno: int
-    message: messages.Message
+    message: messages.CommitMessage
     state: str = ""
     why: str = ""
     remark: str = ""

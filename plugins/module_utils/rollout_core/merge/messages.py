@@ -18,7 +18,7 @@ KEYS = frozenset({"r", "rs", "ui", "bug", "testfix", "release-critical", "no-qa"
 
 
 @dataclass(frozen=True)
-class Message:
+class CommitMessage:
     """What a commit message says. Names and numbers are sorted and each is there once.
 
     ``bugs`` and ``rollbacks`` are numbers as written: whether a rollback names a revision at all, only the branch can
@@ -40,7 +40,7 @@ class Message:
     unreadable: tuple[str, ...] = ()
 
 
-def parse(message: str) -> Message:
+def parse(message: str) -> CommitMessage:
     """Read a commit message. Never raises; what is not understood stays in ``text``."""
     tags, text = _split(" ".join(message.split()))
     values: dict[str, list[str]] = {key: [] for key in KEYS}
@@ -50,7 +50,7 @@ def parse(message: str) -> Message:
     rollbacks, unreadable_rollbacks = _numbers("rollback", values["rollback"])
     rubber_stamps = _names(values["rs"])
     poller = _POLLER.match(text) if "buildbot-poller" in rubber_stamps else None
-    return Message(
+    return CommitMessage(
         text=text,
         reviewers=_names(values["r"]),
         rubber_stamps=rubber_stamps,

@@ -37,7 +37,7 @@ class Branch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Answer:
+class LandingVerdict:
     """Whether a message may land, and why, in a sentence.
 
     ``release_critical`` has each name that the message's tag gives, with its key of ROLES, or None: somebody who claims
@@ -57,7 +57,7 @@ def check(
     expression: str = OPEN,
     approvers: Mapping[str, str] | None = None,
     pinned: int | None = None,
-) -> Answer:
+) -> LandingVerdict:
     """Judge a commit message (R13).
 
     ``approvers`` gives the name of each of ROLES, ``pinned`` the revision of db-stable that is merged in this rollout:
@@ -72,21 +72,25 @@ def check(
     shown = repr(text[:_SHOWN] + ("…" if len(text) > _SHOWN else "")) if text else "nothing"
     if in_rc_mode:
         if named:
-            return Answer(
+            return LandingVerdict(
                 lands=True,
                 reason=f"release-critical by {' and '.join(_who(*each) for each in named)}",
                 release_critical=named,
             )
         expected = "[release-critical=NAME] among the tags at its beginning"
-        return Answer(lands=False, reason=f"the branch is in RC mode: a message needs {expected} (R13); found {shown}")
+        return LandingVerdict(
+            lands=False, reason=f"the branch is in RC mode: a message needs {expected} (R13); found {shown}"
+        )
     if asked.match(message):
-        return Answer(
+        return LandingVerdict(
             lands=True, reason="the branch is open, and the message begins as it must", release_critical=named
         )
     expected = "[r=NAME], [rs=NAME] or [release-critical=NAME], after [testfix] if it is one"
     if expression != OPEN:
         expected = f"what matches {expression}"
-    return Answer(lands=False, reason=f"a message begins with {expected}; found {shown}", release_critical=named)
+    return LandingVerdict(
+        lands=False, reason=f"a message begins with {expected}; found {shown}", release_critical=named
+    )
 
 
 def configured(configuration: str, branch: str) -> Branch:
@@ -111,11 +115,13 @@ def configured(configuration: str, branch: str) -> Branch:
     return Branch(in_rc_mode, expression)
 
 
-def _merge(revision: int, pinned: int | None) -> Answer:
+def _merge(revision: int, pinned: int | None) -> LandingVerdict:
     if pinned is not None and revision != pinned:
-        return Answer(lands=False, reason=f"db-stable {revision} is not the pinned revision, which is {pinned} (R8)")
+        return LandingVerdict(
+            lands=False, reason=f"db-stable {revision} is not the pinned revision, which is {pinned} (R8)"
+        )
     known = "the one pinned for this rollout" if pinned is not None else "which one is pinned was not said"
-    return Answer(lands=True, reason=f"the merge of db-stable {revision}: {known}", exempt=True)
+    return LandingVerdict(lands=True, reason=f"the merge of db-stable {revision}: {known}", exempt=True)
 
 
 def _release_critical(text: str) -> list[str]:

@@ -74,7 +74,7 @@ class Schema:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class CandidateRevision:
     """One revision and every reason why it may not go out; none: it may."""
 
     revno: int
@@ -93,12 +93,12 @@ class Selection:
     """All candidates, lowest first (the first is devel as it is), and those that may go out."""
 
     assessment: deployable.Assessment
-    candidates: tuple[Candidate, ...]
-    allowed: tuple[Candidate, ...]
+    candidates: tuple[CandidateRevision, ...]
+    allowed: tuple[CandidateRevision, ...]
     remarks: tuple[str, ...]
 
     @property
-    def highest(self) -> Candidate | None:
+    def highest(self) -> CandidateRevision | None:
         """The highest that may go out; None: none may."""
         return self.allowed[-1] if self.allowed else None
 
@@ -118,13 +118,13 @@ class Selection:
             for each in self.allowed
         ]
 
-    def candidate(self, revno: int) -> Candidate | None:
+    def candidate(self, revno: int) -> CandidateRevision | None:
         """The candidate with that number; everything up to the shared revision is devel as it is."""
         if 0 < revno <= self.candidates[0].revno:
             return self.candidates[0]
         return next((candidate for candidate in self.candidates if candidate.revno == revno), None)
 
-    def evidence(self, chosen: Candidate) -> list[str]:
+    def evidence(self, chosen: CandidateRevision) -> list[str]:
         """Lines for the gate: how far QA goes and what blocks, what the chosen revision costs, why no further one."""
         lines = [_qa_line(self.assessment, self.candidates[0].revno), chosen.schema.summary]
         if chosen.revno <= self.candidates[0].revno:
@@ -139,7 +139,7 @@ class Selection:
             lines.append(f"pinned by hand: {self.highest.revno} could go out too")
         return [*lines, *self.remarks]
 
-    def left_behind(self, chosen: Candidate) -> list[dict[str, Any]]:
+    def left_behind(self, chosen: CandidateRevision) -> list[dict[str, Any]]:
         """Why each revision above the chosen one is not in, ``{revision, upto, why}``, lowest first.
 
         One that is not QA'd stands by itself; neighbours with the same problems of patches or time are one entry. What
@@ -169,7 +169,7 @@ def select(
     why = {verdict.revno: verdict.why for verdict in assessment.revisions}
     contents = dict(schemas)
     schema = _judge(shared.devel, shared.devel, site)
-    candidates = [Candidate(shared.revno, shared.revid, schema)]
+    candidates = [CandidateRevision(shared.revno, shared.revid, schema)]
     ordered = sorted(revisions, key=lambda revision: int(revision["revno"]))
     for revision, verdict in zip(ordered, assessment.revisions):
         if verdict.revno in contents:
@@ -177,7 +177,7 @@ def select(
         reasons = [f"{verdict.blocked_by} blocks: {why[verdict.blocked_by]}"] if verdict.blocked_by else []
         if verdict.revno < shared.taken_back:
             reasons.append(BELOW_A_BACK_OUT.format(shared.taken_back))
-        candidates.append(Candidate(verdict.revno, str(revision["revid"]), schema, tuple(reasons)))
+        candidates.append(CandidateRevision(verdict.revno, str(revision["revid"]), schema, tuple(reasons)))
     worth_it = candidates if candidates[0].schema.pending else candidates[1:]
     allowed = tuple(candidate for candidate in worth_it if not candidate.reasons)
     return Selection(assessment, tuple(candidates), allowed, _remarks(shared.devel))
@@ -226,7 +226,10 @@ def refusal(selection: Selection, pinned: int | None, limit: int = 8) -> str:
 
 
 def schema_changes(
-    chosen: Candidate, revisions: Sequence[Mapping[str, Any]], schemas: Sequence[tuple[int, Texts]], shared: Shared
+    chosen: CandidateRevision,
+    revisions: Sequence[Mapping[str, Any]],
+    schemas: Sequence[tuple[int, Texts]],
+    shared: Shared,
 ) -> list[dict[str, Any]]:
     """Each patch of the chosen revision for the people who QA it again (R14), in the order of application.
 
@@ -251,14 +254,14 @@ def schema_changes(
     ]
 
 
-def pending_texts(chosen: Candidate, schemas: Sequence[tuple[int, Texts]], shared: Shared) -> dict[str, str]:
+def pending_texts(chosen: CandidateRevision, schemas: Sequence[tuple[int, Texts]], shared: Shared) -> dict[str, str]:
     """The texts of the chosen revision's patches as they will be after the merge, in the order of application."""
     upto = [schema for revno, schema in schemas if revno <= chosen.revno]
     texts = merged(shared.names, shared.devel, upto[-1]) if upto else shared.devel
     return {name: texts[name] for name in chosen.schema.pending}
 
 
-def _grouped(candidates: Iterable[Candidate]) -> list[str]:
+def _grouped(candidates: Iterable[CandidateRevision]) -> list[str]:
     """``10382–10384: reason``, one line for neighbours that stay behind for the same reasons."""
     lines = []
     for reasons, group in groupby(candidates, key=lambda each: each.reasons):

@@ -47,7 +47,7 @@ _TOOK = re.compile(r"(?:(?P<days>[0-9]+) days?, )?(?P<hours>[0-9]+):(?P<minutes>
 _REPLICATION = re.compile(r"(?P<what>Pausing|Resuming) replication to (?P<standby>\S+?)\.?")
 
 
-class Outage(Enum):
+class OutageState(Enum):
     """What the output says of access to the database."""
 
     NEVER = "no outage had begun"
@@ -62,7 +62,7 @@ class Output:
 
     lines: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
-    outage: Outage = Outage.NEVER
+    outage: OutageState = OutageState.NEVER
     took: str | None = None  # the outage, in the script's own words
     database: str | None = None  # its name in pgbouncer
     paused: list[str] = field(default_factory=list)  # standbys whose replication was not resumed
@@ -96,12 +96,12 @@ class Run:
     stopped: str = "its deadline"
 
     @property
-    def outage(self) -> Outage:
+    def outage(self) -> OutageState:
         """What is known of access: the exit code 96 says that it is closed whatever was printed, 95 not."""
         if self.exit_code == 96:
-            return Outage.ON
-        if self.exit_code == 95 and self.output.outage is Outage.ON:
-            return Outage.UNCLEAR
+            return OutageState.ON
+        if self.exit_code == 95 and self.output.outage is OutageState.ON:
+            return OutageState.UNCLEAR
         return self.output.outage
 
     @property
@@ -125,13 +125,13 @@ def _take(output: Output, line: str, text: str) -> None:
         name = PatchName(*(int(number) for number in just_now.groups()[:3]))
         output.seconds[str(name)] = float(just_now[4])
     elif starts := _STARTS.fullmatch(text):
-        output.outage = Outage.ON if starts["closed"] else Outage.UNCLEAR
+        output.outage = OutageState.ON if starts["closed"] else OutageState.UNCLEAR
     elif closing := _CLOSING.fullmatch(text):
-        output.outage, output.database = Outage.ON, closing["database"]
+        output.outage, output.database = OutageState.ON, closing["database"]
     elif over := _OVER.fullmatch(text):
-        output.outage, output.took = Outage.OVER, over["took"] or over["late"]
+        output.outage, output.took = OutageState.OVER, over["took"] or over["late"]
     elif _ONGOING.fullmatch(text):
-        output.outage = Outage.ON
+        output.outage = OutageState.ON
     elif replication := _REPLICATION.fullmatch(text):
         others = [standby for standby in output.paused if standby != replication["standby"]]
         output.paused = [*others, replication["standby"]] if replication["what"] == "Pausing" else others
@@ -189,13 +189,13 @@ def told(run: Run, log: str, *kept: str) -> str:
     """Why this run failed, without what to type then; `kept` are lines about the rows, for those who have looked."""
     name, sentence = _verdict(run)
     by_output = run.closes_access and not run.known
-    if run.outage is Outage.ON and by_output:
+    if run.outage is OutageState.ON and by_output:
         lines = [f"E-upgrade-outage-on  {_access(run)}", sentence]
     else:
         lines = [f"{name}  {sentence}"]
     lines += [f"It says: {run.output.complaint}."] if run.output.complaint else []
     lines += kept
-    lines += [_access(run)] if by_output and run.outage is not Outage.ON else []
+    lines += [_access(run)] if by_output and run.outage is not OutageState.ON else []
     lines += _replication(run) if run.closes_access else []
     return "\n".join([*lines, *end_of(run.output, log)])
 
@@ -239,13 +239,13 @@ def kept_of(run: Run) -> str:
 
 def _access(run: Run) -> str:
     sentence = run.outage.value
-    if run.outage is Outage.OVER and run.output.took:
+    if run.outage is OutageState.OVER and run.output.took:
         sentence += f" (it took {run.output.took})"
-    if run.outage not in (Outage.ON, Outage.UNCLEAR):
+    if run.outage not in (OutageState.ON, OutageState.UNCLEAR):
         return f"{sentence[0].upper()}{sentence[1:]}."
     database = run.output.database or run.database
     psql = "psql -p 6432 -U pgbouncer pgbouncer"
-    if run.outage is Outage.UNCLEAR:
+    if run.outage is OutageState.UNCLEAR:
         return f"{sentence[0].upper()}{sentence[1:]}. Look, on pgbouncer's host:  {psql} -c 'SHOW DATABASES'"
     open_it = f"{psql} -c 'RESUME {database}' -c 'ENABLE {database}'"
     return f"{sentence}. Open the database first, on pgbouncer's host:  {open_it}"

@@ -10,7 +10,7 @@ import difflib
 import re
 from typing import Iterable, Mapping, NamedTuple, Sequence
 
-from .permissions_file import LETTERS, Key, Letters, Right, Wanted
+from .permissions_file import LETTERS, Key, Letters, Right, WantedPermissions
 
 PRIVILEGES = {letter: privilege for privilege, letter in LETTERS.items()}
 KINDS = {"TABLE": "rawdDxtm", "SEQUENCE": "rwU", "ROUTINE": "X"}
@@ -41,7 +41,7 @@ class Difference(NamedTuple):
     problems: list[str]
 
 
-def difference(wanted: Wanted, found: Iterable[Found]) -> Difference:
+def difference(wanted: WantedPermissions, found: Iterable[Found]) -> Difference:
     """What has to be typed, and what cannot be: a role, table, sequence or function of the file that is not there."""
     roles: dict[str, Found] = {}
     things: list[Found] = []
@@ -84,7 +84,7 @@ class _Changes:
         ]
 
 
-def _as_wanted(wanted: Wanted, roles: Mapping[str, Found], thing: Found) -> bool:
+def _as_wanted(wanted: WantedPermissions, roles: Mapping[str, Found], thing: Found) -> bool:
     """Tell whether an object's items are just those that the file wants, apart from those of other roles."""
     key = key_of(thing)
     parts = wanted.items.get(key)
@@ -98,7 +98,7 @@ def _as_wanted(wanted: Wanted, roles: Mapping[str, Found], thing: Found) -> bool
     return not ours and len(others) + len(expected) == len(thing.items)
 
 
-def _compare(wanted: Wanted, ours: Sequence[str], thing: Found, change: _Changes) -> None:
+def _compare(wanted: WantedPermissions, ours: Sequence[str], thing: Found, change: _Changes) -> None:
     """Add what has to change on one object."""
     key = key_of(thing)
     held: dict[str, str] = {}
@@ -133,7 +133,7 @@ def _of_its_table(rights: Mapping[Key, Right], sequence: Found) -> Letters:
     return frozenset("U") if table and "a" in table.letters else frozenset()
 
 
-def _memberships(wanted: Wanted, roles: Mapping[str, Found], name: str) -> list[str]:
+def _memberships(wanted: WantedPermissions, roles: Mapping[str, Found], name: str) -> list[str]:
     groups = wanted.roles[name].groups
     has = {group for group in roles[name].items if group in wanted.roles}  # of others the file says nothing
     member = roles[name].statement
@@ -141,7 +141,7 @@ def _memberships(wanted: Wanted, roles: Mapping[str, Found], name: str) -> list[
     return [*(f"REVOKE {roles[group].statement} FROM {member}" for group in sorted(has - groups)), *given]
 
 
-def _role_problems(wanted: Wanted, roles: Mapping[str, Found]) -> list[str]:
+def _role_problems(wanted: WantedPermissions, roles: Mapping[str, Found]) -> list[str]:
     problems = []
     for name, role in wanted.roles.items():
         where = f"{wanted.path}:{role.line}: role {name}"
@@ -153,7 +153,7 @@ def _role_problems(wanted: Wanted, roles: Mapping[str, Found]) -> list[str]:
     return problems
 
 
-def _problems(wanted: Wanted, things: Sequence[Found]) -> list[str]:
+def _problems(wanted: WantedPermissions, things: Sequence[Found]) -> list[str]:
     kinds = {key_of(thing): thing.kind for thing in things}
     allowed = {kind: frozenset(letters) for kind, letters in KINDS.items()}
     problems = []

@@ -43,7 +43,7 @@ class Role(NamedTuple):
     line: int
 
 
-class Wanted(NamedTuple):
+class WantedPermissions(NamedTuple):
     """A permissions file: its roles by name.
 
     `items` has, by object, what its aclitem[] begin with if all is as it should be; `serial`, by table, the same for
@@ -60,7 +60,7 @@ class UnreadableError(ValueError):
     """A permissions file that is not one: everything that is wrong with it, each with its line."""
 
 
-def parse(path: str, text: str) -> Wanted:
+def parse(path: str, text: str) -> WantedPermissions:
     """Read a permissions file; `path` is for messages. Raises UnreadableError.
 
     Not configparser: an error that is found later, in the database, must name its line as well.
@@ -134,7 +134,7 @@ class _Reader:
     def _problem(self, number: int, sentence: str) -> None:
         self.problems.append(f"{self.path}:{number}: {sentence}")
 
-    def wanted(self) -> Wanted:
+    def wanted(self) -> WantedPermissions:
         roles = {}
         for name, line in self.lines.items():
             options = self.options[name]
@@ -150,7 +150,7 @@ class _Reader:
             self._problem(1, "expected at least one section [ROLE]")
         if self.problems:
             raise UnreadableError("\n".join(self.problems[:TOLD]))
-        return Wanted(self.path, roles, *_items(roles))
+        return WantedPermissions(self.path, roles, *_items(roles))
 
 
 def _items(roles: Mapping[str, Role]) -> tuple[dict[Key, list[str]], dict[Key, list[str]]]:

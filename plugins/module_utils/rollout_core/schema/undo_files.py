@@ -55,7 +55,7 @@ def in_order(patches: Iterable[str]) -> list[UndoName]:
     return sorted((UndoName(name.major, name.minor, name.patch) for name in names), reverse=True)
 
 
-def check(name: UndoName, text: str) -> list[str]:
+def check(name: PatchName, text: str) -> list[str]:
     """What is wrong with an undo file, as sentences that name it; empty when it is sound.
 
     It deletes its patch's row and no other, inserts none, ends in ``;``, and leaves the one transaction alone.
@@ -65,7 +65,7 @@ def check(name: UndoName, text: str) -> list[str]:
     return [f"{name}: {problem}" for problem in problems]
 
 
-def losses(name: UndoName, text: str) -> list[str]:
+def losses(name: PatchName, text: str) -> list[str]:
     """The statements that take data away, for the DBA: ``patch-2208-58-1.undo.sql:3: DROP TABLE BugSummary``."""
     found = []
     for line, statement in statements.split(text):
@@ -95,7 +95,7 @@ def unexpected(rows: Mapping[Row, float], names: Sequence[PatchName]) -> list[st
     return [PatchName(*row).number for row in later]
 
 
-def _row_problems(name: UndoName, code: str) -> list[str]:
+def _row_problems(name: PatchName, code: str) -> list[str]:
     numbers = f"({name.major}, {name.minor}, {name.patch})"
     expected = f"DELETE FROM LaunchpadDatabaseRevision WHERE (major, minor, patch) = {numbers};"  # noqa: S608 (shown)
     deletes = [found["rest"] for text in sql.statements(code) if (found := _DELETE.match(text))]

@@ -31,7 +31,7 @@ class DiffError(ValueError):
     """A diff that cannot be used; the text says why, and in which line."""
 
 
-class State(str, Enum):
+class CowboyState(str, Enum):
     """How a cowboy stands in one tree."""
 
     LANDED = "landed"  # the tree's own revision contains it
@@ -185,16 +185,16 @@ def is_in(taken_out: int | None, put_in: int | None) -> bool:
     return put_in is None or taken_out <= put_in
 
 
-def state(parts: Iterable[tuple[bool, bool, bool]]) -> State:
+def state(parts: Iterable[tuple[bool, bool, bool]]) -> CowboyState:
     """State of a cowboy from its files, each (in the revision, in the file, applicable)."""
     known = list(parts)
     if all(in_revision for in_revision, _, _ in known):
-        return State.LANDED
+        return CowboyState.LANDED
     if all(in_file for _, in_file, _ in known):
-        return State.APPLIED
+        return CowboyState.APPLIED
     if all(in_file or applicable for _, in_file, applicable in known):
-        return State.TO_APPLY
-    return State.CONFLICT
+        return CowboyState.TO_APPLY
+    return CowboyState.CONFLICT
 
 
 def looks_landed(patch: FilePatch, content: str | None) -> bool:
@@ -214,40 +214,42 @@ def looks_landed(patch: FilePatch, content: str | None) -> bool:
     return bool(added or gone) and added <= there and not gone & there
 
 
-def contained(parts: Iterable[tuple[bool, bool, bool]]) -> State:
+def contained(parts: Iterable[tuple[bool, bool, bool]]) -> CowboyState:
     """How a cowboy stands in a revision, from its files, each (contained, looks landed, applicable) (R16)."""
     known = list(parts)
     if all(is_in for is_in, _, _ in known):
-        return State.LANDED
+        return CowboyState.LANDED
     if all(is_in or looks for is_in, looks, _ in known):
-        return State.ANOTHER_FORM
+        return CowboyState.ANOTHER_FORM
     if all(is_in or applicable for is_in, _, applicable in known):
-        return State.TO_APPLY
-    return State.CONFLICT
+        return CowboyState.TO_APPLY
+    return CowboyState.CONFLICT
 
 
 def _words(line: str) -> str:
     return " ".join(line.split())
 
 
-def sentence(cowboy: Mapping[str, Any], how: State, *, surroundings_changed: bool = False) -> str:
+def sentence(cowboy: Mapping[str, Any], how: CowboyState, *, surroundings_changed: bool = False) -> str:
     """One line of evidence from a delivered tree; the hosts it holds for are the caller's to add."""
     who, why, name = cowboy["who"], cowboy["why"], cowboy["id"]
     since = " (the code around it has changed since)" if surroundings_changed else ""
     return {
-        State.LANDED: f"{name} landed in the merge{since}, skipped ({who})",
-        State.APPLIED: f"{name} is in place: {why} ({who})",
-        State.TO_APPLY: f"{name} will be re-applied: {why} ({who})",
-        State.CONFLICT: f"{name} cannot be applied: {why} ({who})",
+        CowboyState.LANDED: f"{name} landed in the merge{since}, skipped ({who})",
+        CowboyState.APPLIED: f"{name} is in place: {why} ({who})",
+        CowboyState.TO_APPLY: f"{name} will be re-applied: {why} ({who})",
+        CowboyState.CONFLICT: f"{name} cannot be applied: {why} ({who})",
     }[how]
 
 
-def review_sentence(cowboy: Mapping[str, Any], how: State) -> str:
+def review_sentence(cowboy: Mapping[str, Any], how: CowboyState) -> str:
     """One line of evidence on how a cowboy stands in the merged revision, two days before the window (R16)."""
     who, why, name = cowboy["who"], cowboy["why"], cowboy["id"]
     return {
-        State.LANDED: f"{name} landed in the merge, off the list ({who})",
-        State.ANOTHER_FORM: f"{name} looks landed, in another form: ask {who} (until then it is re-applied)",
-        State.TO_APPLY: f"{name} is not in the merge, re-applied by hand: {why} ({who})",
-        State.CONFLICT: f"{name} is not in the merge and CANNOT BE APPLIED to it: {who} makes its diff again ({why})",
+        CowboyState.LANDED: f"{name} landed in the merge, off the list ({who})",
+        CowboyState.ANOTHER_FORM: f"{name} looks landed, in another form: ask {who} (until then it is re-applied)",
+        CowboyState.TO_APPLY: f"{name} is not in the merge, re-applied by hand: {why} ({who})",
+        CowboyState.CONFLICT: (
+            f"{name} is not in the merge and CANNOT BE APPLIED to it: {who} makes its diff again ({why})"
+        ),
     }[how]

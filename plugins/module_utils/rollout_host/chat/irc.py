@@ -5,6 +5,9 @@ Everything has one deadline: a server that takes the connection and says nothing
 Text is bytes to IRC: what is no UTF-8 stands as surrogates in it, and goes back as the same bytes.
 """
 
+# mypy: allow-subclassing-any
+# The library has no types.
+
 from __future__ import annotations
 
 import socket
@@ -26,8 +29,10 @@ NICK_TAKEN = ("nicknameinuse", "unavailresource", "nickcollision")
 NICK_REFUSED = ("erroneusnickname", "nonicknamegiven")
 NICKS = 3  # how many are tried
 OPERATOR_SECONDS, GOODBYE_SECONDS = 5.0, 2.0
-NOT_JOINED = ("nosuchchannel", "toomanychannels", "channelisfull", "inviteonlychan", "bannedfromchan", "badchannelkey")
-NOT_JOINED += ("badchanmask", "nochanmodes", "unavailresource", "needmoreparams", "cannotsendtochan")
+NOT_JOINED = (
+    *("nosuchchannel", "toomanychannels", "channelisfull", "inviteonlychan", "bannedfromchan", "badchannelkey"),
+    *("badchanmask", "nochanmodes", "unavailresource", "needmoreparams", "cannotsendtochan"),
+)
 NOT_SET = ("chanoprivsneeded", "notonchannel", "nosuchchannel", "needmoreparams", "cannotsendtochan")
 
 LINE_BYTES = 512  # of a line of IRC, with its sender and its end
@@ -53,7 +58,7 @@ class _Lines(jaraco.stream.buffer.DecodingLineBuffer):
 class _Connection(irc.client.ServerConnection):
     buffer_class = _Lines
 
-    def encode(self, msg):
+    def encode(self, msg: str) -> bytes:
         return msg.encode("utf-8", "surrogateescape")
 
 
@@ -61,21 +66,21 @@ class _Reactor(irc.client.Reactor):
     connection_class = _Connection
 
 
-class Channel:
+class IrcChannel:
     """Connected, registered and joined from `with` to its end."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         """`options` are those of the module irc_topic. Nothing is connected yet."""
         self.options, self.name = options, options["channel"]
         self.server = f"{options['server']}:{options['port']}"
-        self.deadline = time.monotonic() + options["timeout_seconds"]
+        self.deadline = time.monotonic() + float(options["timeout_seconds"])
         self.heard: list[irc.client.Event] = []
         self.members: set[str] = set()
         reactor = _Reactor()
         reactor.add_global_handler("all_events", lambda _connection, event: self.heard.append(event))
         self.reactor, self.connection = reactor, reactor.server()
 
-    def __enter__(self) -> Channel:
+    def __enter__(self) -> IrcChannel:
         """Raises IrcError."""
         try:
             self._register()

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ...rollout_core.merge.blessing import Blessing, Verdict
+from ...rollout_core.merge.blessing import Blessing, BuilderVerdict
+from .. import whole_file
 
 LAST_LINES = 12  # of a failed step
 AGAIN = "./runbook.py run blessing"
@@ -60,9 +61,9 @@ class Record:
         """The ids of the builds that were forced again."""
         return {each["buildid"] for each in self._kept["forced"]}
 
-    def forced_again(self, verdict: Verdict) -> None:
+    def forced_again(self, verdict: BuilderVerdict) -> None:
         """Put a build on record that was forced again."""
-        build = verdict.build or {}
+        build = verdict.build
         told = {"builder": verdict.builder, "build": build.get("number"), "buildid": build.get("buildid")}
         self._kept["forced"].append({**told, "url": verdict.url, "why": verdict.why, "bug": verdict.bug})
         self._write()
@@ -87,9 +88,7 @@ class Record:
     def _write(self) -> None:
         if self._keep:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            part = self._path.with_name(self._path.name + ".part")
-            part.write_text(json.dumps(self._kept, indent=1) + "\n", encoding="utf-8")
-            part.replace(self._path)
+            whole_file.replace(self._path, (json.dumps(self._kept, indent=1) + "\n").encode(), mode=0o644)
 
 
 def red(blessing: Blessing, merged: str) -> str:

@@ -91,7 +91,7 @@ class Buildbot:
 
     def _with_revision(self, request: Mapping[str, Any]) -> dict[str, Any]:
         (buildset,) = self._list("buildsets/{}".format(request["buildsetid"]))
-        stamp = next(iter(buildset["sourcestamps"]), {})
+        stamp: Mapping[str, Any] = next(iter(buildset["sourcestamps"]), {})
         return dict(request, revision=stamp.get("revision"), branch=stamp.get("branch"))
 
     def _failed(self, build: Mapping[str, Any], step: Mapping[str, Any]) -> Failed:
@@ -108,6 +108,7 @@ class Buildbot:
     def _list(self, path: str, query: Sequence[tuple[str, Any]] = ()) -> list[dict[str, Any]]:
         """Return the objects of one answer. Each has `meta` and the list itself, under a name."""
         answer = self._ask("GET", f"api/v2/{path}?{urlencode(query)}")
+        found: list[dict[str, Any]]
         try:
             (found,) = (value for name, value in json.loads(answer).items() if name != "meta")
         except (ValueError, AttributeError) as error:
@@ -117,7 +118,7 @@ class Buildbot:
 
     def _ask(self, method: str, path: str, data: str | None = None, **how: Any) -> bytes:
         try:
-            return self._http.open(
+            answer: bytes = self._http.open(
                 method, self.url + path, data=data, headers={"Content-Type": "application/json"}, **how
             ).read()
         except HTTPError as error:
@@ -128,6 +129,7 @@ class Buildbot:
             reason = getattr(error, "reason", None) or error
             told = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
             raise BuildbotDownError(f"{self.url} does not answer: {told}") from error
+        return answer
 
 
 def _said(error: HTTPError) -> str:

@@ -9,18 +9,14 @@ import time
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Iterable, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Iterable, NamedTuple, Sequence
 
 from ...rollout_core.schema import patches, statements
 from ...rollout_core.schema.patch_title import patch_title
+from .driver import conninfo_to_dict, make_conninfo, psycopg
 
-try:
-    import psycopg
-    from psycopg.conninfo import conninfo_to_dict, make_conninfo
-
-    PSYCOPG_IMPORT_ERROR = None
-except ImportError as _error:
-    PSYCOPG_IMPORT_ERROR = str(_error)
+if TYPE_CHECKING:
+    from typing import LiteralString
 
 _LOCK = 2208_0400  # any number will do, as long as everything that patches uses the same
 _LOCK_HOLDER = """
@@ -66,7 +62,7 @@ class PatchError(Exception):
         self.patch, self.line, self.sqlstate = patch, line, sqlstate
 
 
-class Revision(NamedTuple):
+class RevisionRow(NamedTuple):
     """One row of LaunchpadDatabaseRevision; `seconds` is end_time - start_time, `start_time` naive UTC.
 
     `revid` is the revision that its patch came from, None when nobody said.
@@ -139,6 +135,12 @@ def session_names(run_id: str) -> tuple[str, str]:
     return patching, f"{patching} access"
 
 
+def one_row(connection: psycopg.Connection[Any], query: LiteralString, params: Sequence[Any] | None = None) -> Any:
+    """Return the row of a query that always has one."""
+    (row,) = connection.execute(query, params).fetchall()
+    return row
+
+
 def take_lock(connection: psycopg.Connection[Any]) -> None:
     """Be the only one that patches this database, until the connection ends. Raises RolloutError E-another-rollout."""
     if connection.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK]).fetchone() != (True,):
@@ -155,23 +157,22 @@ def lock_holder(connection: psycopg.Connection[Any]) -> str | None:
     return f"session {holder[0]} ({holder[1]}, {holder[2]})" if holder else None
 
 
-def revision_rows(connection: psycopg.Connection[Any]) -> list[Revision]:
+def revision_rows(connection: psycopg.Connection[Any]) -> list[RevisionRow]:
     """Return the rows of LaunchpadDatabaseRevision, in the order of the patches."""
-    return [Revision(*row) for row in connection.execute(_ROWS).fetchall()]
+    return [RevisionRow(*row) for row in connection.execute(_ROWS).fetchall()]
 
 
 def require_primary(connection: psycopg.Connection[Any]) -> None:
     """Raise RolloutError E-not-superuser or E-not-the-primary if it cannot patch while access is closed."""
-    superuser, recovering, user = connection.execute(
-        "SELECT rolsuper, pg_is_in_recovery(), rolname FROM pg_roles WHERE rolname = current_user"
-    ).fetchone()
+    query = "SELECT rolsuper, pg_is_in_recovery(), rolname FROM pg_roles WHERE rolname = current_user"
+    superuser, recovering, user = one_row(connection, query)
     if recovering:
         raise RolloutError(f"E-not-the-primary  {connection.info.host} is a standby: dsn must name the primary")
     if not superuser:
         raise RolloutError(f"E-not-superuser  {user} is not a superuser, and closing access would lock it out as well")
 
 
-def refuse_other_patches(names: Sequence[str], pending: Sequence[Patch], rows: Iterable[Revision]) -> None:
+def refuse_other_patches(names: Sequence[str], pending: Sequence[Patch], rows: Iterable[RevisionRow]) -> None:
     """Raise RolloutError E-other-patches unless `pending` is exactly what the plan pinned, or all that is applied."""
     try:
         pinned = {patches.PatchName.parse(name) for name in names}
@@ -192,7 +193,7 @@ def refuse_other_patches(names: Sequence[str], pending: Sequence[Patch], rows: I
         )
 
 
-def pending_patches(schema_directory: str, rows: Iterable[Revision]) -> list[Patch]:
+def pending_patches(schema_directory: str, rows: Iterable[RevisionRow]) -> list[Patch]:
     """Read the patches of a schema directory that have no row yet, in the order of application.
 
     Raises RolloutError `E-no-schema-directory`, or `E-misnamed-patch` for what looks like a patch and would never be
@@ -203,7 +204,7 @@ def pending_patches(schema_directory: str, rows: Iterable[Revision]) -> list[Pat
         raise RolloutError(
             f"E-no-schema-directory  {directory} is not a directory: was the tree delivered to this host?"
         )
-    pending = patches.pending((path.name for path in directory.iterdir()), rows)
+    pending = patches.pending((path.name for path in directory.iterdir()), (row[:3] for row in rows))
     if pending.misnamed:
         raise RolloutError(
             f"E-misnamed-patch  {directory} holds {', '.join(pending.misnamed)}, which would never be applied: "
@@ -247,7 +248,7 @@ def apply_patches(
     return applied
 
 
-def what_was_kept(connection: psycopg.Connection[Any], before: Sequence[Revision]) -> str:
+def what_was_kept(connection: psycopg.Connection[Any], before: Sequence[RevisionRow]) -> str:
     """Say what a failed attempt left in the revision table, by looking."""
     new = [row.name.number for row in revision_rows(connection) if row not in before]
     return f"KEPT: the rows {', '.join(new)} are in the table." if new else "Nothing was kept: the rows are as before."
@@ -262,7 +263,7 @@ def transaction_status(connection: psycopg.Connection[Any], transaction: str | N
     until = time.monotonic() + seconds
     while transaction is not None:
         try:
-            (status,) = connection.execute("SELECT pg_xact_status(%s::xid8)", [transaction]).fetchone()
+            (status,) = one_row(connection, "SELECT pg_xact_status(%s::xid8)", [transaction])
         except psycopg.errors.InvalidParameterValue:  # in the future: a crash took it back, number and all
             return None
         if status != "in progress" or time.monotonic() > until:

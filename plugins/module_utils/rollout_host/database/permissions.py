@@ -6,18 +6,15 @@ did not make rolls everything back.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ...rollout_core.schema import permissions, permissions_file
 from ...rollout_core.schema.permissions import Difference, Found
-from ...rollout_core.schema.permissions_file import Wanted
+from ...rollout_core.schema.permissions_file import WantedPermissions
 from .connection import RolloutError
+from .driver import psycopg
 from .outage.run import WorkError
-
-with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
-    import psycopg
 
 STEP = "permissions"
 # Serial columns own their sequence (deptype a); those of identity columns (i) need no privilege of their own.
@@ -42,7 +39,7 @@ _FACTS = """
     FROM pg_roles WHERE rolname = ANY (%(roles)s)"""
 
 
-def read(path: str) -> Wanted:
+def read(path: str) -> WantedPermissions:
     """Read a permissions file of this host. Raises RolloutError `E-permissions-file` with all that is wrong with it."""
     try:
         return permissions_file.parse(path, Path(path).expanduser().read_text(encoding="utf-8"))
@@ -60,13 +57,15 @@ def read(path: str) -> Wanted:
     )
 
 
-def difference(connection: psycopg.Connection[Any], wanted: Wanted) -> Difference:
+def difference(connection: psycopg.Connection[Any], wanted: WantedPermissions) -> Difference:
     """Return the statements that would be typed, and what the file names that is not there (yet). Changes nothing."""
     rows = connection.execute(_FACTS, {"roles": list(wanted.roles)}).fetchall()
-    return permissions.difference(wanted, [Found(*row[:7], row[7] or ()) for row in rows])
+    return permissions.difference(
+        wanted, [each._replace(items=each.items or ()) for each in (Found(*row) for row in rows)]
+    )
 
 
-def apply(connection: psycopg.Connection[Any], wanted: Wanted) -> list[str]:
+def apply(connection: psycopg.Connection[Any], wanted: WantedPermissions) -> list[str]:
     """Make the catalogs say what the file says, in the caller's transaction; returns the statements that it took.
 
     Raises WorkError `E-permissions-unknown` for what the file names and is not there, or `E-permissions-refused` for
@@ -89,7 +88,7 @@ def apply(connection: psycopg.Connection[Any], wanted: Wanted) -> list[str]:
     return found.statements
 
 
-def _unknown(wanted: Wanted, problems: list[str]) -> WorkError:
+def _unknown(wanted: WantedPermissions, problems: list[str]) -> WorkError:
     more = len(problems) - permissions_file.TOLD
     told = [f"E-permissions-unknown  {wanted.path} names what is not there after the patches:"]
     told += [f"    {problem}" for problem in problems[: permissions_file.TOLD]]
@@ -98,7 +97,7 @@ def _unknown(wanted: Wanted, problems: list[str]) -> WorkError:
     return WorkError("\n".join(told), then)
 
 
-def _refused(wanted: Wanted, said: str) -> WorkError:
+def _refused(wanted: WantedPermissions, said: str) -> WorkError:
     return WorkError(
         f"E-permissions-refused  PostgreSQL does not take what {wanted.path} says: {' '.join(said.split())}\n"
         "Perhaps not its owner granted it, or others depend on a grant option: psql shows who, with \\dp and \\du.",

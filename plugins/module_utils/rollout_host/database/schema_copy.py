@@ -7,17 +7,13 @@ users are connected to the database, which therefore can be no template.
 from __future__ import annotations
 
 import subprocess
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, Iterator, NamedTuple, Sequence
 
 from ...rollout_core.schema.undo_files import Trip, judged
-from .connection import Patch, PatchError, Provenance, RolloutError, apply_patches, connect
+from .connection import Patch, PatchError, Provenance, RolloutError, apply_patches, connect, one_row
+from .driver import make_conninfo, psycopg, sql
 from .work.undo_files import apply_undos
-
-with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
-    import psycopg
-    from psycopg import sql
-    from psycopg.conninfo import make_conninfo
 
 _NAME_BYTES = 63
 _SUFFIX = "_schema_undo_check"
@@ -66,7 +62,7 @@ def copy_of(connection: psycopg.Connection[Any], dsn: str, tools: Tools) -> Iter
     database = connection.info.dbname.encode()[: _NAME_BYTES - len(_SUFFIX)].decode(errors="ignore")
     name = sql.Identifier(f"{database}{_SUFFIX}")
     drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name)
-    encoding, collate, ctype = connection.execute(_LIKE).fetchone()
+    encoding, collate, ctype = one_row(connection, _LIKE)
     create = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}")
     connection.execute(drop)
     try:

@@ -15,11 +15,8 @@ from typing import Any, Callable, Iterator, Mapping, NamedTuple, Sequence
 from .access.base import read_record, write_record
 from .access.console import as_given, pools_of
 from .access.postgres import POOLS
-from .connection import RolloutError, connect
-
-with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
-    import psycopg
-    from psycopg.conninfo import conninfo_to_dict
+from .connection import RolloutError, connect, one_row
+from .driver import conninfo_to_dict, psycopg
 
 # As an option of a module: all standbys, [{dsn, pools}].
 STANDBYS: dict[str, Any] = {
@@ -47,7 +44,7 @@ def standbys_of(params: Mapping[str, Any]) -> list[Standby]:
 
 def written(primary: psycopg.Connection[Any]) -> str:
     """Return the position up to which the primary has written its log (a pg_lsn)."""
-    return str(primary.execute("SELECT pg_current_wal_lsn()::text").fetchone()[0])
+    return str(one_row(primary, "SELECT pg_current_wal_lsn()::text")[0])
 
 
 def replay_state(standby: psycopg.Connection[Any]) -> str:
@@ -139,7 +136,8 @@ def resume_replay(
 
 def _caught_up(entry: dict[str, Any], lsn: str | None, seconds: float) -> tuple[float | None, list[str], bool]:
     """Return how long it took, what is to be said of it, and whether all of it is as it was before the outage."""
-    pools, remarks, as_before = pools_of(entry["pools"]), [], False
+    pools, as_before = pools_of(entry["pools"]), False
+    remarks: list[str] = []
     for pool in pools:
         with _noted(remarks):
             pool.disable()

@@ -15,7 +15,7 @@ from .connection import (
     Patch,
     PatchError,
     Provenance,
-    Revision,
+    RevisionRow,
     RolloutError,
     apply_patches,
     refuse_unsound,
@@ -27,7 +27,7 @@ _LAST_MONTH = timedelta(days=30)
 
 def upgrade(
     connection: Any,
-    before: Sequence[Revision],
+    before: Sequence[RevisionRow],
     pending: Sequence[Patch],
     provenance: Provenance,
     log_file: str | None = None,
@@ -56,7 +56,7 @@ def upgrade(
     return applied
 
 
-def _timings(before: Sequence[Revision], applied: Sequence[dict[str, Any]]) -> list[str]:
+def _timings(before: Sequence[RevisionRow], applied: Sequence[dict[str, Any]]) -> list[str]:
     """What was applied earlier in the last month, then what was applied now."""
     since = datetime.now(timezone.utc).replace(tzinfo=None) - _LAST_MONTH
     lines = [

@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple, Sequence
 
+from .. import whole_file
 from ..services import processes
 from .connection import RolloutError
 
@@ -23,14 +24,14 @@ STOPPING_SECONDS = 1.0
 _LOOK_SECONDS = 0.05
 
 
-class Ended(NamedTuple):
+class ScriptEnd(NamedTuple):
     """How a command ended: its exit code (negative: by a signal; None: at the deadline), and after how many seconds."""
 
     exit_code: int | None
     seconds: float
 
 
-def run(argv: Sequence[str], directory: str | None, log: Path, deadline: float, setting: str) -> Ended:
+def run(argv: Sequence[str], directory: str | None, log: Path, deadline: float, setting: str) -> ScriptEnd:
     """Run a command in a process group of its own, its output into `log`; at the deadline (seconds) the group is ended.
 
     So it is when this process is told to end. Raises RolloutError `E-upgrade-command` for what cannot be started;
@@ -52,7 +53,7 @@ def run(argv: Sequence[str], directory: str | None, log: Path, deadline: float, 
         _wait_for_group(process.pid, STOPPING_SECONDS)
         end_group(process.pid)
         raise
-    return Ended(code, min(deadline, time.monotonic() - begun))
+    return ScriptEnd(code, min(deadline, time.monotonic() - begun))
 
 
 def start(argv: Sequence[str], directory: str | None, log: Path, **environment: str) -> subprocess.Popen[bytes]:
@@ -142,9 +143,7 @@ def last_success(directory: str, database: str) -> dict[str, Any] | None:
 
 def record_success(directory: str, database: str, success: dict[str, Any]) -> None:
     """Remember a run that came to its end: permissions, which it sets as well, are in no row."""
-    part = _record(directory, database).with_suffix(".part")
-    part.write_text(json.dumps(success), encoding="utf-8")
-    part.replace(_record(directory, database))
+    whole_file.replace(_record(directory, database), json.dumps(success).encode(), mode=0o644)
 
 
 def _record(directory: str, database: str) -> Path:

@@ -11,7 +11,7 @@ from ..database.access.console import Pool, pools_of
 from ..database.access.postgres import access
 from ..database.connection import RolloutError, lock_holder
 from ..database.standbys import standbys_of
-from .base import Site, not_made
+from .base import Inspection, not_made
 from .standbys import left_by
 
 _RUNS = """
@@ -19,16 +19,17 @@ _RUNS = """
     WHERE datname = current_database() AND application_name LIKE 'rollout %' AND pid <> pg_backend_pid()"""
 
 
-def access_is_open(site: Site) -> Iterator[Finding]:
+def access_is_open(inspection: Inspection) -> Iterator[Finding]:
     """Every pool is there, open and ours to switch, and access is open."""
-    params, connection = site.params, site.connection
+    params, connection = inspection.params, inspection.connection
     ours = access(connection, params["dsn"], params["state_directory"], params["pools"])
     saved = ours.saved()
-    of_the_access = [_pool(pool, saved and saved["run_id"]) for pool in pools_of(params["pools"])]
+    left = saved["run_id"] if saved else None
+    of_the_access = [_pool(pool, left) for pool in pools_of(params["pools"])]
     yield from of_the_access
     for standby in standbys_of(params):
         for pool in pools_of(standby.pools):
-            yield _pool(pool, left_by(site, standby.dsn))
+            yield _pool(pool, left_by(inspection, standby.dsn))
     try:
         state, _ = ours.state()
     except RolloutError as error:
@@ -38,9 +39,9 @@ def access_is_open(site: Site) -> Iterator[Finding]:
     yield judge.access(state, ours.opening_command())
 
 
-def other_runs(site: Site) -> list[Finding]:
+def other_runs(inspection: Inspection) -> list[Finding]:
     """Nobody else is patching this database."""
-    return [judge.other_runs(site.rows(_RUNS), lock_holder(site.connection) or "")]
+    return [judge.other_runs(inspection.rows(_RUNS), lock_holder(inspection.connection) or "")]
 
 
 def clients(pools: Sequence[Mapping[str, str]]) -> tuple[list[dict[str, Any]], set[int]]:

@@ -1,29 +1,24 @@
 """The checks before an outage: each is asked and judged whatever the others found, and nothing is changed (R18).
 
-A check is a function from a `Site` to findings. The files beside this one ask; `rollout_core.preflight` judges the
-answers.
+A check is a function from an `Inspection` to findings. The files beside this one ask; `rollout_core.preflight` judges
+the answers.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Callable, Iterable, Mapping
 
 from ...rollout_core.preflight.findings import Finding, finding
 from ..database.connection import RolloutError, connect, message
-
-with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
-    import psycopg
-    from psycopg.conninfo import conninfo_to_dict
-    from psycopg.rows import dict_row
+from ..database.driver import conninfo_to_dict, dict_row, psycopg
 
 # A check asks; it never waits for somebody's lock, nor for ever.
 _PATIENCE = "SET lock_timeout = '5s'; SET statement_timeout = '60s'"
 
 
 @dataclass
-class Site:
+class Inspection:
     """What is looked at: the module's parameters, a superuser's connection, and the largest lag found so far.
 
     `brings_worker` says whether the outage's program is brought to the host.
@@ -39,7 +34,7 @@ class Site:
         return rows(self.connection, query, **values)
 
 
-Check = Callable[[Site], Iterable[Finding]]
+Check = Callable[[Inspection], Iterable[Finding]]
 
 
 def rows(connection: psycopg.Connection[Any], query: str, **values: Any) -> list[dict[str, Any]]:
@@ -62,12 +57,12 @@ def host_of(dsn: str) -> str:
     return str(given.get("host") or given.get("hostaddr") or "this host")
 
 
-def findings_of(checks: Iterable[tuple[str, Check]], site: Site) -> list[Finding]:
+def findings_of(checks: Iterable[tuple[str, Check]], inspection: Inspection) -> list[Finding]:
     """Make all checks; one that cannot be made is a failed finding under its own name."""
     found: list[Finding] = []
     for name, check in checks:
         try:
-            for each in check(site):
+            for each in check(inspection):
                 found.append(each)  # one by one: what was found before an error counts
         except (RolloutError, psycopg.Error, OSError) as error:
             found.append(not_made(name, error))

@@ -8,7 +8,7 @@ from ...rollout_core.preflight.findings import Finding
 from ..database.connection import RolloutError
 from . import access as access
 from . import host, patches, server, standbys
-from .base import Check, Site, asking, findings_of, not_made
+from .base import Check, Inspection, asking, findings_of, not_made
 
 # Name, for when it cannot be made, and check. A check makes one finding or several.
 CHECKS: list[tuple[str, Check]] = [
@@ -38,11 +38,11 @@ def look(params: Mapping[str, Any], *, bring_worker: bool) -> tuple[list[Finding
 
     Returns the findings, and the lag in seconds of the standby that is furthest behind (None: nobody knows).
     """
-    site = Site(params, bring_worker)
-    on_host = findings_of(WITHOUT_A_CONNECTION, site)
+    inspection = Inspection(params, bring_worker)
+    on_host = findings_of(WITHOUT_A_CONNECTION, inspection)
     try:
-        site.connection = asking(params["dsn"])
+        inspection.connection = asking(params["dsn"])
     except RolloutError as error:
         return [not_made("server", error), *on_host], None
-    with site.connection:
-        return findings_of(CHECKS, site) + on_host, site.lag
+    with inspection.connection:
+        return findings_of(CHECKS, inspection) + on_host, inspection.lag

@@ -11,7 +11,7 @@ from typing import Any, Iterator
 from ...rollout_core.preflight import findings as judge
 from ...rollout_core.preflight.findings import Finding
 from ..database.outage.bundle import bring
-from .base import Site
+from .base import Inspection
 
 _STATE_BYTES = 16_000_000  # the worker, records, answers, and the output of a site's own scripts
 _SIZES = """
@@ -29,44 +29,46 @@ _ARCHIVER = """
     FROM pg_stat_archiver WHERE current_setting('archive_mode') <> 'off'"""
 
 
-def state(site: Site) -> Iterator[Finding]:
+def state(inspection: Inspection) -> Iterator[Finding]:
     """The outage's records can be kept, and its program is here: nothing has to be brought while users are out."""
-    path = Path(site.params["state_directory"])
+    path = Path(inspection.params["state_directory"])
     existing = _existing(path)
     writable = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
     yield judge.state_directory(str(path), "" if writable else f"{existing} is not writable")
-    if writable and site.brings_worker:
+    if writable and inspection.brings_worker:
         yield judge.worker(str(bring(path)))
 
 
-def disk(site: Site) -> list[Finding]:
+def disk(inspection: Inspection) -> list[Finding]:
     """Each volume has room for what the outage may write to it."""
-    sizes, factor = site.rows(_SIZES)[0], site.params["rewrite_factor"]
-    others = site.rows(_OTHER_TABLESPACES)
+    sizes, factor = inspection.rows(_SIZES)[0], inspection.params["rewrite_factor"]
+    others = inspection.rows(_OTHER_TABLESPACES)
     elsewhere = sum(each["bytes"] for each in others)
     data_directory = sizes["data_directory"]
     needs = [
         _need("of tables written anew", sizes["location"] or data_directory, factor * (sizes["bytes"] - elsewhere)),
         *(_need("of tables written anew", each["location"], factor * each["bytes"]) for each in others),
         _need("of WAL", os.path.realpath(Path(data_directory) / "pg_wal"), factor * sizes["bytes"]),
-        _need("of state", str(_existing(Path(site.params["state_directory"]))), _STATE_BYTES),
+        _need("of state", str(_existing(Path(inspection.params["state_directory"]))), _STATE_BYTES),
     ]
     return judge.volumes(needs)
 
 
-def clock(site: Site) -> list[Finding]:
+def clock(inspection: Inspection) -> list[Finding]:
     """The host's clock goes as the control machine's does."""
-    given = site.params["clock"] or {"asked": None, "host": None, "answered": None}
-    return [judge.clock(limit=site.params["max_clock_difference_seconds"], **given)]
+    given = inspection.params["clock"] or {"asked": None, "host": None, "answered": None}
+    return [judge.clock(limit=inspection.params["max_clock_difference_seconds"], **given)]
 
 
-def backups(site: Site) -> list[Finding]:
+def backups(inspection: Inspection) -> list[Finding]:
     """There is something to go back to."""
-    marker = site.params["backup_marker"]
+    marker = inspection.params["backup_marker"]
     path = Path(marker or os.devnull)
     age = time.time() - path.stat().st_mtime if path.exists() else None
-    archiver = site.rows(_ARCHIVER)
-    return judge.backups(marker or "", age, archiver[0] if archiver else None, site.params["max_backup_age_hours"])
+    archiver = inspection.rows(_ARCHIVER)
+    return judge.backups(
+        marker or "", age, archiver[0] if archiver else None, inspection.params["max_backup_age_hours"]
+    )
 
 
 def _existing(path: Path) -> Path:

@@ -12,20 +12,20 @@ from ...rollout_core.schema import patches as texts
 from ..database import permissions as catalogs
 from ..database.connection import Patch, RolloutError, pending_patches, refuse_other_patches, revision_rows
 from ..database.standbys import standbys_of
-from .base import Site, asking, host_of, not_made, rows
+from .base import Inspection, asking, host_of, not_made, rows
 
 _AVAILABLE = "SELECT name, version FROM pg_available_extension_versions"
 
 
-def patches(site: Site) -> Iterator[Finding]:
+def patches(inspection: Inspection) -> Iterator[Finding]:
     """Pending is what the plan pinned; every patch is sound, and every server has the extensions that they want."""
-    directory, pinned = site.params["schema_directory"], site.params["patches"]
+    directory, pinned = inspection.params["schema_directory"], inspection.params["patches"]
     if not directory:
         yield remark(
             "patches", "NOT CHECKED, no revision is pinned", "the pinned ones", "there are none to be looked at"
         )
         return
-    applied = revision_rows(site.connection)
+    applied = revision_rows(inspection.connection)
     pending = pending_patches(directory, applied)
     try:
         refuse_other_patches(pinned, pending, applied)
@@ -36,31 +36,33 @@ def patches(site: Site) -> Iterator[Finding]:
     for patch in pending:
         wrong = "; ".join(texts.check(str(patch.name), patch.text))
         yield finding(str(patch.name), wrong or "sound", "sound", "fix it or back it out (R17)", ok=not wrong)
-    yield _extensions(site, pending)
+    yield _extensions(inspection, pending)
 
 
-def _extensions(site: Site, pending: Sequence[Patch]) -> Finding:
+def _extensions(inspection: Inspection, pending: Sequence[Patch]) -> Finding:
     needed = extensions.needed((str(patch.name), patch.text) for patch in pending)
     available = {}
-    for dsn in [site.params["dsn"], *(standby.dsn for standby in standbys_of(site.params))] if needed else []:
+    for dsn in (
+        [inspection.params["dsn"], *(standby.dsn for standby in standbys_of(inspection.params))] if needed else []
+    ):
         with asking(dsn) as connection:
             available[host_of(dsn)] = [(row["name"], row["version"]) for row in rows(connection, _AVAILABLE)]
     return extensions.extensions(needed, available)
 
 
-def permissions(site: Site) -> list[Finding]:
+def permissions(inspection: Inspection) -> list[Finding]:
     """What the permissions file names is there, or will be."""
-    path, directory = site.params["permissions"], site.params["schema_directory"]
+    path, directory = inspection.params["permissions"], inspection.params["schema_directory"]
     if not path or not directory:  # it is applied with the patches
         return []
-    found = catalogs.difference(site.connection, catalogs.read(path))
-    pending = pending_patches(directory, revision_rows(site.connection))
+    found = catalogs.difference(inspection.connection, catalogs.read(path))
+    pending = pending_patches(directory, revision_rows(inspection.connection))
     return [findings.permissions(path, found.problems, [patch.text for patch in pending])]
 
 
-def scripts(site: Site) -> list[Finding]:
+def scripts(inspection: Inspection) -> list[Finding]:
     """The site's own scripts are here."""
-    params, directory = site.params, site.params["schema_directory"]
+    params, directory = inspection.params, inspection.params["schema_directory"]
     given = [argv[0] for argv in (params["permissions_command"], params["upgrade_command"]) if argv]
     if not given or not directory:
         return []

@@ -7,7 +7,7 @@ from typing import Iterator
 from ...rollout_core.preflight import database as judge
 from ...rollout_core.preflight.findings import Finding
 from .access import clients
-from .base import Site, host_of
+from .base import Inspection, host_of
 
 _SERVER = """
     SELECT rolname AS user, rolsuper AS superuser, pg_is_in_recovery() AS recovering,
@@ -44,25 +44,25 @@ _SYNCHRONOUS_COMMIT = """
         ORDER BY seqno DESC LIMIT 1)"""
 
 
-def server(site: Site) -> list[Finding]:
+def server(inspection: Inspection) -> list[Finding]:
     """The primary, as a superuser."""
-    facts = site.rows(_SERVER)[0]
-    return [judge.server(host=host_of(site.params["dsn"]), **facts)]
+    facts = inspection.rows(_SERVER)[0]
+    return [judge.server(host=host_of(inspection.params["dsn"]), **facts)]
 
 
-def reserved_connections(site: Site) -> list[Finding]:
+def reserved_connections(inspection: Inspection) -> list[Finding]:
     """The outage's own connections are to be had."""
-    return [judge.reserved_connections(int(_setting(site, "superuser_reserved_connections")))]
+    return [judge.reserved_connections(int(_setting(inspection, "superuser_reserved_connections")))]
 
 
-def locks(site: Site) -> list[Finding]:
+def locks(inspection: Inspection) -> list[Finding]:
     """One transaction may lock everything."""
-    return [judge.locks(**site.rows(_LOCKS)[0])]
+    return [judge.locks(**inspection.rows(_LOCKS)[0])]
 
 
-def sessions(site: Site) -> Iterator[Finding]:
+def sessions(inspection: Inspection) -> Iterator[Finding]:
     """Who is connected, and for how long in one transaction."""
-    params, connected = site.params, site.rows(_SESSIONS)
+    params, connected = inspection.params, inspection.rows(_SESSIONS)
     bad = [each["user"] for each in params["bad_users"]]
     yield judge.transactions(connected, params["max_transaction_seconds"], bad)
     through_pools, pooled = clients(params["pools"])
@@ -70,27 +70,27 @@ def sessions(site: Site) -> Iterator[Finding]:
     users, system = direct + through_pools, params["system_users"]
     yield judge.fragile_users(users, params["fragile_users"], system)
     yield judge.bad_users(users, params["bad_users"], system)
-    roles = [row["rolname"] for row in site.rows(_SUPERUSERS)]
-    yield judge.superusers(users, roles, site.connection.info.user, system, params["application_users"])
+    roles = [row["rolname"] for row in inspection.rows(_SUPERUSERS)]
+    yield judge.superusers(users, roles, inspection.connection.info.user, system, params["application_users"])
     if params["pools"]:
         yield judge.past_the_pooler(direct, roles)
 
 
-def prepared_transactions(site: Site) -> list[Finding]:
+def prepared_transactions(inspection: Inspection) -> list[Finding]:
     """Nothing is prepared and not committed."""
-    return [judge.prepared_transactions(site.rows(_PREPARED))]
+    return [judge.prepared_transactions(inspection.rows(_PREPARED))]
 
 
-def commit(site: Site) -> list[Finding]:
+def commit(inspection: Inspection) -> list[Finding]:
     """The commit waits for nobody who is not there, nor for a replay that is paused."""
-    names, session = _setting(site, "synchronous_standby_names"), _setting(site, "synchronous_commit")
-    present = [row["application_name"] for row in site.rows(_SYNCHRONOUS)]
-    settings, pauses = site.rows(_SYNCHRONOUS_COMMIT), bool(site.params["standbys"])
+    names, session = _setting(inspection, "synchronous_standby_names"), _setting(inspection, "synchronous_commit")
+    present = [row["application_name"] for row in inspection.rows(_SYNCHRONOUS)]
+    settings, pauses = inspection.rows(_SYNCHRONOUS_COMMIT), bool(inspection.params["standbys"])
     return [
         judge.synchronous_standbys(names, present, session),
         judge.remote_apply(names, settings, session, pauses),
     ]
 
 
-def _setting(site: Site, name: str) -> str:
-    return str(site.rows("SELECT current_setting(%(name)s) AS value", name=name)[0]["value"])
+def _setting(inspection: Inspection, name: str) -> str:
+    return str(inspection.rows("SELECT current_setting(%(name)s) AS value", name=name)[0]["value"])

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from typing import Any, Iterator, Mapping
 
 from ...rollout_core.preflight import database as judge
 from ...rollout_core.preflight.findings import Finding
 from ..database.connection import RolloutError
+from ..database.driver import psycopg
 from ..database.standbys import Standby, left_paused, standbys_of, written
-from .base import Site, asking, host_of, not_made, rows
-
-with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
-    import psycopg
+from .base import Inspection, asking, host_of, not_made, rows
 
 # pg_receivewal replays nothing, and a logical subscriber is no standby.
 _STREAMING = """
@@ -31,42 +28,42 @@ _REPLAYED = """
         extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float AS age"""
 
 
-def standbys(site: Site) -> Iterator[Finding]:
+def standbys(inspection: Inspection) -> Iterator[Finding]:
     """All of them stream, are close behind, and can come after the primary."""
-    streaming = [row["who"] for row in site.rows(_STREAMING)]
-    given = standbys_of(site.params)
+    streaming = [row["who"] for row in inspection.rows(_STREAMING)]
+    given = standbys_of(inspection.params)
     yield judge.standby_count(streaming, len(given))
     for standby in given:
         try:
-            facts = _facts(site, standby)
+            facts = _facts(inspection, standby)
         except (RolloutError, psycopg.Error) as error:
             yield not_made("standby can sync", error)
             continue
         if facts["recovering"] and facts["lag"] is not None:
-            site.lag = max(site.lag or 0, facts["lag"])
-        params = site.params
+            inspection.lag = max(inspection.lag or 0, facts["lag"])
+        params = inspection.params
         yield from judge.standby(host_of(standby.dsn), facts, params["max_lag_seconds"], params["max_sync_seconds"])
 
 
-def left_by(site: Site, dsn: str) -> str | None:
+def left_by(inspection: Inspection, dsn: str) -> str | None:
     """Return the killed run of ours that left this standby as it is: replay paused, pools off."""
-    left = left_paused(site.params["state_directory"], site.connection.info.dbname) or {"standbys": []}
+    left = left_paused(inspection.params["state_directory"], inspection.connection.info.dbname) or {"standbys": []}
     return left["run_id"] if dsn in [standby["dsn"] for standby in left["standbys"]] else None
 
 
-def _facts(site: Site, standby: Standby) -> dict[str, Any]:
+def _facts(inspection: Inspection, standby: Standby) -> dict[str, Any]:
     """What `preflight_database.standby` wants to know."""
-    position = written(site.connection)
+    position = written(inspection.connection)
     with asking(standby.dsn) as connection:
         facts = rows(connection, _STANDBY)[0]
         if not facts["recovering"]:
             return facts
-        slot = site.rows(_SLOT, slot=facts["slot"])
+        slot = inspection.rows(_SLOT, slot=facts["slot"])
         facts["slot_active"] = slot[0]["active"] if slot else None
-        facts["left_by"] = left_by(site, standby.dsn)
+        facts["left_by"] = left_by(inspection, standby.dsn)
         facts["wal_status"] = slot[0]["wal_status"] if slot else None
         moves = facts["replay"] == "not paused" and facts["receiver"] == "streaming"
-        patience = site.params["max_sync_seconds"] if moves else 0
+        patience = inspection.params["max_sync_seconds"] if moves else 0
         return {**facts, **_behind(connection, position, patience)}
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
 from ...rollout_core.site import cron_switch
+from .. import whole_file
 
 COMMENT = """Paused for a downtime. The original waits in {before}; to resume by hand:
 mv {before} {path}"""
@@ -19,7 +18,7 @@ class SwitchError(Exception):
     """Something that keeps the services from being switched; the text is the module's message."""
 
 
-class Step(NamedTuple):
+class SwitchStep(NamedTuple):
     """One change that is still to be made: what to call, its diff, and the file it keeps a hand-made edit in."""
 
     run: Callable[[], None]
@@ -35,31 +34,9 @@ def read(path: Path) -> str | None:
         return None
 
 
-def _sync(directory: Path) -> None:
-    """Make renames in a directory durable."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _replace(path: Path, text: str) -> None:
-    """Put a new file in the place of `path` by a rename, durable, with the mode and owner of the old one."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as stream:
-        stream.write(text)
-        if path.exists():
-            old = path.stat()
-            shutil.copymode(path, name)
-            with contextlib.suppress(PermissionError):  # only root may; otherwise it is ours anyway
-                os.chown(name, old.st_uid, old.st_gid)
-        else:
-            Path(name).chmod(0o644)
-        stream.flush()
-        os.fsync(stream.fileno())
-    Path(name).replace(path)
-    _sync(path.parent)
+    """Put a new file in the place of `path`, which every service may read."""
+    whole_file.replace(path, text.encode("utf-8", "surrogateescape"), mode=0o644)
 
 
 class CronIni:
@@ -92,7 +69,7 @@ class CronIni:
         """The original has its second name, but no paused file has taken its place yet."""
         return self.before.exists() and self.path.exists() and self.before.samefile(self.path)
 
-    def plan_pause(self) -> Step | None:
+    def plan_pause(self) -> SwitchStep | None:
         """What is to be done so that no job of the list starts. SwitchError when the file does not allow it."""
         text = self.text()
         reason = cron_switch.problem(text) if text is not None else "there is no such file"
@@ -118,12 +95,12 @@ class CronIni:
                 f"  Is {self.path.name} right? Remove the other one, then:  ./runbook.py run"
             )
         paused = self._paused(text)
-        return Step(lambda: self._pause(paused), self._diff(text, paused))
+        return SwitchStep(lambda: self._pause(paused), self._diff(text, paused))
 
     def _pause(self, paused: str) -> None:
         with contextlib.suppress(FileExistsError):  # when a pause was interrupted
             os.link(self.path, self.before)
-        _sync(self.path.parent)
+        whole_file.sync(self.path.parent)
         _replace(self.path, paused)
 
     def check_paused(self) -> None:
@@ -133,23 +110,23 @@ class CronIni:
             names = ", ".join(name or "jobs without a section" for name in enabled)
             raise SwitchError(f"E-cron-enabled  {names} can start although {self.path} was switched off.")
 
-    def plan_resume(self) -> Step | None:
+    def plan_resume(self) -> SwitchStep | None:
         """What is to be done so that the original is back; nothing when it never went."""
         original = read(self.before)
         if original is None:
             return None
         text = self.text()
         if self._interrupted():
-            return Step(self.before.unlink, self._diff(original, original))
+            return SwitchStep(self.before.unlink, self._diff(original, original))
         edited = text is not None and text != self._paused(original)
         kept = self.path.with_name(self.path.name + ".while-paused") if edited else None
-        return Step(lambda: self._resume(kept), self._diff(text or "", original), str(kept) if kept else None)
+        return SwitchStep(lambda: self._resume(kept), self._diff(text or "", original), str(kept) if kept else None)
 
     def _resume(self, kept: Path | None) -> None:
         if kept:
             self.path.replace(kept)
         self.before.replace(self.path)
-        _sync(self.path.parent)
+        whole_file.sync(self.path.parent)
 
     def _diff(self, old: str, new: str) -> dict[str, str]:
         return {"before_header": str(self.path), "after_header": str(self.path), "before": old, "after": new}
@@ -167,7 +144,7 @@ class Banner:
         text = read(self.path)
         return None if text is None else text.strip()
 
-    def plan(self, wanted: str | None) -> Step | None:
+    def plan(self, wanted: str | None) -> SwitchStep | None:
         """What is to be done so that it says `wanted` (None: no banner)."""
         text = read(self.path)
         if text == wanted:
@@ -176,7 +153,7 @@ class Banner:
             raise SwitchError(f"E-banner-directory  There is no directory {self.path.parent} for the banner.")
         headers = {"before_header": str(self.path), "after_header": str(self.path)}
         diff = {**headers, "before": text or "", "after": wanted or ""}
-        return Step(self.path.unlink if wanted is None else lambda: _replace(self.path, wanted), diff)
+        return SwitchStep(self.path.unlink if wanted is None else lambda: _replace(self.path, wanted), diff)
 
 
 def holders(lock_directory: str, jobs: list[str] | None) -> list[dict[str, Any]]:

@@ -7,8 +7,9 @@ import posixpath
 import re
 import subprocess
 import tempfile
+from functools import partial
 from pathlib import Path
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 from ...rollout_core.site import cowboys as core
 from ..vcs import bzr
@@ -29,7 +30,7 @@ class Part(NamedTuple):
     patch: core.FilePatch
 
 
-class Attempt(NamedTuple):
+class Patched(NamedTuple):
     """One file after GNU patch: its content (None: no file) and how far (lines) hunks moved, None for a conflict."""
 
     content: bytes | None
@@ -48,7 +49,7 @@ class Trial(NamedTuple):
     surroundings_changed: set[Part]  # landed, but lines next to it are no longer as in the diff
 
 
-def split(cowboys: list[dict[str, Any]], diffs: dict[str, str]) -> list[Part]:
+def split(cowboys: Sequence[Mapping[str, Any]], diffs: dict[str, str]) -> list[Part]:
     """Split every cowboy's diff by file, in the order of the list. Raises CowboyError for one that cannot be used."""
     parts = []
     for cowboy in cowboys:
@@ -73,7 +74,7 @@ def try_all(tree: Path, parts: list[Part], executable: str) -> dict[str, Trial]:
     for path in by_path:
         _check_inside(tree, path)
     return {
-        path: _try_on(read(tree / path), here, lambda path=path: _committed(tree, path, executable))
+        path: _try_on(read(tree / path), here, partial(_committed, tree, path, executable))
         for path, here in by_path.items()
     }
 
@@ -94,7 +95,7 @@ def in_revision(tree: Path, revision: str, parts: list[Part], executable: str) -
         ) from error
     contents = {path: _committed(tree, path, executable, f"revid:{revision}") for path in _by_path(parts)}
     by_path = _by_path(parts).items()
-    return {path: _try_on(contents[path], here, lambda path=path: contents[path]) for path, here in by_path}
+    return {path: _try_on(contents[path], here, partial(contents.get, path)) for path, here in by_path}
 
 
 def unlisted(tree: Path, parts: list[Part], executable: str) -> list[str]:
@@ -112,7 +113,7 @@ def unlisted(tree: Path, parts: list[Part], executable: str) -> list[str]:
     )
 
 
-def describe_conflicts(cowboys: list[dict[str, Any]], trials: dict[str, Trial]) -> str:
+def describe_conflicts(cowboys: Sequence[Mapping[str, Any]], trials: dict[str, Trial]) -> str:
     """For a person: the cowboy, who to ask, the file, the reason or the rejected hunks."""
     by_id = {cowboy["id"]: cowboy for cowboy in cowboys}
     lines = []
@@ -186,20 +187,20 @@ def _put_in(content: bytes | None, parts: list[Part]) -> tuple[bytes | None, dic
     return content, conflicts
 
 
-def attempt(content: bytes | None, patch: core.FilePatch, *, reverse: bool = False, fuzz: int = 0) -> Attempt:
+def attempt(content: bytes | None, patch: core.FilePatch, *, reverse: bool = False, fuzz: int = 0) -> Patched:
     """Let GNU patch put one file's hunks into `content`, or take them out; which file, the diff does not decide.
 
     `fuzz` is the number of lines at either end of a hunk's context that need not fit.
     """
     creates, deletes = (patch.deletes, patch.creates) if reverse else (patch.creates, patch.deletes)
     if (content is None) != creates:
-        return Attempt(None, None, "the file is there already" if creates else "there is no such file in the tree")
+        return Patched(None, None, "the file is there already" if creates else "there is no such file in the tree")
     with tempfile.TemporaryDirectory(prefix="cowboy-") as scratch:
         old, new, diff_file, rejected_file = (Path(scratch, name) for name in ("old", "new", "diff", "rejected"))
         old.write_bytes(content or b"")
         diff_file.write_bytes(patch.text.encode("utf-8", "surrogateescape"))
         argv = ["patch", "--force", f"--fuzz={fuzz}", "--reject-format=unified", f"--output={new}"]
-        argv += [f"--reject-file={rejected_file}", *(["--reverse"] if reverse else []), old, diff_file]
+        argv += [f"--reject-file={rejected_file}", *(["--reverse"] if reverse else []), str(old), str(diff_file)]
         try:
             done = subprocess.run(argv, capture_output=True, check=False, env=dict(os.environ, LC_ALL="C"))
         except FileNotFoundError as error:
@@ -209,10 +210,10 @@ def attempt(content: bytes | None, patch: core.FilePatch, *, reverse: bool = Fal
             raise CowboyError(f"E-cowboy-patch  patch cannot read the hunks for {patch.path}: {printed}")
         result = read(new) or b""
         if done.returncode == 1:
-            return Attempt(None, None, (read(rejected_file) or done.stdout).decode("utf-8", "replace").rstrip("\n"))
+            return Patched(None, None, (read(rejected_file) or done.stdout).decode("utf-8", "replace").rstrip("\n"))
         if deletes and result:
-            return Attempt(None, None, "the file has more in it than the diff takes away")
-        return Attempt(None if deletes else result, sum(abs(int(lines)) for lines in MOVED.findall(done.stdout)))
+            return Patched(None, None, "the file has more in it than the diff takes away")
+        return Patched(None if deletes else result, sum(abs(int(lines)) for lines in MOVED.findall(done.stdout)))
 
 
 def _check_inside(tree: Path, path: str) -> None:

@@ -7,17 +7,15 @@ ours and opened again. All durations are seconds.
 from __future__ import annotations
 
 import json
-import os
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import AbstractSet, Any, Iterator
 
+from ... import whole_file
 from ..connection import RolloutError, connect
+from ..driver import psycopg
 from ..outage.worker_file import opening_command
-
-with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
-    import psycopg
 
 OPEN, LEFT_CLOSED, CLOSED_BY_SOMEONE_ELSE = "open", "left closed", "closed by someone else"
 # Sessions of users: superusers come in all the same, and the system's own processes and replication have to go on.
@@ -140,7 +138,7 @@ class Access:
             ended.update(row[0] for row in rows)
             if not rows and now - others_left >= quiet:
                 return ended
-            if not pooled.issuperset(row[0] for row in rows):
+            if any(row[0] not in pooled for row in rows):
                 others_left = now
             if rows:
                 named = "; ".join(sorted({f"{user} from {at} ({name})" for _, _, user, at, name in rows})[:10])
@@ -212,15 +210,7 @@ def record_file(state_directory: str, database: str) -> Path:
 def write_record(path: Path, record: dict[str, Any]) -> None:
     """Write a record that is there, whole, even if the host loses its power right after this. Raises OSError."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = path.with_suffix(".new")
-    with new.open("w") as file:
-        json.dump(record, file)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
+    whole_file.replace(path, json.dumps(record).encode(), mode=0o644)
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

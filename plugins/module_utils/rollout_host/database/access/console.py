@@ -9,21 +9,16 @@ from __future__ import annotations
 import select
 import shlex
 import time
-from contextlib import suppress
 from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
 from ..connection import RolloutError
-
-with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
-    import psycopg
-    from psycopg.conninfo import conninfo_to_dict, make_conninfo
-    from psycopg.pq import ExecStatus
+from ..driver import ExecStatus, conninfo_to_dict, make_conninfo, psycopg
 
 _SECONDS = 3.0
 _CONSOLE = "pgbouncer"  # the database's name
 
 
-class State(NamedTuple):
+class PoolState(NamedTuple):
     """What SHOW DATABASES says of a pool. KILL leaves it paused."""
 
     paused: bool
@@ -116,20 +111,20 @@ class Pool:
         """`database` is its name in pgbouncer."""
         self.console = console
         self.database = database
-        self.seen: State | None = None  # at the last look, None when that failed
+        self.seen: PoolState | None = None  # at the last look, None when that failed
 
     @property
     def name(self) -> str:
         """It in a line for people."""
         return f"{self.database} in {self.console.name}"
 
-    def look(self) -> State:
+    def look(self) -> PoolState:
         """Return its state now. Raises RolloutError `E-pgbouncer`, or `E-no-pool` when it is not there."""
         self.seen = None
         found = [row for row in self.console.ask("SHOW DATABASES") if row["name"] == self.database]
         if not found:
             raise RolloutError(f"E-no-pool  {self.console.name} has no database {self.database} in [databases]")
-        self.seen = State(found[0]["paused"] == "1", found[0]["disabled"] == "1")
+        self.seen = PoolState(found[0]["paused"] == "1", found[0]["disabled"] == "1")
         return self.seen
 
     def disable(self) -> None:

@@ -7,16 +7,12 @@ about this access is replicated. A pgbouncer that is started again has forgotten
 from __future__ import annotations
 
 import shlex
-from contextlib import suppress
 from typing import Any, Callable, Mapping, Sequence
 
 from ..connection import RolloutError
+from ..driver import psycopg, sql
 from .base import Access
 from .console import Pool, as_given, pools_of
-
-with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
-    import psycopg
-    from psycopg import sql
 
 _LIMITED = "SELECT datconnlimit = 0 FROM pg_database WHERE datname = current_database()"
 _COMES_AGAIN = 0.1  # seconds in which a client that was ended has connected again

@@ -7,15 +7,12 @@ transaction of the patches, so the commit opens access.
 from __future__ import annotations
 
 import shlex
-from contextlib import suppress
 from typing import Any, Mapping, Sequence
 
+from ..connection import one_row
+from ..driver import psycopg, sql
 from .base import Access, read_record, record_file
 from .pgbouncer import PgbouncerAccess
-
-with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
-    import psycopg
-    from psycopg import sql
 
 # As an option of a module: the pools of a database, [{console, database}].
 POOLS: dict[str, Any] = {
@@ -87,4 +84,4 @@ class PostgresAccess(Access):
 
     def _limit(self) -> int:
         query = "SELECT datconnlimit FROM pg_database WHERE datname = current_database()"
-        return int(self.connection.execute(query).fetchone()[0])
+        return int(one_row(self.connection, query)[0])

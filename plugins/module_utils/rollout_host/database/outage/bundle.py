@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Iterator
 
+from ... import whole_file
 from . import main
 from .worker_file import PATTERN
 
@@ -41,12 +42,9 @@ def bring(state_directory: str | Path) -> Path:
     path = directory / f"outage-{hashlib.sha256(content).hexdigest()[:12]}.pyz"
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.is_file() or path.read_bytes() != content:
-        new = path.with_suffix(f".{os.getpid()}")
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
+        own = path.with_suffix(f".{os.getpid()}")  # somebody else may bring it at this moment
+        whole_file.replace(own, content)
+        own.replace(path)
     os.utime(path)  # the latest is the one that was brought last
     for other in directory.glob(PATTERN):
         if other != path and not _used(other):

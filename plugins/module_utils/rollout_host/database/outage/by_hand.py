@@ -13,12 +13,10 @@ from typing import Any
 from ...services import processes
 from ..access.base import read_record, record_file
 from ..connection import RolloutError, message
+from ..driver import psycopg
 from ..standbys import left_paused
 from .guardian import let_users_in
 from .progress import path, read, running, worker
-
-with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
-    import psycopg
 
 _ANSWERS = 10.0  # seconds, in which a worker that is asked rolls back and opens access
 _TRIES = 15.0  # seconds, in which its guardian does, if it has one

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Mapping
 
+from ... import whole_file
 from .worker_file import command
 
 _RESERVED = 65536  # bytes for an answer, so that a disk that gets full does not keep it from being told
@@ -63,14 +64,9 @@ def write_result(answer_file: str, answer: Mapping[str, Any]) -> None:
     On a full disk it goes into the space that was reserved for it.
     """
     content = json.dumps(answer).encode()
-    new = Path(answer_file).with_suffix(".new")
     try:
-        new.touch(mode=0o600)
-        new.write_bytes(content)
-        new.replace(answer_file)
+        whole_file.replace(Path(answer_file), content, durable=False)
     except OSError:
-        with suppress(OSError):
-            new.unlink()
         with Path(answer_file).open("r+b") as file:
             file.write(content + b" " * (_RESERVED - len(content)))
 

@@ -19,6 +19,7 @@ from typing import Any, Mapping
 
 from ..access.base import LEFT_CLOSED
 from ..connection import RolloutError, database_name, take_lock
+from ..driver import psycopg
 from ..standbys import resume_replay, standbys_of
 from ..upgrade_script import end_group_of_run
 from .answer import what_became
@@ -26,9 +27,6 @@ from .detached import clean_up, result, write_result
 from .progress import close
 from .remains import Remains, lost, silent
 from .worker_file import command
-
-with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
-    import psycopg
 
 LOOK = 0.5
 ASKED_AFTER = 2.0  # past the deadline, without a step since

@@ -93,12 +93,12 @@ def read(state_directory: str, database: str, run_id: str) -> dict[str, Any] | N
     return state if state.get("run_id") == run_id else None
 
 
-def worker(state: dict[str, Any] | None) -> processes.Process | None:
+def worker(state: Mapping[str, Any] | None) -> processes.Process | None:
     """Return the worker if it lives and carries its run's mark: a number alone may be somebody else's by now."""
     return processes.process_of(state["pid"], state["run_id"]) if state else None
 
 
-def running(state: dict[str, Any] | None) -> dict[str, Any] | None:
+def running(state: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """Return the step that runs now, {step, running_seconds}, None if there is none."""
     if not state or state["finished"] or not state["steps"]:
         return None

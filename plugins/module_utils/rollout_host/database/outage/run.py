@@ -1,4 +1,4 @@
-"""One outage, from closing access to opening it (R18, R19): what happens in between is somebody else's `Work`.
+"""One outage, from closing access to opening it (R18, R19): what happens in between is somebody else's `OutageWork`.
 
 Users are let in whatever happens. Where the work ends in a commit that opens access, there is no moment at which the
 patches are in and users are out, and a run that is killed leaves at most closed access on an old schema.
@@ -14,9 +14,7 @@ from typing import Any, Callable, Iterator, Mapping, NamedTuple
 
 from ..access.base import Access
 from ..connection import RolloutError
-
-with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
-    import psycopg
+from ..driver import psycopg
 
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGALRM)
 
@@ -62,7 +60,7 @@ class WorkError(Exception):
         self.then, self.facts = then, facts
 
 
-class Work:
+class OutageWork:
     """What is done while access is closed. Made, and refused, before anything is touched."""
 
     done_word = "committed"  # what the outage answers when it succeeded
@@ -81,7 +79,7 @@ class Work:
         """Return what the module would come to, for check mode: `changed`, `committed`, `summary`, `diff`."""
         raise NotImplementedError
 
-    def __enter__(self) -> Work:
+    def __enter__(self) -> OutageWork:
         """Do what must not lengthen the outage, such as connecting."""
         return self
 
@@ -161,7 +159,7 @@ class Outage:
         self._begun: list[tuple[str, float]] = []
         self._ends: float | None = None
 
-    def run(self, work: Work, deadline_seconds: float | None = None) -> Result:
+    def run(self, work: OutageWork, deadline_seconds: float | None = None) -> Result:
         """Close access, end sessions, do `work`, open access.
 
         Raises RolloutError once access is open again; the fact `locked_out` says when it is not. Work that takes
@@ -212,7 +210,7 @@ class Outage:
         """Return how many seconds are left until the deadline, None without one."""
         return None if self._ends is None else self._ends - time.monotonic()
 
-    def _work(self, work: Work, deadline_seconds: float | None) -> None:
+    def _work(self, work: OutageWork, deadline_seconds: float | None) -> None:
         if deadline_seconds is not None:
             self._ends = time.monotonic() + deadline_seconds
         signal.setitimer(signal.ITIMER_REAL, deadline_seconds or 0)  # first: from the first step on it must be running
@@ -224,7 +222,7 @@ class Outage:
                 self.ended_sessions = self.access.end_sessions()
         work.run(self)
 
-    def _let_users_in(self, work: Work, failure: BaseException | None) -> Exception | None:
+    def _let_users_in(self, work: OutageWork, failure: BaseException | None) -> Exception | None:
         """Roll back what did not commit, and open access if it is closed. Returns the error instead of raising it."""
         if failure is not None:
             self.begin("roll back")
@@ -248,7 +246,7 @@ class Outage:
         with suppress(psycopg.Error):
             self.access.end_orphans([self.access.connection.info.backend_pid])
 
-    def _kept(self, work: Work, failure: BaseException | None) -> tuple[bool | None, str]:
+    def _kept(self, work: OutageWork, failure: BaseException | None) -> tuple[bool | None, str]:
         """Ask the database. The connection may be another one by now, and our other session only now be ended."""
         if failure is None:
             return True, f"The work behind it is done: {work.done_word}."

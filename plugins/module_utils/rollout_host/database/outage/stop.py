@@ -20,7 +20,7 @@ _LOOK = 0.05
 _CANCEL, _TERMINATE, _LEAVE, _KILL, _COMMIT, _GUARDIAN = 1.0, 2.0, 1.0, 2.0, 5.0, 15.0
 
 
-class Stop:
+class OutageStop:
     """One stop of the run `run_id`. `ladder` says what was done, [{rung, did, seconds}]; empty: nothing was there."""
 
     def __init__(self, run_id: str, database: str, state_directory: str) -> None:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any, Callable, Mapping
 
 from ..access.base import Access
 from ..access.postgres import access as access_of
-from ..connection import RolloutError, connect, require_primary, session_names, take_lock
+from ..connection import RolloutError, connect, one_row, require_primary, session_names, take_lock
+from ..driver import psycopg
 from ..standbys import pause_replay, resume_replay, standbys_of
 from ..work.kinds import work_of
 from .answer import NO_OUTAGE, failure, summary, what_became
 from .progress import Progress
-from .run import Interruptible, Outage, Result, Work
-
-with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
-    import psycopg
+from .run import Interruptible, Outage, OutageWork, Result
 
 _POINT_BYTES = 46  # of a restore point's 63: the rest says when
 
@@ -79,7 +76,7 @@ def _worked(
 
 
 def _outage(
-    params: Mapping[str, Any], access: Access, work: Work, progress: Progress, interruptible: Interruptible
+    params: Mapping[str, Any], access: Access, work: OutageWork, progress: Progress, interruptible: Interruptible
 ) -> dict[str, Any]:
     """Have the outage; returns what it measured, and what came of what is done after it."""
     deadline = params["deadline_seconds"]
@@ -129,7 +126,7 @@ def _restore_point(access: Access, run_id: str) -> tuple[dict[str, str] | None, 
     whose = f"rollout {run_id}".encode()[:_POINT_BYTES].decode(errors="ignore")
     name = f"{whose} {datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}"
     try:
-        (position,) = access.connection.execute("SELECT pg_create_restore_point(%s)::text", [name]).fetchone()
+        (position,) = one_row(access.connection, "SELECT pg_create_restore_point(%s)::text", [name])
     except psycopg.Error as error:  # wal_level = minimal has none
         return None, [f"there is no restore point: {' '.join(str(error).split())}"]
     return {"name": name, "lsn": str(position)}, []

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import suppress
 from typing import Any, Mapping, NamedTuple
 
 from ...services import processes
 from ..access.base import LEFT_CLOSED, Access
 from ..connection import RolloutError, take_lock
+from ..driver import psycopg
 from ..outage.detached import result
 from ..outage.progress import path, worker
-from ..outage.run import Interruption, Outage, Work, WorkError
-
-with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
-    import psycopg
+from ..outage.run import Interruption, Outage, OutageWork, WorkError
 
 WORK = "keep_closed"  # as the option `work` names it
 STEP = "keep access closed"
@@ -28,7 +25,7 @@ _LOOK_SECONDS = 0.5
 _DEADLINE = "SIGALRM"
 
 
-class KeepClosed(Work):
+class KeepClosed(OutageWork):
     """Keep access closed. It ends by SIGTERM (good), by the deadline, or because somebody else opened access."""
 
     done_word = "opened"

@@ -10,10 +10,8 @@ from contextlib import contextmanager, suppress
 from typing import Any, Callable, Iterator
 
 from ..connection import Patch, PatchError
+from ..driver import psycopg
 from ..outage.run import WorkError
-
-with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
-    import psycopg
 
 NOT_AVAILABLE = "55P03"
 _BLOCKERS = """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, Callable, Mapping, Sequence
 
@@ -17,6 +16,7 @@ from ..connection import (
     RolloutError,
     apply_patches,
     connect,
+    one_row,
     pending_patches,
     refuse_other_patches,
     refuse_unsound,
@@ -25,14 +25,12 @@ from ..connection import (
     transaction_status,
     what_was_kept,
 )
+from ..driver import psycopg
 from ..outage.answer import changes
-from ..outage.run import Outage, Work, WorkError
+from ..outage.run import Outage, OutageWork, WorkError
 from ..upgrade_script import refuse_missing
 from .lock_waits import LockWaits
 from .script_run import run_permissions
-
-with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
-    import psycopg
 
 # The server's own timeouts are belts: they come after the deadline, for a worker that does not keep it.
 _MARGIN_SECONDS = 15.0
@@ -47,7 +45,7 @@ _ANALYZE = """
     FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace WHERE pg_class.oid = ANY (%s) ORDER BY 2"""
 
 
-class Patching(Work):
+class Patching(OutageWork):
     """Apply the pending patches, which must be the pinned ones."""
 
     def __init__(self, params: Mapping[str, Any], access: Access) -> None:
@@ -124,7 +122,7 @@ class Patching(Work):
         self.connection.execute("SET CONSTRAINTS ALL IMMEDIATE; SET LOCAL client_min_messages = warning")
         if opens:
             outage.access.open_with(self.connection)
-        (self.transaction,) = self.connection.execute("SELECT pg_current_xact_id()::text").fetchone()
+        (self.transaction,) = one_row(self.connection, "SELECT pg_current_xact_id()::text")
 
     def _patch(self, outage: Outage, waits: LockWaits) -> None:
         """Everything that belongs into the one transaction. Raises WorkError, psycopg.Error."""

@@ -5,21 +5,18 @@ With `permissions`, a file that says what they were before, these are set in the
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any, Mapping
 
 from ....rollout_core.schema.patches import PatchName
 from .. import permissions
 from ..access.base import Access
 from ..connection import PatchError, RolloutError, revision_rows, transaction_status
+from ..driver import psycopg
 from ..outage.answer import changes
 from ..outage.run import Outage, WorkError
 from .lock_waits import LockWaits
 from .patches import Patching, attempted
 from .undo_files import apply_undos, read_undos
-
-with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
-    import psycopg
 
 _SETTLES_SECONDS = 10.0
 

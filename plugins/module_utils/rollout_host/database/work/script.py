@@ -23,20 +23,18 @@ from ..connection import (
     revision_rows,
     what_was_kept,
 )
+from ..driver import psycopg
 from ..outage.answer import changes, summary
-from ..outage.run import Outage, Work, WorkError
+from ..outage.run import Outage, OutageWork, WorkError
 from .patches import Patching
 from .script_run import run
-
-with suppress(ImportError):  # connection.PSYCOPG_IMPORT_ERROR says so
-    import psycopg
 
 WORK = "script"  # as the option `work` names it
 SETTING = "database_upgrade"
 _DEADLINE = "SIGALRM"
 
 
-class Scripted(Work):
+class Scripted(OutageWork):
     """Have the site's script apply the pending patches, which must be the pinned ones."""
 
     def __init__(self, params: Mapping[str, Any], access: Access) -> None:
@@ -92,7 +90,7 @@ class Scripted(Work):
             told = full_update.told(judged, self.log)
             raise WorkError(told, _then(judged, self.params["dsn"]), **self._facts(judged))
 
-    def _judged(self, ended: script.Ended, received: str | None) -> Run:
+    def _judged(self, ended: script.ScriptEnd, received: str | None) -> Run:
         """What there is to be said of its end, and of the rows after it."""
         missing: list[PatchName] | None = None
         for _ in range(2):  # the real one ends every session that it does not know: perhaps ours
@@ -147,9 +145,10 @@ class Scripted(Work):
             raise RolloutError(told, **{**measured, "committed": True, "irreversible": True})
         if not self.pending:
             return {**changes(self.before, rows), "committed": True}
-        told = {**measured, **(self._its_own(measured) if not self.closes_access else {})}
-        answer = {key: told[key] for key in ("outage_seconds", "closed_at", "opened_at", "steps")}
-        return {**changes(self.before, rows), **answer, "committed": True, "log": self.log, "summary": summary(told)}
+        all_of_it = {**measured, **(self._its_own(measured) if not self.closes_access else {})}
+        answer = {key: all_of_it[key] for key in ("outage_seconds", "closed_at", "opened_at", "steps")}
+        answer.update(committed=True, log=self.log, summary=summary(all_of_it))
+        return {**changes(self.before, rows), **answer}
 
     def _its_own(self, measured: Mapping[str, Any]) -> dict[str, Any]:
         """The outage in its own words: what came before and after it, users did not feel."""

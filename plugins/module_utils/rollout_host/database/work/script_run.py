@@ -25,7 +25,7 @@ def run(
     log: Path,
     interruptible: Any = None,
     take: Callable[[str], None] = lambda _: None,
-) -> script.Ended:
+) -> script.ScriptEnd:
     """Run a script in the schema directory to its end. `take` gets each whole line of its output as it comes.
 
     What stops us, and the deadline, end it and all that it started; without `interruptible`, only the deadline does.
@@ -37,7 +37,7 @@ def run(
     lines = _new_lines(log)
     try:
         if interruptible is None:
-            while process.poll() is None and (outage.seconds_left() is None or outage.seconds_left() > 0):
+            while process.poll() is None and ((left := outage.seconds_left()) is None or left > 0):
                 time.sleep(_LOOK_SECONDS)
         else:
             with interruptible():
@@ -54,7 +54,7 @@ def run(
             process.poll()
     for line in next(lines):
         take(line)
-    return script.Ended(code, time.monotonic() - begun)
+    return script.ScriptEnd(code, time.monotonic() - begun)
 
 
 def _new_lines(log: Path) -> Iterator[list[str]]:

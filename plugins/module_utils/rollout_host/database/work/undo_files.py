@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, Callable, Iterable, Sequence
 
 from ....rollout_core.schema import patches, statements, undo_files
-from ..connection import Patch, PatchError, Revision, RolloutError, execute, revision_rows
+from ..connection import Patch, PatchError, RevisionRow, RolloutError, execute, revision_rows
 
 RESTORE = "restore from the backup, or write a patch that mends it (R17): the schema stays as it is"
 CHECK = "./runbook.py run check"
 
 
 def read_undos(
-    directory: str, names: Sequence[str], rows: Iterable[Revision], tried: Sequence[str] | None = None
+    directory: str, names: Sequence[str], rows: Iterable[RevisionRow], tried: Sequence[str] | None = None
 ) -> list[Patch]:
     """Read the undo files of those patches that have a row, in the order in which they run.
 

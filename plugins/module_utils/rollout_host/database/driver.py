@@ -1,0 +1,28 @@
+"""psycopg, or the reason why it is not here: then modules fail with that, and nothing of the rest is ever called."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+try:
+    import psycopg
+    from psycopg import sql
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+    from psycopg.pq import ExecStatus
+    from psycopg.rows import dict_row
+
+    PSYCOPG_IMPORT_ERROR = None
+except ImportError as _error:
+    PSYCOPG_IMPORT_ERROR = str(_error)
+    if not TYPE_CHECKING:
+        psycopg = sql = conninfo_to_dict = make_conninfo = ExecStatus = dict_row = None
+
+__all__ = [
+    "PSYCOPG_IMPORT_ERROR",
+    "ExecStatus",
+    "conninfo_to_dict",
+    "dict_row",
+    "make_conninfo",
+    "psycopg",
+    "sql",
+]

@@ -1,0 +1,50 @@
+"""Files that a reader, or the host after a loss of power, finds old or new, and never half of either."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+
+def replace(path: Path, content: bytes, *, mode: int = 0o600, durable: bool = True) -> None:
+    """Put a file with this content at `path` by one rename. Raises OSError, and the old file is as it was.
+
+    The new one has the mode and, as far as we may give it away, the owner of the old one; where there was none, `mode`.
+    `durable`: this returns when it would survive a loss of power.
+    """
+    new = path.with_name(f".{path.name}.new")
+    try:
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
+            file.write(content)
+            _take_after(path, file.fileno(), mode)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        new.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            new.unlink()
+        raise
+    if durable:
+        sync(path.parent)
+
+
+def sync(directory: Path) -> None:
+    """Make the renames in a directory durable. Raises OSError."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _take_after(path: Path, handle: int, mode: int) -> None:
+    try:
+        old = path.stat()
+    except FileNotFoundError:
+        os.fchmod(handle, mode)
+        return
+    with suppress(PermissionError):  # only root may; otherwise it is ours anyway
+        os.fchown(handle, old.st_uid, old.st_gid)
+    os.fchmod(handle, old.st_mode & 0o7777)
