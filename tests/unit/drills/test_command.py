@@ -21,9 +21,8 @@ def test_an_unknown_drill_is_named() -> None:
 def test_the_table_shows_what_should_have_been_and_what_was() -> None:
     console = Console(width=100)
     with console.capture() as shown:
-        console.print(
-            table([Check("exit code", "4", "4", right=True, seconds=41.52), Check("access", "open", "shut", right=False)])
-        )
+        checks = [Check("exit code", "4", "4", right=True, seconds=41.52), Check("access", "open", "shut", right=False)]
+        console.print(table(checks))
     _, exit_code, access = (line.split() for line in shown.get().splitlines())
     assert exit_code == ["✓", "exit", "code", "4", "4", "41.5"]
     assert access == ["✗", "access", "open", "shut"]
