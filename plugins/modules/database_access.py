@@ -7,66 +7,25 @@ DOCUMENTATION = r"""
 module: database_access
 short_description: Open a database to users again after an outage that was killed
 description:
-  - When an outage of ours was killed while access was closed, ends what is left of it and puts back what it had
-    saved, the connection limit or the state of the pools. Open access is left alone; so is one that somebody else
-    closed, which is a failure (R18).
-  - Then lets the standbys catch up whose replay an outage of ours has paused, one after the other. A replay that
-    somebody else paused is left alone.
-  - Refuses while an outage is running. Needs psycopg 3 on the host and PostgreSQL 14 or later.
+  - If an outage of ours was killed while access was closed, ends what is left of it and restores what it saved, the
+    connection limit or the state of the pools (R18).
+  - Leaves open access alone. Fails if somebody else closed access, and leaves that alone too.
+  - Then lets the standbys catch up whose replay an outage of ours paused, one after the other. Leaves a replay alone
+    that somebody else paused.
+  - Refuses to run while an outage is running.
 options:
-  dsn:
-    description: libpq conninfo of the database as a superuser, without a password.
-    type: str
-    required: true
-  pools:
-    description: The pools in pgbouncer through which users come. None means that PostgreSQL itself closes access.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      console:
-        description: libpq conninfo of pgbouncer's admin console (C(dbname=pgbouncer)), without a password.
-        type: str
-        required: true
-      database:
-        description: Name of the database in pgbouncer.
-        type: str
-        required: true
   standbys:
-    description: The standbys, to say of which ones the replay is not ours to resume.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      dsn:
-        description: libpq conninfo of the database on the standby as a superuser, without a password.
-        type: str
-        required: true
-      pools:
-        description: The pools in pgbouncer that lead there.
-        type: list
-        elements: dict
-        default: []
-        suboptions:
-          console:
-            description: As of O(pools[].console).
-            type: str
-            required: true
-          database:
-            description: As of O(pools[].database).
-            type: str
-            required: true
-  state_directory:
-    description: Directory on the host with what the outage saved.
-    type: path
-    default: ~/.rollout
+    description: All streaming standbys of the database. A pause is reported, not ended, on a standby where it is not
+      ours.
 attributes:
   check_mode:
     description: Looks, and opens nothing.
     support: full
-  diff_mode:
-    description: There is nothing to differ.
-    support: none
+extends_documentation_fragment:
+  - downtime.runbook.database
+  - downtime.runbook.database.access
+  - downtime.runbook.database.standbys
+  - downtime.runbook.attributes.no_diff
 author: The downtime runbook (@downtime-runbook)
 """
 
@@ -79,7 +38,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 was:
-  description: C(open) or C(left closed).
+  description: How access was found, C(open) or C(left closed).
   returned: success
   type: str
 left_by:
@@ -87,18 +46,18 @@ left_by:
   returned: success
   type: str
 paused_by:
-  description: Id of the run whose outage has left the replay of standbys paused; null when none was.
+  description: Id of the run whose outage left the replay of standbys paused; null when no replay was.
   returned: success
   type: str
 ended_sessions:
-  description: Sessions of the killed outage that were still there.
+  description: How many sessions of the killed outage were still there.
   returned: success
   type: int
 standbys:
   description:
     - The standbys whose replay was resumed, in order; empty in check mode.
-    - RV(standbys[].seconds) is how long that one took to catch up, null if it has not; RV(standbys[].remark) is what is
-      to be known of it, or null.
+    - C(seconds) is how long the standby took to catch up, null if it has not. C(remark) is what people should know
+      about it, or null.
   returned: success
   type: list
   elements: dict
@@ -109,7 +68,7 @@ summary:
   type: str
   sample: access was open · standby 10.0.0.2 has caught up in 0.2 s
 locked_out:
-  description: Access is still closed. The message holds the command that opens it.
+  description: Whether access is still closed. The message holds the command that opens it.
   returned: on failure
   type: bool
 """
@@ -119,8 +78,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ..module_utils.rollout_host.database.access.base import Access
-from ..module_utils.rollout_host.database.access.postgres import POOLS
 from ..module_utils.rollout_host.database.access.postgres import access as access_of
+from ..module_utils.rollout_host.database.arguments import ACCESS, DATABASE, STANDBYS
 from ..module_utils.rollout_host.database.connection import (
     RolloutError,
     connect,
@@ -129,13 +88,12 @@ from ..module_utils.rollout_host.database.connection import (
     take_lock,
 )
 from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR, psycopg
-from ..module_utils.rollout_host.database.standbys import STANDBYS, left_paused, resume_replay, standbys_of
+from ..module_utils.rollout_host.database.standbys import left_paused, resume_replay, standbys_of
 
 ARGUMENTS = {
-    "dsn": {"type": "str", "required": True},
-    "pools": POOLS,
-    "standbys": STANDBYS,
-    "state_directory": {"type": "path", "default": "~/.rollout"},
+    **DATABASE,
+    **ACCESS,
+    **STANDBYS,
 }
 
 

@@ -7,71 +7,48 @@ DOCUMENTATION = r"""
 module: database_keep_closed
 short_description: Close a database to users, keep it closed, and open it again
 description:
-  - For what needs a downtime and is no deployment (R18). With O(state=closed) a worker on the host closes access,
-    ends the users' sessions, and keeps it closed until it is told to open it; the module returns once they are out.
-  - The worker needs nothing of the control machine. It bears that PostgreSQL is restarted meanwhile, and opens the
-    access by itself at the end of O(window); a guardian opens it if the worker dies.
-  - With O(state=look) nothing is touched; it tells whether access is kept closed. O(state=open) tells the worker to
-    open access and waits until it has. What a worker that was killed has left closed, C(database_access) opens.
-  - Needs psycopg 3 on the host and PostgreSQL 14 or later. The user's ~/.pgpass holds the password.
+  - Serves work that needs a downtime and deploys nothing (R18).
+  - O(state=closed) starts a worker on the host, which closes access, ends the users' sessions, and keeps access closed
+    until it is told to open it. The module returns once the users are out.
+  - The worker needs nothing from the control machine, and goes on when PostgreSQL is restarted. At the end of O(window)
+    it opens access by itself. If it dies, a guardian opens access.
+  - O(state=look) changes nothing and tells whether access is kept closed.
+  - O(state=open) tells the worker to open access, and waits until it has. If the worker was killed,
+    M(downtime.runbook.database_access) opens what it left closed.
 options:
-  dsn:
-    description: libpq conninfo of the database as a superuser, without a password.
-    type: str
-    required: true
-  pools:
-    description: The pools in pgbouncer through which users come. None means that PostgreSQL itself closes access.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      console:
-        description: libpq conninfo of pgbouncer's admin console (C(dbname=pgbouncer)), without a password.
-        type: str
-        required: true
-      database:
-        description: Name of the database in pgbouncer.
-        type: str
-        required: true
   state:
-    description: What to do, or only to look (C(look)).
+    description: What to do. C(look) only looks.
     type: str
     choices: [closed, look, open]
     required: true
   run_id:
-    description: Id of this run. It marks the worker and its sessions. Needed to close.
+    description: Id of this run. It marks the worker and its sessions. It is needed to close.
     type: str
   window:
-    description: The window. At its end the worker opens access by itself. Needed to close.
+    description: The window, at whose end the worker opens access by itself. It is needed to close.
     type: dict
     suboptions:
       start:
-        description: An instant, C(2026-12-09T08:00:00Z).
+        description: An instant, such as C(2026-12-09T08:00:00Z).
         type: str
         required: true
       minutes:
-        description: How long it is.
+        description: Length of the window.
         type: float
         required: true
   required:
     description: With O(state=look), fail unless access is kept closed.
     type: bool
     default: false
-  clock_offset:
-    description: Seconds to add to this host's clock, of O(window) and of what is returned; not 0 only in rehearsals.
-    type: float
-    default: 0
-  state_directory:
-    description: Directory on the host for the worker, what it saved and its progress.
-    type: path
-    default: ~/.rollout
 attributes:
   check_mode:
     description: Looks, and touches nothing.
     support: full
-  diff_mode:
-    description: There is nothing to differ.
-    support: none
+extends_documentation_fragment:
+  - downtime.runbook.database
+  - downtime.runbook.database.access
+  - downtime.runbook.rollout.clock
+  - downtime.runbook.attributes.no_diff
 author: The downtime runbook (@downtime-runbook)
 """
 
@@ -95,15 +72,15 @@ kept_closed:
   returned: success
   type: bool
 run_id:
-  description: Id of the run that closed it; null when none of ours did.
+  description: Id of the run that closed access; null when no run of ours did.
   returned: success
   type: str
 outage_seconds:
-  description: How long it has been closed, or was; null when it was not.
+  description: How long access has been closed, or was; null when it was not.
   returned: success
   type: float
 opens_at:
-  description: When it opens by itself, ISO 8601 in UTC; null when it is not kept closed.
+  description: When the worker opens access by itself, ISO 8601 in UTC; null when access is not kept closed.
   returned: success
   type: str
   sample: "2026-12-09T09:30:00+00:00"
@@ -113,7 +90,7 @@ summary:
   type: str
   sample: access is kept closed, for 12 s so far · 38 connections ended · it opens by itself at 09:30:00 UTC
 locked_out:
-  description: Access is still closed. The message holds the command that opens it.
+  description: Whether access is still closed. The message holds the command that opens it.
   returned: on failure
   type: bool
 verdict:
@@ -130,8 +107,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ..module_utils.rollout_core.time.timeline import parse_instant
-from ..module_utils.rollout_host.database.access.postgres import POOLS
 from ..module_utils.rollout_host.database.access.postgres import access as access_of
+from ..module_utils.rollout_host.database.arguments import ACCESS, DATABASE
 from ..module_utils.rollout_host.database.connection import (
     RolloutError,
     connect,
@@ -147,8 +124,8 @@ from ..module_utils.rollout_host.database.work.keep_closed import WORK, Keeper
 from ..module_utils.rollout_host.services import processes
 
 ARGUMENTS = {
-    "dsn": {"type": "str", "required": True},
-    "pools": POOLS,
+    **DATABASE,
+    **ACCESS,
     "state": {"type": "str", "choices": ["closed", "look", "open"], "required": True},
     "run_id": {"type": "str"},
     "window": {
@@ -157,7 +134,6 @@ ARGUMENTS = {
     },
     "required": {"type": "bool", "default": False},
     "clock_offset": {"type": "float", "default": 0},
-    "state_directory": {"type": "path", "default": "~/.rollout"},
 }
 CLOSES_WITHIN = 60.0  # ending sessions gives up after 10
 OPENS_WITHIN = 60.0  # opening gives up after 30

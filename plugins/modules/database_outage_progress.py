@@ -5,60 +5,41 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: database_outage_progress
-short_description: Look how far a detached outage is, and hand over its answer at the end
+short_description: Look how far a detached outage is, and return its result at the end
 description:
-  - Meant for C(until) after a C(database_outage) with C(detach). A look ends with the outage, when another step begins
-    (but takes a second at least), or after O(wait_seconds); C(finished) says whether the outage has ended.
-  - A finished outage's result is handed over as it is, success or failure, whoever had it.
-  - When its process is gone without an answer, this fails with what the database says (R18, R19).
-  - Changes nothing. Reads /proc, so it is for Linux.
+  - Takes one look at an outage that M(downtime.runbook.database_outage) started with C(detach). Call it with C(until).
+  - A look ends when the outage ends, when its next step begins (but after a second at least), or after O(wait_seconds).
+    C(finished) says whether the outage has ended.
+  - Returns a finished outage's result as it is, success or failure.
+  - If the outage's process is gone without a result, fails and says what the database says (R18, R19).
+  - Changes nothing. Needs Linux, because it reads /proc.
 options:
   answer_file:
-    description: Where the outage keeps its result, as the task returned that started it.
+    description: The file in which the outage keeps its result, as the task that started it returned it.
     type: path
     required: true
   dsn:
-    description: libpq conninfo of the database as a superuser, without a password. Asked only if there is no answer.
-    type: str
-    required: true
-  patches:
-    description: Names of the patches that the plan pinned.
-    type: list
-    elements: str
-    required: true
+    description: libpq conninfo of the database as a superuser, without a password. It is used only if there is no
+      result.
   run_id:
     description: Id of the run that the outage was started with.
     type: str
     required: true
-  pools:
-    description: The pools in pgbouncer through which users come. None means that PostgreSQL itself closes access.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      console:
-        description: libpq conninfo of pgbouncer's admin console (C(dbname=pgbouncer)), without a password.
-        type: str
-        required: true
-      database:
-        description: Name of the database in pgbouncer.
-        type: str
-        required: true
-  state_directory:
-    description: Directory on the host with the progress.
-    type: path
-    default: ~/.rollout
   wait_seconds:
-    description: How long to wait for something new before answering that it still runs.
+    description: How long to wait for something new.
     type: float
     default: 2
 attributes:
   check_mode:
-    description: Looks as always, since it changes nothing.
+    description: Does the same as always, because it changes nothing.
     support: full
   diff_mode:
-    description: Hands over the outage's own.
+    description: Returns the outage's own differences.
     support: full
+extends_documentation_fragment:
+  - downtime.runbook.database
+  - downtime.runbook.database.access
+  - downtime.runbook.database.pinned
 author: The downtime runbook (@downtime-runbook)
 """
 
@@ -77,23 +58,23 @@ EXAMPLES = r"""
 
 RETURN = r"""
 finished:
-  description: Whether the outage has ended. Then everything that C(database_outage) returned is here as well.
+  description: Whether the outage has ended. If so, everything that C(database_outage) returns is returned too.
   returned: always
   type: bool
 progress:
-  description: The step that runs now and for how many seconds; null before the first and after the last.
-  returned: while it runs
+  description: The step that runs now, and for how many seconds already; null before the first step and after the last.
+  returned: while the outage runs
   type: dict
   sample: {step: patch-2208-56-0.sql, running_seconds: 122.4}
 answer:
   description:
-    - C(committed), C(rolled_back), C(locked_out) or C(refused) as soon as that is certain, null until then.
-    - It is certain once users are in again; standbys may still be waited for.
-  returned: while it runs
+    - C(committed), C(rolled_back), C(locked_out) or C(refused); null until that is certain.
+    - It is certain once users are in again, even if standbys are still waited for.
+  returned: while the outage runs
   type: str
 committed:
-  description: As of C(database_outage). Null when its process is gone and its session is still at work.
-  returned: when it has ended
+  description: As C(database_outage) returns it. Null when the outage's process is gone and its session still works.
+  returned: when the outage has ended
   type: bool
 """
 
@@ -102,7 +83,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ..module_utils.rollout_host.database.access.postgres import POOLS
+from ..module_utils.rollout_host.database.arguments import ACCESS, DATABASE, PINNED
 from ..module_utils.rollout_host.database.connection import RolloutError, database_name
 from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR, psycopg
 from ..module_utils.rollout_host.database.outage.detached import result as kept_result
@@ -111,12 +92,11 @@ from ..module_utils.rollout_host.database.outage.remains import Remains, lost, s
 from ..module_utils.rollout_host.services.processes import marked
 
 ARGUMENTS = {
+    **DATABASE,
+    **ACCESS,
+    **PINNED,
     "answer_file": {"type": "path", "required": True},
-    "dsn": {"type": "str", "required": True},
-    "patches": {"type": "list", "elements": "str", "required": True},
     "run_id": {"type": "str", "required": True},
-    "pools": POOLS,
-    "state_directory": {"type": "path", "default": "~/.rollout"},
     "wait_seconds": {"type": "float", "default": 2},
 }
 LOOK_SECONDS = 0.02

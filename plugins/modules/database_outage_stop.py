@@ -5,28 +5,20 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: database_outage_stop
-short_description: Stop the outage of a run, the gentlest way that works, and prove that nothing of it is left
+short_description: Stop the outage of a run as gently as possible, and prove that nothing of it is left
 description:
-  - Asks the outage's worker (SIGTERM), which then rolls back and opens access by itself. Only if it does not answer
-    in O(grace_seconds), cancels what its session executes, ends the session, kills its processes, in this order (R19).
-  - Works as well if the worker hangs, was stopped or killed, or never began. Never takes the lock of the outage, never
-    opens access of a killed one; C(database_access) does.
-  - A worker that has committed is left to end by itself, and whoever follows it hears how. Then it is too late, and so
-    it is once its COMMIT was sent. If that only waits for a synchronous standby, that wait is ended.
-  - A worker's guardian opens access when the worker had to be killed, and is killed only if it does not.
-  - What became of the patches is read from the revision table, whatever the worker said.
-  - Processes are those with C(ROLLOUT_RUN=stop_run) in their environment, sessions those with its application_name.
-  - Needs Linux, psycopg 3 on the host and PostgreSQL 14 or later. The user's ~/.pgpass holds the password.
+  - Asks the outage's worker with SIGTERM to roll back and open access. If the worker does not answer in
+    O(grace_seconds), cancels the statement of its session, ends the session, and kills its processes, in this order
+    (R19).
+  - Works too if the worker hangs, was stopped, was killed, or never began. Never takes the lock of the outage.
+  - Never opens access that a killed outage left closed. M(downtime.runbook.database_access) does that.
+  - Once COMMIT was sent it is too late, and a worker that has committed is left to end by itself. If the COMMIT only
+    waits for a synchronous standby, that wait is ended.
+  - If the worker had to be killed, its guardian opens access. The guardian is killed only if it does not.
+  - Reads from the revision table what became of the patches, whatever the worker said.
+  - Finds processes by C(ROLLOUT_RUN=stop_run) in their environment, and sessions by their application_name. Needs
+    Linux.
 options:
-  dsn:
-    description: libpq conninfo of the database as a superuser, without a password.
-    type: str
-    required: true
-  patches:
-    description: Names of the patches that the plan pinned.
-    type: list
-    elements: str
-    required: true
   stop_run:
     description: Id of the run to stop.
     type: str
@@ -35,31 +27,15 @@ options:
     description: How long the worker has to answer.
     type: float
     default: 3
-  pools:
-    description: The pools in pgbouncer through which users come. None means that PostgreSQL itself closes access.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      console:
-        description: libpq conninfo of pgbouncer's admin console (C(dbname=pgbouncer)), without a password.
-        type: str
-        required: true
-      database:
-        description: Name of the database in pgbouncer.
-        type: str
-        required: true
-  state_directory:
-    description: Directory on the host with the progress and the saved connection limit.
-    type: path
-    default: ~/.rollout
 attributes:
   check_mode:
-    description: Looks, and stops nothing; the answer is what is so now.
+    description: Looks and stops nothing. The answer is what is true now.
     support: full
-  diff_mode:
-    description: There is nothing to differ.
-    support: none
+extends_documentation_fragment:
+  - downtime.runbook.database
+  - downtime.runbook.database.access
+  - downtime.runbook.database.pinned
+  - downtime.runbook.attributes.no_diff
 author: The downtime runbook (@downtime-runbook)
 """
 
@@ -74,26 +50,26 @@ EXAMPLES = r"""
 RETURN = r"""
 answer:
   description:
-    - C(rolled_back), nothing of it was kept; C(too_late), the patches are committed; C(stopped), no outage of that run
-      had begun.
-    - C(unknown), a session of it is still at work, or the rows are neither all there nor all absent.
+    - C(rolled_back) when nothing was kept, C(too_late) when the patches are committed, C(stopped) when no outage of the
+      run had begun.
+    - C(unknown) when a session of the run is still at work, or when the rows are neither all there nor all absent.
   returned: always
   type: str
 ladder:
-  description: What was done, in order. Empty when nothing of the run was here.
+  description: What was done, in order. Empty when nothing of the run was found.
   returned: always
   type: list
   elements: dict
   sample: [{rung: ask, did: "asked pid 4711: python3 …: it answered rolled_back (0.1 s)", seconds: 0.08}]
 survivors:
   description:
-    - Processes and sessions of the run that are still there, in words. Empty means that nothing is.
-    - Empty as well when the answer is C(too_late), for then they are left alone.
+    - Processes and sessions of the run that are still there, each in words.
+    - Always empty when the answer is C(too_late), because they are left alone then.
   returned: always
   type: list
   elements: str
 access:
-  description: C(open), C(left closed) by a run of ours, or C(closed by someone else).
+  description: How access is. C(open), C(left closed) by a run of ours, or C(closed by someone else).
   returned: success
   type: str
 summary:
@@ -107,7 +83,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ..module_utils.rollout_host.database.access.postgres import POOLS
+from ..module_utils.rollout_host.database.arguments import ACCESS, DATABASE, PINNED
 from ..module_utils.rollout_host.database.connection import RolloutError, database_name, message
 from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR, psycopg
 from ..module_utils.rollout_host.database.outage.progress import COMMITTED
@@ -115,12 +91,11 @@ from ..module_utils.rollout_host.database.outage.remains import Remains, found
 from ..module_utils.rollout_host.database.outage.stop import OutageStop
 
 ARGUMENTS = {
-    "dsn": {"type": "str", "required": True},
-    "patches": {"type": "list", "elements": "str", "required": True},
+    **DATABASE,
+    **ACCESS,
+    **PINNED,
     "stop_run": {"type": "str", "required": True},
     "grace_seconds": {"type": "float", "default": 3},
-    "pools": POOLS,
-    "state_directory": {"type": "path", "default": "~/.rollout"},
 }
 
 

@@ -7,34 +7,27 @@ DOCUMENTATION = r"""
 module: database_revisions
 short_description: Verify the rows of the schema revision table
 description:
-  - Reads LaunchpadDatabaseRevision and fails unless all O(present) patches have a row there and no O(absent) one has.
-    The rows are the only proof of what was kept (R12, R18).
-  - Changes nothing. Needs psycopg 3 on the host and PostgreSQL 14 or later.
+  - Reads LaunchpadDatabaseRevision. Fails unless every patch of O(present) has a row there and no patch of O(absent)
+    has. The rows are the only proof of what was committed (R12, R18).
 options:
   dsn:
     description: libpq conninfo of the database, without a password. A standby will do.
-    type: str
-    required: true
   present:
     description: Names of patches that must have been applied.
     type: list
     elements: str
     default: []
   schema_directory:
-    description: Directory on the host with the patches, to tell each one's title.
+    description: Directory on the host with the patches. Their titles are read there.
     type: path
   absent:
     description: Names of patches that must not have been applied.
     type: list
     elements: str
     default: []
-attributes:
-  check_mode:
-    description: Reads as always, since it changes nothing.
-    support: full
-  diff_mode:
-    description: There is nothing to differ.
-    support: none
+extends_documentation_fragment:
+  - downtime.runbook.database
+  - downtime.runbook.attributes.changes_nothing
 author: The downtime runbook (@downtime-runbook)
 """
 
@@ -53,8 +46,8 @@ rows:
   elements: list
   sample: [[2208, 0, 0], [2208, 30, 0]]
 timings:
-  description: The O(present) patches that have a row, each with its title (the first comment or statement in its file),
-    its seconds (null when the row does not tell), when it was applied (ISO 8601, UTC) and from which revision.
+  description: The patches of O(present) that have a row, each with its title (the first comment or statement in its
+    file), its seconds (null when the row has none), when it was applied (ISO 8601, UTC) and from which revision.
   returned: always
   type: list
   elements: dict
@@ -67,6 +60,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ..module_utils.rollout_core.schema.patches import PatchName
+from ..module_utils.rollout_host.database.arguments import DATABASE
 from ..module_utils.rollout_host.database.connection import (
     RolloutError,
     connect,
@@ -77,7 +71,7 @@ from ..module_utils.rollout_host.database.connection import (
 from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR, psycopg
 
 ARGUMENTS = {
-    "dsn": {"type": "str", "required": True},
+    **DATABASE,
     "present": {"type": "list", "elements": "str", "default": []},
     "absent": {"type": "list", "elements": "str", "default": []},
     "schema_directory": {"type": "path"},

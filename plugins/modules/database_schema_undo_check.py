@@ -7,34 +7,29 @@ DOCUMENTATION = r"""
 module: database_schema_undo_check
 short_description: Try the undo files of schema patches on a copy
 description:
-  - Backing a schema out after its commit is an outage of its own, and what it runs is tried first (R17). Copies the
-    schema and the revision rows of a database that has the patches to a database of its own on the same server, runs
-    the undo files there, the latest patch's first, then the patches again, and compares what pg_dump prints. The copy
-    is dropped in any case.
-  - An undo file that is missing, not sound or does not run is a failure. Whether each patch is a round trip, and which
-    statements take data away, is evidence for the DBA, who decides.
-  - Needs pg_dump and psql of the server's version and psycopg 3 on the host. The user's ~/.pgpass holds the password.
+  - Undoing a schema after its commit is an outage of its own. Its undo files are tried first (R17).
+  - Copies the schema and the revision rows, of a database that has the patches, to a new database on the same server.
+    Runs the undo files there, beginning with that of the latest patch, then the patches again, and compares what
+    pg_dump prints. The copy is always dropped.
+  - Fails for an undo file that is missing, unsound or does not run. Whether each patch is a round trip, and which
+    statements destroy data, is evidence for the DBA, who decides.
 options:
   dsn:
-    description: libpq conninfo of a database with the patches, as a superuser, without a password.
-    type: str
-    required: true
+    description: libpq conninfo of a database that has the patches, as a superuser, without a password.
   schema_directory:
     description: Directory on the host with the patches and, beside them, their C(patch-MMMM-mm-p.undo.sql) files.
-    type: path
-    required: true
   patches:
     description: Names of the patches to undo, each C(patch-MMMM-mm-p.sql).
-    type: list
-    elements: str
-    required: true
+requirements: [pg_dump and psql of the server's version]
 attributes:
   check_mode:
-    description: Does the same, since nothing of it stays.
+    description: Does the same as always, because nothing of it stays.
     support: full
-  diff_mode:
-    description: There is nothing to differ.
-    support: none
+extends_documentation_fragment:
+  - downtime.runbook.database
+  - downtime.runbook.database.schema
+  - downtime.runbook.database.pinned
+  - downtime.runbook.attributes.no_diff
 author: The downtime runbook (@downtime-runbook)
 """
 
@@ -48,13 +43,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 trips:
-  description: What became of each patch, in the order of application.
+  description: Whether each patch made a round trip, in the order of application.
   returned: success
   type: list
   elements: dict
   sample: [{patch: patch-2208-30-0.sql, round_trip: true, says: "a round trip: 1 lines of the schema, and back"}]
 losses:
-  description: The statements of the undo files that take data away, each with its file and line.
+  description: The statements of the undo files that destroy data, each with its file and line.
   returned: success
   type: list
   elements: str
@@ -65,7 +60,7 @@ undo_files:
   type: list
   elements: str
 evidence:
-  description: All of it in lines for the DBA.
+  description: The result, in lines for the DBA.
   returned: success
   type: list
   elements: str
@@ -77,6 +72,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ..module_utils.rollout_core.schema.patches import PatchName
 from ..module_utils.rollout_core.schema.undo_files import Trip, losses
+from ..module_utils.rollout_host.database.arguments import DATABASE, PINNED, SCHEMA
 from ..module_utils.rollout_host.database.connection import (
     Patch,
     RolloutError,
@@ -90,11 +86,7 @@ from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR, ps
 from ..module_utils.rollout_host.database.schema_copy import Tools, copy_of, round_trips
 from ..module_utils.rollout_host.database.work.undo_files import fingerprints, read_undos
 
-ARGUMENTS = {
-    "dsn": {"type": "str", "required": True},
-    "schema_directory": {"type": "path", "required": True},
-    "patches": {"type": "list", "elements": "str", "required": True},
-}
+ARGUMENTS = {**DATABASE, **SCHEMA, **PINNED}
 
 
 def run(params: dict[str, Any], tools: Tools) -> dict[str, Any]:

@@ -7,37 +7,26 @@ DOCUMENTATION = r"""
 module: database_upgrade
 short_description: Apply all pending schema patches in one transaction, without locking anybody out
 description:
-  - For qastaging and staging (R12). All patches in O(schema_directory) that have no row in the revision table are
-    applied in one transaction; each must insert its own row. After an error nothing is kept.
-  - Needs psycopg 3 on the host and PostgreSQL 14 or later. The user's ~/.pgpass holds the password.
+  - Is meant for qastaging and staging (R12). Applies all patches in O(schema_directory) that have no row in the
+    revision table, in one transaction. Each patch must insert its own row. After an error, everything is rolled back.
 options:
   dsn:
     description: libpq conninfo of the database as a superuser or the tables' owner, without a password.
-    type: str
-    required: true
-  schema_directory:
-    description: Directory on the host with the C(patch-MMMM-mm-p.sql) files.
-    type: path
-    required: true
   log_file:
-    description: A file to append the upgrade's log lines to, C(2208-30-0 applied just now in 70.5 seconds) (R9).
+    description: A file to append the upgrade's log lines to, such as C(2208-30-0 applied just now in 70.5 seconds)
+      (R9).
     type: path
-  branch_nick:
-    description: Branch of the tree that O(schema_directory) belongs to, for the rows.
-    type: str
-  revno:
-    description: Its revision number, for the rows.
-    type: int
-  revid:
-    description: Its revision id, for the rows.
-    type: str
 attributes:
   check_mode:
     description: Checks the pending patches and applies none.
     support: full
   diff_mode:
-    description: The rows of the revision table before and after.
+    description: Shows the rows of the revision table before and after.
     support: full
+extends_documentation_fragment:
+  - downtime.runbook.database
+  - downtime.runbook.database.schema
+  - downtime.runbook.database.rows
 author: The downtime runbook (@downtime-runbook)
 """
 
@@ -50,8 +39,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 applied:
-  description: What this call applied (in check mode, would apply), in order, each with its seconds and its title, which
-    is the first comment in its file.
+  description: The patches that this call applied (in check mode, would apply), in order, each with its seconds and its
+    title, which is the first comment in its file.
   returned: success
   type: list
   elements: dict
@@ -69,6 +58,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ..module_utils.rollout_core.schema.patches import PatchName
+from ..module_utils.rollout_host.database.arguments import DATABASE, ROWS, SCHEMA
 from ..module_utils.rollout_host.database.connection import (
     Provenance,
     RolloutError,
@@ -82,14 +72,7 @@ from ..module_utils.rollout_host.database.connection import (
 from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR, psycopg
 from ..module_utils.rollout_host.database.upgrade import upgrade
 
-ARGUMENTS = {
-    "dsn": {"type": "str", "required": True},
-    "schema_directory": {"type": "path", "required": True},
-    "log_file": {"type": "path"},
-    "branch_nick": {"type": "str"},
-    "revno": {"type": "int"},
-    "revid": {"type": "str"},
-}
+ARGUMENTS = {**DATABASE, **SCHEMA, **ROWS, "log_file": {"type": "path"}}
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:

@@ -7,50 +7,47 @@ DOCUMENTATION = r"""
 module: database_upgrade_script
 short_description: Upgrade a database with the site's own script, and prove by the rows what it did
 description:
-  - Runs the script as it is, in a process group of its own and without a shell, its output in a file on the host (R12).
-    At O(deadline_seconds), and when this module is ended, the whole group is, by SIGINT first.
-  - It succeeded when every patch that was pending has its row, its last line is C(All good. All done.) and its exit
-    code is 0. The code alone proves nothing, since it is 0 after a rollback too; nor does C(applied just now).
-  - It is run again even when no patch is pending, since it sets permissions as well, unless its last run for the same
-    revision and command came to its end.
-  - Pending patches that are misnamed or unsound are refused before it is run.
-  - Needs psycopg 3 on the host. The user's ~/.pgpass holds the password.
+  - Runs the script as it is, without a shell, in a process group of its own, and writes its output to a file on the
+    host (R12). Ends the whole group at O(deadline_seconds), or when the module itself is ended, with SIGINT first.
+  - The script has succeeded when every patch that was pending has its row, the last line is C(All good. All done.), and
+    the exit code is 0. The code alone proves nothing, because it is 0 after a rollback too. Nor does
+    C(applied just now).
+  - Runs the script even when no patch is pending, because it sets permissions too. It is not run again if it has
+    already succeeded for the same revision and command.
+  - Refuses pending patches that are misnamed or unsound, before the script is run.
 options:
   dsn:
     description: libpq conninfo of the database, without a password and past pgbouncer, to read the rows.
-    type: str
-    required: true
-  schema_directory:
-    description: Directory on the host with the C(patch-MMMM-mm-p.sql) files.
-    type: path
-    required: true
   command:
     description: The script and its options.
     type: list
     elements: str
     required: true
   chdir:
-    description: Directory to run it in; a relative path of the script starts from there.
+    description: Directory to run the script in. A relative path of the script starts there.
     type: path
   revid:
-    description: Id of the revision of the tree, which a success is remembered for.
+    description: Id of the revision of the tree. A success is remembered for this revision.
     type: str
     required: true
   deadline_seconds:
-    description: How long it may take.
+    description: How long the script may take.
     type: float
     required: true
   directory:
-    description: Where its output and the record of its last success are kept.
+    description: Directory for the output and for the record of the last success.
     type: path
     default: ~/.rollout
 attributes:
   check_mode:
-    description: Checks the pending patches and runs nothing; the script has no dry run.
+    description: Checks the pending patches and runs nothing. The script has no dry run.
     support: full
   diff_mode:
-    description: The rows of the revision table before and after.
+    description: Shows the rows of the revision table before and after.
     support: full
+extends_documentation_fragment:
+  - downtime.runbook.database
+  - downtime.runbook.database.schema
 author: The downtime runbook (@downtime-runbook)
 """
 
@@ -67,8 +64,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 applied:
-  description: What has a row that was pending before (in check mode, would have), in order, with its title and its
-    seconds by row or output, whichever is longer.
+  description: The patches that were pending and have a row now (in check mode, would have), in order, each with its
+    title and its seconds by row or output, whichever is longer.
   returned: success
   type: list
   elements: dict
@@ -80,16 +77,16 @@ rows:
   elements: list
   sample: [[2208, 0, 0], [2208, 30, 0]]
 evidence:
-  description: What it did, in lines for a person.
+  description: What the script did, in lines for a person.
   returned: success
   type: list
   elements: str
 log:
-  description: The file with its output; null when it was not run.
+  description: The file with the output of the script; null when it was not run.
   returned: when the script was started, also on failure
   type: str
 exit_code:
-  description: Its exit code, negative for a signal, null when it was ended at its deadline.
+  description: The exit code of the script, negative for a signal, null when it was ended at its deadline.
   returned: when the script was started, also on failure
   type: int
 """
@@ -102,6 +99,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ..module_utils.rollout_core.schema import full_update
 from ..module_utils.rollout_host.database import upgrade_script as script
+from ..module_utils.rollout_host.database.arguments import DATABASE, SCHEMA
 from ..module_utils.rollout_host.database.connection import (
     Patch,
     RevisionRow,
@@ -116,8 +114,8 @@ from ..module_utils.rollout_host.database.connection import (
 from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR, psycopg
 
 ARGUMENTS = {
-    "dsn": {"type": "str", "required": True},
-    "schema_directory": {"type": "path", "required": True},
+    **DATABASE,
+    **SCHEMA,
     "command": {"type": "list", "elements": "str", "required": True},
     "chdir": {"type": "path"},
     "revid": {"type": "str", "required": True},

@@ -14,17 +14,9 @@ from typing import Any, Callable, Iterator, Mapping, NamedTuple, Sequence
 
 from .access.base import read_record, write_record
 from .access.console import as_given, pools_of
-from .access.postgres import POOLS
 from .connection import RolloutError, connect, one_row
 from .driver import conninfo_to_dict, psycopg
 
-# As an option of a module: all standbys, [{dsn, pools}].
-STANDBYS: dict[str, Any] = {
-    "type": "list",
-    "elements": "dict",
-    "default": [],
-    "options": {"dsn": {"type": "str", "required": True}, "pools": POOLS},
-}
 _PAUSES = 10.0  # seconds
 _RESTARTS = 30.0
 NOT_PAUSED, PAUSED = "not paused", "paused"

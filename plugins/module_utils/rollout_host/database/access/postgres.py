@@ -14,13 +14,6 @@ from ..driver import psycopg, sql
 from .base import Access, read_record, record_file
 from .pgbouncer import PgbouncerAccess
 
-# As an option of a module: the pools of a database, [{console, database}].
-POOLS: dict[str, Any] = {
-    "type": "list",
-    "elements": "dict",
-    "default": [],
-    "options": {"console": {"type": "str", "required": True}, "database": {"type": "str", "required": True}},
-}
 CLOSED = 0
 NO_LIMIT = -1
 
