@@ -33,6 +33,7 @@ lint: $(READY)  ## every linter
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/python -m tests.policy.validate_modules
+	$(VENV)/bin/vermin --quiet --no-tips --violations --target=3.8- plugins  # what hosts run
 	$(VENV)/bin/yamllint --strict .
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" ansible-lint --offline --strict
 
@@ -41,11 +42,14 @@ bench: $(READY)  ## what we claim about speed
 
 setup: $(READY)  ## the virtual environment, from the lock file
 
-$(READY): requirements.lock
+$(READY): requirements.lock tests/modules/oldest_python.txt
 	@command -v $(PYTHON) >/dev/null || { echo "E-no-python  $(PYTHON) is not here. Debian: apt-get install python3.11-venv; or make PYTHON=python3.12"; exit 2; }
 	@for tool in ssh ssh-keygen patch; do command -v $$tool >/dev/null || { echo "E-no-tool  $$tool is not here. Debian: apt-get install openssh-client patch"; exit 2; }; done
 	$(PYTHON) -m venv --clear $(VENV)
 	$(VENV)/bin/pip install --quiet --require-hashes --requirement requirements.lock
+	@# For the hosts' oldest Python, on which tests run modules too.
+	$(VENV)/bin/pip install --quiet --target $(VENV)/oldest-python --no-deps --require-hashes --only-binary=:all: --python-version 3.8 \
+		--implementation cp --abi cp38 --platform manylinux1_x86_64 --requirement tests/modules/oldest_python.txt
 	@# The checkout is an Ansible collection: Ansible finds it as one.
 	@collections=$$($(VENV)/bin/python -c 'import site; print(site.getsitepackages()[0])')/ansible_collections/downtime && mkdir -p "$$collections" && ln -sfn ../../../../../.. "$$collections/runbook"
 	@touch $@

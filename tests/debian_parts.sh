@@ -7,6 +7,8 @@ missing=()
 [ -x /usr/sbin/ngircd ] || missing+=(ngircd)
 [ -x /usr/sbin/pgbouncer ] || missing+=(pgbouncer)
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+# Hosts have Python from 3.8 on: the oldest that is here, or Debian's PyPy, which is 3.9.
+compgen -G "$HOME/.pyenv/versions/3.[89].*/bin/python3" >/dev/null || command -v python3.8 python3.9 pypy3 >/dev/null || missing+=(pypy3)
 [ "${#missing[@]}" -gt 0 ] || exit 0
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
     echo "Tests against Debian's ${missing[*]} are left out: not installed here (as root: apt-get install ${missing[*]})."

@@ -32,7 +32,7 @@ def run_of(row: dict[str, Any]) -> Run:
     kept = pending if row["kept"] == "all" else [patch(number) for number in row["kept"] or []]
     missing = None if row["kept"] is None else [name for name in pending if name not in kept]
     output = full_update.read(text)
-    more = {key: row[key] for key in ("gates", "stopped", "setting") if key in row}
+    more = {key: row[key] for key in ("closes_access", "stopped", "setting") if key in row}
     return Run("full-update.py", "launchpad_qastaging", row["exit_code"], 5400, output, pending, missing, **more)
 
 

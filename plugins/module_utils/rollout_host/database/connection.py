@@ -9,14 +9,11 @@ import time
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Iterable, NamedTuple, Sequence
+from typing import Any, Callable, Iterable, NamedTuple, Sequence
 
 from ...rollout_core.schema import patches, statements
 from ...rollout_core.schema.patch_title import patch_title
 from .driver import conninfo_to_dict, make_conninfo, psycopg
-
-if TYPE_CHECKING:
-    from typing import LiteralString
 
 _LOCK = 2208_0400  # any number will do, as long as everything that patches uses the same
 _LOCK_HOLDER = """
@@ -135,7 +132,7 @@ def session_names(run_id: str) -> tuple[str, str]:
     return patching, f"{patching} access"
 
 
-def one_row(connection: psycopg.Connection[Any], query: LiteralString, params: Sequence[Any] | None = None) -> Any:
+def one_row(connection: psycopg.Connection[Any], query: str, params: Sequence[Any] | None = None) -> Any:
     """Return the row of a query that always has one."""
     (row,) = connection.execute(query, params).fetchall()
     return row

@@ -44,7 +44,7 @@ def process_of(pid: int, run: str) -> Process | None:
     with suppress(OSError):
         environment = (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
         if f"{MARK}={run}".encode() in environment:
-            command = (_PROC / str(pid) / "cmdline").read_bytes().rstrip(b"\0").decode(errors="replace")
+            command = (_PROC / str(pid) / "cmdline").read_bytes().rstrip(b"\0").decode("utf-8", "replace")
             started = _started(pid)
             if started is not None:
                 return Process(pid, started, tuple(command.split("\0")))
