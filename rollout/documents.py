@@ -11,6 +11,7 @@ import yaml
 from pydantic_core import ErrorDetails, ValidationError
 
 from rollout.outcomes import BadInputError
+from rollout.whole_file import write_whole
 
 if TYPE_CHECKING:  # 0.1 s, and `late` has no model
     from pydantic import BaseModel
@@ -18,6 +19,11 @@ if TYPE_CHECKING:  # 0.1 s, and `late` has no model
 Model = TypeVar("Model", bound="BaseModel")
 Valid = TypeVar("Valid")
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # five times as fast where libyaml is
+# Yesterday's words, and what is written instead; a model that knows a field does not look here.
+RENAMED = {
+    "holds": "is called `bracket` now: `bracket: {what: …, ends_with: STAGE, end_early: PLAYBOOK}` "
+    "in place of `holds: {what: …, until: STAGE, release: PLAYBOOK}`",
+}
 SHOWN = 200  # characters of what was found instead
 Location = Sequence[int | str]
 Finding = tuple[Location, str]  # where, and what was expected
@@ -65,6 +71,14 @@ def read_text(path: Path) -> str:
         raise BadInputError(f"E-unreadable  {path}: {reason}.") from error
 
 
+def write(path: Path, content: str | bytes) -> None:
+    """Put the content in the file's place, whole. Raises BadInputError when it cannot be written there."""
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise BadInputError(f"E-unwritable  {path}: {error.strerror}.") from error
+
+
 def line_of(path: Path, location: Location) -> int:
     """The line (from 1) on which the innermost part of `location` that exists in the YAML file stands."""
     node = yaml.compose(read_text(path), Loader=LOADER)
@@ -85,6 +99,8 @@ def line_of(path: Path, location: Location) -> int:
 
 def _expected(item: ErrorDetails) -> str:
     """Pydantic's sentence, and what stood there."""
+    if item["type"] == "extra_forbidden" and str(item["loc"][-1]) in RENAMED:
+        return RENAMED[str(item["loc"][-1])]
     message = item["msg"].removeprefix("Value error, ").rstrip(".")
     if item["type"] in {"missing", "extra_forbidden"}:
         return {"missing": "is missing", "extra_forbidden": "is not a field that is known here"}[item["type"]]

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from rollout import ROOT, documents
+from rollout.fields import FromZero, Minutes, Model
 from rollout.outcomes import BadInputError
-from rollout.plan.model import Policy, PolicyFile
 
 IMPORTS = ("import_playbook", "ansible.builtin.import_playbook")
 PLAYS = TypeAdapter(list[dict[str, Any]])
@@ -30,6 +30,37 @@ QUESTION = {
 # An answer may be a secret: neither the log nor the callbacks that somebody has configured get it.
 UNRECORDED = {"ANSIBLE_LOG_PATH": os.devnull, "ANSIBLE_LOAD_CALLBACK_PLUGINS": "0"}
 QUIET = {"ANSIBLE_DEPRECATION_WARNINGS": "0"}  # of --one-line, until ansible-core 2.23
+
+
+class DatabaseTime(Model):
+    """Production's database time is staging's by `factor`, plus `plus_minutes` (R9)."""
+
+    factor: float = Field(gt=0, le=1000)
+    plus_minutes: FromZero
+
+
+class Policy(Model):
+    """The numbers of the process: an inventory's group_vars/all/policy.yml, frozen in the plan."""
+
+    window_minutes: int = Field(gt=0, le=24 * 60)
+    abort_after_minutes: Minutes
+    ask_minutes_before_last_safe_abort: FromZero
+    merge_hours_before: FromZero
+    reminder_hours_before: FromZero
+    first_announcement_hours_before: FromZero = 48  # plans of before there was one announce nothing
+    next_attempt_hours_notice: FromZero
+    replica_restore_hours: FromZero
+    merge_lead_hours: FromZero
+    pause_minutes_before: FromZero
+    database_time: DatabaseTime
+    decide_hours: FromZero = 2
+    qa_days_before: FromZero = 7
+
+
+class PolicyFile(Model):
+    """group_vars/all/policy.yml."""
+
+    policy: Policy
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ class Abort(Stop):
         super().__init__("aborted", ExitCode.ABORTED, message, stage=stage, aborts=True)
 
 
-class Left(Stop):
+class LeftAsIs(Stop):
     """It is left as it is, because somebody wants that or only news is missing: nothing is taken back, no incident."""
 
     def __init__(self, message: str, then: str, exit_code: ExitCode = ExitCode.FAILED) -> None:

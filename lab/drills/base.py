@@ -10,8 +10,10 @@ from pathlib import Path
 from lab import lab as embedded
 from lab.drills.rollout import Rollout
 from lab.layout import Lab, LabError
+from rollout.inventory import DatabaseTime
 from rollout.plan import model as plans
-from rollout.plan.model import DatabaseTime, Expects, Plan
+from rollout.plan.model import Plan
+from rollout.plan.process import Expects
 
 # About what the stages of the window take on the lab; one that is not here gets the default. What a stage measures for
 # another (the outage's patches, R9) replaces these.

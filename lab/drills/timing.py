@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from plugins.module_utils.rollout_core.journal import entries as typed
+from plugins.module_utils.rollout_core.journal import stages
 from plugins.module_utils.rollout_core.time import lateness, timeline
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -27,7 +29,8 @@ def system_time(entries: Entries, number: int) -> datetime:
 
 def off_track(plan: Plan, entries: Entries, now: datetime) -> timedelta:
     """Projected end minus planned end at `now`, the rehearsal's time, for somebody who knew just these entries."""
-    layout, records = timeline.planned(plan, entries), timeline.actual(entries)
+    found = typed.entries(entries)
+    layout, records = timeline.planned(plan, stages.estimates(found)), stages.actual(found)
     return lateness.outlook(layout, records, timeline.window(plan)[1], now).off_track
 
 

@@ -88,16 +88,16 @@ from typing import Any, Mapping, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.rollout_core.journal import entries as typed
+from ..module_utils.rollout_core.journal import stages
 from ..module_utils.rollout_core.journal import text as journal
 from ..module_utils.rollout_core.time import lateness, timeline
 
 
-def judge(
-    plan: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], now: datetime, limit: timedelta
-) -> dict[str, Any]:
-    """The outlook at `now` and its verdict, as the module returns them."""
-    layout = timeline.planned(plan, entries)
-    view = lateness.outlook(layout, timeline.actual(entries), timeline.window(plan)[1], now)
+def judge(plan: Mapping[str, Any], entries: Sequence[typed.Entry], now: datetime, limit: timedelta) -> dict[str, Any]:
+    """Return the outlook at `now` and its verdict, as the module returns them."""
+    layout = timeline.planned(plan, stages.estimates(entries))
+    view = lateness.outlook(layout, stages.actual(entries), timeline.window(plan)[1], now)
     left = lateness.time_left(layout, view, limit)
     return {
         "seconds_left": None if left is None else left.total_seconds(),
@@ -111,14 +111,14 @@ def judge(
     }
 
 
-def read_entries(path: Path) -> Sequence[Mapping[str, Any]]:
-    """The journal's entries; none when it does not exist. Raises ValueError when its chain of hashes is broken."""
+def read_entries(path: Path) -> Sequence[typed.Entry]:
+    """Return the journal's entries; none when it does not exist. Raises ValueError when it is broken."""
     if not path.exists():
         return []
     reading = journal.read(path.read_text(encoding="utf-8"))
     if reading.broken_at is not None:
         raise ValueError(f"line {reading.broken_at} of {path} does not follow from the line before it")
-    return reading.entries
+    return typed.entries(reading.entries)
 
 
 def main() -> None:

@@ -76,6 +76,8 @@ from typing import Any, Mapping
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.rollout_core.journal import text as journal
+from ..module_utils.rollout_core.journal.entries import entries
+from ..module_utils.rollout_core.journal.stages import estimates
 from ..module_utils.rollout_core.schema import budget
 from ..module_utils.rollout_core.schema import estimate as remeasure
 from ..module_utils.rollout_core.time import timeline
@@ -96,8 +98,8 @@ ARGUMENTS = {
 
 def earlier(plan: Mapping[str, Any], path: Path, stage: str) -> tuple[list[dict[str, Any]], float]:
     """Return the stage's steps and its whole seconds as they were estimated so far; no steps for a mere guess."""
-    entries = journal.read(path.read_text(encoding="utf-8")).entries if path.exists() else []
-    planned = {each.name: each for each in timeline.planned(plan, entries)}
+    lines = journal.read(path.read_text(encoding="utf-8")).entries if path.exists() else []
+    planned = {each.name: each for each in timeline.planned(plan, estimates(entries(lines)))}
     if stage not in planned:
         return [], 0.0
     steps = [{"step": step.name, "seconds": step.seconds} for step in planned[stage].steps]

@@ -7,30 +7,27 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from plugins.module_utils.rollout_core.journal.events import AbortPacked, HostsVerified
 from rollout.after_abort import next_attempt
 from rollout.after_abort import problem as problems
-from rollout.after_abort.aborted import PACK, Aborted, last_aborted, typed
-from rollout.after_abort.problem import Teller, Told
-from rollout.engine.verification import Verified
-from rollout.journal import store
-from rollout.journal.clock import Clock, as_left
-from rollout.journal.file import Journal
+from rollout.after_abort.aborted import PACK, Aborted, WriteDraft, last_aborted, typed
+from rollout.after_abort.problem import Told, WhoTells
 from rollout.outcomes import BadInputError, RunbookError
-from rollout.plan.model import Plan
+from rollout.plan import store
 
 
 def conclude(
-    directory: Path, plan: Plan, journal: Journal, clock: Clock, asker: Teller, verified: Verified | None, why: str
+    aborted: Aborted, asker: WhoTells, verified: HostsVerified | None, why: str, write_draft: WriteDraft
 ) -> list[str]:
-    """What follows the undo of an abort; `why` is the message that the rollout ends with.
+    """Do what follows the undo of an abort; `why` is the message that the rollout ends with.
 
     Returns lines for the screen, the last of which says what to type next. `verified` is what testinfra found (None:
     nobody looked). A plan that cannot be made does not keep the abort from its end.
     """
-    aborted = Aborted(directory, plan, journal, clock)
+    journal, clock = aborted.journal, aborted.clock
     if verified is not None:
-        journal.write("verified", expect="as_before", **verified.as_fields())
-    journal.write("abort_packed", file=PACK, why=why)
+        journal.write(verified)
+    journal.write(AbortPacked(file=PACK, why=why))
     aborted.write_pack()  # before anybody is asked: it may be needed at once
     try:
         told, lines = problems.ask(asker, aborted.told, clock.now)
@@ -41,15 +38,15 @@ def conclude(
         if told.missing:
             lines.append(f"  When the problem is known:  ./runbook.py next {' '.join(told.missing)}")
         else:
-            lines += next_attempt.work_out(aborted, told)
+            lines += next_attempt.work_out(aborted, told, write_draft)
     except (RunbookError, OSError) as error:
         lines += [f"No plan was made for the next attempt: {error}", "  Mend it, then:  ./runbook.py next"]
     aborted.write_pack()
-    return [f"Abort pack: {typed(directory / PACK)}", *lines]
+    return [f"Abort pack: {typed(aborted.directory / PACK)}", *lines]
 
 
 @dataclass(frozen=True)
-class Request:
+class NextRequest:
     """What the command line of `next` gave; None is what it did not."""
 
     plan_file: Path | None = None
@@ -60,31 +57,27 @@ class Request:
     window: datetime | None = None
 
 
-def follow_up(request: Request, asker: Teller) -> tuple[Path, list[str]]:
+def follow_up(request: NextRequest, asker: WhoTells, write_draft: WriteDraft) -> tuple[Path, list[str]]:
     """Tell what was not known at the abort, or has changed, and work out the next attempt anew.
 
     Returns the aborted rollout's directory and lines for the screen. Raises BadInputError when no rollout was aborted,
     something is still not known, the window will not do, or the next attempt has begun; LockedError while a runbook is
     at work on it.
     """
-    directory, plan = last_aborted(request.plan_file)
-    with store.lock(directory):
-        journal = Journal(directory / "journal.jsonl")
-        clock = as_left(journal.entries)
-        journal.now = clock.now
-        aborted = Aborted(directory, plan, journal, clock)
+    with store.locked(last_aborted(request.plan_file)) as kept:
+        aborted, clock = Aborted.of(kept), kept.clock
         told, remarks = problems.ask(asker, _with_given(aborted.told, request, clock.now()), clock.now)
         if told.missing:
             lines = ["E-not-told  Not all is known that the next attempt depends on (R20).", *remarks]
             raise BadInputError("\n".join([*lines, f"  Tell it:  ./runbook.py next {' '.join(told.missing)}"]))
         _refuse_an_idle_waiver(request.waived_by, told)
         aborted.put_on_record(told, getpass.getuser())
-        lines = next_attempt.work_out(aborted, told, request.waived_by, request.window)
+        lines = next_attempt.work_out(aborted, told, write_draft, request.waived_by, request.window)
         aborted.write_pack()
-    return directory, lines
+    return aborted.directory, lines
 
 
-def _with_given(known: Told, request: Request, now: datetime) -> Told:
+def _with_given(known: Told, request: NextRequest, now: datetime) -> Told:
     if request.source is not None:
         known = replace(known, source=problems.source(request.source))
     if request.mended_at is not None:

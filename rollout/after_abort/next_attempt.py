@@ -8,23 +8,26 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from plugins.module_utils.rollout_core.journal.events import NextAttemptPlanned
 from plugins.module_utils.rollout_core.time.next_attempt import Candidate, Considered, Fix, Rules, consider
 from rollout import ROOT
 from rollout.after_abort import next_plan
-from rollout.after_abort.aborted import Aborted, typed
+from rollout.after_abort.aborted import Aborted, WriteDraft, typed
 from rollout.after_abort.problem import Told
-from rollout.announcing import wording
+from rollout.inventory import Policy
 from rollout.outcomes import BadInputError
 from rollout.plan import model as plans
-from rollout.plan.model import Plan, Policy
-from rollout.schedule import file as schedules
-from rollout.schedule.file import Schedule
+from rollout.plan import schedule as schedules
+from rollout.plan.model import Plan
+from rollout.plan.schedule import Schedule
 
 ANNOUNCEMENT = "announcement.txt"
 YEAR = timedelta(days=365)  # windows are planned up to a year ahead (R1)
 
 
-def work_out(aborted: Aborted, told: Told, waived_by: str | None = None, window: datetime | None = None) -> list[str]:
+def work_out(
+    aborted: Aborted, told: Told, write_draft: WriteDraft, waived_by: str | None = None, window: datetime | None = None
+) -> list[str]:
     """Choose the next attempt, write its plan and the draft of its announcement; returns lines for the screen.
 
     `told` has nothing missing. A plan that was made before, and not begun, is set aside. Raises BadInputError: the
@@ -52,7 +55,7 @@ def work_out(aborted: Aborted, told: Told, waived_by: str | None = None, window:
         path = next_plan.write(aborted, chosen.start, backup, same_pin=not told.new_pin)
     _put_on_record(aborted, considered, waived_by, path)
     lines += [f"Set aside, not begun: {typed(replaced)}"] if replaced else []
-    return [*lines, *_made(aborted, path, told), "  Then:  ./runbook.py run"]
+    return [*lines, *_made(aborted, path, told, write_draft), "  Then:  ./runbook.py run"]
 
 
 def rules(policy: Policy) -> Rules:
@@ -89,23 +92,16 @@ def _put_on_record(
     aborted: Aborted, considered: Sequence[Considered], waived_by: str | None, path: Path | None
 ) -> None:
     rows = [{**asdict(seen), "start": seen.start.isoformat()} for seen in considered]
-    aborted.journal.write(
-        "next_attempt",
-        start=rows[-1]["start"] if path else None,
-        plan=os.path.relpath(path, aborted.directory) if path else None,
-        considered=rows,
-        waived_by=waived_by,
-    )
+    start = considered[-1].start if path else None
+    plan = os.path.relpath(path, aborted.directory) if path else None
+    aborted.journal.write(NextAttemptPlanned(start, plan, rows, waived_by))
 
 
-def _made(aborted: Aborted, path: Path, told: Told) -> Iterator[str]:
+def _made(aborted: Aborted, path: Path, told: Told, write_draft: WriteDraft) -> Iterator[str]:
     """What was written for the next attempt."""
     made, draft = plans.load(path), aborted.directory / ANNOUNCEMENT
-    after = (aborted.plan.as_vars(), aborted.journal.entries)
-    facts = wording.about(made.as_vars(), [], aborted.clock.now(), after=after)
-    text = wording.render("new_date", "mail", facts, ROOT / made.inventory)
-    draft.write_text(text.as_mail(), encoding="utf-8")
-    stands = ", ".join(entry["stage"] for entry in next_plan.carried(aborted.plan, aborted.journal.entries))
+    write_draft(aborted, made, draft)
+    stands = ", ".join(event.stage for event in next_plan.carried(aborted.plan, aborted.journal.entries))
     takes_over = "a new revision, all of it anew" if told.new_pin else f"same revision; done: {stands or 'nothing'}"
     yield f"Plan: {typed(path)} ({takes_over}; backup {_day(made.backup_window.start)})"
     announced_by = made.window.start - rules(aborted.plan.policy).notice

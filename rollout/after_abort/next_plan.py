@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from plugins.module_utils.rollout_core.journal import brackets as holds
-from plugins.module_utils.rollout_core.time import timeline
+from plugins.module_utils.rollout_core.journal import brackets
+from plugins.module_utils.rollout_core.journal.entries import Entry, of
+from plugins.module_utils.rollout_core.journal.events import (
+    BackOutStarted,
+    ClockSet,
+    ReleaseFinished,
+    RolloutOpened,
+    StageCarried,
+    StageFinished,
+)
 from rollout import ROOT
 from rollout.after_abort.aborted import Aborted
 from rollout.journal import store
@@ -17,11 +26,10 @@ from rollout.journal.file import Journal
 from rollout.outcomes import BadInputError
 from rollout.plan import creation
 from rollout.plan import model as plans
-from rollout.plan.kinds import Wanted
+from rollout.plan.kinds import PlanWanted
 from rollout.plan.model import Pinned, Plan
 
 REPLACED = "replaced"
-Entry = Mapping[str, Any]
 
 
 def write(aborted: Aborted, start: datetime, backup: datetime, *, same_pin: bool) -> Path:
@@ -30,35 +38,35 @@ def write(aborted: Aborted, start: datetime, backup: datetime, *, same_pin: bool
     With the same pin, what was done and `carries` is done in the new rollout too: its journal says so from the start.
     """
     plan, clock = aborted.plan, aborted.clock
-    path = creation.new_plan(ROOT / plan.inventory, clock.now(), start, backup, Wanted.as_in(plan))
+    path = creation.new_plan(ROOT / plan.inventory, clock.now(), start, backup, PlanWanted.as_in(plan))
     fresh = plans.load(path)
     seed = Journal(path.with_name("journal.jsonl"), now=clock.now)
     if clock.offset:
         reason = f"the rehearsal of {plan.id} goes on"
-        seed.write("clock_set", offset_seconds=clock.offset.total_seconds(), reason=reason)
+        seed.write(ClockSet(offset_seconds=clock.offset.total_seconds(), reason=reason))
     update: dict[str, Any] = {"follows": [*plan.follows, plan.id]}
     if same_pin:
         pinned = fresh.pinned.model_dump(exclude_none=True)
         pinned.update({} if plan.pinned.revision is None else {"revision": plan.pinned.revision})
-        for entry in carried(plan, aborted.journal.entries):
-            if any(stage.stage == entry["stage"] for stage in fresh.process):
-                seed.write("stage_carried", **entry)
-                pinned.update(entry["facts"].get("pin", {}))
+        for event in carried(plan, aborted.journal.entries):
+            if any(stage.stage == event.stage for stage in fresh.process):
+                seed.write(event)
+                pinned.update(event.facts.get("pin", {}))
         update["pinned"] = Pinned.model_validate(pinned)
     plans.save(fresh.model_copy(update=update), path)
     return path
 
 
-def carried(plan: Plan, entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """The fields of `stage_carried` for every stage before the window that need not be repeated with the same pin.
+def carried(plan: Plan, entries: Sequence[Entry]) -> list[StageCarried]:
+    """Return what the next journal begins with: every stage before the window that need not be repeated for this pin.
 
-    A stage rests on those before it: from the first that is not done, all is done again. `hold`: since when, and why,
-    what the stage has switched on still holds.
+    A stage rests on those before it: from the first that is not done, all is done again.
     """
     done = _done(plan, entries)
-    for hold in holds.still_on(plan.as_vars()["process"], entries):
-        if hold.stage in done:
-            done[hold.stage]["hold"] = {"since": hold.since.isoformat(), "why": hold.why}
+    for bracket in brackets.still_on(plan.as_vars()["process"], entries):
+        if bracket.stage in done:
+            still = {"since": bracket.since.isoformat(), "why": bracket.why}
+            done[bracket.stage] = replace(done[bracket.stage], hold=still)
     found = []
     for stage in plan.process:
         if stage.carries and not stage.window:
@@ -68,19 +76,20 @@ def carried(plan: Plan, entries: Sequence[Entry]) -> list[dict[str, Any]]:
     return found
 
 
-def _done(plan: Plan, entries: Sequence[Entry]) -> dict[str, dict[str, Any]]:
-    """Where each stage was done; not what was backed out, even in part, released, or rests on an older pin."""
-    done: dict[str, dict[str, Any]] = {}
+def _done(plan: Plan, entries: Sequence[Entry]) -> dict[str, StageCarried]:
+    """Return where each stage was done; not what was backed out in part, ended early, or rests on an older pin."""
+    done: dict[str, StageCarried] = {}
     for entry in entries:
-        if entry["event"] == "stage_carried":
-            done[entry["stage"]] = {key: entry[key] for key in ("stage", "rollout", "facts")}
-        elif timeline.ended_well(entry):
-            done[entry["stage"]] = {"stage": entry["stage"], "rollout": plan.id, "facts": entry.get("facts") or {}}
-            for rests in entry.get("redo", ()):
+        event = entry.event
+        if isinstance(event, StageCarried):
+            done[event.stage] = replace(event, hold=None)
+        elif isinstance(event, StageFinished) and event.outcome == "ok":
+            done[event.stage] = StageCarried(stage=event.stage, rollout=plan.id, facts=event.facts)
+            for rests in event.redo:
                 done.pop(rests, None)
-        elif entry["event"] == "release_finished" and entry["released"]:
-            done.pop(entry["stage"], None)
-        elif entry["event"] == "back_out_started":
+        elif isinstance(event, ReleaseFinished) and event.released:
+            done.pop(event.stage, None)
+        elif isinstance(event, BackOutStarted):
             done.clear()
     return done
 
@@ -97,7 +106,7 @@ def earlier_set_aside(aborted: Aborted) -> Iterator[Path | None]:
         return
     earlier, aside = path.parent, aborted.directory / REPLACED
     with store.lock(earlier):
-        if any(entry["event"] == "rollout_opened" for entry in Journal(earlier / "journal.jsonl").entries):
+        if any(True for _ in of(store.entries(earlier), RolloutOpened)):
             said = f"E-next-begun  The next attempt, {earlier.name}, has begun: it is not planned anew."
             raise BadInputError(f"{said}\n  See where it stands:  ./runbook.py status --plan {path}")
         aside.mkdir(exist_ok=True)

@@ -16,11 +16,11 @@ NEW_PIN = "Does the fix need a new revision, to be merged and tried again? (yes 
 TRIES = 3  # a person mistypes; an answers file says the same again
 
 
-class Teller(Protocol):
+class WhoTells(Protocol):
     """Somebody who can say a line of text: the part of gates.Asker that is needed here."""
 
     def tell(self, name: str, prompt: str) -> str | None:
-        """What they say; None when nobody says anything."""
+        """Return what they say; None when nobody says anything."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class Told:
 
     @property
     def missing(self) -> list[str]:
-        """The options of `./runbook.py next` that would say what is missing."""
+        """Return the options of `./runbook.py next` that would say what is missing."""
         said = {'--source "…"': self.source, "--mended-at ISO": self.mended_at, "--new-pin|--same-pin": self.new_pin}
         return [option for option, value in said.items() if value is None]
 
 
-def ask(teller: Teller, known: Told, now: Callable[[], datetime]) -> tuple[Told, list[str]]:
+def ask(teller: WhoTells, known: Told, now: Callable[[], datetime]) -> tuple[Told, list[str]]:
     """Ask for what is not known, until somebody does not answer; returns it all, and what was said but is no answer."""
     questions: tuple[tuple[str, str, Callable[[str], Any]], ...] = (
         ("source", SOURCE, source),
@@ -55,7 +55,7 @@ def ask(teller: Teller, known: Told, now: Callable[[], datetime]) -> tuple[Told,
     return known, remarks
 
 
-def _ask(teller: Teller, name: str, question: str, read: Callable[[str], Any], remarks: list[str]) -> Any:
+def _ask(teller: WhoTells, name: str, question: str, read: Callable[[str], Any], remarks: list[str]) -> Any:
     prompt, said = question, ""
     for _ in range(TRIES):
         text = teller.tell(name, prompt)
@@ -72,7 +72,7 @@ def _ask(teller: Teller, name: str, question: str, read: Callable[[str], Any], r
 
 
 def source(text: str) -> str:
-    """The source of the problem, in one line. Raises BadInputError when there is none."""
+    """Return the source of the problem, in one line. Raises BadInputError when there is none."""
     line = " ".join(text.split())
     if not line:
         raise BadInputError("E-no-source  Say in one line what the source of the problem was.")
@@ -80,7 +80,7 @@ def source(text: str) -> str:
 
 
 def mended_at(text: str, now: datetime) -> datetime:
-    """The estimate as an instant; `now` is now. Raises BadInputError, also without an offset from UTC."""
+    """Return the estimate as an instant; `now` is now. Raises BadInputError, also without an offset from UTC."""
     if text.strip().lower() == "now":
         return now
     try:
@@ -90,7 +90,7 @@ def mended_at(text: str, now: datetime) -> datetime:
 
 
 def new_pin(text: str) -> bool:
-    """Yes or no. Raises BadInputError for anything else."""
+    """Return True for yes, False for no. Raises BadInputError for anything else."""
     words = {"yes": True, "y": True, "no": False, "n": False}
     if text.strip().lower() not in words:
         raise BadInputError(f"E-yes-or-no  {text!r} is neither yes nor no.")

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from rollout import documents, inventory
-from rollout.announcing import MESSAGES
 from rollout.outcomes import BadInputError
+from rollout.plan.messages import MESSAGES
 
 if TYPE_CHECKING:
     from rollout.documents import Finding
@@ -64,7 +64,7 @@ class Channels:
         return self.by_name[name]
 
 
-class Entry(BaseModel):
+class ChannelEntry(BaseModel):
     """A channel, as the inventory has it."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -76,7 +76,7 @@ class Variables(BaseModel):
     """The variables of an inventory that tell where announcements go."""
 
     model_config = ConfigDict(strict=True)
-    announcements_channels: dict[str, Entry]
+    announcements_channels: dict[str, ChannelEntry]
     announcements_messages: dict[str, list[str]]
     announcements_loopback_only: bool
 

@@ -8,13 +8,12 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
+from plugins.module_utils.rollout_core.journal.events import AnnouncementWaived
+from plugins.module_utils.rollout_core.journal.incidents import PROBLEM, Incident, incidents
 from rollout.announcing import outbox
 from rollout.gates import model as gates
 from rollout.gates.model import Question
-from rollout.journal.clock import Clock
-from rollout.journal.file import Journal
-from rollout.plan.model import Plan
-from rollout.views.incidents import PROBLEM, Incident, incidents
+from rollout.plan.store import KeptRollout
 
 ANNOUNCE = "announce_incident"  # the question; an answers file cannot know the text, so it has no answer
 OPTIONS = ("yes", "no", "later")
@@ -23,12 +22,10 @@ WAITS = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
-class Teller:
+class IncidentTeller:
     """Tells people of the incidents of a rollout that no runbook is at work on, under its lock."""
 
-    plan: Plan
-    journal: Journal
-    clock: Clock
+    rollout: KeptRollout
     asker: gates.Asker
     say: Callable[[str], None]
 
@@ -50,10 +47,10 @@ class Teller:
 
     @cached_property
     def _box(self) -> outbox.Outbox:
-        return outbox.at_rest(self.plan, self.journal, self.clock, self.asker, self.say)
+        return outbox.at_rest(self.rollout, self.asker, self.say)
 
     def _incident(self, number: int) -> Incident:
-        return next(each for each in incidents(self.journal.entries) if each.number == number)
+        return next(each for each in incidents(self.rollout.journal.entries) if each.number == number)
 
     def _asked(self, number: int, message: str) -> bool:
         """Whether it is to be announced now; a no goes on record with who said so, and why."""
@@ -63,10 +60,9 @@ class Teller:
         self._say([f"    {line}" for line in [*evidence, MEANS]])
         needs = {"no": ("reason",)}
         asked = Question(ANNOUNCE, "Announce it now?", evidence, ("losa",), WAITS, OPTIONS, needs=needs)
-        answer = gates.ask(self.asker, self.journal, asked)
+        answer = gates.ask(self.asker, self.rollout.journal, asked)
         if answer.word == "no":
-            told = {"message": message, "incident": number, "by": answer.by, "reason": answer.told["reason"]}
-            self.journal.write("announcement_waived", **told)
+            self.rollout.journal.write(AnnouncementWaived(message, number, answer.by, answer.told["reason"]))
         return answer.yes
 
     def _left(self, number: int) -> bool:

@@ -7,13 +7,23 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from plugins.module_utils.rollout_core.journal import outbox
+from plugins.module_utils.rollout_core.journal.entries import Entry, last, of
+from plugins.module_utils.rollout_core.journal.events import (
+    AnnouncementQueued,
+    AnnouncementSettled,
+    AnnouncementTried,
+    IncidentClosed,
+    IncidentOpened,
+    WindowMoved,
+)
+from plugins.module_utils.rollout_core.journal.stages import estimates
 from plugins.module_utils.rollout_core.time import timeline
 from rollout.announcing.phrases import one_line, span
 from rollout.views.abort_pack import not_undone
 from rollout.views.history import History
 
 Facts = Mapping[str, Any]
-Entries = Sequence[Mapping[str, Any]]
+Entries = Sequence[Entry]
 
 ANNOUNCE_IT = ("first", "new_date", "rescheduled")  # by these people hear when the window is
 
@@ -123,7 +133,7 @@ def _goes_out(
     plan: Facts, entries: Entries, now: datetime, channels: Mapping[str, Sequence[str]]
 ) -> Iterator[dict[str, Any]]:
     """What the stages of the process announce, when, by when, and where."""
-    for stage, planned in zip(plan["process"], timeline.planned(plan, entries), strict=True):
+    for stage, planned in zip(plan["process"], timeline.planned(plan, estimates(entries)), strict=True):
         if announces := stage.get("announces"):
             message, by = outbox.message_of(plan, entries, announces)
             at, where = planned.start, list(channels.get(message, ()))
@@ -154,61 +164,51 @@ def _aborted(plan: Facts, entries: Entries, now: datetime) -> dict[str, Any]:
 
 
 def _moved(plan: Facts, entries: Entries, moved_from: Any) -> dict[str, Any]:
-    moved_from = moved_from or _moved_from(entries)
-    if moved_from is None:
+    start = timeline.parse_instant(moved_from) if moved_from else _moved_from(entries)
+    if start is None:
         return {}
-    start = timeline.parse_instant(moved_from)
     return {"moved_from": span(start, start + timedelta(minutes=plan["window"]["minutes"]))}
 
 
-def _moved_from(entries: Entries) -> Any:
-    """The window that people heard of last, if it was moved since: also when it was moved twice in between."""
-    told = {e["announcement"]: e["message"] for e in entries if e["event"] == "announcement_queued"}
+def _moved_from(entries: Entries) -> datetime | None:
+    """Return the window that people heard of last, if it was moved since: also when it was moved twice in between."""
+    told = {event.announcement: event.message for _, event in of(entries, AnnouncementQueued)}
     found, heard = None, True
     for entry in entries:
-        if entry["event"] == "window_moved" and heard:
-            found, heard = entry["from"], False
-        elif told.get(entry.get("announcement", 0)) in ANNOUNCE_IT and "sent" in (
-            entry.get("outcome"),
-            entry.get("as"),
-        ):
-            heard = True
+        event = entry.event
+        if isinstance(event, WindowMoved) and heard:
+            found, heard = event.from_, False
+        elif isinstance(event, AnnouncementTried | AnnouncementSettled):
+            said = event.outcome if isinstance(event, AnnouncementTried) else event.as_
+            heard = heard or (said == "sent" and told.get(event.announcement) in ANNOUNCE_IT)
     return found
 
 
 def _incident(entries: Entries, number: int | None) -> dict[str, Any]:
     given = {} if number is None else {"number": number}
-    opened, closed = _last(entries, "incident_opened", **given), _last(entries, "incident_closed", **given)
+    opened, closed = last(entries, IncidentOpened, **given), last(entries, IncidentClosed, **given)
     if opened is None:
         return given
-    ended = closed if closed and closed["number"] == opened["number"] else {}
-    told = {"resolution": ended.get("resolution"), **_instants(opened, "seen")}
-    told |= _instants(ended, "affected_from", "affected_until")
+    told: dict[str, Any] = {"seen": opened[1].seen}
+    if closed and closed[1].number == opened[1].number:
+        end = closed[1]
+        told = {"resolution": end.resolution, **told}
+        told |= {"affected_from": end.affected_from, "affected_until": end.affected_until}
     known = {name: value for name, value in told.items() if value is not None}
-    return {"number": opened["number"], "problem": opened["problem"], **known}
-
-
-def _instants(entry: Facts, *names: str) -> dict[str, datetime]:
-    return {name: timeline.parse_instant(entry[name]) for name in names if entry.get(name)}
+    return {"number": opened[1].number, "problem": opened[1].problem, **known}
 
 
 def _corrected(entries: Entries, number: int | None) -> dict[str, Any]:
-    """The announcement that was wrong, as its readers saw it."""
-    queued = _last(entries, "announcement_queued", announcement=number) if number is not None else None
+    """Return the announcement that was wrong, as its readers saw it."""
+    queued = last(entries, AnnouncementQueued, announcement=number) if number is not None else None
     if queued is None:
         return {}
-    texts = list(queued["texts"].values())
+    texts = list(queued[1].texts.values())
     title = next((text["title"] for text in texts if text["title"]), None)
-    sent = [e for e in entries if e.get("announcement") == number and e.get("outcome") == "sent"]
-    at = (sent[0] if sent else queued)["at"]
-    return {"wrong": title or texts[0]["body"].splitlines()[0], "wrong_at": timeline.parse_instant(at)}
+    sent = [e for e, event in of(entries, AnnouncementTried) if (event.announcement, event.outcome) == (number, "sent")]
+    return {"wrong": title or texts[0]["body"].splitlines()[0], "wrong_at": (sent[0] if sent else queued[0]).at}
 
 
 def _chased(chase: Facts) -> dict[str, Any]:
     names = ("owner", "cowboys", "revno", "deployed", "next_merge", "next_window")
     return {name: chase[name] if chase[name] is not None else "" for name in names if name in chase}
-
-
-def _last(entries: Entries, event: str, **fields: Any) -> Mapping[str, Any] | None:
-    wanted = {"event": event, **fields}
-    return next((entry for entry in reversed(entries) if wanted.items() <= entry.items()), None)

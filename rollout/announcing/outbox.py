@@ -16,6 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from plugins.module_utils.rollout_core.journal import outbox as core
+from plugins.module_utils.rollout_core.journal.events import (
+    AnnouncementQueued,
+    AnnouncementSending,
+    AnnouncementSettled,
+    AnnouncementTried,
+)
 from plugins.module_utils.rollout_core.journal.outbox import Announcement, Copy
 from rollout import ROOT
 from rollout.announcing import channels, wording
@@ -27,6 +33,7 @@ from rollout.gates.model import Answer, Question
 from rollout.journal.clock import Clock
 from rollout.journal.file import Journal
 from rollout.plan.model import Plan
+from rollout.plan.store import KeptRollout
 
 IN_DOUBT, UNSENT = "in_doubt", "unsent"
 LOSA = ("losa",)
@@ -100,9 +107,7 @@ class Outbox:
         """Put a message on record; returns its number. Raises BadInputError, and then nothing is."""
         texts = self.texts(message, on, **more)
         number = len(core.announcements(self.journal.entries)) + 1
-        about = {"announcement": number, "message": message, "stage": stage, "by": by.isoformat() if by else None}
-        about |= {"incident": more["number"]} if "number" in more else {}
-        self.journal.write("announcement_queued", **about, texts=texts)
+        self.journal.write(AnnouncementQueued(number, message, stage, by, more.get("number"), texts))
         return number
 
     def send(self, number: int) -> Announcement:
@@ -152,8 +157,7 @@ class Outbox:
         keys = [core.key(self.plan.id, announcement, copy) for copy in copies]
         ways = [self.channels[copy.via] for copy in copies]
         for copy, key in zip(copies, keys, strict=True):
-            about = {"announcement": number, "channel": copy.channel, "attempt": copy.attempts + 1}
-            self.journal.write("announcement_sending", **about, key=key)
+            self.journal.write(AnnouncementSending(number, copy.channel, copy.attempts + 1, key))
         with ThreadPoolExecutor(len(copies)) as pool:
             sending = {
                 pool.submit(deliver, way, Text(copy.title, copy.body), key, copy.to): copy
@@ -173,15 +177,16 @@ class Outbox:
         until = None
         if result.repeatable:
             first = copy.begun or announcement.queued_at
-            until = (first + timedelta(seconds=self.channels[copy.via].repeatable_seconds)).isoformat()
+            until = first + timedelta(seconds=self.channels[copy.via].repeatable_seconds)
         self.journal.write(
-            "announcement_tried",
-            announcement=announcement.number,
-            channel=copy.channel,
-            attempt=copy.attempts + 1,
-            outcome=result.outcome.value,
-            said=result.said,
-            repeatable_until=until,
+            AnnouncementTried(
+                announcement=announcement.number,
+                channel=copy.channel,
+                attempt=copy.attempts + 1,
+                outcome=result.outcome.value,
+                said=result.said,
+                repeatable_until=until,
+            )
         )
         mark = {"sent": "✓", "not_sent": "✗", "unknown": "?"}[result.outcome.value]
         self.say(f"    {mark} {announcement.message} on {copy.channel}: {result.said}")
@@ -219,26 +224,22 @@ class Outbox:
         return self.ask(Question(gate, text, evidence, LOSA, WAITS, options, needs=needs))
 
     def _settle(self, number: int, copy: Copy, as_: str, answer: Answer) -> None:
-        self.journal.write(
-            "announcement_settled",
-            announcement=number,
-            channel=copy.channel,
-            by=answer.told.get("name", answer.by),
-            reason=answer.told.get("reason"),
-            **{"as": as_},
-        )
+        by, reason = answer.told.get("name", answer.by), answer.told.get("reason")
+        self.journal.write(AnnouncementSettled(number, copy.channel, by, reason, as_))
 
 
-def at_rest(plan: Plan, journal: Journal, clock: Clock, asker: gates.Asker, say: Callable[[str], None]) -> Outbox:
-    """The outbox of a rollout that is not at work: nothing is judged while somebody is asked or a channel waits."""
+def at_rest(rollout: KeptRollout, asker: gates.Asker, say: Callable[[str], None]) -> Outbox:
+    """Return the outbox of a rollout that is not at work: nothing is judged while it asks or waits."""
 
     def wait(instant: datetime, what: str) -> None:
         say(f"    … {what} at {instant:%H:%M:%S} UTC")
-        clock.wait_until(instant, lambda: None)
+        rollout.clock.wait_until(instant, lambda: None)
 
-    return Outbox(
-        plan, ROOT / plan.inventory, journal, clock, say, lambda asked: gates.ask(asker, journal, asked), wait
-    )
+    def ask(asked: Question) -> Answer:
+        return gates.ask(asker, rollout.journal, asked)
+
+    inventory = ROOT / rollout.plan.inventory
+    return Outbox(rollout.plan, inventory, rollout.journal, rollout.clock, say, ask, wait)
 
 
 def told(announcement: Announcement) -> list[str]:

@@ -7,13 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from plugins.module_utils.rollout_core.journal import outbox as core
+from plugins.module_utils.rollout_core.journal import runs
 from rollout.announcing import abort_notices, outbox
 from rollout.announcing.outbox import Outbox
 from rollout.gates import model as gates
-from rollout.journal import store
-from rollout.journal.clock import as_left
-from rollout.journal.file import Journal
 from rollout.outcomes import BadInputError
+from rollout.plan import store
 
 Say = Callable[[str], None]
 
@@ -24,7 +23,7 @@ def send_open(plan_file: Path | None, asker: gates.Asker, say: Say) -> bool:
     What no stage has queued yet is a stage's: `run`. Raises LockedError while a runbook is at work, BadInputError.
     """
     with _box(plan_file, asker, say) as box:
-        if store.outcome(box.journal.path.parent) == "aborted" and abort_notices.untold(box.journal):
+        if runs.outcome(box.journal.entries) == "aborted" and abort_notices.untold(box.journal):
             box.queue(abort_notices.ABORTED)
         open_ = [each.number for each in core.announcements(box.journal.entries) if not each.settled]
         if not open_:
@@ -57,12 +56,8 @@ def correct(plan_file: Path | None, number: int, right: str, asker: gates.Asker,
 
 @contextmanager
 def _box(plan_file: Path | None, asker: gates.Asker, say: Say) -> Iterator[Outbox]:
-    directory, plan = store.latest(plan_file)
-    with store.lock(directory):
-        journal = Journal(directory / "journal.jsonl")
-        clock = as_left(journal.entries)
-        journal.now = clock.now
-        yield outbox.at_rest(plan, journal, clock, asker, say)
+    with store.locked(*store.latest(plan_file)) as kept:
+        yield outbox.at_rest(kept, asker, say)
 
 
 def _sent(box: Outbox, number: int) -> bool:

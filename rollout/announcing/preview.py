@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from plugins.module_utils.rollout_core.journal import outbox
+from plugins.module_utils.rollout_core.journal.entries import Entry, of
+from plugins.module_utils.rollout_core.journal.events import AbortPacked, Event, StageCarried, StageFinished
 from plugins.module_utils.rollout_core.time import timeline
-from rollout.announcing import MESSAGES, wording
+from rollout.announcing import wording
 from rollout.announcing.names import WHEN_KNOWN
 from rollout.announcing.text import Text
+from rollout.plan.messages import MESSAGES
 
 Facts = Mapping[str, Any]
-Entries = Sequence[Mapping[str, Any]]
+Entries = Sequence[Entry]
 
 # When a message goes out that no stage of the process announces. docs/operations.md has the same words.
 OCCASIONS = {
@@ -100,11 +103,16 @@ def _told(
     elif message == "new_date":  # of the attempt after this one: usually its backup window
         plan, entries, assumed = {**plan, "window": plan["backup_window"]}, (), {"tried": window, **STOPPED}
     elif message == "aborted":
-        assumed = {} if any(entry["event"] == "abort_packed" for entry in entries) else STOPPED
-    persons = next((e["facts"][message] for e in reversed(entries) if message in (e.get("facts") or {})), None)
+        assumed = {} if any(True for _ in of(entries, AbortPacked)) else STOPPED
+    persons = next((facts[message] for e in reversed(entries) if message in (facts := _facts(e.event))), None)
     for person in [None] if persons is None else persons:
         facts = wording.about(plan, entries, now, **more, **({} if person is None else {message: person}))
         yield {**PLACEHOLDERS, **facts, **assumed}
+
+
+def _facts(event: Event) -> Facts:
+    """Return what a stage reported, here or in the rollout that it was carried over from."""
+    return event.facts if isinstance(event, StageFinished | StageCarried) else {}
 
 
 def _placeholder(means: str) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from rollout import documents
-from rollout.plan.model import Line, Model
+from rollout.fields import Line, Model
 
 DIRECTORY = "announcements"
 Short = Annotated[Line, StringConstraints(max_length=20)]  # it stands in the subject of a mail

@@ -17,12 +17,12 @@ from typing import Any, NoReturn
 
 import jinja2
 
-from rollout.announcing import MESSAGES
 from rollout.announcing import site as sites
 from rollout.announcing.names import about
 from rollout.announcing.phrases import FILTERS, moment
 from rollout.announcing.text import Text
 from rollout.outcomes import BadInputError
+from rollout.plan.messages import MESSAGES
 from rollout.views.text import clean
 
 __all__ = ["MESSAGES", "WORDINGS", "about", "render", "wordings"]

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rollout import ROOT
-from rollout.announcing import MESSAGES
-from rollout.journal import store
+from rollout.commands.options import FILE
+from rollout.journal import store as journals
 from rollout.outcomes import BadInputError, ExitCode, NoPlanError
+from rollout.plan.messages import MESSAGES
 
 if TYPE_CHECKING:
     from rollout.gates import model as gates
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path, resolve_path=True)
 
 
@@ -83,6 +83,7 @@ def show(messages: tuple[str, ...], inventory: Path | None, plan_file: Path | No
     from rollout.announcing import channels, preview
     from rollout.engine import announcements
     from rollout.journal.clock import as_left
+    from rollout.plan import store
 
     try:
         directory, plan = store.current(inventory, plan_file)
@@ -96,7 +97,7 @@ def show(messages: tuple[str, ...], inventory: Path | None, plan_file: Path | No
     except BadInputError as error:
         why = "The channels cannot be used as they are (docs/operations.md, Channels): each wording is shown once."
         click.echo(f"{error}\n{why}\n", err=True)
-    entries = store.entries(directory)
+    entries = journals.entries(directory)
     after = announcements.aborted_before(plan) if plan.follows else None
     click.echo(
         f"{plan.id} · window {plan.window.start:%a} {plan.window.start.day} {plan.window.start:%b %Y %H:%M} UTC\n"
@@ -108,6 +109,6 @@ def show(messages: tuple[str, ...], inventory: Path | None, plan_file: Path | No
 
 
 def _asker() -> gates.Asker:
-    from rollout.gates import model as gates
+    from rollout.gates import terminal
 
-    return gates.Terminal() if sys.stdin.isatty() else gates.Nobody()
+    return terminal.here()

@@ -10,9 +10,9 @@ from typing import Any, Literal
 import click
 
 from rollout import ROOT
+from rollout.commands.options import FILE
 from rollout.outcomes import ExitCode
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 INVENTORY = click.option(
     "-i",

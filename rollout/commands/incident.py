@@ -6,8 +6,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,31 +14,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from plugins.module_utils.rollout_core.time import timeline
-from rollout.journal import store
-from rollout.journal.clock import Clock, as_left
-from rollout.journal.file import Journal
+from plugins.module_utils.rollout_core.journal.incidents import ProblemSeen
+from rollout.commands.options import FILE, instant_or_none
+from rollout.journal import store as journals
+from rollout.journal.clock import as_left
 from rollout.outcomes import BadInputError, ExitCode, LockedError
 
 if TYPE_CHECKING:
-    from rollout.incidents.record import Seen
-    from rollout.plan.model import Plan
+    from rollout.plan.store import KeptRollout
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 PLAN = click.option("--plan", "plan_file", type=FILE, help="The plan of the rollout; otherwise the latest rollout.")
 ANNOUNCE = click.option("--announce/--no-announce", "wanted", default=None, help="Without asking; otherwise it asks.")
 NUMBER = click.argument("number", type=click.IntRange(min=1))
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
-
-
-@dataclass(frozen=True)
-class Given:
-    """The rollout that is meant."""
-
-    directory: Path
-    plan: Plan
-    journal: Journal
-    clock: Clock
 
 
 @click.group()
@@ -57,10 +43,11 @@ def incident() -> None:
 def new(summary: str, plan_file: Path | None, seen: str | None, details: str | None, *, wanted: bool | None) -> None:
     """A problem that somebody has seen, in one line: SUMMARY."""
     from rollout.incidents import record as incidents
+    from rollout.plan import store
 
     directory, _ = store.latest(plan_file)
-    now = as_left(store.entries(directory)).now()
-    what = incidents.seen(summary, details, _instant(seen), now)
+    now = as_left(journals.entries(directory)).now()
+    what = incidents.seen(summary, details, instant_or_none(seen), now)
     try:
         with _locked(plan_file) as given:
             opened = incidents.record(given.directory, given.journal, what)
@@ -77,11 +64,13 @@ def new(summary: str, plan_file: Path | None, seen: str | None, details: str | N
 @PLAN
 def list_(plan_file: Path | None) -> None:
     """Every incident of the rollout, those that are open first."""
+    from plugins.module_utils.rollout_core.journal.incidents import incidents
     from rollout.incidents.record import write_pages
-    from rollout.views.incidents import incidents, standing
+    from rollout.plan import store
+    from rollout.views.incidents import announced, standing
 
     directory, plan = store.latest(plan_file)
-    entries = store.entries(directory)
+    entries = journals.entries(directory)
     write_pages(directory, plan.as_vars(), entries)
     found = incidents(entries)
     if not found:
@@ -91,7 +80,7 @@ def list_(plan_file: Path | None) -> None:
     for heading in ("", "seen (UTC)", "state", "summary", "announced", "file"):
         grid.add_column(heading, no_wrap=heading in ("", "seen (UTC)", "state"), overflow="fold")
     for each in sorted(found, key=lambda one: (not one.open, one.number)):
-        cells = [str(each.number), f"{each.seen:%a %d %b %H:%M}", each.state, each.summary, each.announced, each.file]
+        cells = [str(each.number), f"{each.seen:%a %d %b %H:%M}", each.state, each.summary, announced(each), each.file]
         grid.add_row(*map(Text, cells))
     console.print(grid)
     option = f" --plan {os.path.relpath(plan_file)}" if plan_file else ""
@@ -107,13 +96,15 @@ def show(number: int, plan_file: Path | None) -> None:
     """One incident: its page as people have written it, and how it stands."""
     from rollout import documents
     from rollout.incidents import record as incidents
+    from rollout.plan import store
+    from rollout.views.incidents import announced
 
     directory, plan = store.latest(plan_file)
-    entries = store.entries(directory)
+    entries = journals.entries(directory)
     found = incidents.get(directory, entries, number)
     incidents.write_pages(directory, plan.as_vars(), entries)
     _say(documents.read_text(directory / found.file).rstrip())
-    _say(f"\n{os.path.relpath(directory / found.file)} · {found.state} · {found.announced}")
+    _say(f"\n{os.path.relpath(directory / found.file)} · {found.state} · {announced(found)}")
 
 
 @incident.command("close")
@@ -137,9 +128,9 @@ def close(
     """It is over: the resolution goes on record and into its page, where what people wrote stays."""
     from rollout.incidents import record as incidents
 
-    since, until = _instant(affected_from), _instant(affected_until)
+    since, until = instant_or_none(affected_from), instant_or_none(affected_until)
     with _locked(plan_file) as given:
-        ended_so = incidents.Ended(affected_from=since, affected_until=until, **ended)
+        ended_so = incidents.TypedEnd(affected_from=since, affected_until=until, **ended)
         closed = incidents.close(given.directory, given.plan, given.journal, number, ended_so)
         _say(
             f"Incident {number} of rollout {given.plan.id} is closed: {os.path.relpath(given.directory / closed.file)}"
@@ -157,41 +148,38 @@ def close(
 def announce(number: int, plan_file: Path | None, saying: str | None) -> None:
     """Announce what is due of it, now: the problem, or its end; or go on where a channel was down."""
     from rollout.incidents import record as incidents
+    from rollout.views.incidents import announced
 
     with _locked(plan_file) as given:
         found = incidents.get(given.directory, given.journal.entries, number)
         if not found.due and all(each.settled for each in found.told):
-            _say(f"Nothing is due of incident {number}: {found.announced}.")
+            _say(f"Nothing is due of incident {number}: {announced(found)}.")
             return
         sys.exit(ExitCode.DONE if _tell(given, number, wanted=True, saying=saying) else ExitCode.FAILED)
 
 
 @contextmanager
-def _locked(plan_file: Path | None) -> Iterator[Given]:
-    """The rollout under its lock, with its report written at the end. Raises LockedError, with what to do then."""
-    from rollout.commands import run as runs
+def _locked(plan_file: Path | None) -> Iterator[KeptRollout]:
+    """Give the rollout under its lock, write its report at the end. Raises LockedError, with what to do then."""
+    from rollout.commands.report import write_report
+    from rollout.plan import store
 
-    directory, plan = store.latest(plan_file)
     try:
-        with store.lock(directory):
-            journal = Journal(directory / "journal.jsonl")
-            clock = as_left(journal.entries)
-            journal.now = clock.now
+        with store.locked(*store.latest(plan_file)) as kept:
             try:
-                yield Given(directory, plan, journal, clock)
+                yield kept
             finally:
-                runs.write_report(directory)
+                write_report(kept.directory)
     except LockedError as error:
         raise LockedError(f"{error}\n  Once it is through, the same again.  Look:  ./runbook.py status") from error
 
 
-def _tell(given: Given, number: int, *, wanted: bool | None, saying: str | None = None) -> bool:
+def _tell(given: KeptRollout, number: int, *, wanted: bool | None, saying: str | None = None) -> bool:
     """Announce it, or ask; a text or a channel that is not there is an error, but what is on record is on record."""
-    from rollout.announcing.incident_notices import Teller
-    from rollout.gates import model as gates
+    from rollout.announcing.incident_notices import IncidentTeller
+    from rollout.gates import terminal
 
-    asker = gates.Terminal() if sys.stdin.isatty() else gates.Nobody()
-    teller = Teller(given.plan, given.journal, given.clock, asker, _say)
+    teller = IncidentTeller(given, terminal.here(), _say)
     try:
         return teller.tell(number, wanted=wanted, saying=saying)
     except BadInputError as error:
@@ -200,24 +188,18 @@ def _tell(given: Given, number: int, *, wanted: bool | None, saying: str | None 
         raise BadInputError(f"{error}\n{said}") from error
 
 
-def _while_at_work(plan_file: Path | None, what: Seen, locked: LockedError) -> None:
+def _while_at_work(plan_file: Path | None, what: ProblemSeen, locked: LockedError) -> None:
     """The runbook at work puts it on record at once; it is announced when that is through, or by hand then."""
     from rollout.gates import other_terminal
     from rollout.incidents import record as incidents
+    from rollout.plan import store
 
     directory, plan = store.latest(plan_file)
-    entry = other_terminal.incident(directory, what)
-    incidents.write_pages(directory, plan.as_vars(), store.entries(directory))
-    _say(f"Incident {entry['number']}, in rollout {plan.id}: {os.path.relpath(directory / entry['file'])}")
+    opened = other_terminal.incident(directory, what)
+    incidents.write_pages(directory, plan.as_vars(), journals.entries(directory))
+    _say(f"Incident {opened.number}, in rollout {plan.id}: {os.path.relpath(directory / opened.file)}")
     _say(str(locked).splitlines()[0].replace("E-locked  ", "! Not announced: "))
-    _say(f"! That runbook asks when it ends.  Or then:  ./runbook.py incident announce {entry['number']}")
-
-
-def _instant(text: str | None) -> datetime | None:
-    try:
-        return timeline.parse_instant(text) if text else None
-    except ValueError as error:
-        raise BadInputError(f"E-bad-instant  {error}.") from error
+    _say(f"! That runbook asks when it ends.  Or then:  ./runbook.py incident announce {opened.number}")
 
 
 def _say(text: str) -> None:

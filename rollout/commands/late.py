@@ -1,31 +1,37 @@
 """`./runbook.py late`: the verdict on lateness at any moment, a function of plan, journal and that moment alone (R19).
 
-Both files may be written by hand (docs/architecture.md): only what a verdict needs is looked at. That is checked with
-pydantic's core alone, since loading the plan's models takes longer than a verdict on 10,000 lines.
+Both files may be written by hand (docs/architecture.md): only what a verdict needs is looked at. Which fields a plan
+and an entry have, say their classes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import Field, fields
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic_core import CoreSchema, SchemaValidator, ValidationError, from_json
 from pydantic_core import core_schema as schema
 
+from plugins.module_utils.rollout_core.journal import stages as fold
 from plugins.module_utils.rollout_core.journal import text as journal
+from plugins.module_utils.rollout_core.journal.entries import Entry, entry
+from plugins.module_utils.rollout_core.journal.events import Event
+from plugins.module_utils.rollout_core.journal.events.base import key, needed
 from plugins.module_utils.rollout_core.time import lateness, timeline
 from rollout import documents
 from rollout.documents import Finding
 from rollout.outcomes import BadInputError
+from rollout.plan.model import Plan
+from rollout.plan.process import Expects, Stage, Undo
 
 Fields = Mapping[str, CoreSchema]
 
-OUTCOMES = ["ok", "failed", "refused", "late", "stopped"]
-ANSWERS = ["stopped", "rolled_back", "too_late", "unknown"]
 ABORTABLE = ["yes", "no", "until_commit"]
 A_YEAR = 366 * 24 * 3600  # seconds
 ABOVE_0 = schema.float_schema(gt=0, le=A_YEAR)
@@ -36,15 +42,15 @@ TOLD_AT_MOST = 10  # bad lines of a journal
 def late(plan_file: Path, journal_file: Path, now: datetime) -> dict[str, Any]:
     """The verdict at `now`, as `late --json` prints it. Raises BadInputError with file, line and what was expected."""
     plan = read_plan(plan_file)
-    entries = timeline.until(read_journal(journal_file, [stage["stage"] for stage in plan["process"]]), now)
+    entries = fold.until(read_journal(journal_file, [stage["stage"] for stage in plan["process"]]), now)
     return judge(plan, entries, now)
 
 
-def judge(plan: timeline.Plan, entries: Sequence[timeline.Entry], now: datetime) -> dict[str, Any]:
+def judge(plan: timeline.Plan, entries: Sequence[Entry], now: datetime) -> dict[str, Any]:
     """The verdict on what has happened by `now`; instants are ISO 8601 in UTC, None where there is none."""
     limit = timedelta(minutes=plan["policy"]["abort_after_minutes"])
-    layout, window_end = timeline.planned(plan, entries), timeline.window(plan)[1]
-    view = lateness.outlook(layout, timeline.actual(entries), window_end, now)
+    layout, window_end = timeline.planned(plan, fold.estimates(entries)), timeline.window(plan)[1]
+    view = lateness.outlook(layout, fold.actual(entries), window_end, now)
     return {
         "verdict": lateness.verdict(view, limit).value,
         "off_track_minutes": round(view.off_track / timedelta(minutes=1), 6),
@@ -74,40 +80,32 @@ def read_plan(path: Path) -> dict[str, Any]:
 
 
 def _plan() -> CoreSchema:
-    """What a verdict needs of a plan. The names after it are those of whole plans, and are not looked at."""
+    """Return what a verdict needs of a plan. Whatever else a whole plan has may be there, and is not looked at."""
     minutes, text = ABOVE_0, schema.str_schema(min_length=1)
     stage = _fields(
         {
             "stage": text,
             "due": schema.no_info_after_validator_function(_duration, schema.str_schema()),
-            "expects": _fields({}, {"minutes": minutes, "steps": _steps()}, ["from", "worst_minutes", "samples"]),
+            "expects": _fields({}, {"minutes": minutes, "steps": _steps()}, _names(Expects)),
         },
         {
             "window": schema.bool_schema(),
             "abortable": schema.no_info_plain_validator_function(_abortable),
-            "undo": _fields({"minutes": minutes}, {}, ["playbook", "from", "samples"]),
+            "undo": _fields({"minutes": minutes}, {}, _names(Undo)),
         },
-        [
-            "title",
-            "rules",
-            "playbook",
-            "announces",
-            "begins_by",
-            "carries",
-            "holds",
-            "gates",
-            "stop",
-            "needs",
-            "any_day",
-        ],
+        _names(Stage),
     )
     plan = {
         "window": _fields({"start": _instant(), "minutes": minutes}, {}, []),
         "policy": _fields({"abort_after_minutes": minutes}),
         "process": schema.list_schema(stage, min_length=1),
     }
-    others = ["id", "kind", "playbook", "of", "follows", "inventory", "backup_window", "people", "cowboys", "pinned"]
-    return _fields({"rollout": _fields(plan, {}, others)}, {}, [])
+    return _fields({"rollout": _fields(plan, {}, _names(Plan))}, {}, [])
+
+
+def _names(model: type[BaseModel]) -> list[str]:
+    """Return the names of the model's fields, as a file has them; those of yesterday, too."""
+    return [*(each.alias or name for name, each in model.model_fields.items()), *documents.RENAMED]
 
 
 def _steps() -> CoreSchema:
@@ -129,23 +127,28 @@ def _process_findings(process: Sequence[Mapping[str, Any]]) -> Iterator[Finding]
 # -- the journal ------------------------------------------------------------------------------------------------------
 
 
-def read_journal(path: Path, stages: Sequence[str]) -> list[timeline.Entry]:
-    """The entries of a journal, the runbook's or one written by hand. Raises BadInputError.
+def read_journal(path: Path, stages: Sequence[str]) -> list[Entry]:
+    """Return the entries of a journal, the runbook's or one written by hand. Raises BadInputError.
 
     By hand, no line has `prev`. A last line that was cut off while the runbook wrote it is no entry.
     """
     content = documents.read_text(path)
-    entries: list[timeline.Entry] = []
+    entries: list[Entry] = []
     bad: list[str] = []
-    events = {event: SchemaValidator(fields) for event, fields in _events(stages).items()}
+    events = {
+        kind.event_name: SchemaValidator(_event(kind, looked_at, stages)) for kind, looked_at in fold.JUDGED.items()
+    }
     other = SchemaValidator(_fields({"at": _instant(), "event": _other_event(list(events))}))
-    for number, entry in _lines(path, content):
-        event = entry.get("event") if isinstance(entry, dict) else None
+    for number, told in _lines(path, content):
+        event = told.get("event") if isinstance(told, dict) else None
         try:
-            entries.append(events.get(str(event), other).validate_python(entry))
+            checked = events.get(str(event), other).validate_python(told)
         except ValidationError as error:
             found = documents.findings(error)
             bad += [f"{path}:{number}: {'.'.join(map(str, where)) or 'entry'}: {what}" for where, what in found]
+        else:
+            if event in events:
+                entries.append(entry(checked, number))
     if bad:
         raise _refused(path, bad)
     return entries
@@ -172,23 +175,34 @@ def _lines(path: Path, content: str) -> Iterator[tuple[int, Any]]:
         yield number, entry
 
 
-def _events(stages: Sequence[str]) -> dict[str, CoreSchema]:
-    """What is needed of each event that is judged."""
-    stage, outcome, text = schema.literal_schema(list(stages)), schema.literal_schema(OUTCOMES), schema.str_schema()
-    always: Fields = {"at": _instant(), "event": text, "stage": stage}
-    facts: Fields = {
-        "facts": _fields({}, {"estimates": schema.dict_schema(stage, _steps()), "irreversible": schema.bool_schema()})
+def _event(kind: type[Event], looked_at: Sequence[str], stages: Sequence[str]) -> CoreSchema:
+    """Return what is needed of an event that is judged, and what of it is looked at if it is there."""
+    needs: dict[str, CoreSchema] = {"at": _instant(), "event": schema.str_schema()}
+    may_have: dict[str, CoreSchema] = {}
+    for each in fields(kind):  # type: ignore[arg-type]  # every event is a dataclass
+        if key(each) in looked_at:
+            (needs if needed(each) else may_have)[key(each)] = _field(each, stages)
+    return _fields(needs, may_have)
+
+
+def _field(each: Field[Any], stages: Sequence[str]) -> CoreSchema:
+    """Return what a field may hold: `stage` one of the plan's, others as their class says."""
+    stage = schema.literal_schema(list(stages))
+    kinds: dict[str, CoreSchema] = {
+        "str": schema.str_schema(),
+        "str | None": schema.str_schema(),
+        "int | None": schema.nullable_schema(schema.int_schema(ge=0)),
+        "bool": schema.bool_schema(),
+        "datetime | None": _instant(),
+        "Sequence[str]": schema.list_schema(schema.str_schema()),
+        "Mapping[str, Any]": _fields(
+            {}, {"estimates": schema.dict_schema(stage, _steps()), "irreversible": schema.bool_schema()}
+        ),
     }
-    return {
-        "stage_started": _fields(always, {"attempt": schema.int_schema(ge=0), "until": text}),
-        "stage_finished": _fields({**always, "outcome": outcome}, {**facts, "redo": schema.list_schema(text)}),
-        "stage_carried": _fields(always, facts),
-        "step_started": _fields({**always, "step": text}, {"since": _instant()}),
-        "undo_finished": _fields({**always, "outcome": outcome}),
-        "release_finished": _fields({**always, "released": schema.bool_schema()}),
-        "back_out_finished": _fields({**always, "outcome": outcome}),
-        "stop_finished": _fields({**always, "answer": schema.literal_schema(ANSWERS)}),
-    }
+    if key(each) == "stage":
+        return stage
+    words = each.metadata.get("one_of")
+    return schema.literal_schema(list(words)) if words else kinds[str(each.type)]
 
 
 def _other_event(judged: Sequence[str]) -> CoreSchema:
@@ -212,13 +226,13 @@ def _refused(path: Path, bad: Sequence[str]) -> BadInputError:
 # -- fields -----------------------------------------------------------------------------------------------------------
 
 
-def _fields(needed: Fields, optional: Fields | None = None, others: Iterable[str] | None = None) -> CoreSchema:
-    """A mapping with these fields. `others` are names that may be there too; None: any."""
-    fields = {name: schema.typed_dict_field(each) for name, each in needed.items()}
+def _fields(needs: Fields, optional: Fields | None = None, others: Iterable[str] | None = None) -> CoreSchema:
+    """Return what a mapping with these fields is. `others` are names that may be there too; None: any."""
+    fields = {name: schema.typed_dict_field(each) for name, each in needs.items()}
     for name, each in (optional or {}).items():
         fields[name] = schema.typed_dict_field(each, required=False)
     for name in others or ():
-        fields[name] = schema.typed_dict_field(schema.any_schema(), required=False)
+        fields.setdefault(name, schema.typed_dict_field(schema.any_schema(), required=False))
     return schema.typed_dict_schema(fields, extra_behavior="ignore" if others is None else "forbid")
 
 

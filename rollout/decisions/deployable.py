@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,19 +17,11 @@ from rollout import ROOT, documents
 from rollout.decisions import branches
 from rollout.documents import Finding
 from rollout.outcomes import BadInputError
+from rollout.views.judged_branch import JudgedBranch
 
 Revision = Mapping[str, Any]
 EXPECTED_LOG = "a JSON list of {revno, message, date}"
 TOLD_AT_MOST = 10  # bad records, and revisions beyond the deployable one
-
-
-@dataclass(frozen=True)
-class Branch:
-    """A branch by name, what was found, and its revisions `{revno, message, date}`."""
-
-    name: str
-    found: deployable.Assessment
-    revisions: Sequence[Revision]
 
 
 def revisions(
@@ -77,28 +68,25 @@ def ask_launchpad(
     return asked
 
 
-def judge(read: Mapping[str, Sequence[Revision]], tags: Mapping[int, Sequence[str]]) -> list[Branch]:
+def judge(read: Mapping[str, Sequence[Revision]], tags: Mapping[int, Sequence[str]]) -> list[JudgedBranch]:
     """Each branch with the QA state of its revisions."""
-    return [Branch(name, deployable.assess(found, tags), found) for name, found in read.items()]
+    return [JudgedBranch(name, deployable.assess(found, tags), found) for name, found in read.items()]
 
 
-def as_json(judged: Sequence[Branch]) -> dict[str, Any]:
+def as_json(judged: Sequence[JudgedBranch]) -> dict[str, Any]:
     """The answer of one branch; of several, each by its name."""
     found = {branch.name: branch.found.as_dict() for branch in judged}
     return found if len(judged) > 1 else judged[0].found.as_dict()
 
 
-def write_page(path: Path, judged: Sequence[Branch]) -> None:
+def write_page(path: Path, judged: Sequence[JudgedBranch]) -> None:
     """Write the deployment report. Raises BadInputError when it cannot be written there."""
     from rollout.views import qa_report
 
-    try:
-        path.write_text(qa_report.render(judged), encoding="utf-8")
-    except OSError as error:
-        raise BadInputError(f"E-unwritable  {path}: {error.strerror}.") from error
+    documents.write(path, qa_report.render(judged))
 
 
-def lines(judged: Sequence[Branch]) -> list[str]:
+def lines(judged: Sequence[JudgedBranch]) -> list[str]:
     """The same for a person: what goes, what blocks the next, what is behind it."""
     return [line for branch in judged for line in _lines(branch.name if len(judged) > 1 else "", branch.found)]
 

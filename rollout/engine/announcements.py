@@ -7,15 +7,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from plugins.module_utils.rollout_core.journal import outbox as core
+from plugins.module_utils.rollout_core.journal.entries import Entry
+from plugins.module_utils.rollout_core.journal.events import AnnouncementWaived, StageFinished
 from rollout.announcing.outbox import Outbox, told
 from rollout.engine.rollout import Rollout
 from rollout.engine.watchdog import WITHDRAWN, Watchdog
 from rollout.gates import model as gates
 from rollout.gates.model import Answer, Question
 from rollout.journal import store
-from rollout.outcomes import ExitCode, Left, Stop
+from rollout.outcomes import ExitCode, LeftAsIs, Stop
 from rollout.plan import model as plans
-from rollout.plan.model import Plan, Stage
+from rollout.plan.model import Plan
+from rollout.plan.process import Stage
 
 Wait = Callable[[datetime, Stage, str], None]
 DECIDES = ("coordinator", "losa")
@@ -24,7 +27,7 @@ DECIDES = ("coordinator", "losa")
 def carry_out(watchdog: Watchdog, stage: Stage, wait: Wait) -> dict[str, Any]:
     """Send what the stage announces, or what of it is not out yet; returns the stage's facts.
 
-    Raises Left while it is not out everywhere, unless a person has settled it: that takes nothing back, and is no
+    Raises LeftAsIs while it is not out everywhere, unless a person has settled it: that takes nothing back, and is no
     incident. Raises Stop, too, and BadInputError for a text or a channel that cannot be.
     """
     rollout = watchdog.rollout
@@ -38,7 +41,7 @@ def carry_out(watchdog: Watchdog, stage: Stage, wait: Wait) -> dict[str, Any]:
     if not announcement.settled:
         late = [f"  It was to be out by {by:%a %d %b %H:%M} UTC."] if by and by < rollout.clock.now() else []
         said = "\n".join([f"E-not-announced  {stage.stage}: {lines[0]}.", *(f"  {line}" for line in lines[1:]), *late])
-        raise Left(said, "  Then:  ./runbook.py run")
+        raise LeftAsIs(said, "  Then:  ./runbook.py run")
     return {"evidence": lines}
 
 
@@ -94,21 +97,21 @@ def in_time(watchdog: Watchdog, stage: Stage) -> None:
         raise Stop("refused", ExitCode.REFUSED, "\n  ".join([*said, *evidence]), then)
     for message in dict.fromkeys(each.message for each in missed):
         by, reason = answer.told["name"], answer.told["reason"]
-        rollout.journal.write("announcement_waived", message=message, by=by, reason=reason)
+        rollout.journal.write(AnnouncementWaived(message, None, by, reason))
 
 
 def _facts(rollout: Rollout, message: str) -> dict[str, Any]:
     """What the message is about, besides plan and journal; a fact of its name says to whom it goes, and about what."""
     facts: dict[str, Any] = {}
-    for entry in rollout.journal.entries:
-        if entry["event"] == "stage_finished" and message in (entry.get("facts") or {}):
-            facts["recipients"] = entry["facts"][message]
+    for _, event in rollout.journal.of(StageFinished):
+        if message in event.facts:
+            facts["recipients"] = event.facts[message]
     if rollout.plan.follows:
         facts["after"] = aborted_before(rollout.plan)
     return facts
 
 
-def aborted_before(plan: Plan) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Plan and entries of the aborted rollout whose next attempt this is (R21)."""
+def aborted_before(plan: Plan) -> tuple[dict[str, Any], list[Entry]]:
+    """Return plan and entries of the aborted rollout whose next attempt this is (R21)."""
     before = store.directory() / plan.follows[-1]
     return plans.load(before / "plan.yml").as_vars(), store.entries(before)

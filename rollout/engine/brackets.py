@@ -1,91 +1,98 @@
 """Ends what a stage has left switched on, when the rollout stops: the bracket that nobody can forget (R13, R15).
 
-The stage's `release` playbook looks at the hosts and decides whether it may end; what may not stays on, and is told of
-with the command that ends it.
+The bracket's playbook `end_early` looks at the hosts and decides whether it may end. Anything that may not end yet
+stays on; the message says how to end it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from getpass import getuser
-from typing import Any
 
-from plugins.module_utils.rollout_core.journal.brackets import Hold
+from plugins.module_utils.rollout_core.journal.brackets import SwitchedOn
+from plugins.module_utils.rollout_core.journal.events import (
+    ReleaseFinished,
+    ReleaseStarted,
+    StageFinished,
+    StageStarted,
+)
+from plugins.module_utils.rollout_core.journal.incidents import first_sentence
 from rollout.engine.rollout import Rollout
 from rollout.outcomes import ExitCode
-from rollout.plan.model import Stage
-from rollout.views.holding import ends, sentence
-from rollout.views.text import first_sentence
+from rollout.plan.process import Stage
+from rollout.views.brackets import ends, sentence
 
 
-def release_all(rollout: Rollout, *, proven: bool = True) -> list[str]:
-    """Try to end whatever still holds, latest first; returns what became of it, for the screen and the journal.
+def end_early(rollout: Rollout, *, proven: bool = True) -> list[str]:
+    """Try to end whatever is still on, latest first; return what became of it, for the screen and the journal.
 
     Not `proven`: something of the rollout may be at work yet, so nothing is ended that it was begun under.
     """
-    return [line for hold in reversed(rollout.holds) for line in _release(rollout, hold, proven=proven)]
+    return [line for each in reversed(rollout.still_on) for line in _end(rollout, each, proven=proven)]
 
 
 def still_on(rollout: Rollout) -> list[str]:
-    """What holds now, and how it ends."""
-    return [line for hold in rollout.holds for line in _told(hold)]
+    """Return what is on now, and how it ends."""
+    return [line for each in rollout.still_on for line in _told(each)]
 
 
 def end_now(rollout: Rollout, stage: Stage) -> ExitCode:
     """Carry out a stage for the sake of what it ends, in a rollout that is closed, and stays so."""
-    before = rollout.holds
+    before = rollout.still_on
     record = rollout.records.get(stage.stage)
     attempt = record.attempt + 1 if record else 1
     run_id = rollout.run_id(f"{stage.stage}-{attempt}")
-    rollout.journal.write("stage_started", stage=stage.stage, attempt=attempt, run=run_id, by=getuser())
+    rollout.journal.write(StageStarted(stage.stage, attempt, run_id, by=getuser()))
     rollout.screen.stage_begins(stage)
-    work = rollout.begin(stage.playbook, run_id)
-    while not work.ended(0.2):
-        rollout.uninterrupted(f"{stage.stage} runs to its end.")
-    run = work.outcome()
+    run = rollout.run_to_its_end(stage.playbook, run_id, f"{stage.stage} runs to its end.")
     rollout.screen.evidence(run.stats.get("evidence", []))
     outcome, message = "ok" if run.ok else "failed", None if run.ok else run.message
-    rollout.journal.write("stage_finished", stage=stage.stage, outcome=outcome, facts=run.stats, message=message)
+    rollout.journal.write(StageFinished(stage.stage, outcome, run.stats, message))
     rollout.screen.stage_ends(stage, outcome)
-    over = [f"  over: {hold.what}" for hold in before if hold not in rollout.holds]
+    over = [f"  over: {each.what}" for each in before if each not in rollout.still_on]
     rollout.screen.say("\n".join([*([message] if message else []), *over, *still_on(rollout)]))
     return ExitCode.DONE if run.ok else ExitCode.FAILED
 
 
-def _release(rollout: Rollout, hold: Hold, *, proven: bool) -> Iterator[str]:
-    facts: dict[str, Any]
+def _end(rollout: Rollout, bracket: SwitchedOn, *, proven: bool) -> Iterator[str]:
+    found = ReleaseFinished(
+        stage=bracket.stage,
+        playbook=bracket.end_early,
+        message=None,
+        released=False,
+        why="what still runs is not known",
+        outcome="not_tried",
+        evidence=[],
+    )
     if proven:
-        facts = _asked(rollout, hold)
-    else:
-        facts = {"released": False, "why": "what still runs is not known", "outcome": "not_tried", "evidence": []}
-    rollout.journal.write("release_finished", stage=hold.stage, playbook=hold.release, **{"message": None, **facts})
-    rollout.screen.evidence(facts["evidence"])
-    if facts["released"]:
-        yield f"  over: {hold.what} (playbooks/{hold.release}.yml); the next run begins it again"
+        found = _looked(rollout, found)
+    rollout.journal.write(found)
+    rollout.screen.evidence(found.evidence)
+    if found.released:
+        yield f"  over: {bracket.what} (playbooks/{bracket.end_early}.yml); the next run begins it again"
         return
-    yield from (line for now in rollout.holds if now.stage == hold.stage for line in _told(now))
-    if facts.get("message"):
-        yield facts["message"]
+    yield from (line for each in rollout.still_on if each.stage == bracket.stage for line in _told(each))
+    if found.message:
+        yield found.message
 
 
-def _asked(rollout: Rollout, hold: Hold) -> dict[str, Any]:
-    """Run the release playbook; what it says, as the journal has it."""
-    run_id = rollout.run_id(f"release-{hold.stage}")
-    rollout.journal.write("release_started", stage=hold.stage, playbook=hold.release, run=run_id)
-    rollout.screen.say(f"↩ release {hold.stage} · playbooks/{hold.release}.yml")
-    work = rollout.begin(hold.release, run_id)
-    while not work.ended(0.2):
-        rollout.uninterrupted("what is still on is looked at.")
-    run = work.outcome()
-    evidence = run.stats.get("evidence", [])
+def _looked(rollout: Rollout, untried: ReleaseFinished) -> ReleaseFinished:
+    """Run the playbook that looks whether it may end; return what it says."""
+    stage, playbook = untried.stage, untried.playbook
+    run_id = rollout.run_id(f"release-{stage}")
+    rollout.journal.write(ReleaseStarted(stage, playbook, run_id))
+    rollout.screen.say(f"↩ may it end? {stage} · playbooks/{playbook}.yml")
+    run = rollout.run_to_its_end(playbook, run_id, "what is still on is looked at.")
+    looked = replace(untried, evidence=run.stats.get("evidence", []))
     if not run.ok:
-        why = "; ".join(filter(None, [run.stats.get("why"), f"{hold.release} failed: {first_sentence(run.message)}"]))
-        return {"released": False, "why": why, "outcome": "failed", "evidence": evidence, "message": run.message}
+        why = "; ".join(filter(None, [run.stats.get("why"), f"{playbook} failed: {first_sentence(run.message)}"]))
+        return replace(looked, message=run.message, why=why, outcome="failed")
     released = run.stats.get("released") is True
     stays = None if released else str(run.stats.get("why") or "nobody says why")
-    return {"released": released, "why": stays, "outcome": "ok", "evidence": evidence}
+    return replace(looked, released=released, why=stays, outcome="ok")
 
 
-def _told(hold: Hold) -> Iterator[str]:
-    yield f"  STILL ON: {sentence(hold)}"
-    yield f"    To end it:  {ends(hold)}"
+def _told(bracket: SwitchedOn) -> Iterator[str]:
+    yield f"  STILL ON: {sentence(bracket)}"
+    yield f"    To end it:  {ends(bracket)}"

@@ -4,23 +4,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from plugins.module_utils.rollout_core.journal.entries import Entry
+from plugins.module_utils.rollout_core.journal.events import (
+    BackOutFinished,
+    BackOutStarted,
+    Event,
+    ReleaseFinished,
+    ReleaseStarted,
+    RolloutClosed,
+    StageStarted,
+    StopFinished,
+    StopRequested,
+    UndoFinished,
+    UndoStarted,
+)
 from rollout.engine import stop
-from rollout.engine.rollout import Entry, Rollout
-from rollout.plan.model import Stage
+from rollout.engine.rollout import Rollout
+from rollout.plan.process import Stage
 
 # What is done in a row when a rollout is taken back, and how it is told of.
-TAKING_BACK = {
-    "undo_started": "an abort was under way at",
-    "undo_finished": "an abort was under way at",
-    "stop_requested": "an abort was under way at",
-    "stop_finished": "an abort was under way at",
-    "release_started": "it was looking whether what is still on may end, of",
-    "back_out_started": "everything was being backed out after",
-}
+TakingBack = UndoStarted | UndoFinished | StopRequested | StopFinished | ReleaseStarted | BackOutStarted
+OF_AN_ABORT = "an abort was under way at"
+OF_A_BRACKET = "it was looking whether what is still on may end, of"
+OF_A_BACK_OUT = "everything was being backed out after"
 
 
 @dataclass(frozen=True)
-class Left:
+class CrashRemains:
     """`stage` has no end in the journal (None: nothing is open); `survivors` are this machine's processes, in words.
 
     `doing` says what was under way there. `taking_back`: it was not the stage's own playbook.
@@ -34,38 +44,49 @@ class Left:
     survivors: list[str]
 
     def lines(self) -> list[str]:
-        """It for a person."""
+        """Return what a person should know of it."""
         lines = [f"{self.doing} {self.stage.stage}, since {self.since} UTC"] if self.stage is not None else []
         return [*lines, *(f"still runs here: {survivor}" for survivor in self.survivors)]
 
 
-def left_by(rollout: Rollout) -> Left:
-    """Look: at the journal, and at this machine's processes."""
+def left_by(rollout: Rollout) -> CrashRemains:
+    """Look at the journal, and at this machine's processes, and return what a crash has left."""
     survivors = stop.survivors_here(rollout)
-    finished: set[str] = set()
+    finished: set[type[Event]] = set()
     for entry in reversed(rollout.journal.entries):
-        event = entry["event"]
-        if event == "rollout_closed":
+        event = entry.event
+        if isinstance(event, RolloutClosed):
             break
-        if event in ("release_finished", "back_out_finished"):
-            finished.add(event.replace("finished", "started"))
-        elif event in finished:  # what has come to its end was not interrupted
-            finished.remove(event)
-        elif event in TAKING_BACK:
-            return _left(rollout, entry, survivors)
+        if isinstance(event, ReleaseFinished):
+            finished.add(ReleaseStarted)
+        elif isinstance(event, BackOutFinished):
+            finished.add(BackOutStarted)
+        elif type(event) in finished:  # what has come to its end was not interrupted
+            finished.remove(type(event))
+        elif isinstance(event, TakingBack):
+            return _taking_back(rollout, entry, event, survivors)
     for name, record in rollout.records.items():
         if record.running:
-            return _left(rollout, rollout.journal.last("stage_started", stage=name) or {"stage": name}, survivors)
-    return Left(None, "", "", "", taking_back=False, survivors=survivors)
+            found = rollout.journal.last(StageStarted, stage=name)
+            run_id, since = (found[1].run, _time(found[0])) if found else ("", "")
+            doing = "it was in the middle of"
+            return CrashRemains(rollout.stage(name), run_id, since, doing, taking_back=False, survivors=survivors)
+    return CrashRemains(None, "", "", "", taking_back=False, survivors=survivors)
 
 
-def _left(rollout: Rollout, entry: Entry, survivors: list[str]) -> Left:
-    stage, event = rollout.stage(entry["stage"]), entry.get("event")
-    begun = entry
-    if event in ("release_started", "back_out_started"):  # another playbook than the stage's, perhaps on other hosts
-        stage = stage.model_copy(update={"playbook": entry["playbook"], "stop": "stop"})
-    else:
-        begun = rollout.journal.last("stage_started", stage=stage.stage) or entry
-    doing = TAKING_BACK.get(str(event), "it was in the middle of")
-    since = str(entry.get("at", ""))[11:19]
-    return Left(stage, begun.get("run", ""), since, doing, taking_back=event in TAKING_BACK, survivors=survivors)
+def _taking_back(rollout: Rollout, entry: Entry, event: TakingBack, survivors: list[str]) -> CrashRemains:
+    stage, run_id, doing = (
+        rollout.stage(event.stage),
+        event.run if not isinstance(event, UndoFinished) else "",
+        OF_AN_ABORT,
+    )
+    if isinstance(event, ReleaseStarted | BackOutStarted):  # another playbook than the stage's, perhaps on other hosts
+        stage = stage.model_copy(update={"playbook": event.playbook, "stop": "stop"})
+        doing = OF_A_BRACKET if isinstance(event, ReleaseStarted) else OF_A_BACK_OUT
+    elif begun := rollout.journal.last(StageStarted, stage=event.stage):
+        run_id = begun[1].run
+    return CrashRemains(stage, run_id, _time(entry), doing, taking_back=True, survivors=survivors)
+
+
+def _time(entry: Entry) -> str:
+    return f"{entry.at:%H:%M:%S}"

@@ -2,68 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from plugins.module_utils.rollout_core.journal import brackets as holds
-from plugins.module_utils.rollout_core.journal.brackets import Hold
-from plugins.module_utils.rollout_core.time.timeline import Entry
+from plugins.module_utils.rollout_core.journal import brackets
+from plugins.module_utils.rollout_core.journal.brackets import SwitchedOn
 from rollout import ROOT
 from rollout.journal import store
+from rollout.journal.file import NAME
 
-if TYPE_CHECKING:
-    from rollout.plan.model import Plan
-
-MARKS = (b'"until":', b'"hold":')  # of a stage that began to hold, or was carried over while it held
+MARKS = (b'"until":', b'"hold":')  # of a stage that switched something on, or was carried over while that was on
 
 
 @dataclass(frozen=True)
-class Left:
-    """A rollout that is over, and what of it still holds."""
+class LeftOn:
+    """A rollout that is over, by its id, and what of it is still on."""
 
     directory: Path
-    plan: Plan
-    holds: list[Hold]
+    rollout: str
+    still_on: list[SwitchedOn]
 
 
-def left_on(inventory: Path | None, but: Path | None = None) -> Left | None:
-    """The rollout, of this inventory, that is over and has left something on; None: nothing is.
+def left_on(inventory: Path | None, but: Path | None = None) -> LeftOn | None:
+    """Return the rollout, of this inventory, that is over and has left something on; None: nothing is.
 
     What one rollout began, a later one may have taken over or ended: only the latest that had to do with it says how it
     is. `but` is the rollout that somebody looks at already.
     """
-    from rollout.plan import model as plans  # here: its models take 0.1 s
-
-    journals = sorted(store.directory().glob("*/journal.jsonl"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in journals:
-        if not any(mark in path.read_bytes() for mark in MARKS):  # cheap, and many have nothing to do with it
+    for directory in store.newest_first():
+        if not any(mark in (directory / NAME).read_bytes() for mark in MARKS):  # cheap: many have nothing to do with it
             continue
-        entries = store.entries(path.parent)
-        if not any(_begins(entry) for entry in entries):
+        if not any(map(brackets.begins, store.entries(directory))):
             continue
-        plan = plans.load(path.with_name("plan.yml"))
-        if inventory is not None and (ROOT / plan.inventory).resolve() != inventory:
+        if inventory is not None and _inventory(directory) != inventory:
             continue
-        return _left(path.parent, plan, entries) if path.parent != but else None
+        return _left(directory) if directory != but else None
     return None
 
 
-def to_end(stage: str, inventory: Path | None, plan_file: Path | None) -> Left | None:
-    """The rollout that is over and has left on what `stage` ends; None: there is none. The given plan's, if any."""
-    if plan_file is not None:
-        directory, plan = store.latest(plan_file)
-        left = _left(directory, plan, store.entries(directory))
-    else:
-        left = left_on(inventory)
-    return left if left and any(hold.until == stage for hold in left.holds) else None
+def to_end(stage: str, inventory: Path | None, plan_file: Path | None) -> LeftOn | None:
+    """Return the rollout that is over and has left on what `stage` ends, the given plan's if any; None without one."""
+    left = _left(plan_file.resolve().parent) if plan_file is not None else left_on(inventory)
+    return left if left and any(each.ends_with == stage for each in left.still_on) else None
 
 
-def _left(directory: Path, plan: Plan, entries: Sequence[Entry]) -> Left | None:
-    on = holds.still_on(plan.as_vars()["process"], entries)
-    return Left(directory, plan, on) if on and store.is_closed(directory) else None
+def _left(directory: Path) -> LeftOn | None:
+    plan = _plan(directory)
+    on = brackets.still_on(plan["process"] or (), store.entries(directory))
+    return LeftOn(directory, str(plan["id"]), on) if on and store.is_closed(directory) else None
 
 
-def _begins(entry: Entry) -> bool:
-    return (entry["event"], True) in (("stage_started", "until" in entry), ("stage_carried", "hold" in entry))
+def _inventory(directory: Path) -> Path:
+    return (ROOT / str(_plan(directory)["inventory"])).resolve()
+
+
+def _plan(directory: Path) -> dict[str, Any]:
+    """Return the fields of the plan that this takes: an old one may lack what today's need, and it is over."""
+    from rollout.plan import past  # here: it needs the plan's models, which take 0.1 s
+
+    return past.fields(directory / "plan.yml", ("id", "inventory", "process")) or {
+        "id": directory.name,
+        "inventory": "",
+        "process": [],
+    }

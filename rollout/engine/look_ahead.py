@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rollout.engine import stop
 from rollout.engine.rollout import Rollout
 from rollout.outcomes import ExitCode
-from rollout.plan.model import Stage
+from rollout.plan.process import Stage
 
 
 def look_ahead(rollout: Rollout, stages: Sequence[Stage]) -> ExitCode:
@@ -16,17 +16,15 @@ def look_ahead(rollout: Rollout, stages: Sequence[Stage]) -> ExitCode:
         rollout.screen.stage_begins(stage)
         work = rollout.begin(stage.playbook, rollout.run_id(f"ahead-{stage.stage}"))
         try:
-            while not work.ended(0.2):
-                pass
+            run = work.wait()
         except KeyboardInterrupt:
             stop.end_here(rollout)
             raise
-        run = work.outcome()
         rollout.screen.evidence(run.stats.get("evidence", []))
         rollout.screen.quiet()
         if not run.ok:
             rollout.screen.say(run.message)
             return ExitCode.FAILED
-        due = f"{stage.due_at(rollout.plan.window):%a %d %b %H:%M} UTC"
+        due = f"{stage.due_at(rollout.plan.window.start):%a %d %b %H:%M} UTC"
         rollout.screen.say(f"A look ahead, not on record: {stage.stage} is due {due}, and is done again then.")
     return ExitCode.DONE

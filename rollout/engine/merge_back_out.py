@@ -1,20 +1,21 @@
-"""Backs the whole rollout out after a gate was answered no: a faulty change never lengthens the downtime (R17)."""
+"""The merge back-out, after a gate was answered no: a faulty change never lengthens the downtime (R17)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from rollout.engine.rollout import Entry, Rollout
+from plugins.module_utils.rollout_core.journal.events import BackOutFinished, BackOutStarted
+from rollout.engine.rollout import Rollout
 from rollout.engine.watchdog import Watchdog
 from rollout.gates import model as gates
 from rollout.outcomes import ExitCode, Stop
-from rollout.plan.model import BackOut, Stage
+from rollout.plan.process import MergeBackOut, Stage
 
 NEXT = "  Once what was answered no is mended, or rolled back where it comes from:  ./runbook.py plan new"
 
 
-def offer(watchdog: Watchdog, stage: Stage, on_no: BackOut, refused: Stop, facts: Mapping[str, Any]) -> Stop:
+def offer(watchdog: Watchdog, stage: Stage, on_no: MergeBackOut, refused: Stop, facts: Mapping[str, Any]) -> Stop:
     """Ask whether to back out, and do it on a yes. Returns how the run ends; `refused` when it is to stay as it is."""
     means = [
         *refused.message.splitlines(),
@@ -32,24 +33,16 @@ def offer(watchdog: Watchdog, stage: Stage, on_no: BackOut, refused: Stop, facts
     return refused
 
 
-def back_out(rollout: Rollout, stage: Stage, on_no: BackOut, why: str) -> Stop:
+def back_out(rollout: Rollout, stage: Stage, on_no: MergeBackOut, why: str) -> Stop:
     """Run the back-out to its end, and return how the run ends; `why` is what led to it."""
     run_id = rollout.run_id(f"back-out-{stage.stage}")
-    rollout.journal.write("back_out_started", stage=stage.stage, playbook=on_no.playbook, run=run_id)
-    rollout.screen.say(f"↩ back out · playbooks/{on_no.playbook}.yml")
-    work = rollout.begin(on_no.playbook, run_id)
-    while not work.ended(0.2):
-        rollout.uninterrupted("the back-out runs to its end.")
-    run = work.outcome()
+    rollout.journal.write(BackOutStarted(stage.stage, on_no.playbook, run_id))
+    rollout.screen.say(f"↩ merge back-out · playbooks/{on_no.playbook}.yml")
+    run = rollout.run_to_its_end(on_no.playbook, run_id, "the merge back-out runs to its end.")
     rollout.screen.evidence(run.stats.get("evidence", []))
-    finished = rollout.journal.write(
-        "back_out_finished",
-        stage=stage.stage,
-        playbook=on_no.playbook,
-        outcome="ok" if run.ok else "failed",
-        facts=run.stats,
-        message=None if run.ok else run.message,
-    )
+    outcome, message = "ok" if run.ok else "failed", None if run.ok else run.message
+    finished = BackOutFinished(stage.stage, on_no.playbook, outcome, run.stats, message)
+    rollout.journal.write(finished)
     if run.ok:
         return backed_out(finished, why)
     command = f"ansible-playbook -i {rollout.plan.inventory} playbooks/{on_no.playbook}.yml -e @{rollout.plan_file}"
@@ -59,22 +52,21 @@ def back_out(rollout: Rollout, stage: Stage, on_no: BackOut, why: str) -> Stop:
     )
 
 
-def backed_out(finished: Entry, why: str | None = None) -> Stop:
-    """The end of a rollout that was backed out; `finished` is the journal's `back_out_finished`."""
-    said = [f"  {line}" for line in (finished["facts"] or {}).get("evidence", [])]
-    first = why or f"E-backed-out  {finished['stage']}: everything was backed out (R17)."
-    head = f"  BACKED OUT by {finished['playbook']}: nothing of this rollout goes out (R17)."
+def backed_out(finished: BackOutFinished, why: str | None = None) -> Stop:
+    """Return the end of a rollout whose merge was backed out."""
+    said = [f"  {line}" for line in finished.facts.get("evidence", [])]
+    first = why or f"E-backed-out  {finished.stage}: everything was backed out (R17)."
+    head = f"  BACKED OUT by {finished.playbook}: nothing of this rollout goes out (R17)."
     return Stop("backed_out", ExitCode.REFUSED, "\n".join([first, head, *said]), NEXT, stage="refused")
 
 
-def unfinished(rollout: Rollout) -> tuple[Stage, BackOut] | None:
-    """The stage after which a back-out was begun that has not come to a good end, and that back-out.
+def unfinished(rollout: Rollout) -> tuple[Stage, MergeBackOut] | None:
+    """Return the stage after which a merge back-out was begun that has no good end yet, and that back-out.
 
     Half of the merge may be gone: nothing goes on before all of it is.
     """
-    for entry in reversed(rollout.journal.entries):
-        if entry["event"] == "back_out_started":
-            stage = rollout.stage(entry["stage"])
-            found = (gate.on_no for gate in stage.gates if gate.on_no and gate.on_no.playbook == entry["playbook"])
-            return stage, next(found)
-    return None
+    begun = rollout.journal.last(BackOutStarted)
+    if begun is None:
+        return None
+    stage = rollout.stage(begun[1].stage)
+    return stage, next(gate.on_no for gate in stage.gates if gate.on_no and gate.on_no.playbook == begun[1].playbook)

@@ -16,6 +16,7 @@ import ansible_runner
 
 from rollout import ROOT
 
+LOOK_SECONDS = 0.2  # between two looks at a playbook at work
 POLL_SECONDS = 0.2  # how often ansible-runner looks at its child; its own default of 5 s delays every end (measured)
 
 TEMPORARY = ROOT / "var" / "tmp"  # what is killed leaves its temporary files behind: not outside of the checkout
@@ -148,7 +149,7 @@ def run_playbook(
     return run
 
 
-class Work(threading.Thread):
+class PlaybookAtWork(threading.Thread):
     """A playbook at work, while this process judges. `progress` is what its modules have answered and nobody took."""
 
     def __init__(self, playbook: Playbook, on_task: Callable[[str, str], None] = lambda _task, _host: None) -> None:
@@ -169,16 +170,22 @@ class Work(threading.Thread):
             self._outcome = error
 
     def ended(self, seconds: float = 0.0) -> bool:
-        """Whether it has ended, or does so within some seconds."""
+        """Return True if it has ended, or does so within some seconds."""
         self.join(seconds)
         return not self.is_alive()
+
+    def wait(self, meanwhile: Callable[[], object] = lambda: None) -> PlaybookRun:
+        """Wait for its end, calling `meanwhile` several times a second, and return what it came to."""
+        while not self.ended(LOOK_SECONDS):
+            meanwhile()
+        return self.outcome()
 
     def cancel(self) -> None:
         """Have ansible-playbook killed."""
         self._cancelled.set()
 
     def outcome(self) -> PlaybookRun:
-        """What it came to; waits for it."""
+        """Return what it came to; waits for it."""
         self.join()
         if isinstance(self._outcome, Exception):
             raise self._outcome

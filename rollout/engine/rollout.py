@@ -8,20 +8,20 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from plugins.module_utils.rollout_core.journal import brackets as holds
-from plugins.module_utils.rollout_core.journal.brackets import Hold
+from plugins.module_utils.rollout_core.journal import brackets
+from plugins.module_utils.rollout_core.journal.brackets import SwitchedOn
+from plugins.module_utils.rollout_core.journal.stages import StageRecord, actual, estimates
 from plugins.module_utils.rollout_core.merge import pins
 from plugins.module_utils.rollout_core.time import lateness, timeline
 from rollout import ROOT
 from rollout.engine.interrupts import Interrupt
-from rollout.engine.playbooks import Playbook, Work
+from rollout.engine.playbooks import Playbook, PlaybookAtWork, PlaybookRun
 from rollout.journal.clock import Clock
 from rollout.journal.file import Journal
 from rollout.plan import model as plans
-from rollout.plan.model import Plan, Stage
+from rollout.plan.model import Plan
+from rollout.plan.process import Stage
 from rollout.views.screen import Screen
-
-Entry = Mapping[str, Any]
 
 
 @dataclass
@@ -40,63 +40,63 @@ class Rollout:
 
     @property
     def plan_file(self) -> Path:
-        """The plan that it follows."""
+        """Return the plan that it follows."""
         return self.directory / "plan.yml"
 
     @property
     def limit(self) -> timedelta:
-        """More than this off-track is too late (R19)."""
+        """Return the limit: more than this off-track is too late (R19)."""
         return timedelta(minutes=self.plan.policy.abort_after_minutes)
 
     @property
-    def records(self) -> dict[str, timeline.StageRecord]:
-        """What has happened to each stage that was begun."""
-        return timeline.actual(self.journal.entries)
+    def records(self) -> dict[str, StageRecord]:
+        """Return what has happened to each stage that was begun."""
+        return actual(self.journal.entries)
 
     @property
     def layout(self) -> list[timeline.PlannedStage]:
-        """When each stage is planned."""
-        return timeline.planned(self.plan.as_vars(), self.journal.entries)
+        """Return when each stage is planned."""
+        return timeline.planned(self.plan.as_vars(), estimates(self.journal.entries))
 
     @property
     def left(self) -> list[Stage]:
-        """The stages that are not done, in order."""
+        """Return the stages that are not done, in order."""
         records = self.records
         return [stage for stage in self.plan.process if not (stage.stage in records and records[stage.stage].done)]
 
     @property
     def in_window(self) -> bool:
-        """Whether a stage of the window has begun, and was not undone."""
+        """Return True if a stage of the window has begun, and was not undone."""
         records = self.records
         return any(s.window and s.stage in records and not records[s.stage].undone for s in self.plan.process)
 
     @property
     def irreversible(self) -> bool:
-        """Whether the point of no return is behind it."""
+        """Return True if the point of no return is behind it."""
         return any(record.irreversible for record in self.records.values())
 
     @property
-    def holds(self) -> list[Hold]:
-        """What its stages have left switched on, and nothing has ended yet (R13)."""
-        return holds.still_on([stage.model_dump() for stage in self.plan.process], self.journal.entries)
+    def still_on(self) -> list[SwitchedOn]:
+        """Return what its stages have left switched on, and nothing has ended yet (R13)."""
+        return brackets.still_on([stage.model_dump() for stage in self.plan.process], self.journal.entries)
 
     def outlook(self) -> lateness.Outlook:
-        """How it stands now (R19)."""
+        """Return how it stands now (R19)."""
         return lateness.outlook(self.layout, self.records, self.plan.window.end, self.clock.now())
 
     def stage(self, name: str) -> Stage:
-        """The stage with that name. Raises KeyError."""
+        """Return the stage with that name. Raises KeyError."""
         found = {stage.stage: stage for stage in self.plan.process}
         return found[name]
 
     def run_id(self, label: str) -> str:
-        """The id of a run that begins now; it marks its processes and names the directory of its artifacts."""
+        """Return the id of a run that begins now; it marks its processes and names the directory of its artifacts."""
         name = f"{len(self.journal.entries) + 1:04}-{label}"
         earlier = len(list((self.directory / "ansible").glob(f"{name}*")))
         return f"{self.plan.id}/{name}{f'.{earlier + 1}' if earlier else ''}"
 
-    def begin(self, playbook: str, run_id: str, **more: Any) -> Work:
-        """Start a playbook of this rollout; `more` are fields of runner.Playbook, extra variables among them."""
+    def begin(self, playbook: str, run_id: str, **more: Any) -> PlaybookAtWork:
+        """Start a playbook of this rollout; `more` are fields of Playbook, extra variables among them."""
         extra_vars = {
             "rollout_journal": str(self.journal.path),
             "rollout_clock_offset": self.clock.ahead_of_system.total_seconds(),
@@ -105,7 +105,7 @@ class Rollout:
             **self.extra_vars,
             **more.pop("extra_vars", {}),
         }
-        return Work(
+        return PlaybookAtWork(
             Playbook(
                 name=playbook,
                 inventory=self.inventory,
@@ -118,14 +118,18 @@ class Rollout:
             on_task=self.screen.task,
         )
 
+    def run_to_its_end(self, playbook: str, run_id: str, what: str) -> PlaybookRun:
+        """Run a playbook of this rollout that Ctrl-C does not end; who types it is told `what` goes on."""
+        return self.begin(playbook, run_id).wait(lambda: self.uninterrupted(what))
+
     def uninterrupted(self, what: str) -> None:
-        """Something is at work that Ctrl-C does not end; say so, once each time that it is typed."""
+        """Say, once each time that Ctrl-C is typed, that what is at work is not ended by it."""
         if self.interrupt.came:
             self.interrupt.came = False
             self.screen.say(f"Ctrl-C: {what}")
 
     def to_redo(self, stage: Stage, facts: Mapping[str, Any]) -> list[str]:
-        """What was done on what the stage settles otherwise now."""
+        """Return what was done on what the stage settles otherwise now."""
         return pins.to_redo(self.plan.as_vars()["process"], self.journal.entries, stage.stage, facts.get("pin") or {})
 
     def pin(self) -> None:

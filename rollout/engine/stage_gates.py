@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from plugins.module_utils.rollout_core.journal.events import GateAnswered
+from plugins.module_utils.rollout_core.journal.questions import confirmed, still_yes
 from plugins.module_utils.rollout_core.time import lateness, timeline
 from rollout.engine import merge_back_out
 from rollout.engine.rollout import Rollout
@@ -13,7 +15,7 @@ from rollout.engine.watchdog import LOSA, Watchdog
 from rollout.gates import model as gates
 from rollout.gates.model import Answer, Question
 from rollout.outcomes import ExitCode, Stop
-from rollout.plan.model import Gate, Stage
+from rollout.plan.process import Gate, Stage
 from rollout.schedule import check
 
 AGAIN = "  To be asked again:  ./runbook.py run"
@@ -40,7 +42,7 @@ def begin_late(watchdog: Watchdog, stage: Stage) -> None:
         return
     rollout = watchdog.rollout
     latest = rollout.plan.window.start + timeline.parse_duration(stage.begins_by)
-    agreed = rollout.journal.last("gate_answered", stage=stage.stage, gate=gates.BEGIN_LATE, answer="yes")
+    agreed = rollout.journal.last(GateAnswered, stage=stage.stage, gate=gates.BEGIN_LATE, answer="yes")
     if rollout.clock.now() <= latest or agreed:
         return
     late = f"{stage.stage} should have begun by {latest:%a %d %b %H:%M} UTC ({', '.join(stage.rules)})"
@@ -86,13 +88,13 @@ def _said_no(watchdog: Watchdog, stage: Stage, questions: Sequence[Question]) ->
     for asked in questions:
         entries = rollout.journal.entries
         if asked.needs:
-            before = gates.confirmed(entries, stage.stage, asked.gate)
+            before = confirmed(entries, stage.stage, asked.gate)
         else:
-            before = gates.still_yes(entries, stage.stage, asked, rollout.clock.now())
+            before = still_yes(entries, asked.on_record(stage.stage), rollout.clock.now(), asked.waits)
         if before is not None and (asked.item is not None or asked.needs):
-            when = f"{timeline.parse_instant(before['at']):%a %d %b %H:%M}"
-            who = before.get("name", before["by"])
-            rollout.screen.say(f"? {asked.text}  yes, {who} ({before['source']}, {when}): not asked again")
+            entry, yes = before
+            when, who = f"{entry.at:%a %d %b %H:%M}", yes.name or yes.by
+            rollout.screen.say(f"? {asked.text}  yes, {who} ({yes.source}, {when}): not asked again")
             continue
         answer = watchdog.ask(stage, asked, moot=lambda: watchdog.interrupt.leave)
         watchdog.leave_if_asked()

@@ -7,9 +7,8 @@ from datetime import datetime
 
 from rollout.engine.rollout import Rollout
 from rollout.outcomes import BadInputError, ExitCode, Stop
-from rollout.plan.model import Plan, Stage
-
-MERGES = "pqm_merge"  # the playbook to which --fixed-in belongs
+from rollout.plan.model import Plan
+from rollout.plan.process import Stage
 
 
 def to_do(rollout: Rollout, names: Sequence[str]) -> list[Stage]:
@@ -37,7 +36,7 @@ def to_do(rollout: Rollout, names: Sequence[str]) -> list[Stage]:
 def on_any_day(plan: Plan, names: Sequence[str], now: datetime) -> list[Stage]:
     """The named stages, if all of them may run on any day and none is due yet."""
     named = [stage for stage in plan.process if stage.stage in names]
-    early = [stage for stage in named if stage.any_day and now < stage.due_at(plan.window)]
+    early = [stage for stage in named if stage.any_day and now < stage.due_at(plan.window.start)]
     return early if len(early) == len(set(names)) else []
 
 
@@ -56,7 +55,7 @@ def anew(rollout: Rollout, names: Sequence[str], to_come: Sequence[Stage]) -> li
 
 def check_fix(rollout: Rollout, names: Sequence[str]) -> None:
     """Only the stage that merges takes a fix of the merge, and before the window. Raises BadInputError."""
-    merges = [stage.stage for stage in rollout.plan.process if stage.playbook == MERGES]
+    merges = [stage.stage for stage in rollout.plan.process if stage.merges]
     if not set(merges) & set(names):
         said = f"./runbook.py run {' '.join(merges)} --fixed-in REVNO"
         raise BadInputError(f"E-not-the-merge  A fix of the merge is for the stage that merges:  {said}")
@@ -66,14 +65,14 @@ def check_fix(rollout: Rollout, names: Sequence[str]) -> None:
 
 def _in_its_turn(stage: Stage, process: Sequence[Stage]) -> bool:
     """Whether it belongs to the window or comes after it; what ends something that is on may come at any time (R13)."""
-    ends = {each.holds.until for each in process if each.holds}
+    ends = {each.bracket.ends_with for each in process if each.bracket}
     before = process[: process.index(stage)]
     return stage.window or (stage.stage not in ends and any(each.window for each in before))
 
 
 def _comes_first(stage: Stage, names: Sequence[str], known: Sequence[str]) -> bool:
     """Whether a named stage belongs between this one and the one that ends what it switches on."""
-    if stage.holds is None:
+    if stage.bracket is None:
         return False
-    inside = known[known.index(stage.stage) + 1 : known.index(stage.holds.until)]
+    inside = known[known.index(stage.stage) + 1 : known.index(stage.bracket.ends_with)]
     return any(name in inside for name in names)

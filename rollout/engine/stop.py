@@ -11,11 +11,12 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
+from plugins.module_utils.rollout_core.journal.events import StopFinished, StopRequested
 from rollout import inventory
 from rollout.engine import processes
-from rollout.engine.playbooks import CONTROL_MARK, Work
+from rollout.engine.playbooks import CONTROL_MARK, PlaybookAtWork
 from rollout.engine.rollout import Rollout
-from rollout.plan.model import Stage
+from rollout.plan.process import Stage
 
 Answered = Literal["stopped", "rolled_back", "too_late", "unknown"]
 GRACE_SECONDS = 3.0  # what is asked to stop gets so long on a host, and so long again here, before it is ended
@@ -54,13 +55,13 @@ def look_on_hosts(rollout: Rollout, stage: Stage, run_id: str) -> Stopped:
     return _on_hosts(rollout, stage, run_id, check=True)
 
 
-def stop_stage(rollout: Rollout, stage: Stage, run_id: str, why: str, work: Work | None = None) -> Stopped:
+def stop_stage(rollout: Rollout, stage: Stage, run_id: str, why: str, work: PlaybookAtWork | None = None) -> Stopped:
     """Stop a run of the stage's playbook: `work`, or what a runbook that is gone has left of it (None).
 
     When the answer is `too_late` the work is left to run to its end.
     """
     begun = time.monotonic()
-    rollout.journal.write("stop_requested", stage=stage.stage, run=run_id, playbook=stage.stop, why=why)
+    rollout.journal.write(StopRequested(stage.stage, run_id, stage.stop, why))
     rollout.screen.say(f"■ stop {stage.stage} · playbooks/{stage.stop}.yml")
     controllers = processes.marked(CONTROL_MARK, str(work.playbook.artifacts)) if work is not None else []
     processes.freeze(controllers)  # they must not begin anything on a host that has just been looked at
@@ -75,16 +76,11 @@ def stop_stage(rollout: Rollout, stage: Stage, run_id: str, why: str, work: Work
             work.ended(GRACE_SECONDS)
         left = [*stopped.survivors, *survivors_here(rollout)]
         stopped = Stopped(stopped.answer, left, stopped.unproven, stopped.evidence)
+    seconds = round(time.monotonic() - begun, 3)
     rollout.journal.write(
-        "stop_finished",
-        stage=stage.stage,
-        run=run_id,
-        answer=stopped.answer,
-        survivors=stopped.survivors,
-        unproven=stopped.unproven,
-        seconds=round(time.monotonic() - begun, 3),
+        StopFinished(stage.stage, run_id, stopped.answer, stopped.survivors, stopped.unproven, seconds)
     )
-    took = f"{time.monotonic() - begun:.1f} s"
+    took = f"{seconds:.1f} s"
     proven = "no session, no process left" if stopped.proven else "NOT PROVEN"
     rollout.screen.say(f"  {stage.stage} {stopped.answer.replace('_', ' ')} · {proven}   {took}")
     rollout.screen.evidence(stopped.lines())

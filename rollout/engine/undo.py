@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from plugins.module_utils.rollout_core.journal.events import UndoFinished, UndoStarted
 from rollout.engine.playbooks import PlaybookRun
 from rollout.engine.rollout import Rollout
 from rollout.outcomes import ExitCode
-from rollout.plan.model import Stage
+from rollout.plan.process import Stage
 
 
 @dataclass
@@ -19,16 +19,16 @@ class Undone:
     exit_code: ExitCode = ExitCode.DONE
 
 
-def undo_window(rollout: Rollout, between: Callable[[], object]) -> Undone:
+def undo_window(rollout: Rollout) -> Undone:
     """Undo every stage of the window that was begun; one that fails does not keep the others.
 
-    What came before the window stands. `between` is called often while an undo runs.
+    What came before the window stands.
     """
     undone = Undone()
     records = rollout.records
     begun = [s for s in rollout.plan.process if s.stage in records and not records[s.stage].undone]
     for stage in reversed([s for s in begun if s.window and s.undo]):
-        failed = _undo(rollout, stage, between)
+        failed = _undo(rollout, stage)
         if failed is None:
             undone.lines.append(f"  undone: {stage.stage}")
             continue
@@ -42,29 +42,21 @@ def undo_window(rollout: Rollout, between: Callable[[], object]) -> Undone:
 
 
 def by_hand(rollout: Rollout, stage: Stage) -> str:
-    """The command that undoes a stage by hand."""
+    """Return the command that undoes a stage by hand."""
     playbook = stage.undo.playbook if stage.undo else stage.playbook
     return f"ansible-playbook -i {rollout.plan.inventory} playbooks/{playbook}.yml -e @{rollout.plan_file}"
 
 
-def _undo(rollout: Rollout, stage: Stage, between: Callable[[], object]) -> PlaybookRun | None:
+def _undo(rollout: Rollout, stage: Stage) -> PlaybookRun | None:
     """Run one undo; returns the run if it failed."""
     assert stage.undo is not None  # noqa: S101 - the caller chose those that have one
     playbook = stage.undo.playbook
     run_id = rollout.run_id(f"undo-{stage.stage}")
-    rollout.journal.write("undo_started", stage=stage.stage, playbook=playbook, run=run_id)
+    rollout.journal.write(UndoStarted(stage.stage, playbook, run_id))
     rollout.screen.say(f"↩ undo {stage.stage} · playbooks/{playbook}.yml")
-    work = rollout.begin(playbook, run_id)
-    while not work.ended(0.2):
-        between()
-    run = work.outcome()
-    rollout.journal.write(
-        "undo_finished",
-        stage=stage.stage,
-        playbook=playbook,
-        outcome="ok" if run.ok else "failed",
-        message=None if run.ok else run.message,
-    )
+    run = rollout.run_to_its_end(playbook, run_id, "what was begun to be undone is undone to its end.")
+    outcome, message = "ok" if run.ok else "failed", None if run.ok else run.message
+    rollout.journal.write(UndoFinished(stage.stage, playbook, outcome, message))
     if run.ok:
         rollout.screen.evidence(run.stats.get("evidence", []))
     return None if run.ok else run

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Literal
 from xml.etree import ElementTree
 
+from plugins.module_utils.rollout_core.journal.events import HostsVerified
 from rollout import ROOT
 
 Expect = Literal["deployed", "as_before"]
@@ -35,20 +36,20 @@ class HostState:
 
 
 @dataclass(frozen=True)
-class Verified:
+class HostsLookedAt:
     """What testinfra found; `summary` is a line for people."""
 
     ok: bool
     summary: str
     hosts: dict[str, HostState]
 
-    def as_fields(self) -> dict[str, Any]:
-        """The fields of the journal's event `verified` that are found here (docs/architecture.md)."""
+    def on_record(self, expect: Expect) -> HostsVerified:
+        """Return what the journal keeps of it."""
         hosts = {name: asdict(state) for name, state in self.hosts.items()}
-        return {"outcome": "ok" if self.ok else "failed", "summary": self.summary, "hosts": hosts}
+        return HostsVerified(expect, "ok" if self.ok else "failed", self.summary, hosts)
 
 
-def verify(directory: Path, inventory: Path, expect: Expect = "deployed", *, show: bool = False) -> Verified:
+def verify(directory: Path, inventory: Path, expect: Expect = "deployed", *, show: bool = False) -> HostsLookedAt:
     """Run tests/verify over the inventory's hosts, against the plan of the rollout in `directory`.
 
     `show` lets the tests write to the screen; otherwise that goes to `verify-EXPECT.txt` in `directory`. What each test
@@ -72,12 +73,14 @@ def verify(directory: Path, inventory: Path, expect: Expect = "deployed", *, sho
             try:
                 code = tests.wait(PATIENCE)
             except subprocess.TimeoutExpired:
-                return Verified(ok=False, summary=f"testinfra was not done after {PATIENCE / 60:.0f} min", hosts={})
+                return HostsLookedAt(
+                    ok=False, summary=f"testinfra was not done after {PATIENCE / 60:.0f} min", hosts={}
+                )
     hosts = read(report) if report.exists() else {}
     if NO_HOST in hosts or not hosts:  # pytest runs nothing when it cannot collect everything
         why = hosts[NO_HOST].failed[0] if NO_HOST in hosts else f"pytest ended with exit code {code}"
-        return Verified(ok=False, summary=f"testinfra looked at no host: {why}", hosts={})
-    return Verified(ok=code == 0, summary=_summary(hosts), hosts=hosts)
+        return HostsLookedAt(ok=False, summary=f"testinfra looked at no host: {why}", hosts={})
+    return HostsLookedAt(ok=code == 0, summary=_summary(hosts), hosts=hosts)
 
 
 def read(report: Path) -> dict[str, HostState]:

@@ -6,8 +6,8 @@ import getpass
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
+from plugins.module_utils.rollout_core.journal.events import AbortRequested, GateAsked, VerdictChanged
 from plugins.module_utils.rollout_core.time import lateness
 from plugins.module_utils.rollout_core.time.lateness import Outlook, Verdict
 from rollout.engine.interrupts import Interrupt
@@ -16,8 +16,8 @@ from rollout.gates import mailbox
 from rollout.gates import model as gates
 from rollout.gates.model import Answer, Question
 from rollout.incidents import record as incidents
-from rollout.outcomes import Abort, Left, Stop
-from rollout.plan.model import Stage
+from rollout.outcomes import Abort, LeftAsIs, Stop
+from rollout.plan.process import Stage
 
 JUDGE_SECONDS = 0.5  # between two judgements: a limit that is crossed is acted on within a second
 INTERRUPT_WAITS = timedelta(minutes=5)
@@ -38,8 +38,8 @@ class Watchdog:
         self._asked: int | None = None  # the number of the journal's entry of the question that is open
         self._questions = 0
         self._from_elsewhere: Answer | None = None
-        last = rollout.journal.last("verdict")
-        self._verdict = Verdict(last["verdict"]) if last else Verdict.ON_TRACK
+        last = rollout.journal.last(VerdictChanged)
+        self._verdict = Verdict(last[1].verdict) if last else Verdict.ON_TRACK
 
     # -- looking --------------------------------------------------------------------------------------------------
 
@@ -65,22 +65,22 @@ class Watchdog:
         """A person wants to abort. Raises Stop, unless it is too late for that: then says so."""
         view = self.rollout.outlook()
         possible = view.abortable
-        self.rollout.journal.write("abort_requested", by=by, reason=reason, source=source, possible=possible)
+        self.rollout.journal.write(AbortRequested(by, reason, source, possible))
         if possible:
             raise Abort(f"E-abort-asked  {by} aborts: {reason}", stage="stopped")
         self.rollout.screen.say(f"! {by} asks to abort ({reason}), but {lateness.reason(view, self.rollout.limit)}.")
 
-    def _problem_seen(self, message: mailbox.Message) -> None:
+    def _problem_seen(self, message: mailbox.MailboxMessage) -> None:
         """Put it on record, and go on: it is announced by whoever saw it, or when the run is over (R24)."""
         incident = incidents.heard(self.rollout.directory, self.rollout.journal, message)
         self.rollout.screen.say(f"! Incident {incident.number}, seen by {message.by}: {incident.summary}")
 
     def leave_if_asked(self) -> None:
-        """Stop between two stages when Ctrl-C said so; what is done stays as it is. Raises Left."""
+        """Stop between two stages when Ctrl-C said so; what is done stays as it is. Raises LeftAsIs."""
         if self.interrupt.came or self.interrupt.leave:
             done = [name for name, record in self.rollout.records.items() if record.done]
             message = f"E-interrupted  Stopped by Ctrl-C; what is done stands ({', '.join(done) or 'nothing yet'})."
-            raise Left(message, "  Go on:  ./runbook.py run")
+            raise LeftAsIs(message, "  Go on:  ./runbook.py run")
 
     def _judge(self, stage: Stage) -> None:
         rollout = self.rollout
@@ -93,19 +93,20 @@ class Watchdog:
         if judged is Verdict.ABORT:
             raise Abort(f"E-late-abort  {why}.  R19")
         margin = timedelta(minutes=rollout.plan.policy.ask_minutes_before_last_safe_abort)
-        asked = rollout.journal.last("gate_asked", gate=gates.OUTGROW)
+        asked = rollout.journal.last(GateAsked, gate=gates.OUTGROW)
         if lateness.outgrows(view, rollout.limit, margin) and asked is None:
             self._outgrows(stage, view, why)
 
     def _record(self, stage: Stage, view: Outlook, judged: Verdict, why: str) -> None:
         self.rollout.journal.write(
-            "verdict",
-            stage=view.stage or stage.stage,
-            verdict=judged.value,
-            off_track_seconds=view.off_track.total_seconds(),
-            projected_end=view.projected_end.isoformat(),
-            last_safe_abort=view.last_safe_abort.isoformat() if view.last_safe_abort else None,
-            reason=why,
+            VerdictChanged(
+                stage=view.stage or stage.stage,
+                verdict=judged.value,
+                off_track_seconds=view.off_track.total_seconds(),
+                projected_end=view.projected_end,
+                last_safe_abort=view.last_safe_abort,
+                reason=why,
+            )
         )
         if judged in (Verdict.LATE, Verdict.MUST_FINISH):
             self.rollout.screen.say(f"! {judged.value.replace('_', ' ').upper()}  {why}")
@@ -118,19 +119,16 @@ class Watchdog:
         Silence for `waits` is its last option; a question that becomes `moot` is answered WITHDRAWN.
         """
         journal, screen = self.rollout.journal, self.rollout.screen
-        on_record: dict[str, Any] = {"stage": stage.stage, "gate": asked.gate}
-        if asked.item is not None:
-            on_record["item"] = asked.item
-        entry = journal.write("gate_asked", **on_record, **asked.on_record())
+        entry = journal.write(asked.on_record(stage.stage))
         screen.quiet()
         try:
-            answer = self._wait_for(stage, asked, entry["seq"], moot)
+            answer = self._wait_for(stage, asked, entry.seq, moot)
         except Stop:
             self.asker.withdraw()
             raise
         if answer.source in ("another terminal", "nobody"):
             self.asker.withdraw()
-        journal.write("gate_answered", **on_record, **answer.on_record())
+        journal.write(answer.on_record(stage.stage, asked))
         if answer.source != "terminal":
             who = answer.told.get("name", answer.by)
             screen.say(f"? {asked.text}  {answer.word}, {who} ({answer.source})")

@@ -13,10 +13,11 @@ from typing import Any, Literal
 
 import pydantic
 
-from rollout.plan.model import Line, Model, Slug
+from rollout.fields import Line, Model, Slug
+from rollout.whole_file import write_whole
 
 
-class Message(Model):
+class MailboxMessage(Model):
     """One message. `asked` is the number of the journal's entry that it answers: an older question's is no answer.
 
     `told` is what the question needs besides the answer: a name, a reason. `seen` and `details` are an incident's.
@@ -32,24 +33,23 @@ class Message(Model):
     details: str | None = None
 
 
-def send(rollout: Path, message: Message) -> Path:
+def send(rollout: Path, message: MailboxMessage) -> Path:
     """Leave a message for the runbook at work in this rollout's directory; the file is gone once it is taken."""
     box = _box(rollout)
     box.mkdir(exist_ok=True)
-    name = f"{time.monotonic_ns()}-{os.getpid()}"
-    draft = box / f"{name}.part"
-    draft.write_text(message.model_dump_json(), encoding="utf-8")
-    return draft.rename(box / f"{name}.json")
+    path = box / f"{time.monotonic_ns()}-{os.getpid()}.json"
+    write_whole(path, message.model_dump_json())
+    return path
 
 
-def receive(rollout: Path) -> list[Message]:
+def receive(rollout: Path) -> list[MailboxMessage]:
     """Take the messages that are there, oldest first; what is none is thrown away."""
     found = []
     for path in sorted(_box(rollout).glob("*.json")):
         content: Any = path.read_text(encoding="utf-8")
         path.unlink()
         try:
-            found.append(Message.model_validate(json.loads(content)))
+            found.append(MailboxMessage.model_validate(json.loads(content)))
         except (ValueError, pydantic.ValidationError):
             continue
     return found

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from plugins.module_utils.rollout_core.journal.incidents import incidents
 from rollout import ROOT
 from rollout.journal import store
-from rollout.views.incidents import OpenIncident, incidents, standing
+from rollout.journal.file import NAME
+from rollout.views.incidents import OpenIncident, standing
 
 MARK = b'"incident_opened"'
 
@@ -17,16 +19,15 @@ def standing_in(inventory: Path) -> list[OpenIncident]:
 
     Commands are for that one; for another they name its plan.
     """
-    journals = sorted(store.directory().glob("*/journal.jsonl"), key=lambda path: path.stat().st_mtime, reverse=True)
     found: list[OpenIncident] = []
-    for path in journals:
-        if MARK not in path.read_bytes():  # cheap, and most have none
+    for number, rollout in enumerate(store.newest_first()):
+        if MARK not in (rollout / NAME).read_bytes():  # cheap, and most have none
             continue
-        plan_file = path.with_name("plan.yml")
+        plan_file = rollout / "plan.yml"
         plan = _plan(plan_file)
         if (ROOT / str(plan["inventory"])).resolve() == inventory.resolve():
-            option = "" if path == journals[0] else f" --plan {_typed(plan_file)}"
-            found += standing(incidents(store.entries(path.parent)), str(plan["id"]), option)
+            option = f" --plan {_typed(plan_file)}" if number else ""
+            found += standing(incidents(store.entries(rollout)), str(plan["id"]), option)
     return found
 
 

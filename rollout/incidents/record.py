@@ -7,22 +7,27 @@ from __future__ import annotations
 
 import getpass
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from plugins.module_utils.rollout_core.time import timeline
-from rollout import documents
-from rollout.gates.mailbox import Message
+from plugins.module_utils.rollout_core.journal.entries import Entry
+from plugins.module_utils.rollout_core.journal.events import IncidentClosed, IncidentOpened, StageFinished
+from plugins.module_utils.rollout_core.journal.incidents import (
+    Incident,
+    IncidentEnd,
+    ProblemSeen,
+    first_sentence,
+    incidents,
+)
+from rollout import documents, whole_file
+from rollout.gates.mailbox import MailboxMessage
 from rollout.journal.file import Journal
 from rollout.outcomes import BadInputError
 from rollout.plan.model import Plan
 from rollout.views import resolution
-from rollout.views.incidents import Closing, Incident, incidents
-from rollout.views.text import first_sentence
 
 SUMMARY_AT_MOST = 200  # characters: it stands in an announcement, and in a line of status
 DETAILS_AT_MOST = 50_000  # characters: more belongs beside the page
@@ -30,18 +35,8 @@ AHEAD = timedelta(minutes=5)  # of our clock, which another one may be
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A problem as somebody tells of it, or the rollout's own checks (`by` None). `details` may have many lines."""
-
-    problem: str
-    at: datetime
-    by: str | None
-    details: str | None = None
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How it ended, as it was typed; None is what was not."""
+class TypedEnd:
+    """How an incident ended, as it was typed; None is what was not."""
 
     resolution: str
     source: str | None = None
@@ -53,7 +48,7 @@ class Ended:
 # -- opening --------------------------------------------------------------------------------------------------------
 
 
-def seen(summary: str, details: str | None, at: datetime | None, now: datetime) -> Seen:
+def seen(summary: str, details: str | None, at: datetime | None, now: datetime) -> ProblemSeen:
     """What a person has seen, `now` if they do not say when. `details` is text, or the name of a file that holds it.
 
     Raises BadInputError: without a summary, for one that is too long, for an instant that is still to come.
@@ -64,7 +59,7 @@ def seen(summary: str, details: str | None, at: datetime | None, now: datetime) 
         raise BadInputError(f'{said}\n  The rest:  ./runbook.py incident new "…" --details FILE')
     if at is not None and at > now + AHEAD:
         raise BadInputError(f"E-not-yet  --seen {at:%F %H:%M:%S} UTC is still to come; it is {now:%F %H:%M:%S} UTC.")
-    return Seen(line, at or now, getpass.getuser(), _details(details))
+    return ProblemSeen(line, at or now, getpass.getuser(), _details(details))
 
 
 def _details(given: str | None) -> str | None:
@@ -75,7 +70,7 @@ def _details(given: str | None) -> str | None:
     return text.strip() or None if text else None
 
 
-def record(directory: Path, journal: Journal, what: Seen) -> Incident:
+def record(directory: Path, journal: Journal, what: ProblemSeen) -> Incident:
     """Put it on record. What the checks find again while it is open is no second incident: that one is returned."""
     known = incidents(journal.entries)
     if what.by is None:
@@ -85,28 +80,22 @@ def record(directory: Path, journal: Journal, what: Seen) -> Incident:
     number = max((each.number for each in known), default=0) + 1
     while (directory / _page(number)).exists():  # somebody's own
         number += 1
-    journal.write(
-        "incident_opened",
-        number=number,
-        file=_page(number),
-        problem=what.problem,
-        details=what.details,
-        seen=what.at.isoformat(),
-        by=what.by,
-    )
+    journal.write(IncidentOpened(number, _page(number), what.problem, what.details, what.at, what.by))
     return incidents(journal.entries)[-1]
 
 
-def heard(directory: Path, journal: Journal, message: Message) -> Incident:
+def heard(directory: Path, journal: Journal, message: MailboxMessage) -> Incident:
     """Put on record what another terminal tells the runbook at work of; that terminal writes the page."""
-    return record(directory, journal, Seen(message.text, message.seen or journal.now(), message.by, message.details))
+    return record(
+        directory, journal, ProblemSeen(message.text, message.seen or journal.now(), message.by, message.details)
+    )
 
 
 def found_by_checks(directory: Path, plan: Plan, journal: Journal, failure: str) -> Path:
     """An incident about a stage that failed after the commit; returns its page. `failure` is the stage's message."""
-    ended = journal.last("stage_finished")
-    at = timeline.parse_instant(ended["at"]) if ended else journal.now()
-    incident = record(directory, journal, Seen(first_sentence(failure), at, None, failure))
+    ended = journal.last(StageFinished)
+    at = ended[0].at if ended else journal.now()
+    incident = record(directory, journal, ProblemSeen(first_sentence(failure), at, None, failure))
     write_pages(directory, plan.as_vars(), journal.entries)
     return directory / incident.file
 
@@ -114,7 +103,7 @@ def found_by_checks(directory: Path, plan: Plan, journal: Journal, failure: str)
 # -- finding and closing --------------------------------------------------------------------------------------------
 
 
-def get(directory: Path, entries: Sequence[Mapping[str, Any]], number: int) -> Incident:
+def get(directory: Path, entries: Sequence[Entry], number: int) -> Incident:
     """The incident with that number. Raises BadInputError when there is none."""
     known = {each.number: each for each in incidents(entries)}
     if number not in known:
@@ -124,7 +113,7 @@ def get(directory: Path, entries: Sequence[Mapping[str, Any]], number: int) -> I
     return known[number]
 
 
-def close(directory: Path, plan: Plan, journal: Journal, number: int, ended: Ended) -> Incident:
+def close(directory: Path, plan: Plan, journal: Journal, number: int, ended: TypedEnd) -> Incident:
     """Close it, under the rollout's lock: on record, then in its page. What people wrote there stays, and counts.
 
     Raises BadInputError when it is closed already, when there is no resolution, or when the page says otherwise than
@@ -146,20 +135,24 @@ def close(directory: Path, plan: Plan, journal: Journal, number: int, ended: End
                 f"  Leave out what you typed ({typed[field]}), or correct the page; then close it again."
             )
     known = {**typed, **{field: line.text for field, line in written.items()}}
-    instants = _instants(ended, known["affected"])
+    since, until = _instants(ended, known["affected"])
     journal.write(
-        "incident_closed",
-        number=number,
-        by=getpass.getuser(),
-        resolution=typed["resolution"],
-        **{field: known[field] for field in resolution.LABELS},
-        **instants,
+        IncidentClosed(
+            number=number,
+            by=getpass.getuser(),
+            resolution=typed["resolution"] or "",
+            source=known["source"],
+            mended_by=known["mended_by"],
+            affected=known["affected"],
+            affected_from=since,
+            affected_until=until,
+        )
     )
     write_pages(directory, plan.as_vars(), journal.entries)
     return get(directory, journal.entries, number)
 
 
-def _typed(ended: Ended, incident: Incident, now: datetime) -> dict[str, str | None]:
+def _typed(ended: TypedEnd, incident: Incident, now: datetime) -> dict[str, str | None]:
     lines = {"resolution": ended.resolution, "source": ended.source, "mended_by": ended.mended_by}
     typed: dict[str, str | None] = {field: " ".join(text.split()) or None for field, text in lines.items() if text}
     if not typed.get("resolution"):
@@ -175,21 +168,17 @@ def _typed(ended: Ended, incident: Incident, now: datetime) -> dict[str, str | N
     return {"source": None, "mended_by": None, **typed, "affected": " ".join(filter(None, (begin, end))) or None}
 
 
-def _instants(ended: Ended, affected: str | None) -> dict[str, str | None]:
-    """The two instants: as typed, else as far as the page's words hold them."""
-    since, until = ended.affected_from, ended.affected_until
-    if affected and not (since or until):
-        since, until = resolution.instants(affected)
-    return {
-        "affected_from": since.isoformat() if since else None,
-        "affected_until": until.isoformat() if until else None,
-    }
+def _instants(ended: TypedEnd, affected: str | None) -> tuple[datetime | None, datetime | None]:
+    """Return the two instants: as typed, else as far as the page's words hold them."""
+    if affected and not (ended.affected_from or ended.affected_until):
+        return resolution.instants(affected)
+    return ended.affected_from, ended.affected_until
 
 
 # -- pages ------------------------------------------------------------------------------------------------------------
 
 
-def write_pages(directory: Path, plan: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> None:
+def write_pages(directory: Path, plan: Mapping[str, Any], entries: Sequence[Entry]) -> None:
     """Write the pages that are not there, and the end into those whose incident is closed; nothing else is touched.
 
     `plan` is the plain data under `rollout`. Without the lock it does no harm: a page that is there is never replaced
@@ -200,12 +189,12 @@ def write_pages(directory: Path, plan: Mapping[str, Any], entries: Sequence[Mapp
         if not page.exists():
             from rollout.views.incident import render_incident  # 0.1 s, and most pages are there
 
-            _create(page, render_incident(plan, entries, incident.number))
+            whole_file.create_whole(page, render_incident(plan, entries, incident.number))
         if incident.closing:
             _edit(page, incident.closing)
 
 
-def _edit(page: Path, closing: Closing) -> None:
+def _edit(page: Path, closing: IncidentEnd) -> None:
     """Fill in the end. Somebody may be saving the page meanwhile: then what they saved is filled in."""
     page = page.resolve()
     for _ in range(5):
@@ -214,8 +203,7 @@ def _edit(page: Path, closing: Closing) -> None:
         ended = resolution.closed(text, closing)
         if ended == text:
             return
-        draft = _draft(page, ended)
-        draft.chmod(before.st_mode & 0o777)
+        draft = whole_file.draft(page, ended, before.st_mode & 0o777)
         now = page.stat()
         if (now.st_mtime_ns, now.st_ino) == (before.st_mtime_ns, before.st_ino):
             draft.replace(page)
@@ -227,27 +215,6 @@ def _text(page: Path) -> str:
     """As it is, to the ends of its lines. Raises BadInputError."""
     documents.read_text(page)
     return page.read_bytes().decode("utf-8")
-
-
-def _create(page: Path, text: str) -> None:
-    """A new page, whole or not at all; one that is there already stays."""
-    draft = _draft(page, text)
-    draft.chmod(0o644)
-    try:
-        os.link(draft, page)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
-
-
-def _draft(page: Path, text: str) -> Path:
-    descriptor, name = tempfile.mkstemp(prefix=f".{page.name}-", dir=page.parent)
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    return Path(name)
 
 
 def _page(number: int) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+
+from plugins.module_utils.rollout_core.journal.entries import Entry, last
+from plugins.module_utils.rollout_core.journal.events import ClockSet
 
 Tick = Callable[[], None]
 WAIT_SECONDS = 0.5  # between two ticks
@@ -35,12 +37,12 @@ class Clock:
         self._start, self._zero = system(), monotonic()
 
     def now(self) -> datetime:
-        """The present instant of the rollout."""
+        """Return the present instant of the rollout."""
         return self._start + timedelta(seconds=self._monotonic() - self._zero) + self.offset
 
     @property
     def ahead_of_system(self) -> timedelta:
-        """What playbooks on this machine must add to the system's clock: the offset, and whatever it was set by."""
+        """Return what playbooks on this machine must add to the system's clock: the offset, and what it was set by."""
         return self.now() - self._system()
 
     def wait_until(self, instant: datetime, tick: Tick) -> None:
@@ -50,12 +52,11 @@ class Clock:
             time.sleep(min(left, WAIT_SECONDS))
 
 
-def as_left(entries: Iterable[Mapping[str, Any]]) -> Clock:
-    """The clock as the journal left it: the system's, or a rehearsal's that goes on 1:1."""
+def as_left(entries: Sequence[Entry]) -> Clock:
+    """Return the clock as the journal left it: the system's, or a rehearsal's that goes on 1:1."""
     clock = Clock()
-    for entry in entries:
-        if entry["event"] == "clock_set":
-            clock.offset = timedelta(seconds=entry["offset_seconds"])
+    if found := last(entries, ClockSet):
+        clock.offset = timedelta(seconds=found[1].offset_seconds)
     return clock
 
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from plugins.module_utils.rollout_core.journal import entries as core
 from plugins.module_utils.rollout_core.journal import text as text_format
+from plugins.module_utils.rollout_core.journal.entries import Entry
+from plugins.module_utils.rollout_core.journal.events import Event
+from rollout import whole_file
 from rollout.journal.clock import Clock
 from rollout.outcomes import RunbookError
+
+NAME = "journal.jsonl"
+Kind = TypeVar("Kind", bound=Event)
 
 
 class Journal:
@@ -19,7 +26,7 @@ class Journal:
     def __init__(self, path: Path, now: Callable[[], datetime] | None = None) -> None:
         """Read what is there; entries are stamped with `now`.
 
-        Raises RunbookError when a line does not follow from the one before it.
+        Raises RunbookError when a line does not follow from the one before it, or is no entry.
         """
         self.path = path
         self.now = now or Clock().now
@@ -31,37 +38,42 @@ class Journal:
                 f"  It was edited or damaged; what happened since is not known for certain.\n"
                 f"  Look at it, then either mend it from a backup or begin a new plan:  ./runbook.py plan new"
             )
-        self.entries: list[dict[str, Any]] = list(reading.entries)
+        self.entries = typed(path, reading)
         self._prev = reading.prev
         self._torn = len(reading.torn.encode("utf-8"))  # a crash while writing: the deed it announces was not begun
 
-    def write(self, event: str, **fields: Any) -> dict[str, Any]:
+    def write(self, event: Event) -> Entry:
         """Append one entry; it is on disk when this returns."""
-        entry: dict[str, Any] = {"seq": len(self.entries) + 1, "at": self.now().isoformat(), "event": event, **fields}
-        line = text_format.line(entry, self._prev)
-        created = not self.path.exists()
+        at = self.now()
+        fields = {
+            "seq": len(self.entries) + 1,
+            "at": at.isoformat(),
+            "event": event.event_name,
+            **event.as_fields(),
+        }
+        line = text_format.line(fields, self._prev)
         if self._torn:
             os.truncate(self.path, self.path.stat().st_size - self._torn)
             self._torn = 0
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
-        if created:
-            _fsync_directory(self.path.parent)
+        whole_file.append(self.path, line)
+        entry = core.entry({**fields, "prev": self._prev})
         self._prev = text_format.digest(line)
         self.entries.append(entry)
         return entry
 
-    def last(self, event: str, **fields: Any) -> dict[str, Any] | None:
-        """The latest entry of that event with these fields, or None."""
-        wanted = {"event": event, **fields}
-        return next((e for e in reversed(self.entries) if wanted.items() <= e.items()), None)
+    def of(self, kind: type[Kind]) -> Iterator[tuple[Entry, Kind]]:
+        """Give each entry of that kind, with its event."""
+        return core.of(self.entries, kind)
+
+    def last(self, kind: type[Kind], **told: Any) -> tuple[Entry, Kind] | None:
+        """Return the latest entry of that kind whose event says this, with its event; None without one."""
+        return core.last(self.entries, kind, **told)
 
 
-def _fsync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
+def typed(path: Path, reading: text_format.Reading) -> list[Entry]:
+    """Return the entries that were read from `path`. Raises RunbookError for a line that is none."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return core.entries(reading.entries)
+    except ValueError as error:
+        said = f"E-journal-broken  {path}: {error}."
+        raise RunbookError(f"{said}\n  No version of the runbook has written that: mend it from a backup.") from error

@@ -1,4 +1,4 @@
-"""Where rollouts are kept: one directory each, with plan.yml, journal.jsonl, Ansible's artifacts and the report."""
+"""Where rollouts are kept: a directory each, with plan.yml, journal.jsonl, Ansible's artifacts and the report."""
 
 from __future__ import annotations
 
@@ -9,80 +9,45 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
+from plugins.module_utils.rollout_core.journal import runs
 from plugins.module_utils.rollout_core.journal import text as text_format
+from plugins.module_utils.rollout_core.journal.entries import Entry
 from rollout import ROOT
-from rollout.outcomes import BadInputError, LockedError, NoPlanError
-
-if TYPE_CHECKING:
-    from rollout.plan.model import Plan
-
-FINAL = {"done", "aborted", "backed_out"}
+from rollout.journal.file import NAME, typed
+from rollout.outcomes import LockedError
 
 
 def directory() -> Path:
-    """`var/rollouts` of the checkout, or $ROLLOUT_RECORDS."""
+    """Return `var/rollouts` of the checkout, or $ROLLOUT_RECORDS."""
     return Path(os.environ.get("ROLLOUT_RECORDS", ROOT / "var" / "rollouts")).resolve()
 
 
-def current(inventory: Path | None, plan_file: Path | None = None) -> tuple[Path, Plan]:
-    """The directory and plan to work on: the given file's, else the newest of this inventory that is not closed.
-
-    Raises NoPlanError when there is none, BadInputError when the plan is for another inventory.
-    """
-    from rollout.plan import model as plans  # here: its models take 0.1 s, and not every command has a plan
-
-    if plan_file is not None:
-        plan = plans.load(plan_file)
-        if inventory is not None and (ROOT / plan.inventory).resolve() != inventory:
-            raise BadInputError(f"E-other-inventory  {plan_file} is a plan for {plan.inventory}, not for {inventory}.")
-        return plan_file.resolve().parent, plan
-    candidates = sorted(directory().glob("*/plan.yml"), key=lambda path: path.stat().st_ctime, reverse=True)
-    for path in candidates:
-        if is_closed(path.parent):
-            continue
-        plan = plans.load(path)
-        if inventory is None or (ROOT / plan.inventory).resolve() == inventory:
-            return path.parent, plan
-    raise NoPlanError("E-no-plan  There is no open plan.  Make one:  ./runbook.py plan new")
-
-
-def open_plans(inventory: Path) -> list[str]:
-    """The ids of the plans of an inventory whose rollouts are not over."""
-    from rollout.plan import model as plans
-
-    found = [path.parent for path in sorted(directory().glob("*/plan.yml")) if not is_closed(path.parent)]
-    return [each.name for each in found if (ROOT / plans.load(each / "plan.yml").inventory).resolve() == inventory]
-
-
-def latest(plan_file: Path | None = None) -> tuple[Path, Plan]:
-    """The given plan's rollout, else the one whose journal was written last, closed or not. Raises NoPlanError."""
-    from rollout.plan import model as plans
-
-    if plan_file is None:
-        journals = sorted(directory().glob("*/journal.jsonl"), key=lambda path: path.stat().st_mtime)
-        if not journals:
-            raise NoPlanError("E-no-rollout  Nothing has been rolled out yet.  Begin:  ./runbook.py plan new")
-        plan_file = journals[-1].with_name("plan.yml")
-    return plan_file.resolve().parent, plans.load(plan_file)
+def newest_first(pattern: str = "*", below: Path | None = None) -> Iterator[Path]:
+    """Give the directories of the rollouts that have a journal, the one that was written last first."""
+    journals = (below or directory()).glob(f"{pattern}/{NAME}")
+    for path in sorted(journals, key=lambda path: path.stat().st_mtime, reverse=True):
+        yield path.parent
 
 
 def is_closed(rollout: Path) -> bool:
-    """Whether the rollout is over for good: done, aborted, or backed out."""
-    return outcome(rollout) in FINAL
+    """Return True if the rollout is over for good: done, aborted, or backed out."""
+    return outcome(rollout) in runs.FINAL
 
 
 def outcome(rollout: Path) -> str | None:
-    """How the latest run ended; None while it goes on, or when nothing more was due. Later events change nothing."""
-    runs = [entry for entry in entries(rollout) if entry["event"] in ("rollout_opened", "rollout_closed")]
-    return runs[-1].get("outcome") if runs else None
+    """Return how the latest run ended; None while it goes on, or when nothing more was due."""
+    return runs.outcome(entries(rollout))
 
 
-def entries(rollout: Path) -> list[dict[str, Any]]:
-    """What its journal holds; nothing before there is one."""
-    path = rollout / "journal.jsonl"
-    return text_format.read(path.read_text(encoding="utf-8")).entries if path.exists() else []
+def entries(rollout: Path) -> list[Entry]:
+    """Return what its journal holds, as far as its lines follow from one another; nothing before there is one.
+
+    Raises RunbookError for a line that is no entry.
+    """
+    path = rollout / NAME
+    return typed(path, text_format.read(path.read_text(encoding="utf-8"))) if path.exists() else []
 
 
 @contextmanager
@@ -116,7 +81,7 @@ def _take(file: IO[str]) -> None:
 
 
 def owner(rollout: Path) -> dict[str, Any] | None:
-    """Who holds the rollout's lock, {pid, host, terminal}; None when nobody does."""
+    """Return who holds the rollout's lock, {pid, host, terminal}; None when nobody does."""
     path = rollout / "lock"
     if not path.exists():
         return None

@@ -10,15 +10,16 @@ from pydantic import AwareDatetime, Field
 
 from rollout import ROOT, documents
 from rollout import inventory as inventories
+from rollout.fields import Line, Model, Word
 from rollout.journal import store
 from rollout.outcomes import BadInputError
-from rollout.plan import kinds, past
+from rollout.plan import findings, kinds, past, schedule
 from rollout.plan import model as plans
-from rollout.plan.kinds import Wanted
-from rollout.plan.model import Cowboy, Line, Model, Plan, Stage, Window, Word
-from rollout.schedule import file as schedule
+from rollout.plan.kinds import PlanWanted
+from rollout.plan.model import Cowboy, Plan, Window
+from rollout.plan.process import Stage
 
-MONTHLY = Wanted()
+MONTHLY = PlanWanted()
 
 
 class Deployed(Model):
@@ -38,7 +39,7 @@ class ProductionStatus(Model):
 
 
 def new_plan(
-    inventory: Path, now: datetime, window: datetime | None, backup: datetime | None, wanted: Wanted = MONTHLY
+    inventory: Path, now: datetime, window: datetime | None, backup: datetime | None, wanted: PlanWanted = MONTHLY
 ) -> Path:
     """Write a new plan file and return its path. Raises BadInputError naming the file that is wrong."""
     kinds.stages(wanted)  # first of all: what was typed
@@ -71,7 +72,7 @@ def new_plan(
         cowboys=status.cowboys,
         pinned=kinds.pinned(wanted, inventory),
     )
-    if wrong := plans.findings(plan, now):
+    if wrong := findings.findings(plan, now):
         lines = [f"  {'.'.join(map(str, where))}: {what}" for where, what in wrong]
         raise BadInputError("\n".join(["E-bad-plan  This cannot be a plan; nothing was written.", *lines]))
     directory.mkdir(parents=True)
@@ -79,7 +80,7 @@ def new_plan(
     return directory / "plan.yml"
 
 
-def process(inventory: str, wanted: Wanted = MONTHLY, site_playbook: str | None = None) -> list[Stage]:
+def process(inventory: str, wanted: PlanWanted = MONTHLY, site_playbook: str | None = None) -> list[Stage]:
     """The stages of the process, with the estimates that earlier rollouts of its kind, and drills, give.
 
     Only those of this inventory count, and of the same playbook of the site's own.
@@ -95,15 +96,15 @@ def cowboy_findings(
 ) -> list[documents.Finding]:
     """Cowboys whose diff is not there, or whose hosts the inventory does not have (R16)."""
     hosts = {host for group in known.groups.values() for host in group}
-    findings: list[documents.Finding] = []
+    found: list[documents.Finding] = []
     for number, cowboy in enumerate(cowboys):
         diff = known.production_status.parent / cowboy.diff
         if not diff.is_file():
             what = f"cowboy {cowboy.id} ({cowboy.who}) needs the file {diff}, which is not there"
-            findings.append(((*prefix, number, "diff"), what))
+            found.append(((*prefix, number, "diff"), what))
         unknown = sorted(set(cowboy.hosts or ()) - hosts)
-        findings += [((*prefix, number, "hosts"), f"the inventory has no host {host}") for host in unknown]
-    return findings
+        found += [((*prefix, number, "hosts"), f"the inventory has no host {host}") for host in unknown]
+    return found
 
 
 def _new_directory(name: str) -> Path:

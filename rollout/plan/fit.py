@@ -1,6 +1,6 @@
 """Do the stages fit their window (R2)? If not: which are the biggest, and what could go out instead (R9)?
 
-Plan and entries are plain data, as for rollout_core.timeline.
+The plan is plain data, as for rollout_core.time.timeline.
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from plugins.module_utils.rollout_core.journal.entries import Entry
+from plugins.module_utils.rollout_core.journal.stages import ended_well, estimates
 from plugins.module_utils.rollout_core.time import timeline
+from plugins.module_utils.rollout_core.time.timeline import Estimates
 
 BIGGEST = 3
 
@@ -23,25 +26,26 @@ class Choice(NamedTuple):
     chosen: int | None
 
 
-def overrun(plan: timeline.Plan, entries: Sequence[timeline.Entry] = ()) -> str | None:
-    """What does not fit, and what would, as a sentence; None when all fits. Some stage must be in the window."""
+def overrun(plan: timeline.Plan, entries: Sequence[Entry] = ()) -> str | None:
+    """Return what does not fit, and what would, as a sentence; None when all fits. Some stage must be in the window."""
     choice = _choice(entries)
+    measured: Estimates = estimates(entries)
     pinned = (plan.get("pinned") or {}).get("revision")
     if choice and pinned not in (None, choice.chosen):  # pinned by hand since: the measured time is another revision's
-        entries = _with(entries, choice, next((fit for fit in choice.fits if fit["revision"] == pinned), None))
-    ends, window_ends = _last_end(plan, entries), timeline.window(plan)[1]
+        measured = _with(measured, choice, next((fit for fit in choice.fits if fit["revision"] == pinned), None))
+    ends, window_ends = _last_end(plan, measured), timeline.window(plan)[1]
     if ends <= window_ends:
         return None
     until = f"{ends:%H:%M:%S}" if ends.second or ends.microsecond else f"{ends:%H:%M}"
     text = f"the stages need until {until} UTC, the window ends {window_ends:%H:%M} (R2)"
-    text += f"; the biggest: {_biggest(plan, entries)}"
-    return f"{text}; {_proposal(plan, entries, choice)}" if choice else text
+    text += f"; the biggest: {_biggest(plan, measured)}"
+    return f"{text}; {_proposal(plan, measured, choice)}" if choice else text
 
 
-def _biggest(plan: timeline.Plan, entries: Sequence[timeline.Entry]) -> str:
-    """`outage 80.0 min (staging), cowboys 5.0 (guess), pause 5.0 (history, worst 6.1)`."""
+def _biggest(plan: timeline.Plan, measured: Estimates) -> str:
+    """Return `outage 80.0 min (staging), cowboys 5.0 (guess), pause 5.0 (history, worst 6.1)`."""
     sources = {stage["stage"]: stage["expects"] for stage in plan["process"]}
-    stages = sorted(_window(plan, entries), key=lambda stage: stage.expected, reverse=True)
+    stages = sorted(_window(plan, measured), key=lambda stage: stage.expected, reverse=True)
     sizes = []
     for number, stage in enumerate(stages[:BIGGEST]):
         expects = sources[stage.name]
@@ -51,10 +55,10 @@ def _biggest(plan: timeline.Plan, entries: Sequence[timeline.Entry]) -> str:
     return ", ".join(sizes)
 
 
-def _proposal(plan: timeline.Plan, entries: Sequence[timeline.Entry], choice: Choice) -> str:
-    """The highest revision with which all stages fit, and what to type for it."""
+def _proposal(plan: timeline.Plan, measured: Estimates, choice: Choice) -> str:
+    """Return the highest revision with which all stages fit, and what to type for it."""
     for fit in reversed(choice.fits):
-        if _last_end(plan, _with(entries, choice, fit)) <= timeline.window(plan)[1]:
+        if _last_end(plan, _with(measured, choice, fit)) <= timeline.window(plan)[1]:
             revision, count = fit["revision"], fit["patches"]
             size = f"{count} patch{'' if count == 1 else 'es'}, {fit['minutes']:.1f} min"
             return (
@@ -64,25 +68,23 @@ def _proposal(plan: timeline.Plan, entries: Sequence[timeline.Entry], choice: Ch
     return "no revision's patches fit: it goes back to the drawing board"
 
 
-def _choice(entries: Sequence[timeline.Entry]) -> Choice | None:
-    """The latest one on record (fact `fits`)."""
+def _choice(entries: Sequence[Entry]) -> Choice | None:
+    """Return the latest one on record (fact `fits`)."""
     for entry in reversed(entries):
-        if timeline.ended_well(entry):
-            facts = entry.get("facts") or {}
-            for target, fits in (facts.get("fits") or {}).items():
-                return Choice(entry["stage"], target, fits, (facts.get("pin") or {}).get("revision"))
+        if event := ended_well(entry.event):
+            for target, fits in (event.facts.get("fits") or {}).items():
+                return Choice(event.stage, target, fits, (event.facts.get("pin") or {}).get("revision"))
     return None
 
 
-def _with(entries: Sequence[timeline.Entry], choice: Choice, fit: Mapping[str, Any] | None) -> Sequence[timeline.Entry]:
-    """The entries as if that revision had been measured; None: as if none had."""
-    steps = [{"step": "patches", "seconds": fit["minutes"] * 60}] if fit else []
-    return [*entries, {"event": "stage_carried", "facts": {"estimates": {choice.target: steps}}}]
+def _with(measured: Estimates, choice: Choice, fit: Mapping[str, Any] | None) -> Estimates:
+    """Return the estimates as if that revision had been measured; None: as if none had."""
+    return {**measured, choice.target: [{"step": "patches", "seconds": fit["minutes"] * 60}] if fit else []}
 
 
-def _window(plan: timeline.Plan, entries: Sequence[timeline.Entry]) -> list[timeline.PlannedStage]:
-    return [stage for stage in timeline.planned(plan, entries) if stage.window]
+def _window(plan: timeline.Plan, measured: Estimates) -> list[timeline.PlannedStage]:
+    return [stage for stage in timeline.planned(plan, measured) if stage.window]
 
 
-def _last_end(plan: timeline.Plan, entries: Sequence[timeline.Entry]) -> datetime:
-    return _window(plan, entries)[-1].end
+def _last_end(plan: timeline.Plan, measured: Estimates) -> datetime:
+    return _window(plan, measured)[-1].end

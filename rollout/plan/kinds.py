@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plugins.module_utils.rollout_core.time import timeline
+from plugins.module_utils.rollout_core.journal.stages import actual
 from rollout import ROOT, documents
 from rollout import inventory as inventories
 from rollout.documents import Finding
 from rollout.journal import store
 from rollout.outcomes import BadInputError
 from rollout.plan import model as plans
-from rollout.plan.model import Pinned, Plan, ProcessFile, Stage
+from rollout.plan.model import Pinned, Plan
+from rollout.plan.process import ProcessFile, Stage
 
 MARK = "ROLLOUT_RUN"  # in the environment of every play that is not on localhost (docs/architecture.md, Marks)
 MEANS = {
@@ -29,7 +30,7 @@ MEANS = {
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PlanWanted:
     """What a plan is for. Without `kind`, the monthly deployment; `playbook` and `of` as the process needs them."""
 
     kind: str | None = None
@@ -37,12 +38,12 @@ class Wanted:
     of: str | None = None
 
     @classmethod
-    def as_in(cls, plan: Plan) -> Wanted:
+    def as_in(cls, plan: Plan) -> PlanWanted:
         """What that plan was for: its next attempt is for the same."""
         return cls(plan.kind, ROOT / plan.playbook if plan.playbook else None, plan.of)
 
 
-def stages(wanted: Wanted) -> list[Stage]:
+def stages(wanted: PlanWanted) -> list[Stage]:
     """The stages of the process that is wanted. Raises BadInputError when it is not there, or needs something else."""
     path = ROOT / "process.yml"
     if wanted.kind is not None:
@@ -60,7 +61,7 @@ def stages(wanted: Wanted) -> list[Stage]:
     return found
 
 
-def playbook(wanted: Wanted, inventory: Path, known: inventories.InventoryFacts) -> str | None:
+def playbook(wanted: PlanWanted, inventory: Path, known: inventories.InventoryFacts) -> str | None:
     """The site's playbook as the plan names it, from the top of the checkout.
 
     Raises BadInputError unless it is below playbooks/ or the inventory's directory, and its plays can be found again
@@ -78,7 +79,7 @@ def playbook(wanted: Wanted, inventory: Path, known: inventories.InventoryFacts)
     return str(path.relative_to(ROOT))
 
 
-def pinned(wanted: Wanted, inventory: Path) -> Pinned:
+def pinned(wanted: PlanWanted, inventory: Path) -> Pinned:
     """What the rollout that is backed out had pinned; nothing for a plan that backs out none.
 
     Raises BadInputError when it is not there, has committed nothing, or was backed out before.
@@ -94,7 +95,7 @@ def pinned(wanted: Wanted, inventory: Path) -> Pinned:
     plan = plans.load(path)
     if (ROOT / plan.inventory).resolve() != inventory.resolve():
         raise BadInputError(f"E-other-inventory  {plan.id} was rolled out on {plan.inventory}.")
-    done = timeline.actual(store.entries(path.parent)).values()
+    done = actual(store.entries(path.parent)).values()
     if not plan.pinned.patches or not any(record.irreversible for record in done):
         said = f"E-nothing-committed  {plan.id} has not committed any patches: there is nothing to back out."
         raise BadInputError(f"{said}\n  An open one is taken back with:  ./runbook.py abort --plan {path} --reason …")

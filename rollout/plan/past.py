@@ -8,17 +8,32 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from plugins.module_utils.rollout_core.journal import text as journal
-from plugins.module_utils.rollout_core.time import timeline
+from plugins.module_utils.rollout_core.journal.entries import Entry, of
+from plugins.module_utils.rollout_core.journal.events import (
+    ClockSet,
+    Event,
+    GateAnswered,
+    GateAsked,
+    RolloutClosed,
+    StageFinished,
+    StageStarted,
+    UndoFinished,
+    UndoStarted,
+)
 from rollout.documents import LOADER
-from rollout.plan.model import Expects, Stage, Undo
+from rollout.journal import store
+from rollout.journal.file import NAME, typed
+from rollout.outcomes import RunbookError
+from rollout.plan.process import Expects, Stage, Undo
 
-Entries = Sequence[Mapping[str, Any]]
+Entries = Sequence[Entry]
 
 NEWEST = 12  # rollouts, and as many drills
 ENOUGH = 3  # samples, for a stage's estimate
@@ -43,15 +58,14 @@ def journals(directory: Path, same: Mapping[str, str | None]) -> list[Entries]:
 
     Unreadable ones are left out.
     """
-    paths = sorted(directory.glob("**/journal.jsonl"), key=lambda path: path.stat().st_mtime, reverse=True)
     found: list[Entries] = []
-    for path in paths:
+    for rollout in store.newest_first("**", below=directory):
         if len(found) == NEWEST:
             break
-        if fields(path.with_name("plan.yml"), same) == same:
-            reading = journal.read(path.read_text(encoding="utf-8", errors="replace"))
-            if reading.broken_at is None:
-                found.append(reading.entries)
+        if fields(rollout / "plan.yml", same) == same:
+            reading = journal.read((rollout / NAME).read_text(encoding="utf-8", errors="replace"))
+            with suppress(RunbookError):
+                found += [typed(rollout / NAME, reading)] if reading.broken_at is None else []
     return found
 
 
@@ -65,7 +79,7 @@ def fields(plan_file: Path, names: Iterable[str]) -> dict[str, Any] | None:
 
 
 def _done(entries: Entries) -> bool:
-    closed = [entry["outcome"] for entry in entries if entry["event"] == "rollout_closed"]
+    closed = [event.outcome for _, event in of(entries, RolloutClosed)]
     return closed[-1:] == ["done"]
 
 
@@ -94,45 +108,49 @@ def _collected(found: Iterable[Iterator[tuple[str, float]]]) -> dict[str, list[f
 
 
 def _stages(entries: Entries, gates: Container[str]) -> Iterator[tuple[str, float]]:
-    """Seconds of every attempt that ended well; what a person did by hand was not timed."""
-    for stage, inside in _spans(entries, "stage_started", "stage_finished"):
-        if not inside[-1]["facts"].get("by_hand"):
-            yield stage, _seconds(inside) - _waited(inside, gates)
+    """Give the seconds of every attempt that ended well; what a person did by hand was not timed."""
+    for ended, inside in _spans(entries, StageStarted, StageFinished):
+        if isinstance(ended, StageFinished) and not ended.facts.get("by_hand"):
+            yield ended.stage, _seconds(inside) - _waited(ended.stage, inside, gates)
 
 
 def _undos(entries: Entries) -> Iterator[tuple[str, float]]:
-    """Seconds of every undo that ended well."""
-    for stage, inside in _spans(entries, "undo_started", "undo_finished"):
-        yield stage, _seconds(inside)
+    """Give the seconds of every undo that ended well."""
+    for ended, inside in _spans(entries, UndoStarted, UndoFinished):
+        yield ended.stage, _seconds(inside)
 
 
-def _spans(entries: Entries, begins: str, ends: str) -> Iterator[tuple[str, Entries]]:
-    """The entries from each begin to its good end; none during which the clock was set."""
+def _spans(
+    entries: Entries, begins: type[StageStarted | UndoStarted], ends: type[StageFinished | UndoFinished]
+) -> Iterator[tuple[StageFinished | UndoFinished, Entries]]:
+    """Give each good end with the entries from its begin to it; none during which the clock was set."""
     begun: dict[str, int] = {}
     for number, entry in enumerate(entries):
-        if entry["event"] == "clock_set":
+        event: Event = entry.event
+        if isinstance(event, ClockSet):
             begun.clear()
-        elif entry["event"] == begins:
-            begun[entry["stage"]] = number
-        elif entry["event"] == ends:
-            start = begun.pop(entry["stage"], None)
-            if start is not None and entry["outcome"] == "ok":
-                yield entry["stage"], entries[start : number + 1]
+        elif isinstance(event, begins):
+            begun[event.stage] = number
+        elif isinstance(event, ends):
+            start = begun.pop(event.stage, None)
+            if start is not None and event.outcome == "ok":
+                yield event, entries[start : number + 1]
 
 
 def _seconds(inside: Entries) -> float:
-    return (timeline.parse_instant(inside[-1]["at"]) - timeline.parse_instant(inside[0]["at"])).total_seconds()
+    return (inside[-1].at - inside[0].at).total_seconds()
 
 
-def _waited(inside: Entries, gates: Container[str]) -> float:
-    """How long the stage's own gates waited for their answers, after its work."""
+def _waited(stage: str, inside: Entries, gates: Container[str]) -> float:
+    """Return how long the stage's own gates waited for their answers, after its work."""
     waited = 0.0
-    asked: dict[str, Mapping[str, Any]] = {}
+    asked: dict[str, Entry] = {}
     for entry in inside:
-        if entry.get("stage") != inside[0]["stage"] or entry.get("gate") not in gates:
+        event = entry.event
+        if not isinstance(event, (GateAsked, GateAnswered)) or event.stage != stage or event.gate not in gates:
             continue
-        if entry["event"] == "gate_asked":
-            asked[entry["gate"]] = entry
-        elif entry["event"] == "gate_answered" and entry["gate"] in asked:
-            waited += _seconds((asked.pop(entry["gate"]), entry))
+        if isinstance(event, GateAsked):
+            asked[event.gate] = entry
+        elif event.gate in asked:
+            waited += _seconds((asked.pop(event.gate), entry))
     return waited

@@ -13,17 +13,17 @@ from plugins.module_utils.rollout_core.time import cover, schedule
 from plugins.module_utils.rollout_core.time.schedule import Event, Finding, Pair
 from rollout import documents
 from rollout import inventory as inventories
+from rollout.inventory import Policy
 from rollout.outcomes import BadInputError
-from rollout.plan.model import Policy
+from rollout.plan import schedule as schedules
+from rollout.plan.schedule import Cover, ScheduleFile
 from rollout.schedule import calendars
-from rollout.schedule import file as schedules
-from rollout.schedule.file import Cover, ScheduleFile
 
 BACKUPS = timedelta(days=60)  # a backup comes after the last window that is looked at
 
 
 @dataclass(frozen=True)
-class Facts:
+class ScheduleFacts:
     """What the files say: `pairs` from this month's first window to a year ahead, `listed` in the order of the file.
 
     `broken`: a finding for every calendar that cannot be read; its events are missing.
@@ -40,7 +40,7 @@ class Facts:
     stale: tuple[Finding, ...]
 
 
-def check(inventory: Path, now: datetime) -> tuple[Facts, list[Finding]]:
+def check(inventory: Path, now: datetime) -> tuple[ScheduleFacts, list[Finding]]:
     """Read everything and judge it. Raises BadInputError only for schedule.yml and policy.yml themselves."""
     facts = read(inventory, now)
     where = calendars.shown(facts.path)
@@ -73,7 +73,7 @@ def about(inventory: Path, now: datetime, start: datetime) -> list[str]:
     return told or ["nothing stands against it in the schedule's calendars and absences"]
 
 
-def read(inventory: Path, now: datetime) -> Facts:
+def read(inventory: Path, now: datetime) -> ScheduleFacts:
     """The schedule, its calendars and people from this month on. Raises BadInputError like `check`."""
     path = inventory / schedules.FILE
     dates, policy = schedules.load(inventory), inventories.policy(inventory)
@@ -90,7 +90,7 @@ def read(inventory: Path, now: datetime) -> Facts:
         if seen is not None and not any(event.end > now for event in seen):
             what = f"calendar {calendar.name} ({calendar.file}) has no event in the year ahead"
             stale.append(Finding("stale", schedule.NOTE, where, what, "Export it again, if it is an old one."))
-    return Facts(
+    return ScheduleFacts(
         read=dates,
         path=path,
         rules=rules(policy),
@@ -118,7 +118,7 @@ def rules(policy: Policy) -> schedule.Rules:
     )
 
 
-def lines(facts: Facts, found: Sequence[Finding]) -> list[str]:
+def lines(facts: ScheduleFacts, found: Sequence[Finding]) -> list[str]:
     """For people: what was looked at, then every finding with what to do."""
     ahead = facts.pairs
     until = f" until {schedule.in_words(ahead[-1].window)}" if ahead else ""
@@ -135,7 +135,7 @@ def lines(facts: Facts, found: Sequence[Finding]) -> list[str]:
     return [*told, f"{verdict}; {notes} to be known." if notes else f"{verdict}."]
 
 
-def as_json(facts: Facts, found: Sequence[Finding]) -> dict[str, Any]:
+def as_json(facts: ScheduleFacts, found: Sequence[Finding]) -> dict[str, Any]:
     """The same as data (docs/operations.md)."""
     return {
         "sound": sound(found),

@@ -17,10 +17,9 @@ from plugins.module_utils.rollout_core.time import schedule
 from plugins.module_utils.rollout_core.time.schedule import Attempt
 from rollout import documents
 from rollout import inventory as inventories
+from rollout.inventory import Policy
 from rollout.outcomes import BadInputError
-from rollout.plan.model import Policy
 from rollout.schedule import check as checking
-from rollout.schedule.proposal import replace
 
 PRODID = "-//downtime-runbook//schedule//EN"
 STAMPS = ("DTSTAMP", "LAST-MODIFIED", "SEQUENCE")  # when it was told, and how often it changed: not what is told
@@ -53,9 +52,9 @@ def calendar(inventory: Path, now: datetime, earlier: Path | None = None) -> byt
 
 
 def write(path: Path, content: bytes) -> None:
-    """Replace the file by one rename; one that says the same already is left alone."""
+    """Replace the file; one that says the same already is left alone. Raises BadInputError."""
     if not path.exists() or path.read_bytes() != content:
-        replace(path, content)
+        documents.write(path, content)
 
 
 def _told(path: Path) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,10 +18,10 @@ from plugins.module_utils.rollout_core.time.schedule import Pair
 from rollout import documents
 from rollout import inventory as inventories
 from rollout.outcomes import BadInputError
+from rollout.plan import schedule as schedules
+from rollout.plan.schedule import ScheduleFile
 from rollout.schedule import calendars
 from rollout.schedule import check as checking
-from rollout.schedule import file as schedules
-from rollout.schedule.file import ScheduleFile
 
 WIDTH = 110  # of a comment
 
@@ -126,7 +124,7 @@ def write(proposal: Proposal) -> None:
         path = calendars.shown(proposal.path)
         first = f"E-unusual-layout  {path} is laid out in a way that cannot be edited; nothing was touched."
         raise BadInputError(f"{first}\n  Put the lines in by hand:  ./runbook.py schedule propose")
-    replace(proposal.path, edited.encode())
+    documents.write(proposal.path, edited)
 
 
 def edit(text: str, new: Sequence[Proposed]) -> str:
@@ -159,20 +157,6 @@ def edit(text: str, new: Sequence[Proposed]) -> str:
         place = next((line for window, line in starts if window > _start(one)), end)
         rows[place:place] = [f"{line}\n" for line in entry(one, indent)]
     return "".join(rows)
-
-
-def replace(path: Path, content: bytes) -> None:
-    """Put the content in the file's place by one rename, with the mode that it had. Raises BadInputError."""
-    try:
-        handle, name = tempfile.mkstemp(dir=path.resolve().parent, prefix=f".{path.name}-")
-    except OSError as error:
-        raise BadInputError(f"E-unwritable  {path}: {error.strerror}.") from error
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    Path(name).chmod(path.stat().st_mode & 0o7777 if path.exists() else 0o644)
-    Path(name).replace(path.resolve())
 
 
 def _start(one: Proposed) -> datetime:

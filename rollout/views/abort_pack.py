@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rollout.views import holding
+from plugins.module_utils.rollout_core.journal.entries import Entry
+from rollout.views import brackets
 from rollout.views.happenings import happenings
 from rollout.views.history import History, StageHistory
 from rollout.views.markdown import one_line, render
@@ -22,9 +23,7 @@ class ToDo:
     said: str = ""
 
 
-def render_abort_pack(
-    plan: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], directory: str | None = None
-) -> str:
+def render_abort_pack(plan: Mapping[str, Any], entries: Sequence[Entry], directory: str | None = None) -> str:
     """Markdown, from plan and journal alone; the journal knows of the abort (`abort_packed`, or its end).
 
     `plan` is the plain data under `rollout` of the plan file, `entries` the journal's, `directory` the rollout's, as
@@ -44,7 +43,7 @@ def render_abort_pack(
         taken_back=_taken_back(history),
         verified=_verified(history),
         to_do=list(_to_do(history, directory)),
-        still_on=[holding.sentence(hold) for hold in history.still_on],
+        still_on=[brackets.sentence(each) for each in history.still_on],
         standing=[stage for stage in history.stages if stage.state == "done" and not stage.plan.window],
         timeline=list(happenings(entries)),
     )
@@ -107,8 +106,8 @@ def _to_do(history: History, directory: str) -> Iterator[ToDo]:
         command = f"ansible-playbook -i {inventory} playbooks/{playbook}.yml -e @{directory}/plan.yml"
         said = next((step.message for step in reversed(stage.undo) if step.message), None)
         yield ToDo(f"Undo {stage.name}.{lets_in}", command, said or "")
-    for hold in history.still_on:
-        yield ToDo(f"End it once it may end: {holding.sentence(hold)}.", holding.ends(hold))
+    for each in history.still_on:
+        yield ToDo(f"End it once it may end: {brackets.sentence(each)}.", brackets.ends(each))
     if history.verification and not history.verification.ok:
         for found in history.verification.hosts:
             yield from (ToDo(f"Mend {found.name}: {failed}") for failed in found.failed)

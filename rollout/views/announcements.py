@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from plugins.module_utils.rollout_core.journal import outbox
+from plugins.module_utils.rollout_core.journal.entries import Entry, of
+from plugins.module_utils.rollout_core.journal.events import AnnouncementWaived
 from plugins.module_utils.rollout_core.journal.outbox import Announcement, Copy
-from rollout.views.deeds import Entry, at
 from rollout.views.text import length
 
 
@@ -27,7 +28,7 @@ class CopyTold:
 
 
 @dataclass(frozen=True)
-class Announced:
+class AnnouncementTold:
     """One announcement. `incident` is the number of the incident that it is about, None without one.
 
     `state` is `sent`, or `given up` where a person gave up a channel, else what is still to be done about a copy.
@@ -54,15 +55,14 @@ class Waiver:
     reason: str
 
 
-def announced(entries: Sequence[Entry]) -> list[Announced]:
-    """Every announcement that was queued, in order."""
-    about = {e["announcement"]: e.get("incident") for e in entries if e["event"] == "announcement_queued"}
+def announced(entries: Sequence[Entry]) -> list[AnnouncementTold]:
+    """Return every announcement that was queued, in order."""
     return [
-        Announced(
+        AnnouncementTold(
             number=each.number,
             message=each.message,
             stage=each.stage,
-            incident=about[each.number],
+            incident=each.incident,
             by=each.by,
             queued_at=each.queued_at,
             state=_state(each),
@@ -73,11 +73,10 @@ def announced(entries: Sequence[Entry]) -> list[Announced]:
 
 
 def waivers(entries: Sequence[Entry]) -> list[Waiver]:
-    """Every message that somebody answers for."""
+    """Return every message that somebody answers for."""
     return [
-        Waiver(at(entry), entry["message"], entry.get("incident"), entry["by"], entry["reason"])
-        for entry in entries
-        if entry["event"] == "announcement_waived"
+        Waiver(entry.at, event.message, event.incident, event.by, event.reason)
+        for entry, event in of(entries, AnnouncementWaived)
     ]
 
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from plugins.module_utils.rollout_core.time import timeline
-from rollout.views.deeds import Entry, at
+from plugins.module_utils.rollout_core.journal.entries import Entry
+from plugins.module_utils.rollout_core.journal.events import (
+    AnnouncementSettled,
+    AnnouncementWaived,
+    Event,
+    GateAnswered,
+    NextAttemptPlanned,
+    StageFinished,
+    WindowMoved,
+)
 
 RELEASE_CRITICAL = re.compile(r"\[release-critical=([^\]]+)\]")
 # Gates of the conductor that ask whether to go on although a rule was not kept.
@@ -26,68 +34,57 @@ class Approved:
 
 
 def exceptions(entries: Sequence[Entry]) -> list[Approved]:
-    """Every one, in order. Waivers, what was done by hand, fixes in RC mode, and answers from another terminal."""
-    return [
-        Approved(at(entry), *found) for entry in entries if (tell := TELL.get(entry["event"])) for found in tell(entry)
-    ]
+    """Return every one, in order: waivers, what was done by hand, fixes in RC mode, answers from another terminal."""
+    return [Approved(entry.at, *found) for entry in entries for found in _told(entry.event)]
 
 
 Found = tuple[str, str, str]  # what, by whom, why
 
 
-def _waived(entry: Entry) -> Iterator[Found]:
-    if entry.get("incident"):
-        yield (
-            f"incident {entry['incident']}: its {entry['message']} is not announced (R24)",
-            entry["by"],
-            entry["reason"],
-        )
+def _told(event: Event) -> Iterator[Found]:
+    if isinstance(event, AnnouncementWaived):
+        yield _waived(event)
+    elif isinstance(event, AnnouncementSettled):
+        yield from _settled(event)
+    elif isinstance(event, WindowMoved):
+        yield f"the window is moved to {event.to:%a %-d %b %Y %H:%M} UTC (R3)", event.by, event.reason
+    elif isinstance(event, NextAttemptPlanned) and event.waived_by:
+        yield "the next attempt comes sooner than 48 h after its merge (R8)", event.waived_by, ""
+    elif isinstance(event, GateAnswered):
+        yield from _answered(event)
+    elif isinstance(event, StageFinished):
+        yield from _fixed(event)
+
+
+def _waived(event: AnnouncementWaived) -> Found:
+    if event.incident:
+        what = f"incident {event.incident}: its {event.message} is not announced (R24)"
     else:
-        yield f"{entry['message']} was not announced in time (R7, R21)", entry["by"], entry["reason"]
+        what = f"{event.message} was not announced in time (R7, R21)"
+    return what, event.by, event.reason
 
 
-def _settled(entry: Entry) -> Iterator[Found]:
+def _settled(event: AnnouncementSettled) -> Iterator[Found]:
     words = {"given_up": "is given up", "sent": "is out, seen or posted by hand"}
-    if entry["as"] in words:
-        what = f"announcement {entry['announcement']} {words[entry['as']]} on {entry['channel']}"
-        yield what, entry["by"], entry.get("reason") or ""
+    if event.as_ in words:
+        what = f"announcement {event.announcement} {words[event.as_]} on {event.channel}"
+        yield what, event.by, event.reason or ""
 
 
-def _moved(entry: Entry) -> Iterator[Found]:
-    start = timeline.parse_instant(entry["to"])
-    yield f"the window is moved to {start:%a %-d %b %Y %H:%M} UTC (R3)", entry["by"], entry["reason"]
+def _answered(event: GateAnswered) -> Iterator[Found]:
+    by = event.name or event.by
+    if event.gate in ALTHOUGH and event.answer == "yes":
+        yield f"{event.stage} is {ALTHOUGH[event.gate]}", by, ""
+    elif event.gate == "failure" and event.answer == "go-on":
+        yield f"{event.stage} failed, and was done by hand", by, ""
+    elif event.source == "another terminal":
+        asked = " ".join(filter(None, (event.gate, event.item)))
+        yield f"{event.stage}: {asked} answered {event.answer} from another terminal", by, ""
 
 
-def _next_attempt(entry: Entry) -> Iterator[Found]:
-    if entry.get("waived_by"):
-        yield "the next attempt comes sooner than 48 h after its merge (R8)", entry["waived_by"], ""
-
-
-def _answered(entry: Entry) -> Iterator[Found]:
-    stage, gate, by = entry["stage"], entry["gate"], entry.get("name") or entry["by"]
-    if gate in ALTHOUGH and entry["answer"] == "yes":
-        yield f"{stage} is {ALTHOUGH[gate]}", by, ""
-    elif gate == "failure" and entry["answer"] == "go-on":
-        yield f"{stage} failed, and was done by hand", by, ""
-    elif entry["source"] == "another terminal":
-        asked = " ".join(filter(None, (gate, entry.get("item"))))
-        yield f"{stage}: {asked} answered {entry['answer']} from another terminal", by, ""
-
-
-def _fixed(entry: Entry) -> Iterator[Found]:
-    """A fix of the merge goes out with it: everything between was release-critical (R13)."""
-    facts = entry.get("facts") or {}
-    if entry["outcome"] == "ok" and "unfixed_revno" in facts.get("pin", {}):
-        for line in map(str, facts.get("evidence", ())):
+def _fixed(event: StageFinished) -> Iterator[Found]:
+    """Give each fix of the merge that goes out with it: everything between was release-critical (R13)."""
+    if event.outcome == "ok" and "unfixed_revno" in event.facts.get("pin", {}):
+        for line in map(str, event.facts.get("evidence", ())):
             for who in RELEASE_CRITICAL.findall(line):
                 yield f"lands after the merge: {line}", who, "release-critical (R13)"
-
-
-TELL: dict[str, Callable[[Entry], Iterator[Found]]] = {
-    "announcement_waived": _waived,
-    "announcement_settled": _settled,
-    "window_moved": _moved,
-    "next_attempt": _next_attempt,
-    "gate_answered": _answered,
-    "stage_finished": _fixed,
-}

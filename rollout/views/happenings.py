@@ -4,193 +4,226 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
-from plugins.module_utils.rollout_core.time import timeline
-from rollout.views.deeds import Entry, at
+from plugins.module_utils.rollout_core.journal.entries import Entry
+from plugins.module_utils.rollout_core.journal.events import (
+    AbortRequested,
+    AnnouncementQueued,
+    AnnouncementSettled,
+    AnnouncementTried,
+    AnnouncementWaived,
+    BackOutFinished,
+    BackOutStarted,
+    Event,
+    GateAnswered,
+    HostsVerified,
+    IncidentClosed,
+    IncidentOpened,
+    NextAttemptPlanned,
+    ProblemTold,
+    ReleaseFinished,
+    ReleaseStarted,
+    StageCarried,
+    StageFinished,
+    StageStarted,
+    StepStarted,
+    StopFinished,
+    StopRequested,
+    UndoFinished,
+    UndoStarted,
+    VerdictChanged,
+    WindowMoved,
+)
+from plugins.module_utils.rollout_core.journal.incidents import first_sentence
 from rollout.views.markdown import one_line
-from rollout.views.text import first_sentence, length
+from rollout.views.text import length
 
-BEGINS = {
-    "stage_finished": "stage_started",
-    "undo_finished": "undo_started",
-    "release_finished": "release_started",
-    "back_out_finished": "back_out_started",
+BEGINS: dict[type[Event], type[Event]] = {
+    StageFinished: StageStarted,
+    UndoFinished: UndoStarted,
+    ReleaseFinished: ReleaseStarted,
+    BackOutFinished: BackOutStarted,
 }
 
 
 def happenings(entries: Sequence[Entry]) -> Iterator[tuple[datetime, str]]:
-    """When, and what, in the order in which it happened; what has a beginning on record says how long it took."""
-    begun: dict[tuple[str, str], datetime] = {}
+    """Give when, and what, in the order in which it happened; what has a beginning on record says how long it took."""
+    begun: dict[tuple[type[Event], str], datetime] = {}
     told = []
     for entry in entries:
-        event, stage = entry["event"], entry.get("stage", "")
-        begun[event, stage] = at(entry)
-        if event in TELL:
-            since = begun.get((BEGINS.get(event, ""), stage))
-            took = f" ({length(at(entry) - since)})" if since else ""
-            heard_of = entry.get("since") or entry.get("seen")  # it was before it was heard of
-            when = timeline.parse_instant(heard_of) if heard_of else at(entry)
-            told.append((when, one_line(TELL[event](entry, took))))
+        kind, stage = type(entry.event), str(getattr(entry.event, "stage", ""))
+        begun[kind, stage] = entry.at
+        if kind in TELL:
+            since = begun.get((BEGINS[kind], stage)) if kind in BEGINS else None
+            took = f" ({length(entry.at - since)})" if since else ""
+            told.append((_when(entry), one_line(TELL[kind](entry.event, took))))
     yield from sorted(told, key=lambda happening: happening[0])
 
 
-def _stage_started(entry: Entry, _: str) -> str:
-    again = f" (attempt {entry['attempt']})" if entry.get("attempt", 1) > 1 else ""
-    return f"{entry['stage']} begins{again}"
+def _when(entry: Entry) -> datetime:
+    """Return when it happened: a step began, and a problem was seen, before that was heard of."""
+    event = entry.event
+    if isinstance(event, StepStarted):
+        return event.since or entry.at
+    return (event.seen or entry.at) if isinstance(event, IncidentOpened) else entry.at
 
 
-def _stage_finished(entry: Entry, took: str) -> str:
-    why = f": {first_sentence(entry['message'])}" if entry.get("message") else ""
-    again = f"; to be done again: {', '.join(entry['redo'])}" if entry.get("redo") else ""
-    return f"{entry['stage']} ends, {entry['outcome']}{took}{why}{again}"
+def _stage_started(event: StageStarted, _: str) -> str:
+    again = f" (attempt {event.attempt})" if (event.attempt or 1) > 1 else ""
+    return f"{event.stage} begins{again}"
 
 
-def _step_started(entry: Entry, _: str) -> str:
-    return f"{entry['stage']}: {entry['step']} begins"
+def _stage_finished(event: StageFinished, took: str) -> str:
+    why = f": {first_sentence(event.message)}" if event.message else ""
+    again = f"; to be done again: {', '.join(event.redo)}" if event.redo else ""
+    return f"{event.stage} ends, {event.outcome}{took}{why}{again}"
 
 
-def _stage_carried(entry: Entry, _: str) -> str:
-    return f"{entry['stage']} stands, as done in rollout {entry['rollout']}"
+def _step_started(event: StepStarted, _: str) -> str:
+    return f"{event.stage}: {event.step} begins"
 
 
-def _gate_answered(entry: Entry, _: str) -> str:
-    asked = " ".join(filter(None, [entry["gate"], entry.get("item")]))
-    where = f"{entry['stage']}: " if entry["stage"] else ""  # asked while no stage was at work
-    return f"{where}{asked} answered {entry['answer']} by {entry['by']} ({entry['source']})"
+def _stage_carried(event: StageCarried, _: str) -> str:
+    return f"{event.stage} stands, as done in rollout {event.rollout}"
 
 
-def _verdict(entry: Entry, _: str) -> str:
-    return f"{entry['stage']}: {entry['verdict'].replace('_', ' ')}, {entry['reason']}"
+def _gate_answered(event: GateAnswered, _: str) -> str:
+    asked = " ".join(filter(None, [event.gate, event.item]))
+    where = f"{event.stage}: " if event.stage else ""  # asked while no stage was at work
+    return f"{where}{asked} answered {event.answer} by {event.by} ({event.source})"
 
 
-def _abort_requested(entry: Entry, _: str) -> str:
-    return f"{entry['by']} asks for an abort ({entry['source']}): {entry['reason']}"
+def _verdict(event: VerdictChanged, _: str) -> str:
+    return f"{event.stage}: {event.verdict.replace('_', ' ')}, {event.reason}"
 
 
-def _stop_requested(entry: Entry, _: str) -> str:
-    return f"{entry['stage']} is asked to stop by {entry['playbook']}"
+def _abort_requested(event: AbortRequested, _: str) -> str:
+    return f"{event.by} asks for an abort ({event.source}): {event.reason}"
 
 
-def _stop_finished(entry: Entry, _: str) -> str:
-    left = [f"STILL RUNS: {survivor}" for survivor in entry["survivors"]]
-    left += [f"NOT PROVEN: {host} does not answer" for host in entry["unproven"]]
-    answer = entry["answer"].replace("_", " ")
+def _stop_requested(event: StopRequested, _: str) -> str:
+    return f"{event.stage} is asked to stop by {event.playbook}"
+
+
+def _stop_finished(event: StopFinished, _: str) -> str:
+    left = [f"STILL RUNS: {survivor}" for survivor in event.survivors]
+    left += [f"NOT PROVEN: {host} does not answer" for host in event.unproven]
+    answer = event.answer.replace("_", " ")
     proof = "; ".join(left) or ("it runs on" if answer == "too late" else "nothing of it is left")
-    return f"{entry['stage']} answers {answer} ({length(entry['seconds'])}); {proof}"
+    return f"{event.stage} answers {answer} ({length(event.seconds)}); {proof}"
 
 
-def _undo_finished(entry: Entry, took: str) -> str:
-    if entry["outcome"] == "ok":
-        return f"{entry['stage']} undone by {entry['playbook']}{took}"
-    why = f": {first_sentence(entry['message'])}" if entry.get("message") else ""
-    return f"{entry['stage']} NOT UNDONE by {entry['playbook']}{took}{why}"
+def _undo_finished(event: UndoFinished, took: str) -> str:
+    if event.outcome == "ok":
+        return f"{event.stage} undone by {event.playbook}{took}"
+    why = f": {first_sentence(event.message)}" if event.message else ""
+    return f"{event.stage} NOT UNDONE by {event.playbook}{took}{why}"
 
 
-def _release_finished(entry: Entry, took: str) -> str:
-    if entry["released"]:
-        return f"what {entry['stage']} had switched on is ended{took}"
-    return f"what {entry['stage']} switched on STAYS ON{took}: {entry['why']}"
+def _release_finished(event: ReleaseFinished, took: str) -> str:
+    if event.released:
+        return f"what {event.stage} had switched on is ended{took}"
+    return f"what {event.stage} switched on STAYS ON{took}: {event.why}"
 
 
-def _back_out_started(entry: Entry, _: str) -> str:
-    return f"everything is backed out after {entry['stage']}, by {entry['playbook']}"
+def _back_out_started(event: BackOutStarted, _: str) -> str:
+    return f"everything is backed out after {event.stage}, by {event.playbook}"
 
 
-def _back_out_finished(entry: Entry, took: str) -> str:
-    if entry["outcome"] == "ok":
+def _back_out_finished(event: BackOutFinished, took: str) -> str:
+    if event.outcome == "ok":
         return f"BACKED OUT{took}: nothing of this rollout goes out"
-    return f"NOT BACKED OUT{took}: {first_sentence(entry.get('message') or '')}"
+    return f"NOT BACKED OUT{took}: {first_sentence(event.message or '')}"
 
 
-def _verified(entry: Entry, _: str) -> str:
-    expected = entry["expect"].replace("_", " ")
-    return f"the hosts are {'' if entry['outcome'] == 'ok' else 'NOT '}{expected}: {entry['summary']}"
+def _verified(event: HostsVerified, _: str) -> str:
+    expected = event.expect.replace("_", " ")
+    return f"the hosts are {'' if event.outcome == 'ok' else 'NOT '}{expected}: {event.summary}"
 
 
-def _problem_told(entry: Entry, _: str) -> str:
-    if entry["source"] is None:
+def _problem_told(event: ProblemTold, _: str) -> str:
+    if event.source is None:
         return "nobody says what the source was"
-    mended = f"mended {timeline.parse_instant(entry['mended_at']):%a %-d %b %H:%M} UTC" if entry["mended_at"] else None
-    return f"{entry['by']} says: {entry['source']}; {mended or 'when it can be mended is not known'}"
+    mended = f"mended {event.mended_at:%a %-d %b %H:%M} UTC" if event.mended_at else None
+    return f"{event.by} says: {event.source}; {mended or 'when it can be mended is not known'}"
 
 
-def _next_attempt(entry: Entry, _: str) -> str:
-    if entry["start"] is None:
+def _next_attempt(event: NextAttemptPlanned, _: str) -> str:
+    if event.start is None:
         return "no window was found for the next attempt"
-    return f"next attempt: {timeline.parse_instant(entry['start']):%a %-d %b %Y %H:%M} UTC"
+    return f"next attempt: {event.start:%a %-d %b %Y %H:%M} UTC"
 
 
-def _announcement_queued(entry: Entry, _: str) -> str:
-    by = f", to be out by {_minute(entry['by'])}" if entry.get("by") else ""
-    return f"{_announced(entry)} is to go to {', '.join(entry['texts'])}{by}"
+def _announcement_queued(event: AnnouncementQueued, _: str) -> str:
+    by = f", to be out by {_minute(event.by)}" if event.by else ""
+    return f"{_announced(event)} is to go to {', '.join(event.texts)}{by}"
 
 
-def _announcement_tried(entry: Entry, _: str) -> str:
-    came = {"sent": "is out", "not_sent": "did NOT go out", "unknown": "MAY BE OUT"}[entry["outcome"]]
-    again = f" (attempt {entry['attempt']})" if entry["attempt"] > 1 else ""
-    return f"announcement {entry['announcement']} {came} on {entry['channel']}{again}: {entry['said']}"
+def _announcement_tried(event: AnnouncementTried, _: str) -> str:
+    came = {"sent": "is out", "not_sent": "did NOT go out", "unknown": "MAY BE OUT"}[event.outcome]
+    again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
+    return f"announcement {event.announcement} {came} on {event.channel}{again}: {event.said}"
 
 
-def _announcement_settled(entry: Entry, _: str) -> str:
-    says = {"sent": "is out", "again": "is to be sent again", "given_up": "is GIVEN UP"}[entry["as"]]
-    why = f": {entry['reason']}" if entry.get("reason") else ""
-    return f"{entry['by']} says: announcement {entry['announcement']} {says} on {entry['channel']}{why}"
+def _announcement_settled(event: AnnouncementSettled, _: str) -> str:
+    says = {"sent": "is out", "again": "is to be sent again", "given_up": "is GIVEN UP"}[event.as_]
+    why = f": {event.reason}" if event.reason else ""
+    return f"{event.by} says: announcement {event.announcement} {says} on {event.channel}{why}"
 
 
-def _announcement_waived(entry: Entry, _: str) -> str:
-    if entry.get("incident"):
-        return (
-            f"{entry['by']} has `{entry['message']}` of incident {entry['incident']} not announced: {entry['reason']}"
-        )
-    return f"{entry['by']} answers for it that `{entry['message']}` was not out in time: {entry['reason']}"
+def _announcement_waived(event: AnnouncementWaived, _: str) -> str:
+    if event.incident:
+        return f"{event.by} has `{event.message}` of incident {event.incident} not announced: {event.reason}"
+    return f"{event.by} answers for it that `{event.message}` was not out in time: {event.reason}"
 
 
-def _window_moved(entry: Entry, _: str) -> str:
-    again = f"; to be done again: {', '.join(entry['redo'])}" if entry.get("redo") else ""
-    when = f"from {_minute(entry['from'])} to {_minute(entry['to'])}"
-    return f"{entry['by']} moves the window {when}: {entry['reason']}{again}"
+def _window_moved(event: WindowMoved, _: str) -> str:
+    again = f"; to be done again: {', '.join(event.redo)}" if event.redo else ""
+    when = f"from {_minute(event.from_)} to {_minute(event.to)}"
+    return f"{event.by} moves the window {when}: {event.reason}{again}"
 
 
-def _incident_opened(entry: Entry, _: str) -> str:
-    who = f"seen by {entry['by']}" if entry.get("by") else "found by the checks"
-    return f"incident {entry['number']}, {who}: {first_sentence(entry['problem'])}"
+def _incident_opened(event: IncidentOpened, _: str) -> str:
+    who = f"seen by {event.by}" if event.by else "found by the checks"
+    return f"incident {event.number}, {who}: {first_sentence(event.problem)}"
 
 
-def _incident_closed(entry: Entry, _: str) -> str:
-    return f"incident {entry['number']} is closed by {entry['by']}: {entry['resolution']}"
+def _incident_closed(event: IncidentClosed, _: str) -> str:
+    return f"incident {event.number} is closed by {event.by}: {event.resolution}"
 
 
-def _announced(entry: Entry) -> str:
-    about = f" of incident {entry['incident']}" if entry.get("incident") else ""
-    return f"announcement {entry['announcement']} (`{entry['message']}`{about})"
+def _announced(event: AnnouncementQueued) -> str:
+    about = f" of incident {event.incident}" if event.incident else ""
+    return f"announcement {event.announcement} (`{event.message}`{about})"
 
 
-def _minute(text: str) -> str:
-    return f"{timeline.parse_instant(text):%a %-d %b %H:%M} UTC"
+def _minute(instant: datetime) -> str:
+    return f"{instant:%a %-d %b %H:%M} UTC"
 
 
-TELL: dict[str, Callable[[Entry, str], str]] = {
-    "stage_started": _stage_started,
-    "stage_finished": _stage_finished,
-    "step_started": _step_started,
-    "stage_carried": _stage_carried,
-    "gate_answered": _gate_answered,
-    "verdict": _verdict,
-    "abort_requested": _abort_requested,
-    "stop_requested": _stop_requested,
-    "stop_finished": _stop_finished,
-    "undo_finished": _undo_finished,
-    "release_finished": _release_finished,
-    "back_out_started": _back_out_started,
-    "back_out_finished": _back_out_finished,
-    "verified": _verified,
-    "problem_told": _problem_told,
-    "next_attempt": _next_attempt,
-    "announcement_queued": _announcement_queued,
-    "announcement_tried": _announcement_tried,
-    "announcement_settled": _announcement_settled,
-    "announcement_waived": _announcement_waived,
-    "window_moved": _window_moved,
-    "incident_opened": _incident_opened,
-    "incident_closed": _incident_closed,
+TELL: dict[type[Event], Callable[[Any, str], str]] = {
+    StageStarted: _stage_started,
+    StageFinished: _stage_finished,
+    StepStarted: _step_started,
+    StageCarried: _stage_carried,
+    GateAnswered: _gate_answered,
+    VerdictChanged: _verdict,
+    AbortRequested: _abort_requested,
+    StopRequested: _stop_requested,
+    StopFinished: _stop_finished,
+    UndoFinished: _undo_finished,
+    ReleaseFinished: _release_finished,
+    BackOutStarted: _back_out_started,
+    BackOutFinished: _back_out_finished,
+    HostsVerified: _verified,
+    ProblemTold: _problem_told,
+    NextAttemptPlanned: _next_attempt,
+    AnnouncementQueued: _announcement_queued,
+    AnnouncementTried: _announcement_tried,
+    AnnouncementSettled: _announcement_settled,
+    AnnouncementWaived: _announcement_waived,
+    WindowMoved: _window_moved,
+    IncidentOpened: _incident_opened,
+    IncidentClosed: _incident_closed,
 }

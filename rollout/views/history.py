@@ -8,13 +8,26 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Literal
 
-from plugins.module_utils.rollout_core.journal import brackets as holds
+from plugins.module_utils.rollout_core.journal import aborts, brackets, deeds, runs
 from plugins.module_utils.rollout_core.journal import text as journal
-from plugins.module_utils.rollout_core.journal.brackets import Hold
+from plugins.module_utils.rollout_core.journal.brackets import SwitchedOn
+from plugins.module_utils.rollout_core.journal.deeds import GatePassed, PlaybookDeed, StageAttempt
+from plugins.module_utils.rollout_core.journal.entries import Entry, of
+from plugins.module_utils.rollout_core.journal.events import (
+    AbortPacked,
+    ClockSet,
+    ReleaseFinished,
+    RolloutOpened,
+    StageCarried,
+    StageFinished,
+    StageStarted,
+    UndoStarted,
+    VerdictChanged,
+)
+from plugins.module_utils.rollout_core.journal.incidents import Incident, incidents
+from plugins.module_utils.rollout_core.journal.runs import Sitting
+from plugins.module_utils.rollout_core.journal.stages import actual, estimates
 from plugins.module_utils.rollout_core.time import lateness, timeline
-from rollout.views import aborts, deeds
-from rollout.views.deeds import Attempt, BackOut, Entry, GateAsked, Sitting, UndoStep, at
-from rollout.views.incidents import Incident, incidents
 
 State = Literal["done", "running", "failed", "refused", "late", "undone", "not begun"]
 
@@ -24,32 +37,32 @@ class StageHistory:
     """One stage of the process: as planned (`plan`), and everything that happened to it, in order.
 
     `carried` is the rollout in which it was done, when it was not repeated after an abort. `undone`: its own
-    undo, the release of what it had switched on, or a back-out took it back, or it rests on what an earlier stage has
-    settled otherwise since.
+    undo, the early end of what it had switched on, or a merge back-out took it back, or it rests on what an earlier
+    stage has settled otherwise since.
     """
 
     plan: timeline.PlannedStage
     title: str
     rules: Sequence[str]
-    attempts: Sequence[Attempt]
-    gates: Sequence[GateAsked]
-    undo: Sequence[UndoStep]
+    attempts: Sequence[StageAttempt]
+    gates: Sequence[GatePassed]
+    undo: Sequence[PlaybookDeed]
     carried: str | None = None
     undone: bool = False
 
     @property
     def name(self) -> str:
-        """Its name in process.yml."""
+        """Return its name in process.yml."""
         return self.plan.name
 
     @property
-    def last(self) -> Attempt | None:
-        """The attempt that counts."""
+    def last(self) -> StageAttempt | None:
+        """Return the attempt that counts."""
         return self.attempts[-1] if self.attempts else None
 
     @property
     def state(self) -> State:
-        """How the stage stands at the end of the journal."""
+        """Return how the stage stands at the end of the journal."""
         if self.undone:
             return "undone"
         if self.gates and self.gates[-1].answer == "no" and (self.last is None or self.last.outcome != "ok"):
@@ -92,8 +105,8 @@ class History:
 
     @cached_property
     def stages(self) -> list[StageHistory]:
-        """Every stage of the process, in order."""
-        records = timeline.actual(self.entries)
+        """Return every stage of the process, in order."""
+        records, layout = actual(self.entries), timeline.planned(self.plan, estimates(self.entries))
         return [
             StageHistory(
                 plan=planned,
@@ -101,46 +114,46 @@ class History:
                 rules=stage.get("rules", ()),
                 attempts=deeds.attempts(self._of(planned.name)),
                 gates=deeds.gates(self._of(planned.name)),
-                undo=deeds.undo_steps(self._of(planned.name)),
-                carried=next((e["rollout"] for e in self._of(planned.name) if e["event"] == "stage_carried"), None),
+                undo=deeds.undos(self._of(planned.name)),
+                carried=next((event.rollout for _, event in of(self._of(planned.name), StageCarried)), None),
                 undone=planned.name in records and records[planned.name].undone,
             )
-            for stage, planned in zip(self.plan["process"], timeline.planned(self.plan, self.entries), strict=True)
+            for stage, planned in zip(self.plan["process"], layout, strict=True)
         ]
 
     @cached_property
     def sittings(self) -> list[Sitting]:
-        """Every run of the runbook on this plan, in order."""
-        return deeds.sittings(self.entries)
+        """Return every run of the runbook on this plan, in order."""
+        return runs.sittings(self.entries)
 
     @property
     def closed(self) -> Sitting | None:
-        """The last sitting, if it ended the rollout or stopped it with a word."""
+        """Return the last sitting, if it ended the rollout or stopped it with a word."""
         return self.sittings[-1] if self.sittings and self.sittings[-1].outcome else None
 
     @property
     def outcome(self) -> str:
-        """`done`, `failed`, `refused`, `aborted`, `backed_out`, or `open` while the rollout goes on."""
+        """Return `done`, `failed`, `refused`, `aborted`, `backed_out`, or `open` while the rollout goes on."""
         return (self.closed.outcome if self.closed else None) or "open"
 
     @property
     def window(self) -> tuple[datetime, datetime]:
-        """Start and end of the window (R2)."""
+        """Return start and end of the window (R2)."""
         return timeline.window(self.plan)
 
     @property
     def in_window(self) -> list[StageHistory]:
-        """The stages of the window."""
+        """Return the stages of the window."""
         return [stage for stage in self.stages if stage.plan.window]
 
     @property
     def planned_end(self) -> datetime | None:
-        """When the last stage of the window should have been over."""
+        """Return when the last stage of the window should have been over."""
         return self.in_window[-1].plan.end if self.in_window else None
 
     @property
     def actual_end(self) -> datetime | None:
-        """When the window's work was over: its last stage done, or its last stage undone. None while neither is so."""
+        """Return when the window's work was over: its last stage done, or undone. None while neither is so."""
         if not self.in_window:
             return None
         if self.outcome != "done" and (undone := [step.finished for step in self.undo if step.finished]):
@@ -149,33 +162,33 @@ class History:
         return last.last.finished if last.state == "done" and last.last else None
 
     @property
-    def undo(self) -> list[UndoStep]:
-        """Every undo step, in the order in which they ran."""
+    def undo(self) -> list[PlaybookDeed]:
+        """Return every undo, in the order in which they ran."""
         return sorted((step for stage in self.stages for step in stage.undo), key=lambda step: step.started)
 
     @cached_property
-    def holds(self) -> list[Hold]:
-        """Every time that a stage left something switched on for a later one to end (R13)."""
-        return holds.holds(self.plan["process"], self.entries)
+    def switched_on(self) -> list[SwitchedOn]:
+        """Return every time that a stage left something switched on for a later one to end (R13)."""
+        return brackets.switched_on(self.plan["process"], self.entries)
 
     @property
-    def still_on(self) -> list[Hold]:
-        """What nothing has ended."""
-        return [hold for hold in self.holds if hold.on]
+    def still_on(self) -> list[SwitchedOn]:
+        """Return what nothing has ended."""
+        return [each for each in self.switched_on if each.on]
 
     @property
-    def releases(self) -> list[Entry]:
-        """Every time that it was looked whether what is on may end."""
-        return [entry for entry in self.entries if entry["event"] == "release_finished"]
+    def ended_early(self) -> list[tuple[Entry, ReleaseFinished]]:
+        """Return every time that it was looked whether what is on may end."""
+        return list(of(self.entries, ReleaseFinished))
 
     @cached_property
-    def back_outs(self) -> list[BackOut]:
-        """Every time that everything was backed out, or was to be (R17)."""
-        return deeds.back_outs(self.entries)
+    def merge_back_outs(self) -> list[PlaybookDeed]:
+        """Return every time that the merge was backed out, or was to be (R17)."""
+        return deeds.merge_back_outs(self.entries)
 
     @property
     def outage(self) -> timedelta | None:
-        """How long the database's gate was closed, as the module that closed it measured (fact `outage_seconds`)."""
+        """Return how long the database was closed, as the module that closed it measured (fact `outage_seconds`)."""
         measured = [
             attempt.facts["outage_seconds"]
             for stage in self.stages
@@ -186,7 +199,7 @@ class History:
 
     @property
     def downtime(self) -> timedelta | None:
-        """How long users were, at most, without the service (R2); None while they still are, or never were.
+        """Return how long users were, at most, without the service (R2); None while they still are, or never were.
 
         From the first deed at or after the window's start to the end of the playbook that undoes the window's first
         stage: what was paused first comes back last.
@@ -206,71 +219,71 @@ class History:
 
     @cached_property
     def judgements(self) -> list[Judgement]:
-        """The lateness as each stage of the window began and at its end or abort, and the verdicts of the journal."""
+        """Return the lateness as each stage of the window began and at its end or abort, and the journal's verdicts."""
         return list(_judgements(self.plan, self.entries))
 
     @property
     def why_aborted(self) -> str | None:
-        """What made it stop; None when it was not aborted."""
+        """Return what made it stop; None when it was not aborted."""
         return aborts.why(self.entries)
 
     @property
     def packed(self) -> bool:
-        """Whether an abort pack was written beside the report."""
-        return any(entry["event"] == "abort_packed" for entry in self.entries)
+        """Return True if an abort pack was written beside the report."""
+        return any(True for _ in of(self.entries, AbortPacked))
 
     @property
     def aborted_at(self) -> datetime | None:
-        """When everything that could be undone was; None when it was not aborted."""
+        """Return when everything that could be undone was; None when it was not aborted."""
         return aborts.aborted_at(self.entries)
 
     @cached_property
     def stops(self) -> list[aborts.StopLadder]:
-        """Stages that were stopped while they ran (R19)."""
+        """Return the stages that were stopped while they ran (R19)."""
         return aborts.stop_ladders(self.entries)
 
     @cached_property
     def verification(self) -> aborts.Verification | None:
-        """Whether the hosts are as before, after the undo."""
+        """Return what was found when the hosts were looked at after the undo."""
         return aborts.verification(self.entries)
 
     @cached_property
-    def problem(self) -> aborts.Problem | None:
-        """The source, and when it can be mended (R20)."""
+    def problem(self) -> aborts.ProblemSource | None:
+        """Return the source, and when it can be mended (R20)."""
         return aborts.problem(self.entries)
 
     @cached_property
-    def next_attempt(self) -> aborts.NextAttempt | None:
-        """The next attempt, and the windows that were considered for it (R21)."""
+    def next_attempt(self) -> aborts.AttemptToCome | None:
+        """Return the next attempt, and the windows that were considered for it (R21)."""
         return aborts.next_attempt(self.entries)
 
     @property
     def irreversible(self) -> bool:
-        """Whether the point of no return, the commit, is behind the rollout."""
+        """Return True if the point of no return, the commit, is behind the rollout."""
         return any(attempt.facts.get("irreversible") for stage in self.stages for attempt in stage.attempts)
 
     @cached_property
     def incidents(self) -> list[Incident]:
-        """Problems that were found after it, or seen by a person (R24)."""
+        """Return the problems that were found after it, or seen by a person (R24)."""
         return incidents(self.entries)
 
     @property
     def clock_moves(self) -> list[Entry]:
-        """Where a rehearsal's clock jumped. Empty in a real rollout."""
-        return [entry for entry in self.entries if entry["event"] == "clock_set" and entry["offset_seconds"]]
+        """Return where a rehearsal's clock jumped. Empty in a real rollout."""
+        return [entry for entry, event in of(self.entries, ClockSet) if event.offset_seconds]
 
     @cached_property
     def chain(self) -> Chain:
-        """Follow the hashes anew, from the entries themselves."""
+        """Follow the hashes anew, from the lines themselves."""
         tip = journal.FIRST_PREV
         for number, entry in enumerate(self.entries, start=1):
-            if entry.get("prev") != tip:
+            if entry.fields.get("prev") != tip:
                 return Chain(number - 1, number, tip)
-            tip = journal.digest(journal.line({key: entry[key] for key in entry if key != "prev"}, tip))
+            tip = journal.digest(journal.line({key: entry.fields[key] for key in entry.fields if key != "prev"}, tip))
         return Chain(len(self.entries), self.broken_at, tip)
 
     def _of(self, stage: str) -> list[Entry]:
-        return [entry for entry in self.entries if entry.get("stage") == stage]
+        return [entry for entry in self.entries if getattr(entry.event, "stage", None) == stage]
 
 
 def _judgements(plan: Mapping[str, Any], entries: Sequence[Entry]) -> Iterator[Judgement]:
@@ -278,25 +291,25 @@ def _judgements(plan: Mapping[str, Any], entries: Sequence[Entry]) -> Iterator[J
     in_window = [stage["stage"] for stage in plan["process"] if stage.get("window")]
     undoing = False  # what is undone would be done again: no outlook means anything until the next sitting
     for number, entry in enumerate(entries, start=1):
-        undoing = entry["event"] == "undo_started" or (undoing and entry["event"] != "rollout_opened")
+        event = entry.event
+        undoing = isinstance(event, UndoStarted) or (undoing and not isinstance(event, RolloutOpened))
         if undoing:
             continue
-        if entry["event"] == "verdict":
-            off_track = timedelta(seconds=entry["off_track_seconds"])
-            ends = (_instant(entry.get(key)) for key in ("projected_end", "last_safe_abort"))
-            yield Judgement(at(entry), f"{entry['stage']} runs", entry["verdict"], off_track, entry["reason"], *ends)
-        begins = entry["event"] == "stage_started"
-        ends = entry["event"] == "stage_finished" and (entry["outcome"] == "late" or entry["stage"] == in_window[-1])
-        if entry.get("stage") not in in_window or not (begins or ends):
-            continue
-        so_far = entries[:number]
-        layout, end_of_window = timeline.planned(plan, so_far), timeline.window(plan)[1]
-        view = lateness.outlook(layout, timeline.actual(so_far), end_of_window, at(entry))
-        judged = lateness.verdict(view, limit).value
-        moment = f"{entry['stage']} {'begins' if begins else 'ends'}"
-        why = lateness.reason(view, limit)
-        yield Judgement(at(entry), moment, judged, view.off_track, why, view.projected_end, view.last_safe_abort)
+        if isinstance(event, VerdictChanged):
+            yield _told(entry.at, event)
+        elif isinstance(event, (StageStarted, StageFinished)) and event.stage in in_window:
+            ends = isinstance(event, StageFinished)
+            if isinstance(event, StageFinished) and event.outcome != "late" and event.stage != in_window[-1]:
+                continue
+            so_far = entries[:number]
+            layout, end_of_window = timeline.planned(plan, estimates(so_far)), timeline.window(plan)[1]
+            view = lateness.outlook(layout, actual(so_far), end_of_window, entry.at)
+            judged = lateness.verdict(view, limit).value
+            moment = f"{event.stage} {'ends' if ends else 'begins'}"
+            why = lateness.reason(view, limit)
+            yield Judgement(entry.at, moment, judged, view.off_track, why, view.projected_end, view.last_safe_abort)
 
 
-def _instant(text: str | None) -> datetime | None:
-    return timeline.parse_instant(text) if text else None
+def _told(at: datetime, event: VerdictChanged) -> Judgement:
+    off_track, ends = timedelta(seconds=event.off_track_seconds), (event.projected_end, event.last_safe_abort)
+    return Judgement(at, f"{event.stage} runs", event.verdict, off_track, event.reason, *ends)

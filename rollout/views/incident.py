@@ -5,31 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rollout.views import holding
+from plugins.module_utils.rollout_core.journal.entries import Entry, of
+from plugins.module_utils.rollout_core.journal.events import IncidentOpened
+from rollout.views import brackets
 from rollout.views.happenings import happenings
 from rollout.views.history import History
 from rollout.views.markdown import render
 
 
-def render_incident(plan: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], number: int) -> str:
+def render_incident(plan: Mapping[str, Any], entries: Sequence[Entry], number: int) -> str:
     """Markdown: what was seen and when, the timeline, how things stood then, whom to tell; the resolution is open.
 
     `plan` is the plain data under `rollout` of the plan file, `entries` the journal's. What came after its
     `incident_opened` is not in it: the same journal gives the same page later. Raises KeyError when it was not opened.
     """
-    last = next(
-        (at for at, e in enumerate(entries) if (e["event"], e.get("number")) == ("incident_opened", number)), None
-    )
-    if last is None:
+    opened = next((entry for entry, event in of(entries, IncidentOpened) if event.number == number), None)
+    if opened is None:
         raise KeyError(f"incident {number} was not opened")
-    entries = entries[: last + 1]
+    entries = entries[: entries.index(opened) + 1]
     history = History(plan, entries)
     return render(
         "incident.md.j2",
         history=history,
         incident=history.incidents[-1],
         timeline=list(happenings(entries)),
-        still_on=[(holding.sentence(hold), holding.ends(hold)) for hold in history.still_on],
+        still_on=[(brackets.sentence(each), brackets.ends(each)) for each in history.still_on],
         not_begun=[stage.name for stage in history.stages if stage.state == "not begun"],
         commit="The commit is made: the new schema is kept, nothing was undone."
         if history.irreversible

@@ -9,7 +9,8 @@ from typing import Any
 
 import jinja2
 
-from rollout.views.text import clean, first_sentence, length
+from plugins.module_utils.rollout_core.journal.incidents import first_sentence
+from rollout.views.text import clean, length
 
 
 def render(template: str, **values: Any) -> str:

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from plugins.module_utils.rollout_core.journal import brackets as holds
+from plugins.module_utils.rollout_core.journal import brackets, runs
+from plugins.module_utils.rollout_core.journal.entries import Entry
+from plugins.module_utils.rollout_core.journal.events import (
+    GateAnswered,
+    GateAsked,
+    RolloutClosed,
+    StageFinished,
+    StageStarted,
+)
+from plugins.module_utils.rollout_core.journal.incidents import incidents
+from plugins.module_utils.rollout_core.journal.questions import unanswered
+from plugins.module_utils.rollout_core.journal.stages import StageRecord, actual, estimates
 from plugins.module_utils.rollout_core.time import lateness, timeline
-from rollout.gates import model as gates
-from rollout.views import telling
-from rollout.views.holding import Holding, told
-from rollout.views.incidents import OpenIncident, incidents, standing
+from rollout.views import announcement_lines
+from rollout.views.brackets import StillOn, still_on
+from rollout.views.incidents import OpenIncident, standing
 
 State = Literal["done", "running", "failed", "refused", "late", "undone", "overdue", "to come"]
 
@@ -53,8 +63,8 @@ class Said:
 class Overview:
     """The whole rollout at `now`. The verdict counts from the first stage of the window on; before that it is None.
 
-    `waiting_for` are the questions that are open, as the journal's `gate_asked` has them; `answers` what was answered;
-    `holds` what is switched on until a later stage ends it; `incidents` those that are open or not announced.
+    `waiting_for` are the questions that are open, each with its entry; `answers` what was answered; `still_on` what is
+    switched on until a later stage ends it; `incidents` those that are open or not announced.
     `announced` says who has confirmed the time, and what is not out.
     """
 
@@ -66,10 +76,10 @@ class Overview:
     rows: Sequence[StageRow]
     verdict: lateness.Verdict | None
     reason: str
-    closed: Mapping[str, Any] | None
-    waiting_for: Sequence[Mapping[str, Any]]
+    closed: tuple[Entry, RolloutClosed] | None
+    waiting_for: Sequence[tuple[Entry, GateAsked]]
     answers: Sequence[Said]
-    holds: Sequence[Holding]
+    still_on: Sequence[StillOn]
     incidents: Sequence[OpenIncident] = ()
     announced: Sequence[str] = ()
 
@@ -79,10 +89,10 @@ class Overview:
         return next((row for row in self.rows if row.state != "done"), None)
 
 
-def overview(plan: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], now: datetime) -> Overview:
+def overview(plan: Mapping[str, Any], entries: Sequence[Entry], now: datetime) -> Overview:
     """Compute it. `plan` is the plain data under `rollout`, `entries` the journal's."""
-    records = timeline.actual(entries)
-    layout = timeline.planned(plan, entries)
+    records = actual(entries)
+    layout = timeline.planned(plan, estimates(entries))
     rows = [
         _row(stage, planned, records.get(planned.name), now)
         for stage, planned in zip(plan["process"], layout, strict=True)
@@ -91,8 +101,6 @@ def overview(plan: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], now:
     view = lateness.outlook(layout, records, end, now)
     limit = timedelta(minutes=plan["policy"]["abort_after_minutes"])
     in_window = any(stage.window and stage.name in records for stage in layout)
-    runs = [entry for entry in entries if entry["event"] in ("rollout_opened", "rollout_closed")]
-    last = runs[-1] if runs else None  # what is told after an abort does not open it again
     return Overview(
         plan_id=plan["id"],
         now=now,
@@ -102,42 +110,44 @@ def overview(plan: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], now:
         rows=rows,
         verdict=lateness.verdict(view, limit) if in_window else None,
         reason=lateness.reason(view, limit),
-        closed=last if last and last["event"] == "rollout_closed" else None,
-        waiting_for=gates.unanswered(entries),
+        closed=runs.closed(entries),
+        waiting_for=unanswered(entries),
         answers=list(_answers(entries).values()),
-        holds=[told(hold, plan["id"]) for hold in holds.still_on(plan["process"], entries)],
+        still_on=[still_on(each, plan["id"]) for each in brackets.still_on(plan["process"], entries)],
         incidents=standing(incidents(entries), plan["id"]),
-        announced=telling.lines(plan, entries, now),
+        announced=announcement_lines.lines(plan, entries, now),
     )
 
 
-def _answers(entries: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str | None], Said]:
-    """By gate and item, in the order in which they were first asked."""
+def as_json(view: Overview) -> dict[str, Any]:
+    """Return what `status --json` prints (docs/operations.md): journal lines as they stand in the file."""
+    return {
+        **{name: value for name, value in asdict(view).items() if name != "still_on"},
+        "closed": view.closed[0].fields if view.closed else None,
+        "waiting_for": [entry.fields for entry, _ in view.waiting_for],
+        "holds": [asdict(each) for each in view.still_on],
+    }
+
+
+def _answers(entries: Sequence[Entry]) -> dict[tuple[str, str | None], Said]:
+    """Return the answers by gate and item, in the order in which they were first asked."""
     said: dict[tuple[str, str | None], Said] = {}
     finished: set[str] = set()
     for entry in entries:
-        stage = entry.get("stage", "")
-        if entry["event"] == "stage_finished":
-            finished.add(stage)
-        elif entry["event"] in ("stage_started", "gate_asked") and stage in finished:  # it is asked anew
-            finished.remove(stage)
-            said = {key: one for key, one in said.items() if one.stage != stage}
-        if entry["event"] == "gate_answered":
-            one = Said(
-                stage=entry["stage"],
-                gate=entry["gate"],
-                item=entry.get("item"),
-                answer=entry["answer"],
-                by=entry["by"],
-                source=entry["source"],
-                at=timeline.parse_instant(entry["at"]),
-            )
+        event = entry.event
+        if isinstance(event, StageFinished):
+            finished.add(event.stage)
+        elif isinstance(event, (StageStarted, GateAsked)) and event.stage in finished:  # it is asked anew
+            finished.remove(event.stage)
+            said = {key: one for key, one in said.items() if one.stage != event.stage}
+        elif isinstance(event, GateAnswered):
+            one = Said(event.stage, event.gate, event.item, event.answer, event.by, event.source, entry.at)
             said[one.gate, one.item] = one
     return said
 
 
 def _row(
-    stage: Mapping[str, Any], planned: timeline.PlannedStage, record: timeline.StageRecord | None, now: datetime
+    stage: Mapping[str, Any], planned: timeline.PlannedStage, record: StageRecord | None, now: datetime
 ) -> StageRow:
     return StageRow(
         stage=planned.name,
@@ -151,7 +161,7 @@ def _row(
     )
 
 
-def _state(planned: timeline.PlannedStage, record: timeline.StageRecord | None, now: datetime) -> State:
+def _state(planned: timeline.PlannedStage, record: StageRecord | None, now: datetime) -> State:
     if record is None:
         return "overdue" if planned.start < now else "to come"
     if record.undone:

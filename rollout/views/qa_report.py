@@ -9,7 +9,7 @@ from typing import Any
 
 import jinja2
 
-from rollout.decisions.deployable import Branch
+from rollout.views.judged_branch import JudgedBranch
 from rollout.views.text import clean
 
 # The order in which states can be chosen, and how each looks: the word always stands beside the colour.
@@ -21,7 +21,7 @@ KINDS = {
 }
 
 
-def render(branches: Sequence[Branch]) -> str:
+def render(branches: Sequence[JudgedBranch]) -> str:
     """The page. It needs nothing but itself, and no script: its style looks at the check boxes of the states."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -42,14 +42,14 @@ def render(branches: Sequence[Branch]) -> str:
     )
 
 
-def _headline(branch: Branch) -> str:
+def _headline(branch: JudgedBranch) -> str:
     found = branch.found
     if found.deployable is None:
         return f"{branch.name}: nothing can be deployed"
     return f"{branch.name} can be deployed up to {found.deployable}{'' if found.blocked_by else ', its tip'}"
 
 
-def rows(branch: Branch) -> list[dict[str, Any]]:
+def rows(branch: JudgedBranch) -> list[dict[str, Any]]:
     """A row of the table for each revision, the highest first."""
     written = {each["revno"]: each for each in branch.revisions}
     return [

@@ -10,15 +10,18 @@ from typing import Any, Literal
 
 import jinja2
 
+from plugins.module_utils.rollout_core.journal.deeds import StageAttempt
+from plugins.module_utils.rollout_core.journal.entries import Entry
+from plugins.module_utils.rollout_core.journal.incidents import first_sentence
 from plugins.module_utils.rollout_core.time import timeline
-from rollout.views import holding
+from rollout.views import brackets
 from rollout.views.abort_pack import users
 from rollout.views.announcements import announced, waivers
 from rollout.views.chart import chart, close_up
-from rollout.views.deeds import Attempt, at
 from rollout.views.exceptions import exceptions
 from rollout.views.history import History, StageHistory
-from rollout.views.text import clean, first_sentence, length, value_text
+from rollout.views.incidents import announced as incident_announced
+from rollout.views.text import clean, length, value_text
 
 EXIT_CODES = {6: "Not everything could be undone.", 7: "Users may still be locked out."}
 
@@ -49,9 +52,7 @@ class Comparison:
         return self.predicted is not None and self.measured is not None and self.measured > self.predicted
 
 
-def render_report(
-    plan: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], *, broken_at: int | None = None
-) -> str:
+def render_report(plan: Mapping[str, Any], entries: Sequence[Entry], *, broken_at: int | None = None) -> str:
     """The report as HTML that needs nothing but itself.
 
     `plan` is the plain data under `rollout` of the plan file, `entries` the journal's (docs/architecture.md),
@@ -59,7 +60,7 @@ def render_report(
     finds it.
     """
     history = History(plan, entries, broken_at)
-    now = timeline.parse_instant(entries[-1]["at"]) if entries else None
+    now = entries[-1].at if entries else None
     asked_from = history.aborted_at or now
     backup = timeline.parse_instant(plan["backup_window"]["start"])
     template = _environment().get_template("report.html.j2")
@@ -148,7 +149,7 @@ def sum_of(rows: Sequence[Comparison], side: Literal["predicted", "measured"]) -
     return sum(getattr(row, side) or 0.0 for row in rows)
 
 
-def _timed_rows(attempt: Attempt | None) -> Iterator[Mapping[str, Any]]:
+def _timed_rows(attempt: StageAttempt | None) -> Iterator[Mapping[str, Any]]:
     for value in (attempt.other_facts if attempt else {}).values():
         if is_table(value) and all(isinstance(row.get("seconds"), int | float) for row in value):
             yield from value
@@ -159,7 +160,7 @@ def row_name(row: Mapping[str, Any]) -> str | None:
     return next((value for value in row.values() if isinstance(value, str)), None)
 
 
-def plain_facts(attempt: Attempt) -> dict[str, Any]:
+def plain_facts(attempt: StageAttempt) -> dict[str, Any]:
     """The facts that no table of seconds shows already."""
     timed = [value for value in attempt.other_facts.values() if is_table(value) and "seconds" in value[0]]
     return {key: value for key, value in attempt.other_facts.items() if value not in timed}
@@ -184,10 +185,10 @@ def _environment() -> jinja2.Environment:
         length=length,
         length_of=len,
         sum_of=sum_of,
-        at=at,
         first_sentence=first_sentence,
-        hold_sentence=holding.sentence,
-        hold_ends=holding.ends,
+        bracket_sentence=brackets.sentence,
+        bracket_ends=brackets.ends,
+        incident_announced=incident_announced,
         value_text=value_text,
         comparisons=comparisons,
         plain_facts=plain_facts,

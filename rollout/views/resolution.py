@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from plugins.module_utils.rollout_core.journal.incidents import IncidentEnd
 from plugins.module_utils.rollout_core.time import timeline
-from rollout.views.incidents import Closing
 from rollout.views.markdown import one_line
 from rollout.views.text import clean
 
@@ -31,7 +31,7 @@ class Line:
 
 
 def said(page: str) -> dict[str, Line]:
-    """What people wrote behind the labels, by the field of Closing; what is left open is not there."""
+    """What people wrote behind the labels, by the field of IncidentEnd; what is left open is not there."""
     lines = page.split("\n")
     found = {field: _labelled(lines, label) for field, label in LABELS.items()}
     return {field: Line(at + 1, text) for field, (at, text) in found.items() if at is not None and text}
@@ -51,7 +51,7 @@ def _instant(text: str) -> datetime | None:
         return None
 
 
-def closed(page: str, closing: Closing) -> str:
+def closed(page: str, closing: IncidentEnd) -> str:
     """The page with its end filled in. Where the row `State` says so already, nothing is touched any more.
 
     A line that somebody has filled in stays, and so does what they wrote in place of `Open.`; a line that is gone is

@@ -14,9 +14,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from rollout.journal.store import FINAL
-from rollout.plan.model import Stage
-from rollout.views.holding import sentence
+from plugins.module_utils.rollout_core.journal.runs import FINAL
+from rollout.plan.process import Stage
 from rollout.views.overview import Overview, Said, StageRow, State
 
 MARKS: dict[State, tuple[str, str]] = {
@@ -64,7 +63,7 @@ def headline(view: Overview) -> str:
 def lateness_line(view: Overview) -> str:
     """The verdict in words, or that it does not count yet."""
     if view.closed:
-        return f"closed: {view.closed['outcome'].replace('_', ' ')}"
+        return f"closed: {view.closed[1].outcome.replace('_', ' ')}"
     return (
         f"{view.verdict.value.replace('_', ' ')} · {view.reason}"
         if view.verdict
@@ -75,7 +74,7 @@ def lateness_line(view: Overview) -> str:
 def standing_lines(view: Overview) -> list[str]:
     """What is still switched on, and who said what about each item that was asked about."""
     each = [said for said in view.answers if said.item is not None]
-    lines = [*view.announced, *(hold.line for hold in view.holds), *(incident.line for incident in view.incidents)]
+    lines = [*view.announced, *(each.line for each in view.still_on), *(incident.line for incident in view.incidents)]
     for gate in dict.fromkeys(said.gate for said in each):
         said = [one for one in each if one.gate == gate]
         row = next(row for row in view.rows if row.stage == said[0].stage)
@@ -95,13 +94,12 @@ def _told_of(said: Said) -> str:
 def next_line(view: Overview, owner: Mapping[str, Any] | None) -> str:
     """What to type next: to answer, to follow the runbook at work (`owner` of the lock), or to begin one."""
     if view.waiting_for and owner is not None:
-        asked = view.waiting_for[-1]
-        words = "|".join(asked.get("options", ["yes", "no"]))
-        about = f"{asked['item']} " if "item" in asked else ""
-        return f"Waiting: {asked['question']}   ./runbook.py answer {asked['gate']} {about}{words}"
+        _, asked = view.waiting_for[-1]
+        about = f"{asked.item} " if asked.item else ""
+        return f"Waiting: {asked.question}   ./runbook.py answer {asked.gate} {about}{'|'.join(asked.options)}"
     if owner is not None:
         return f"At work: pid {owner.get('pid')} on {owner.get('host')}, terminal {owner.get('terminal')}"
-    if view.next_stage is None or (view.closed and view.closed["outcome"] in FINAL):
+    if view.next_stage is None or (view.closed and view.closed[1].outcome in FINAL):
         return "Next: ./runbook.py plan new"
     row = view.next_stage
     command = "resume" if row.state == "running" else "run"
@@ -207,5 +205,5 @@ class Screen:
     def _render(self) -> RenderableType:
         view = self._view()
         # While a runbook is at work nothing else may end it, so what is as planned needs no command.
-        still_on = [Text(hold.line, "bold yellow") if hold.why else Text(sentence(hold)) for hold in view.holds]
+        still_on = [Text(each.line, "bold yellow") if each.why else Text(each.sentence) for each in view.still_on]
         return Group(Text(), table(view), *still_on, Text(self._task, "dim"), Text(lateness_line(view), "bold"))

@@ -13,12 +13,6 @@ TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
-def first_sentence(message: str) -> str:
-    """What a failure says first, without its code: `E-some-name  sentence`."""
-    line = message.partition("\n")[0]
-    return re.sub(r"^E-[a-z0-9-]+\s+", "", line)
-
-
 def length(duration: timedelta | float | None) -> str:
     """0.50 s, 12.3 s, 4:05 min, 1:02:03 h, 2 d 03:00 h; a dash for None."""
     if duration is None:

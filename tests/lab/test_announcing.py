@@ -11,9 +11,10 @@ import pytest
 from lab import lab as embedded
 from lab import parts
 from lab.layout import HTTP_PORT, PROJECT, Lab
-from rollout.announcing import MESSAGES, channels
+from rollout.announcing import channels
 from rollout.announcing.delivery import Outcome, deliver
 from rollout.announcing.text import Text
+from rollout.plan.messages import MESSAGES
 
 INVENTORY = PROJECT / "inventories" / "lab"
 SAID = "Launchpad is back – 90 minutes early"

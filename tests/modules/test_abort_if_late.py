@@ -33,7 +33,7 @@ def judge(run_module: Callable[..., dict[str, Any]], tmp_path: Path) -> Callable
         journal = Journal(path, lambda: WINDOW)
         for stage, event in events:
             outcome = {"outcome": "ok", "facts": {}} if event == "stage_finished" else {}
-            journal.write(event, stage=stage, attempt=1, **outcome)
+            journal.write(event(event, stage=stage, attempt=1, **outcome))
         if text is not None:
             path.write_text(text)
         offset = WINDOW + timedelta(minutes=minutes) - datetime.now(UTC)

@@ -11,9 +11,10 @@ import pytest
 import yaml
 
 from rollout import ROOT
-from rollout.announcing import MESSAGES, destination
+from rollout.announcing import destination
 from rollout.announcing.channels import FILE, checked, load
 from rollout.outcomes import BadInputError
+from rollout.plan.messages import MESSAGES
 from tests.modules.announcing_servers import QUOTED, TOKEN
 
 BAD = yaml.safe_load(Path(__file__).with_name("announcing_channels.yml").read_text())

@@ -62,7 +62,7 @@ class Project:
     @property
     def release_playbooks(self) -> set[str]:
         """Playbooks that end what a stage has switched on, when the rollout stops."""
-        return {stage["holds"].get("release") for stage in self.stages if stage.get("holds")}
+        return {stage["bracket"].get("end_early") for stage in self.stages if stage.get("bracket")}
 
     @property
     def back_out_playbooks(self) -> set[str]:
@@ -97,8 +97,8 @@ def playbooks_exist(project: Project) -> Iterator[Finding]:
         named = [] if stage.get("announces") else [(stage.line_of("playbook"), stage.get("playbook"))]
         if "undo" in stage:
             named.append((stage.line_of("undo"), undo.get("playbook")))
-        if stage.get("holds"):
-            named.append((stage.line_of("holds"), stage["holds"].get("release")))
+        if stage.get("bracket"):
+            named.append((stage.line_of("bracket"), stage["bracket"].get("end_early")))
         named += [(gate["on_no"].line, gate["on_no"].get("playbook")) for gate in _gates(stage) if gate.get("on_no")]
         if not stage.get("announces"):  # nothing of it runs on hosts
             named.append((stage.line_of("stop"), stage.get("stop", DEFAULT_STOP)))
@@ -224,10 +224,10 @@ def outage_is_one_call(project: Project) -> Iterator[Finding]:
                 yield file.finding(task.line, "the outage would die with its connection", "Write `detach: true`.")
 
 
-def what_holds_says_what_becomes_of_it(project: Project) -> Iterator[Finding]:
+def what_is_ended_early_says_what_becomes_of_it(project: Project) -> Iterator[Finding]:
     """A release playbook answers `released`: the conductor takes silence for a no (R13)."""
     for stage in project.stages:
-        source = project.playbooks.get((stage.get("holds") or {}).get("release"))
+        source = project.playbooks.get((stage.get("bracket") or {}).get("end_early"))
         if source is not None and "released" not in _stats(project, source):
             remedy = (
                 "Report `released`, and `why` where it stays on, with set_stats in an entry point that it includes."
@@ -273,7 +273,7 @@ def _looks_at_the_site(project: Project, stage: Located) -> bool:
 CHECKS = (
     done_is_told_last,
     playbooks_exist,
-    what_holds_says_what_becomes_of_it,
+    what_is_ended_early_says_what_becomes_of_it,
     playbooks_belong,
     any_day_only_looks,
     rules_are_real,

@@ -27,7 +27,7 @@ SOUND = {
   rules: [R5]
   window: true
   playbook: services_resume
-  holds: {what: PQM is in RC mode, until: resume, release: rc_release}
+  bracket: {what: PQM is in RC mode, ends_with: resume, end_early: rc_release}
   gates: [{gate: good, on_no: {gate: back_out, playbook: back_out}}]
 - stage: smoke
   rules: [R22]

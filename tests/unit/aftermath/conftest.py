@@ -13,11 +13,15 @@ import yaml
 
 from rollout import ROOT, documents
 from rollout.after_abort import conclusion
-from rollout.engine.verification import HostState, Verified
+from rollout.after_abort.aborted import Aborted
+from rollout.announcing.abort_notices import write_draft
+from rollout.engine.verification import HostsLookedAt, HostState
 from rollout.journal.clock import Clock
 from rollout.journal.file import Journal
 from rollout.plan import model as plans
-from rollout.plan.model import Plan, ProcessFile
+from rollout.plan.model import Plan
+from rollout.plan.process import ProcessFile
+from tests.unit.journals import event, last, lines
 
 WINDOW = datetime(2026, 12, 9, 8, tzinfo=UTC)
 ABORT = WINDOW + timedelta(minutes=42)
@@ -33,7 +37,7 @@ FACTS = {
     "deliver": {"pin": {"cowboys_landed": ["lp-12"]}},
 }
 CARRIED = ["select", "rc_mode", "merge", "blessing", "qastaging", "rc_mode_end"]
-AS_BEFORE = Verified(
+AS_BEFORE = HostsLookedAt(
     ok=True, summary="21 tests passed on gac, wildcherry", hosts={"gac": HostState(12), "wildcherry": HostState(9)}
 )
 WHY = "E-late-abort  outage has run 42:18 of about 10:08; 30:01 late (limit 30:00).\n  undone: outage\n  undone: pause"
@@ -72,25 +76,25 @@ class Site:
     journal: Journal
     clock: Stopped
 
-    def conclude(self, *told: str | None, verified: Verified | None = AS_BEFORE) -> list[str]:
+    def conclude(self, *told: str | None, verified: HostsLookedAt | None = AS_BEFORE) -> list[str]:
         """What the conductor does after the undo, closing included."""
-        said = conclusion.conclude(
-            self.directory, self.plan, self.journal, self.clock, Says(lines=list(told)), verified, WHY
-        )
-        self.journal.write("rollout_closed", outcome="aborted", exit_code=4, message=WHY)
+        aborted = Aborted(self.directory, self.plan, self.journal, self.clock)
+        on_record = verified and verified.on_record("as_before")
+        said = conclusion.conclude(aborted, Says(lines=list(told)), on_record, WHY, write_draft)
+        self.journal.write(event("rollout_closed", outcome="aborted", exit_code=4, message=WHY))
         return said
 
     def next(self, *told: str | None, **given: Any) -> list[str]:
         """`./runbook.py next`, at the moment that the clock shows."""
         self.put_clock_on_record()
-        _, lines = conclusion.follow_up(conclusion.Request(**given), Says(lines=list(told)))
+        _, said = conclusion.follow_up(conclusion.NextRequest(**given), Says(lines=list(told)), write_draft)
         self.journal = Journal(self.directory / "journal.jsonl", now=self.clock.now)
-        return lines
+        return said
 
     def put_clock_on_record(self) -> None:
         """Another process knows a rehearsal's clock from the journal."""
         offset = (self.clock.instant - Clock().now()).total_seconds()
-        self.journal.write("clock_set", offset_seconds=offset, reason="the test's clock")
+        self.journal.write(event("clock_set", offset_seconds=offset, reason="the test's clock"))
 
     def pack(self) -> str:
         return (self.directory / "abort.md").read_text(encoding="utf-8")
@@ -101,7 +105,7 @@ class Site:
     @property
     def last(self) -> dict[str, Any]:
         """The latest `next_attempt`."""
-        entry = self.journal.last("next_attempt")
+        entry = last(self.journal, "next_attempt")
         assert entry is not None
         return entry
 
@@ -114,7 +118,7 @@ class Site:
         return plans.load(self.next_directory / "plan.yml")
 
     def next_journal(self) -> list[dict[str, Any]]:
-        return Journal(self.next_directory / "journal.jsonl").entries
+        return lines(Journal(self.next_directory / "journal.jsonl").entries)
 
 
 @pytest.fixture
@@ -160,16 +164,16 @@ def make_inventory(directory: Path) -> Path:
 
 def aborted_in_the_window(journal: Journal, clock: Stopped) -> None:
     """The journal of a rollout whose outage was stopped and undone."""
-    journal.write("rollout_opened", plan="0" * 64, by="mia")
+    journal.write(event("rollout_opened", plan="0" * 64, by="mia"))
     for stage in (*CARRIED, "review", "deliver", "preflight", "pause"):
-        journal.write("stage_started", stage=stage, attempt=1)
+        journal.write(event("stage_started", stage=stage, attempt=1))
         clock.instant += timedelta(minutes=1)
-        journal.write("stage_finished", stage=stage, outcome="ok", facts=FACTS.get(stage, {}), message=None)
+        journal.write(event("stage_finished", stage=stage, outcome="ok", facts=FACTS.get(stage, {}), message=None))
     clock.instant = WINDOW
-    journal.write("stage_started", stage="outage", attempt=1)
+    journal.write(event("stage_started", stage="outage", attempt=1))
     clock.instant = ABORT
-    journal.write("stage_finished", stage="outage", outcome="late", facts={}, message=WHY.splitlines()[0])
+    journal.write(event("stage_finished", stage="outage", outcome="late", facts={}, message=WHY.splitlines()[0]))
     for stage, playbook in (("outage", "outage_undo"), ("pause", "services_resume")):
-        journal.write("undo_started", stage=stage, playbook=playbook)
+        journal.write(event("undo_started", stage=stage, playbook=playbook))
         clock.instant += timedelta(seconds=1)
-        journal.write("undo_finished", stage=stage, playbook=playbook, outcome="ok", message=None)
+        journal.write(event("undo_finished", stage=stage, playbook=playbook, outcome="ok", message=None))

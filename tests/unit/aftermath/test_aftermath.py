@@ -8,17 +8,21 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import yaml
 
+from plugins.module_utils.rollout_core.journal.stages import actual, estimates
 from plugins.module_utils.rollout_core.time import timeline
 from rollout import ROOT
 from rollout.after_abort import conclusion
 from rollout.after_abort.next_attempt import backup_for, candidates
 from rollout.after_abort.next_plan import carried
+from rollout.announcing.abort_notices import write_draft
 from rollout.journal import store
 from rollout.journal.file import Journal
 from rollout.outcomes import BadInputError, ExitCode, LockedError
 from rollout.plan import model as plans
-from rollout.schedule.file import Listed, Schedule
+from rollout.plan import store as plan_store
+from rollout.plan.schedule import Listed, Schedule
 from rollout.views.overview import overview
+from tests.unit.journals import event, last, lines, typed
 
 from .conftest import ABORT, CARRIED, MERGED, PIN, WHY, WINDOW, Says
 
@@ -42,14 +46,14 @@ def test_the_story(site):
     ]
     assert lines[-1] == "  Then:  ./runbook.py run"
     assert "waived" not in "\n".join(lines), "a waiver would gain nothing"
-    told = site.journal.last("problem_told")
+    told = last(site.journal, "problem_told")
     assert (told["source"], told["mended_at"], told["new_pin"], told["by"]) == (
         "missing index on translationmessage",
         "2026-12-10T16:00:00+00:00",
         True,
         "mia",
     )
-    assert [entry["event"] for entry in site.journal.entries[-5:]] == [
+    assert [entry["event"] for entry in lines(site.journal.entries)[-5:]] == [
         "verified",
         "abort_packed",
         "problem_told",
@@ -69,10 +73,10 @@ def test_the_story(site):
 def test_what_nobody_tells_is_on_record_and_no_plan_is_made(site, told, known, missing):
     lines = site.conclude(*told)
     assert lines[-1] == f"  When the problem is known:  ./runbook.py next {missing}"
-    entry = site.journal.last("problem_told")
+    entry = last(site.journal, "problem_told")
     assert (entry["source"], entry["mended_at"], entry["new_pin"]) == known
     assert entry["by"] == ("mia" if told else "nobody")
-    assert site.journal.last("next_attempt") is None
+    assert last(site.journal, "next_attempt") is None
     assert [path.name for path in store.directory().iterdir()] == ["2026-12"]
 
 
@@ -81,7 +85,7 @@ def test_who_mistypes_is_asked_again_and_told_why(site):
     conclusion.conclude(site.directory, site.plan, site.journal, site.clock, asker, None, WHY)
     assert [name for name, _ in asker.prompts] == ["source", *["mended_at"] * 3, *["new_pin"] * 2]
     assert asker.prompts[2][1].startswith("E-bad-instant  'tomorrow': write 2026-12-10T16:00:00Z")
-    assert site.journal.last("problem_told")["new_pin"] is False
+    assert last(site.journal, "problem_told")["new_pin"] is False
 
 
 def test_an_answers_file_that_says_nonsense_is_not_asked_for_ever(site):
@@ -94,7 +98,7 @@ def test_an_answers_file_that_says_nonsense_is_not_asked_for_ever(site):
     lines = conclusion.conclude(site.directory, site.plan, site.journal, site.clock, asker, None, WHY)
     assert len(asker.prompts) == 3
     assert "mended_at: '10 Dec' is no answer." in lines
-    assert site.journal.last("problem_told")["by"] == "robot"
+    assert last(site.journal, "problem_told")["by"] == "robot"
 
 
 def test_ctrl_c_at_the_question_keeps_the_abort_going(site):
@@ -110,7 +114,7 @@ def test_ctrl_c_at_the_question_keeps_the_abort_going(site):
 
 def test_now_is_the_moment_at_which_it_is_said(site):
     site.conclude("a slow patch", " Now ", "no")
-    assert timeline.parse_instant(site.journal.last("problem_told")["mended_at"]) == site.clock.now()
+    assert timeline.parse_instant(last(site.journal, "problem_told")["mended_at"]) == site.clock.now()
 
 
 def test_a_plan_that_cannot_be_made_keeps_the_abort_going(site):
@@ -130,7 +134,7 @@ def test_an_abort_that_was_interrupted_is_concluded_again_without_asking_again(s
     conclusion.conclude(site.directory, site.plan, site.journal, site.clock, again, None, WHY)
     assert again.prompts == []
     assert site.next_plan() == first
-    assert len([e for e in site.journal.entries if e["event"] == "problem_told"]) == 1
+    assert len([e for e in lines(site.journal.entries) if e["event"] == "problem_told"]) == 1
 
 
 # -- the plan of the next attempt (R21) -------------------------------------------------------------------------------
@@ -144,8 +148,8 @@ def test_with_the_same_pin_the_merge_stands(site):
     assert [(e["event"], e["stage"], e["rollout"]) for e in entries] == [
         ("stage_carried", stage, "2026-12") for stage in CARRIED
     ]
-    assert [name for name, record in timeline.actual(entries).items() if record.done] == CARRIED
-    outage = next(row for row in timeline.planned(plan.as_vars(), entries) if row.name == "outage")
+    assert [name for name, record in actual(typed(entries)).items() if record.done] == CARRIED
+    outage = next(row for row in timeline.planned(plan.as_vars(), estimates(typed(entries))) if row.name == "outage")
     assert outage.expected == timedelta(seconds=607.5), "the measured time of the patches is carried too"
     assert f"same revision; done: {', '.join(CARRIED)}; backup Wed 16 Dec 2026 08:00 UTC" in "\n".join(lines)
 
@@ -164,18 +168,20 @@ def test_what_was_carried_once_is_carried_again_from_where_it_was_done(site):
     site.clock.instant = plan.window.start + timedelta(minutes=42)
     again = Journal(directory / "journal.jsonl", now=site.clock.now)
     for stage in ("deliver", "preflight"):
-        again.write("stage_started", stage=stage, attempt=1)
-        again.write("stage_finished", stage=stage, outcome="ok", facts={}, message=None)
+        again.write(event("stage_started", stage=stage, attempt=1))
+        again.write(event("stage_finished", stage=stage, outcome="ok", facts={}, message=None))
     conclusion.conclude(directory, plan, again, site.clock, Says(lines=["the same", "now", "no"]), None, WHY)
-    third = (directory / again.last("next_attempt")["plan"]).resolve()
+    third = (directory / last(again, "next_attempt")["plan"]).resolve()
     assert (third.parent.name, plans.load(third).window.start) == ("2026-12.3", at("2026-12-16T08:00"))
     assert plans.load(third).follows == ["2026-12", "2026-12.2"]
-    assert [e["rollout"] for e in Journal(third.with_name("journal.jsonl")).entries] == ["2026-12"] * len(CARRIED)
+    assert [e["rollout"] for e in lines(Journal(third.with_name("journal.jsonl")).entries)] == ["2026-12"] * len(
+        CARRIED
+    )
 
 
 def test_a_stage_that_was_not_done_is_not_carried_nor_what_rests_on_it(site):
-    done = [entry for entry in site.journal.entries if entry.get("stage") != "merge"]
-    assert [entry["stage"] for entry in carried(site.plan, done)] == ["select", "rc_mode"]
+    done = [entry for entry in lines(site.journal.entries) if entry.get("stage") != "merge"]
+    assert [entry["stage"] for entry in carried(site.plan, typed(done))] == ["select", "rc_mode"]
 
 
 def test_the_backup_window_leaves_room_for_another_abort(site):
@@ -227,7 +233,7 @@ def test_what_was_told_at_the_abort_need_not_be_told_again(site):
     site.conclude("a slow patch", FIXED)
     site.next(new_pin=True)
     assert site.next_plan().window.start == at("2026-12-16T08:00")
-    told = site.journal.last("problem_told")
+    told = last(site.journal, "problem_told")
     assert (told["source"], told["mended_at"]) == ("a slow patch", "2026-12-10T16:00:00+00:00")
 
 
@@ -241,8 +247,8 @@ def test_an_aborted_rollout_stays_closed_whatever_is_told_later(site):
     site.conclude()
     site.next(source="a lock", mended_at="now", new_pin=False)
     assert store.is_closed(site.directory)
-    assert store.current(None)[0] == site.next_directory
-    assert overview(site.plan.as_vars(), site.journal.entries, site.clock.now()).closed["outcome"] == "aborted"
+    assert plan_store.current(None)[0] == site.next_directory
+    assert overview(site.plan.as_vars(), site.journal.entries, site.clock.now()).closed[1].outcome == "aborted"
 
 
 def test_a_second_call_sets_the_first_plan_aside(site):
@@ -253,7 +259,7 @@ def test_a_second_call_sets_the_first_plan_aside(site):
     aside = site.directory / "replaced" / "1-2026-12.2"
     assert f"Set aside, not begun: {aside.relative_to(ROOT)}" in lines
     assert plans.load(aside / "plan.yml") == first
-    assert store.current(None)[0] == site.next_directory
+    assert plan_store.current(None)[0] == site.next_directory
     site.next(mended_at="2026-12-17T08:00Z")
     assert sorted(path.name for path in aside.parent.iterdir()) == ["1-2026-12.2", "2-2026-12.2"]
 
@@ -269,7 +275,7 @@ def test_a_plan_that_cannot_be_made_leaves_the_earlier_one_where_it_was(site):
 
 def test_a_plan_that_has_begun_is_not_replaced(site):
     site.conclude("a lock of the backup", "now", "no")
-    Journal(site.next_directory / "journal.jsonl").write("rollout_opened", plan="0" * 64, by="mia")
+    Journal(site.next_directory / "journal.jsonl").write(event("rollout_opened", plan="0" * 64, by="mia"))
     with pytest.raises(BadInputError, match=r"E-next-begun  The next attempt, 2026-12\.2, has begun"):
         site.next(mended_at="now", plan_file=site.directory / "plan.yml")
     assert site.next_plan().window.start == at("2026-12-11T08:00")
@@ -325,15 +331,15 @@ def test_nonsense_is_refused_and_nothing_is_written(site, given, says):
     site.put_clock_on_record()
     before = (site.directory / "journal.jsonl").read_text()
     with pytest.raises(BadInputError, match=says):
-        conclusion.follow_up(conclusion.Request(**given), Says())
+        conclusion.follow_up(conclusion.NextRequest(**given), Says(), write_draft)
     assert (site.directory / "journal.jsonl").read_text() == before
 
 
 def test_a_rollout_that_was_not_aborted_has_no_next_attempt(site):
     with pytest.raises(BadInputError, match="E-not-aborted  No rollout was aborted"):
-        conclusion.follow_up(conclusion.Request(), Says())
+        conclusion.follow_up(conclusion.NextRequest(), Says(), write_draft)
     with pytest.raises(BadInputError, match="E-not-aborted  2026-12 was not aborted"):
-        conclusion.follow_up(conclusion.Request(plan_file=site.directory / "plan.yml"), Says())
+        conclusion.follow_up(conclusion.NextRequest(plan_file=site.directory / "plan.yml"), Says(), write_draft)
 
 
 def test_the_command(site):

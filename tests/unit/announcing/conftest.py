@@ -12,6 +12,7 @@ from plugins.module_utils.rollout_core.time import timeline
 from rollout.announcing import wording
 from rollout.announcing.text import Text
 from rollout.plan import model as plans
+from tests.unit.journals import typed
 
 HERE = Path(__file__).parent
 PLAN = plans.load(HERE / "plan.yml").as_vars()
@@ -36,7 +37,7 @@ def facts_of(name: str, plan: dict[str, Any] | None = None, **more: Any) -> dict
     given.pop("message", None)
     if "after" in given:
         given["after"] = (PLAN, JOURNALS[given["after"]])
-    return wording.about(plan or (planned(window) if window else PLAN), entries, now, **given)
+    return wording.about(plan or (planned(window) if window else PLAN), typed(entries), now, **given)
 
 
 def message_of(name: str) -> str:

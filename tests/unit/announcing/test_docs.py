@@ -8,9 +8,10 @@ import pytest
 import yaml
 
 from rollout import ROOT
-from rollout.announcing import MESSAGES, names, preview, wording
+from rollout.announcing import names, preview, wording
 from rollout.announcing.phrases import FILTERS
 from rollout.announcing.site import Words
+from rollout.plan.messages import MESSAGES
 
 from .conftest import MESSAGES as GOLDEN
 from .conftest import facts_of

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from rollout.announcing import wording
+from tests.unit.journals import typed
 
 from .conftest import JOURNALS, PLAN, planned
 
@@ -74,31 +75,32 @@ def move(day):
     ],
 )
 def test_the_window_that_people_had_heard_of(entries, day):
-    facts = wording.about(PLAN, entries, NOW)
+    facts = wording.about(PLAN, typed(entries), NOW)
     assert facts["moved_from"] == f"09.00-10.30 UTC {day}th of February 2011"
 
 
 def test_what_was_not_moved_has_no_earlier_date():
-    assert "moved_from" not in wording.about(PLAN, HEARD, NOW)
+    assert "moved_from" not in wording.about(PLAN, typed(HEARD), NOW)
 
 
 def test_a_wrong_post_is_recognised_by_its_subject_else_by_its_beginning():
     queued = JOURNALS["announced"][0]
     assert (
-        wording.about(PLAN, JOURNALS["announced"], NOW, corrects=1)["wrong"] == queued["texts"]["lp_announce"]["title"]
+        wording.about(PLAN, typed(JOURNALS["announced"]), NOW, corrects=1)["wrong"]
+        == queued["texts"]["lp_announce"]["title"]
     )
     posts = {**queued, "texts": {"status": {"title": "", "body": "The first line\nThe second"}}}
-    facts = wording.about(PLAN, [posts], NOW, corrects=1)
+    facts = wording.about(PLAN, typed([posts]), NOW, corrects=1)
     assert (facts["wrong"], facts["wrong_at"]) == ("The first line", datetime(2011, 1, 27, 23, tzinfo=UTC))
-    assert wording.about(PLAN, [posts], NOW, corrects=1, wrong="the year")["wrong"] == "the year"
+    assert wording.about(PLAN, typed([posts]), NOW, corrects=1, wrong="the year")["wrong"] == "the year"
 
 
 def test_the_incident_that_is_meant_or_else_the_last():
     opened = JOURNALS["incident"][0]
     entries = [*JOURNALS["closed"], {**opened, "number": 8, "problem": "another"}]
-    assert wording.about(PLAN, entries, NOW)["problem"] == "another"
-    assert "resolution" not in wording.about(PLAN, entries, NOW)
-    assert wording.about(PLAN, entries, NOW, number=7)["resolution"] == "Apache on soybean was restarted"
+    assert wording.about(PLAN, typed(entries), NOW)["problem"] == "another"
+    assert "resolution" not in wording.about(PLAN, typed(entries), NOW)
+    assert wording.about(PLAN, typed(entries), NOW, number=7)["resolution"] == "Apache on soybean was restarted"
 
 
 def test_mended_is_over_to_the_second():

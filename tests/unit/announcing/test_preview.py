@@ -9,11 +9,13 @@ import pytest
 from click.testing import CliRunner
 
 from rollout import ROOT
-from rollout.announcing import MESSAGES, preview, wording
+from rollout.announcing import preview, wording
 from rollout.commands.announce import announce
 from rollout.journal.file import Journal
 from rollout.plan import model as plans
+from rollout.plan.messages import MESSAGES
 from rollout.plan.model import Plan
+from tests.unit.journals import event, typed
 
 from .conftest import JOURNALS, PLAN, whole
 
@@ -22,7 +24,7 @@ WHERE = {"first": [("status", "status"), ("lp_announce", "mail")], "done": [("de
 
 
 def previews(entries=(), channels=None, plan=PLAN, after=None):
-    found = preview.previews(plan, entries, NOW, ROOT / "inventories/lab", channels, after)
+    found = preview.previews(plan, typed(entries), NOW, ROOT / "inventories/lab", channels, after)
     return {each.message: each for each in found}
 
 
@@ -135,7 +137,7 @@ def test_what_is_out_already_says_so():
 def kept(tmp_path: Path) -> Path:
     """A plan, with a journal that has begun."""
     plans.save(Plan.model_validate(PLAN), tmp_path / "plan.yml")
-    Journal(tmp_path / "journal.jsonl", now=lambda: NOW).write("rollout_opened", plan="0" * 64, by="mia")
+    Journal(tmp_path / "journal.jsonl", now=lambda: NOW).write(event("rollout_opened", plan="0" * 64, by="mia"))
     return tmp_path
 
 

@@ -13,12 +13,13 @@ from rollout.engine import processes
 from rollout.engine.conductor import Conductor
 from rollout.engine.playbooks import CONTROL_MARK
 from rollout.engine.rollout import Rollout
-from rollout.gates import model as gates
+from rollout.gates import answers_file
 from rollout.journal.clock import Clock, RehearsalClock
 from rollout.journal.file import Journal
 from rollout.plan import model as plans
 from rollout.views.overview import overview
 from rollout.views.screen import Screen
+from tests.unit.journals import event
 
 POLICY = (Path(__file__).parents[3] / "inventories/lab/group_vars/all/policy.yml").read_text()
 STAGES = """
@@ -113,11 +114,12 @@ class Site:
         if clock is None:
             offset = plan.window.start + (begin or timedelta(hours=-3)) - Clock().now() if at is None else at
             clock = RehearsalClock(
-                offset, lambda to, why: journal.write("clock_set", offset_seconds=to.total_seconds(), reason=why)
+                offset, lambda to, why: journal.write(event("clock_set", offset_seconds=to.total_seconds(), reason=why))
             )
         journal.now = clock.now
         screen = Screen(
-            Console(file=self.screen, width=120), lambda: overview(plan.as_vars(), journal.entries, clock.now())
+            Console(file=self.screen, width=120),
+            lambda: overview(plan.as_vars(), journal.entries, clock.now()),
         )
         rollout = Rollout(
             directory=self.directory,
@@ -131,7 +133,7 @@ class Site:
         )
         conductor = Conductor(
             rollout=rollout,
-            asker=asker or gates.AnswersFile(by="test", answers=dict(answers)),
+            asker=asker or answers_file.AnswersFile(by="test", answers=dict(answers)),
             open_incident=lambda problem: f"incident about {problem.splitlines()[0]}",
             conclude=lambda why: ([f"concluded: {why.splitlines()[0]}", "then"], True),
         )

@@ -4,14 +4,16 @@ from datetime import timedelta
 
 import pytest
 
-from rollout.gates import model as gates
+from rollout.gates import answers_file
+from rollout.gates import terminal as terminals
 from rollout.journal.clock import Clock
 from rollout.journal.file import Journal
 from rollout.outcomes import BadInputError, ExitCode
 from rollout.plan import model as plans
 from rollout.plan import move as moving
-from rollout.views import telling
+from rollout.views import announcement_lines
 from tests.unit.conductor.site import Site
+from tests.unit.journals import event, typed
 
 EXPECTS = "expects: {minutes: 1, from: guess}"
 STAGES = f"""
@@ -30,7 +32,7 @@ def site(tmp_path):
 
 
 def says(texts=None, **answers):
-    return gates.AnswersFile(by="test", answers=answers, texts=texts or {})
+    return answers_file.AnswersFile(by="test", answers=answers, texts=texts or {})
 
 
 def confirmed(site):
@@ -43,26 +45,28 @@ def at_the_window(site, sent):
     journal = Journal(site.directory / "journal.jsonl", now=lambda: plan.window.start - sent)
     text = {"title": "", "body": "soon", "via": "status", "to": None}
     about = {"announcement": 1, "channel": "status", "attempt": 1}
-    journal.write("stage_finished", stage="confirm", outcome="ok", facts={}, message=None)
+    journal.write(event("stage_finished", stage="confirm", outcome="ok", facts={}, message=None))
     journal.write(
-        "announcement_queued", announcement=1, message="reminder", stage="remind", by=None, texts={"status": text}
+        event(
+            "announcement_queued", announcement=1, message="reminder", stage="remind", by=None, texts={"status": text}
+        )
     )
-    journal.write("announcement_sending", **about, key="k")
-    journal.write("announcement_tried", **about, outcome="sent", said="ok", repeatable_until=None)
-    journal.write("stage_finished", stage="remind", outcome="ok", facts={}, message=None)
+    journal.write(event("announcement_sending", **about, key="k"))
+    journal.write(event("announcement_tried", **about, outcome="sent", said="ok", repeatable_until=None))
+    journal.write(event("stage_finished", stage="remind", outcome="ok", facts={}, message=None))
 
 
 def test_who_confirmed_is_on_record_and_is_asked_only_once(site):
     assert site.run("confirm", asker=says(losas=True, texts={"losas_name": "tom"})) == ExitCode.REFUSED
-    assert confirmed(site) == [("losas", "tom"), ("dba", None)]
+    assert confirmed(typed(site)) == [("losas", "tom"), ("dba", None)]
     plan = plans.load(site.directory / "plan.yml").as_vars()
-    (line,) = telling.lines(
+    (line,) = announcement_lines.lines(
         plan, site.entries, plans.load(site.directory / "plan.yml").window.start - timedelta(days=3)
     )
     assert line.startswith("   confirm: losas (tom, ")
     assert line.endswith(" · not yet: dba")
     assert site.run("confirm", asker=says(dba=True), begin=timedelta(hours=-2)) == ExitCode.DONE
-    assert confirmed(site)[2:] == [("dba", "test")]
+    assert confirmed(typed(site))[2:] == [("dba", "test")]
     assert "? LOSAs?  yes, tom (answers file, " in site.screen.getvalue()
 
 
@@ -105,7 +109,7 @@ def test_a_named_persons_waiver_is_on_record_and_asked_for_once(site):
 def test_the_question_needs_a_reason_from_another_terminal_too(site):
     at_the_window(site, LATE)
 
-    class Elsewhere(gates.Nobody):
+    class Elsewhere(terminals.Nobody):
         """Nobody is here; somebody at another terminal is asked."""
 
         def poll(self, question):
@@ -148,7 +152,7 @@ def test_a_window_that_was_moved_by_hand_withdraws_what_was_said_of_it(site):
     assert moving.as_on_record(plan, journal, site.directory) == plan
     assert site.events("window_moved", "to") == [plan.window.start.isoformat()]
     assert site.run("confirm", asker=says(losas=True)) == ExitCode.REFUSED
-    assert confirmed(site)[2:] == [("losas", "test"), ("dba", None)], "both are asked again"
+    assert confirmed(typed(site))[2:] == [("losas", "test"), ("dba", None)], "both are asked again"
 
 
 def test_a_crash_between_the_journal_and_the_plan_is_mended(site):
@@ -209,7 +213,7 @@ def test_what_cannot_be_moved_is_left_as_it_is(site, by_command, by, reason, say
 
 def test_a_window_that_has_begun_is_not_moved(site, by_command):
     at_the_window(site, timedelta(hours=5))
-    Journal(site.directory / "journal.jsonl").write("stage_started", stage="change", attempt=1, run="r")
+    Journal(site.directory / "journal.jsonl").write(event("stage_started", stage="change", attempt=1, run="r"))
     with pytest.raises(BadInputError, match="E-window-begun"):
         by_command(timedelta(days=7))
 
@@ -217,11 +221,11 @@ def test_a_window_that_has_begun_is_not_moved(site, by_command):
 def in_doubt(journal, message, stage):
     """It may be out on the one channel that it goes to."""
     texts = {"status": {"title": "", "body": "soon", "via": "status", "to": None}}
-    journal.write("announcement_queued", announcement=1, message=message, stage=stage, by=None, texts=texts)
-    journal.write("announcement_sending", announcement=1, channel="status", attempt=1, key="k")
+    journal.write(event("announcement_queued", announcement=1, message=message, stage=stage, by=None, texts=texts))
+    journal.write(event("announcement_sending", announcement=1, channel="status", attempt=1, key="k"))
 
 
-class Leaves(gates.Nobody):
+class Leaves(terminals.Nobody):
     """Types Ctrl-C, and `leave`, while the question is open."""
 
     asked, conductor = 0, None
@@ -238,7 +242,7 @@ class Leaves(gates.Nobody):
 def test_ctrl_c_while_a_doubt_is_asked_about_leaves_it(site):
     at = plans.load(site.directory / "plan.yml").window.start - timedelta(hours=5)
     journal = Journal(site.directory / "journal.jsonl", now=lambda: at)
-    journal.write("stage_finished", stage="confirm", outcome="ok", facts={}, message=None)
+    journal.write(event("stage_finished", stage="confirm", outcome="ok", facts={}, message=None))
     in_doubt(journal, "reminder", "remind")
     asker = Leaves()
 

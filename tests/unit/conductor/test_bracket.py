@@ -4,29 +4,31 @@ import getpass
 import json
 import threading
 import time
-from dataclasses import asdict
 from datetime import timedelta
 
 import pytest
 from rich.console import Console
 
+from plugins.module_utils.rollout_core.journal.events import StageCarried
+from plugins.module_utils.rollout_core.journal.questions import still_yes, unanswered
+from plugins.module_utils.rollout_core.time import timeline
 from rollout.after_abort.next_plan import carried
-from rollout.engine import brackets as releasing
-from rollout.engine import earlier_brackets
+from rollout.engine import brackets, earlier_brackets
+from rollout.gates import answers_file, other_terminal
 from rollout.gates import model as gates
-from rollout.gates import other_terminal
 from rollout.gates.model import Answer
 from rollout.journal import store
 from rollout.journal.file import Journal
 from rollout.outcomes import BadInputError, ExitCode
 from rollout.plan import model as plans
 from rollout.views import screen
-from rollout.views.overview import overview
+from rollout.views.overview import as_json, overview
 from tests.unit.conductor.site import Site
+from tests.unit.journals import event, typed
 
 STAGES = """
 - {stage: switch_on, title: Switch the light on, rules: [], due: -5h, playbook: switch_on, carries: true,
-   expects: {minutes: 1, from: guess}, holds: {what: The light is on, until: switch_off, release: let_go}}
+   expects: {minutes: 1, from: guess}, bracket: {what: The light is on, ends_with: switch_off, end_early: let_go}}
 - {stage: build, title: Build, rules: [], due: -5h, playbook: build, carries: true, expects: {minutes: 1, from: guess}}
 - {stage: try_out, title: Try it out, rules: [], due: -4h, playbook: try_out, carries: true,
    expects: {minutes: 1, from: guess},
@@ -58,9 +60,9 @@ def written(site):
     def write(*entries):
         window = plans.load(site.directory / "plan.yml").window.start
         journal = Journal(site.directory / "journal.jsonl", now=lambda: window - timedelta(hours=3, minutes=30))
-        journal.write("rollout_opened", plan="", by="Tom")
-        for event, fields in entries:
-            journal.write(event, **fields)
+        journal.write(event("rollout_opened", plan="", by="Tom"))
+        for name, fields in entries:
+            journal.write(event(name, **fields))
 
     return write
 
@@ -86,7 +88,7 @@ def seen(site):
     return view, console.export_text()
 
 
-def test_it_holds_until_its_end_is_done_and_each_item_is_asked_about(site):
+def test_it_is_on_until_its_end_is_done_and_each_item_is_asked_about(site):
     assert site.run(begin=BEGIN, answers=GOOD) == ExitCode.DONE
     assert site.ran == ["switch_on", "build", "try_out", "switch_off", "change"]
     assert [e["until"] for e in site.entries if "until" in e] == ["switch_off"]
@@ -99,35 +101,35 @@ def test_it_holds_until_its_end_is_done_and_each_item_is_asked_about(site):
     ]
     assert next(e["evidence"] for e in site.entries if e["event"] == "gate_asked") == ["name: lamp", "watts: 5"]
     view, shown = seen(site)
-    assert view.holds == []
+    assert view.still_on == []
     assert "good: 2 yes, test 2" in shown
     assert "The light is on" not in shown
 
 
-def test_what_may_be_released_is_and_begins_again(site):
+def test_what_may_end_early_does_and_begins_again(site):
     site.playbooks(failing=["build"], let_go={"released": True})
     assert site.run(begin=BEGIN) == ExitCode.FAILED
     assert site.ran == ["switch_on", "build", "let_go"]
     assert "over: The light is on (playbooks/let_go.yml)" in site.screen.getvalue()
     view, shown = seen(site)
-    assert (view.holds, view.next_stage.stage) == ([], "switch_on")
+    assert (view.still_on, view.next_stage.stage) == ([], "switch_on")
     assert "The light is on" not in shown
     site.playbooks()
     assert site.run("build", begin=BEGIN + timedelta(minutes=1)) == ExitCode.DONE
     assert site.ran[3:] == ["switch_on", "build"], "what belongs into the bracket is not done outside of it"
 
 
-def test_what_may_not_be_released_stays_on_loudly_until_somebody_ends_it(site):
+def test_what_may_not_end_early_stays_on_loudly_until_somebody_ends_it(site):
     site.playbooks(failing=["build"])
     assert site.run(begin=BEGIN) == ExitCode.FAILED
     loud = "The light is on since "
     assert f"STILL ON: {loud}" in site.screen.getvalue()
     assert "To end it:  ./runbook.py run switch_off" in site.events("rollout_closed", "message")[-1]
     view, shown = seen(site)
-    assert [(hold.stage, hold.why) for hold in view.holds] == [("switch_on", "what was built is in use")]
+    assert [(each.stage, each.why) for each in view.still_on] == [("switch_on", "what was built is in use")]
     assert f"! {loud}" in shown
     assert ": what was built is in use.   To end it:  ./runbook.py run switch_off" in shown
-    assert json.loads(json.dumps(asdict(view), default=str))["holds"][0]["command"] == "./runbook.py run switch_off"
+    assert json.loads(json.dumps(as_json(view), default=str))["holds"][0]["command"] == "./runbook.py run switch_off"
 
     assert site.run(work=lambda conductor: conductor.abort("no power", None)) == ExitCode.ABORTED
     assert site.ran == ["switch_on", "build", "let_go", "let_go"]
@@ -135,34 +137,34 @@ def test_what_may_not_be_released_stays_on_loudly_until_somebody_ends_it(site):
 
     over = len(site.entries)
     stage = plans.load(site.directory / "plan.yml").process[3]
-    assert site.run(work=lambda conductor: releasing.end_now(conductor.rollout, stage)) == ExitCode.DONE
+    assert site.run(work=lambda conductor: brackets.end_now(conductor.rollout, stage)) == ExitCode.DONE
     assert [e["event"] for e in site.entries[over:]] == ["stage_started", "stage_finished"], "it is not opened again"
     assert store.outcome(site.directory) == "aborted"
-    assert seen(site)[0].holds == []
+    assert seen(site)[0].still_on == []
 
 
-def test_what_holds_is_ended_before_its_time_when_that_is_asked_for(site, written):
+def test_what_is_on_is_ended_before_its_time_when_that_is_asked_for(site, written):
     written(*BUILT)
     assert site.run("switch_off", begin=timedelta(hours=-3, minutes=-29), answers=[]) == ExitCode.DONE
     assert site.ran == ["switch_off"]
-    begun = plans.timeline.parse_instant(next(e["at"] for e in site.entries if e.get("stage") == "switch_off"))
+    begun = timeline.parse_instant(next(e["at"] for e in site.entries if e.get("stage") == "switch_off"))
     window = plans.load(site.directory / "plan.yml").window
     assert begun < window.start - timedelta(hours=3), "it was not waited for"
-    assert seen(site)[0].holds == []
+    assert seen(site)[0].still_on == []
 
 
-def test_what_may_still_be_at_work_is_no_reason_to_release(site, written):
+def test_what_may_still_be_at_work_is_no_reason_to_end_it(site, written):
     written(*LIGHT)
-    said = site.run(work=lambda conductor: releasing.release_all(conductor.rollout, proven=False))
+    said = site.run(work=lambda conductor: brackets.end_early(conductor.rollout, proven=False))
     assert site.ran == []
     assert site.events("release_finished", "outcome") == ["not_tried"]
     assert "what still runs is not known" in said[0]
 
 
-def test_a_release_that_fails_leaves_it_on(site, written):
+def test_an_early_end_that_fails_leaves_it_on(site, written):
     written(*LIGHT)
     site.playbooks(failing=["let_go"], let_go={})
-    said = site.run(work=lambda conductor: releasing.release_all(conductor.rollout))
+    said = site.run(work=lambda conductor: brackets.end_early(conductor.rollout))
     assert site.events("release_finished", "released") == [False]
     assert "UTC: let_go failed: let_go was told to fail" in said[0]
     assert "E-told-to  let_go was told to fail." in "\n".join(said)
@@ -185,13 +187,13 @@ def test_one_no_backs_everything_out_if_a_person_says_so(site, written):
     assert site.events("rollout_closed", "outcome") == ["refused", "backed_out"]
     assert store.is_closed(site.directory)
     view, shown = seen(site)
-    assert view.holds == []
+    assert view.still_on == []
     assert {row.stage: row.state for row in view.rows}["build"] == "undone"
     assert "closed: backed out" in shown
     assert "Next: ./runbook.py plan new" in shown
     assert "./runbook.py plan new" in site.screen.getvalue()
     plan = plans.load(site.directory / "plan.yml")
-    assert carried(plan, site.entries) == [], "no next attempt takes over what was backed out"
+    assert carried(plan, typed(site.entries)) == [], "no next attempt takes over what was backed out"
 
     assert site.run(answers=GOOD) == ExitCode.REFUSED
     assert site.ran[4:] == [], "nothing goes on from it"
@@ -205,7 +207,7 @@ def test_a_back_out_that_fails_says_what_to_type(site, written):
     assert "NOT BACKED OUT TO ITS END" in message
     assert "playbooks/take_out.yml -e @" in message
     assert not store.is_closed(site.directory)
-    assert carried(plans.load(site.directory / "plan.yml"), site.entries) == [], "half of it may be gone"
+    assert carried(plans.load(site.directory / "plan.yml"), typed(site.entries)) == [], "half of it may be gone"
     site.playbooks()
     assert site.run(answers=[]) == ExitCode.REFUSED
     assert site.ran[-2:] == ["let_go", "take_out"], "nothing goes on before all of it is taken back"
@@ -273,7 +275,7 @@ def test_each_item_is_answered_from_another_terminal_by_its_name(site, written):
     told, refused = [], []
 
     def elsewhere_say(*words):
-        while not gates.unanswered(store.entries(site.directory)):
+        while not unanswered(store.entries(site.directory)):
             time.sleep(0.05)
         try:
             told.append(other_terminal.answer(site.directory, *words))
@@ -283,7 +285,7 @@ def test_each_item_is_answered_from_another_terminal_by_its_name(site, written):
     def answer():
         for words in ((None, "yes"), ("fan", "yes"), ("lamp", "yes")):
             elsewhere_say("good", *words)
-        while not any(entry.get("item") == "fan" for entry in store.entries(site.directory)):
+        while not any(entry.fields.get("item") == "fan" for entry in store.entries(site.directory)):
             time.sleep(0.05)
         elsewhere_say("good", "fan", "yes")
 
@@ -315,8 +317,8 @@ def kept(site, tmp_path, monkeypatch):
         plan = plans.load(site.directory / "plan.yml").model_copy(update={"id": name})
         plans.save(plan, directory / name / "plan.yml")
         journal = Journal(directory / name / "journal.jsonl")
-        for event, fields in entries:
-            journal.write(event, **fields)
+        for kind, fields in entries:
+            journal.write(event(kind, **fields))
         return directory / name
 
     return keep
@@ -329,7 +331,7 @@ STAYS = ("release_finished", {"stage": "switch_on", "released": False, "why": "i
 
 def left(**given):
     found = earlier_brackets.left_on(None, **given)
-    return found and (found.directory.name, [hold.stage for hold in found.holds])
+    return found and (found.directory.name, [each.stage for each in found.still_on])
 
 
 def test_an_aborted_rollout_has_left_it_on_until_a_later_one_has_to_do_with_it(kept):
@@ -350,12 +352,13 @@ def test_a_rollout_that_was_done_has_left_nothing_on(kept):
     assert left() is None
 
 
-def test_what_still_holds_is_carried_with_its_reason(kept):
+def test_what_is_still_on_is_carried_with_its_reason(kept):
     directory = kept("2026-12", OPENED, *BUILT, STAYS, ABORTED)
     entries = store.entries(directory)
+    since = entries[1].at.isoformat()
     assert carried(plans.load(directory / "plan.yml"), entries) == [
-        {"stage": "switch_on", "rollout": "2026-12", "facts": {}, "hold": {"since": entries[1]["at"], "why": "in use"}},
-        {"stage": "build", "rollout": "2026-12", "facts": {}},
+        StageCarried("switch_on", "2026-12", {}, {"since": since, "why": "in use"}),
+        StageCarried("build", "2026-12", {}),
     ]
 
 
@@ -384,21 +387,22 @@ def test_what_is_no_list_of_different_items_cannot_be_asked_about(gate, parts):
 
 def test_a_yes_counts_again_only_where_nothing_has_changed(gate):
     asked = gates.questions(gate, REPORTS["try_out"], [])[0]
-    question = {"event": "gate_asked", "gate": "good", "item": "lamp", "question": "Is lamp good?"}
-    answer = {"event": "gate_answered", "gate": "good", "item": "lamp", "answer": "yes", "at": "2026-12-07T12:00:00Z"}
-    again = {"event": "stage_started", "stage": "try_out"}
+    at = {"at": "2026-12-07T12:00:00Z", "stage": "try_out"}
+    question = {**at, "event": "gate_asked", "gate": "good", "item": "lamp", "question": "Is lamp good?"}
+    answer = {**at, "event": "gate_answered", "gate": "good", "item": "lamp", "answer": "yes"}
+    again = {**at, "event": "stage_started"}
 
     def counts(*entries, minutes=60):
-        now = plans.timeline.parse_instant("2026-12-07T12:00:00Z") + timedelta(minutes=minutes)
-        return gates.still_yes(entries, "try_out", asked, now) is not None
+        now = timeline.parse_instant("2026-12-07T12:00:00Z") + timedelta(minutes=minutes)
+        return still_yes(typed(entries), asked.on_record("try_out"), now, asked.waits) is not None
 
     assert counts(question, answer, again)
     assert not counts(again), "never asked"
     assert not counts(question, answer, again, minutes=61), "too long ago"
     assert not counts(question, {**answer, "answer": "no"}, again)
     assert not counts({**question, "question": "Is the lamp good?"}, answer, again)
-    assert not counts(question, answer, {"event": "stage_finished", "stage": "try_out"}, again), "it had its end"
-    assert not counts(question, answer, {"event": "stage_started", "stage": "build"}, again), "built anew"
+    assert not counts(question, answer, {**again, "event": "stage_finished", "outcome": "ok"}, again), "it had its end"
+    assert not counts(question, answer, {**again, "stage": "build"}, again), "built anew"
     assert not counts({**question, "item": "fan"}, {**answer, "item": "fan"}, again), "that was another"
     assert not counts(question, answer, {**question, "at": "2026-12-07T12:01:00Z"}, again), "asked again, not answered"
 
@@ -407,8 +411,8 @@ def test_an_answers_file_with_items(tmp_path, site, gate):
     path = tmp_path / "answers.yml"
     path.write_text("by: Tom\nanswers:\n  good: {lamp: yes, fan: 'no'}\n")
     plan = plans.load(site.directory / "plan.yml")
-    said = gates.answers_file(path, plan)
+    said = answers_file.load(path, plan)
     assert [said.poll(asked).word for asked in gates.questions(gate, REPORTS["try_out"], [])] == ["yes", "no"]
     path.write_text("by: Tom\nanswers:\n  good: yes\n  take_back: {lamp: yes}\n")
     with pytest.raises(BadInputError, match=r"answers\.yml:4: answers\.take_back: it asks one question"):
-        gates.answers_file(path, plan)
+        answers_file.load(path, plan)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rollout.journal.clock import Clock, RehearsalClock, as_left
+from tests.unit.journals import typed
 
 EIGHT = datetime(2026, 12, 9, 8, tzinfo=UTC)
 
@@ -55,8 +56,9 @@ def test_a_rehearsal_jumps_over_waiting_and_says_so_first():
 
 
 def test_the_clock_is_found_again_in_the_journal():
-    entries = [{"event": "clock_set", "offset_seconds": 60}, {"event": "clock_set", "offset_seconds": 3600.5}]
-    assert as_left(entries).offset == timedelta(seconds=3600.5)
+    row = {"at": "2026-12-09T08:00:00Z", "event": "clock_set"}
+    entries = [{**row, "offset_seconds": 60}, {**row, "offset_seconds": 3600.5}]
+    assert as_left(typed(entries)).offset == timedelta(seconds=3600.5)
     assert as_left([]).offset == timedelta()
 
 

@@ -8,6 +8,7 @@ from rollout.journal.clock import Clock
 from rollout.journal.file import Journal
 from rollout.outcomes import BadInputError, ExitCode
 from rollout.plan import model as plans
+from tests.unit.journals import event
 
 
 def test_every_stage_in_order_and_what_they_settle_is_kept(site):
@@ -82,7 +83,7 @@ def test_a_stage_that_the_process_does_not_have(site):
 
 def test_a_crash_in_a_stage_is_followed_by_the_same_stage(site):
     journal = Journal(site.directory / "journal.jsonl")
-    journal.write("stage_started", stage="prepare", attempt=1)
+    journal.write(event("stage_started", stage="prepare", attempt=1))
     assert site.run() == ExitCode.DONE
     assert [(e["stage"], e["attempt"]) for e in site.entries if e["event"] == "stage_started"][:2] == [
         ("prepare", 1),

@@ -10,20 +10,25 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from plugins.module_utils.rollout_core.journal.questions import unanswered
 from plugins.module_utils.rollout_core.time import timeline
+from rollout.gates import answers_file
 from rollout.gates import model as gates
+from rollout.gates import terminal as terminals
 from rollout.journal.file import Journal
 from rollout.outcomes import BadInputError
 from rollout.plan import model as plans
+from tests.unit.journals import last, typed
 
 PLAN = plans.load(Path(__file__).parents[1] / "plan" / "plan.yml")
 GO = PLAN.gates()["go"]
 ASK = """
 from datetime import timedelta
 from rollout.gates import model as gates
+from rollout.gates import terminal as terminals
 evidence = ["11 patches, 70.5 s on staging"]
 asked = gates.Question("pin", "Pin db-stable 10381?", evidence, ["losa"], timedelta(seconds=60))
-terminal = gates.Terminal()
+terminal = terminals.Terminal()
 terminal.begin(asked)
 while (answer := terminal.poll(asked)) is None and not terminal.gone:
     pass
@@ -87,7 +92,7 @@ def test_a_terminal_that_takes_nothing_has_hung_up(monkeypatch):
             raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(sys, "stdout", HungUp())
-    terminal = gates.Terminal()
+    terminal = terminals.Terminal()
     terminal.begin(CHOICE)
     assert terminal.gone
     assert terminal.poll(CHOICE) is None
@@ -103,9 +108,9 @@ def test_a_line_of_text_at_the_terminal(terminal):
 
 
 def test_nobody_says_no():
-    answer = gates.Nobody().poll(gates.question(GO, {}, []))
+    answer = terminals.Nobody().poll(gates.question(GO, {}, []))
     assert (answer.yes, answer.source) == (False, "nobody")
-    assert gates.Nobody().tell("source", "What is the source?") is None
+    assert terminals.Nobody().tell("source", "What is the source?") is None
 
 
 CHOICE = gates.Question("failure", "What now?", [], ["losa"], timedelta(minutes=1), ("retry", "go-on", "abort"))
@@ -129,14 +134,14 @@ def test_a_choice_is_typed_by_its_beginning(typed, word):
 
 
 def test_an_answers_file_chooses_nothing():
-    file = gates.AnswersFile(by="Tom", answers={"failure": True})
+    file = answers_file.AnswersFile(by="Tom", answers={"failure": True})
     assert file.poll(CHOICE).word == "abort"
 
 
 def test_texts_of_an_answers_file(tmp_path):
     path = tmp_path / "answers.yml"
     path.write_text("by: Tom\nanswers: {}\ntexts: {source: a slow index, mended_at: 2026-12-10T16:00Z, new_pin: no}\n")
-    file = gates.answers_file(path, PLAN)
+    file = answers_file.load(path, PLAN)
     assert file.tell("source", "?") == "a slow index"
     assert file.tell("new_pin", "?") == "no"
     assert timeline.parse_instant(file.tell("mended_at", "?")) == datetime(2026, 12, 10, 16, tzinfo=UTC)
@@ -144,20 +149,24 @@ def test_texts_of_an_answers_file(tmp_path):
 
 
 def entry(seq, event, gate="go"):
-    return {"seq": seq, "event": event, "gate": gate}
+    return {"seq": seq, "at": "2026-12-09T08:00:00Z", "event": event, "stage": "outage", "gate": gate, "answer": "yes"}
 
 
 def test_the_questions_that_are_open():
     asked, answered = entry(1, "gate_asked"), entry(2, "gate_answered")
     other = entry(3, "gate_asked", "outgrow")
-    assert gates.unanswered([asked]) == [asked]
-    assert gates.unanswered([asked, answered]) == []
-    assert gates.unanswered([asked, other]) == [asked, other]
-    assert gates.unanswered([asked, entry(2, "rollout_opened")]) == [], "a runbook that is gone waits for nothing"
+
+    def numbers(*rows):
+        return [entry.seq for entry, _ in unanswered(typed(rows))]
+
+    assert numbers(asked) == [1]
+    assert numbers(asked, answered) == []
+    assert numbers(asked, other) == [1, 3]
+    assert numbers(asked, entry(2, "rollout_opened")) == [], "a runbook that is gone waits for nothing"
 
 
 def test_ctrl_c_leaves_no_question_open(tmp_path):
-    class Interrupted(gates.Nobody):
+    class Interrupted(terminals.Nobody):
         def poll(self, question):  # noqa: ARG002 - whatever it is
             raise KeyboardInterrupt
 
@@ -165,8 +174,8 @@ def test_ctrl_c_leaves_no_question_open(tmp_path):
     asked = gates.Question("new_date", "Announce it?", [], ["losa"], timedelta(minutes=1))
     with pytest.raises(KeyboardInterrupt):
         gates.ask(Interrupted(), journal, asked)
-    assert gates.unanswered(journal.entries) == []
-    assert journal.last("gate_answered")["answer"] == "no"
+    assert unanswered(journal.entries) == []
+    assert last(journal, "gate_answered")["answer"] == "no"
 
 
 def test_the_question_is_filled_in():
@@ -183,7 +192,7 @@ def test_a_question_about_a_fact_that_is_not_there_is_an_error():
 def test_an_answers_file(tmp_path, written, yes):
     path = tmp_path / "answers.yml"
     path.write_text(f"by: Tom\nanswers: {{go: {written}}}\n")
-    answer = gates.answers_file(path, PLAN).poll(gates.question(GO, {}, []))
+    answer = answers_file.load(path, PLAN).poll(gates.question(GO, {}, []))
     assert (answer.yes, answer.by, answer.source) == (yes, "Tom", "answers file")
 
 
@@ -199,4 +208,4 @@ def test_a_bad_answers_file(tmp_path, text, says):
     path = tmp_path / "answers.yml"
     path.write_text(text)
     with pytest.raises(BadInputError, match=says):
-        gates.answers_file(path, PLAN)
+        answers_file.load(path, PLAN)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from plugins.module_utils.rollout_core.journal import text as text_format
 from rollout.journal.file import Journal
 from rollout.outcomes import RunbookError
+from tests.unit.journals import event, last, lines
 
 NOON = datetime(2026, 12, 9, 12, tzinfo=UTC)
 
@@ -17,20 +18,20 @@ NOON = datetime(2026, 12, 9, 12, tzinfo=UTC)
 def path(tmp_path):
     journal = Journal(tmp_path / "journal.jsonl", lambda: NOON)
     for stage in ("select", "merge", "qastaging"):
-        journal.write("stage_started", stage=stage, attempt=1)
+        journal.write(event("stage_started", stage=stage, attempt=1))
     return tmp_path / "journal.jsonl"
 
 
 def test_what_was_written_is_read_again(path):
     again = Journal(path)
-    assert [(e["seq"], e["stage"]) for e in again.entries] == [(1, "select"), (2, "merge"), (3, "qastaging")]
-    assert again.last("stage_started")["stage"] == "qastaging"
-    assert again.last("stage_started", stage="select")["seq"] == 1
-    assert again.last("rollout_closed") is None
+    assert [(e["seq"], e["stage"]) for e in lines(again.entries)] == [(1, "select"), (2, "merge"), (3, "qastaging")]
+    assert last(again, "stage_started")["stage"] == "qastaging"
+    assert last(again, "stage_started", stage="select")["seq"] == 1
+    assert last(again, "rollout_closed") is None
 
 
 def test_a_second_run_goes_on_with_the_chain(path):
-    Journal(path, lambda: NOON).write("stage_started", stage="deliver", attempt=1)
+    Journal(path, lambda: NOON).write(event("stage_started", stage="deliver", attempt=1))
     reading = text_format.read(path.read_text())
     assert (len(reading.entries), reading.broken_at) == (4, None)
 
@@ -40,7 +41,7 @@ def test_a_line_cut_off_by_a_crash_is_dropped_and_the_chain_goes_on(path):
     path.write_text(whole + '{"seq":4,"at":"2026-12-')
     journal = Journal(path, lambda: NOON)
     assert path.read_text() != whole, "somebody who only looks must not touch what is being written"
-    journal.write("stage_started", stage="deliver", attempt=1)
+    journal.write(event("stage_started", stage="deliver", attempt=1))
     reading = text_format.read(path.read_text())
     assert (len(reading.entries), reading.broken_at, reading.torn) == (4, None, "")
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rollout.plan import model as plans
 from rollout.views import screen
 from rollout.views.overview import overview
+from tests.unit.journals import typed
 
 PLAN = plans.load(Path(__file__).parents[1] / "plan" / "plan.yml").as_vars()
 
@@ -44,11 +45,11 @@ def finished(outcome):
     ],
 )
 def test_the_state_of_a_stage(entries, now, state):
-    assert overview(PLAN, entries, at(now)).rows[0].state == state
+    assert overview(PLAN, typed(entries), at(now)).rows[0].state == state
 
 
 def test_lateness_counts_from_the_window_on():
-    before, inside = overview(PLAN, [], at("07:50:00")), overview(PLAN, [STARTED], at("08:10:00"))
+    before, inside = overview(PLAN, [], at("07:50:00")), overview(PLAN, typed([STARTED]), at("08:10:00"))
     assert before.verdict is None
     assert screen.lateness_line(before) == "lateness counts from the window on"
     assert inside.verdict == "late"
@@ -57,7 +58,7 @@ def test_lateness_counts_from_the_window_on():
 
 def test_what_a_person_sees():
     view = overview(
-        PLAN, [STARTED, finished("ok"), entry("08:00:00", "stage_started", "outage", attempt=1)], at("08:02:05")
+        PLAN, typed([STARTED, finished("ok"), entry("08:00:00", "stage_started", "outage", attempt=1)]), at("08:02:05")
     )
     console = Console(width=120, record=True, file=Path("/dev/null").open("w"))  # noqa: SIM115 - lives as long as the test
     console.print(screen.headline(view), screen.table(view), sep="\n")

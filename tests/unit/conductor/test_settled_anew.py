@@ -10,6 +10,7 @@ from rollout.outcomes import BadInputError, ExitCode
 from rollout.plan import model as plans
 from rollout.views.overview import overview
 from tests.unit.conductor.site import Site
+from tests.unit.journals import typed
 
 EXPECTS = "expects: {minutes: 1, from: guess}"
 STAGES = f"""
@@ -40,11 +41,11 @@ def pinned(site):
 
 def states(site):
     plan = plans.load(site.directory / "plan.yml")
-    return {row.stage: row.state for row in overview(plan.as_vars(), site.entries, plan.window.start).rows}
+    return {row.stage: row.state for row in overview(plan.as_vars(), typed(site.entries), plan.window.start).rows}
 
 
 def taken_over(site):
-    return [entry["stage"] for entry in carried(plans.load(site.directory / "plan.yml"), site.entries)]
+    return [entry["stage"] for entry in carried(plans.load(site.directory / "plan.yml"), typed(site.entries))]
 
 
 def test_the_same_again_leaves_everything_as_it_is(site):

@@ -13,15 +13,16 @@ from datetime import timedelta
 import psutil
 import pytest
 
+from plugins.module_utils.rollout_core.journal.incidents import ProblemSeen
 from rollout.engine.playbooks import CONTROL_MARK
 from rollout.gates import mailbox, other_terminal
-from rollout.gates.mailbox import Message
+from rollout.gates.mailbox import MailboxMessage
 from rollout.gates.model import Answer
-from rollout.incidents.record import Seen
 from rollout.journal.clock import Clock
 from rollout.journal.file import Journal
 from rollout.outcomes import ExitCode
 from tests.unit.conductor.site import Site
+from tests.unit.journals import event
 
 QUICK = {"expects": {"minutes": 0.02, "from": "guess"}}
 HANG = "import time; time.sleep(100)"  # as in site.PLAYBOOK
@@ -143,7 +144,7 @@ def test_past_the_point_of_no_return_it_must_finish(quick, meanwhile):
 
 def test_an_abort_from_another_terminal(quick, meanwhile):
     quick.playbooks(hanging=["close"])
-    message = Message(kind="abort", by="Ann", text="the stakeholder called")
+    message = MailboxMessage(kind="abort", by="Ann", text="the stakeholder called")
 
     def abort():
         what_hangs(quick)
@@ -160,7 +161,7 @@ def test_an_abort_that_comes_too_late_is_told_so(quick, meanwhile):
     quick.playbooks(hanging=["open"])
 
     def abort():
-        mailbox.send(quick.directory, Message(kind="abort", by="Ann", text="no"))
+        mailbox.send(quick.directory, MailboxMessage(kind="abort", by="Ann", text="no"))
         while not the_words(quick, "abort_requested"):
             time.sleep(0.05)
         what_hangs(quick).kill()
@@ -174,9 +175,9 @@ def test_an_abort_that_comes_too_late_is_told_so(quick, meanwhile):
 def test_a_problem_that_somebody_sees_is_put_on_record_and_the_rollout_goes_on(quick, meanwhile):
     def tell():
         asked = the_words(quick, "gate_asked")[-1]["seq"]
-        seen = Seen("bug pages time out", Clock().now(), "Ann", "since nine\nOOPS-1802A17")
+        seen = ProblemSeen("bug pages time out", Clock().now(), "Ann", "since nine\nOOPS-1802A17")
         assert other_terminal.incident(quick.directory, seen)["number"] == 1
-        mailbox.send(quick.directory, Message(kind="answer", by="Ann", text="yes", gate="go", asked=asked))
+        mailbox.send(quick.directory, MailboxMessage(kind="answer", by="Ann", text="yes", gate="go", asked=asked))
 
     meanwhile("gate_asked", tell, gate="go")
     assert quick.run(asker=Person()) == ExitCode.DONE
@@ -187,10 +188,10 @@ def test_a_problem_that_somebody_sees_is_put_on_record_and_the_rollout_goes_on(q
 
 def test_an_answer_from_another_terminal(quick, meanwhile):
     def answer():
-        asked = the_words(quick, "gate_asked")[-1]
-        mailbox.send(quick.directory, Message(kind="answer", by="Ann", text="yes", gate="go", asked=1))
-        mailbox.send(quick.directory, Message(kind="answer", by="Bob", text="perhaps", gate="go", asked=asked["seq"]))
-        mailbox.send(quick.directory, Message(kind="answer", by="Ann", text="yes", gate="go", asked=asked["seq"]))
+        number = the_words(quick, "gate_asked")[-1]["seq"]
+        mailbox.send(quick.directory, MailboxMessage(kind="answer", by="Ann", text="yes", gate="go", asked=1))
+        mailbox.send(quick.directory, MailboxMessage(kind="answer", by="Bob", text="perhaps", gate="go", asked=number))
+        mailbox.send(quick.directory, MailboxMessage(kind="answer", by="Ann", text="yes", gate="go", asked=number))
 
     meanwhile("gate_asked", answer, gate="go")
     assert quick.run(asker=Person()) == ExitCode.DONE
@@ -280,10 +281,10 @@ def crashed(quick):
     """A runbook was killed while `close` ran, and a process of its playbook still does."""
     run = f"{'2026-12'}/0099-close-1"
     journal = Journal(quick.directory / "journal.jsonl")
-    journal.write("clock_set", offset_seconds=259_200, reason="test")
-    journal.write("rollout_opened", plan="", by="Tom")
+    journal.write(event("clock_set", offset_seconds=259_200, reason="test"))
+    journal.write(event("rollout_opened", plan="", by="Tom"))
     journal.now = lambda: journal_time(quick)
-    journal.write("stage_started", stage="close", attempt=1, run=run)
+    journal.write(event("stage_started", stage="close", attempt=1, run=run))
     environment = {**os.environ, CONTROL_MARK: f"{quick.directory}/ansible/0099-close-1"}
     argv = [sys.executable, "-c", HANG]
     orphan = subprocess.Popen(argv, env=environment, start_new_session=True)

@@ -18,6 +18,7 @@ from rollout.journal import store
 from rollout.journal.clock import Clock
 from rollout.journal.file import Journal
 from rollout.plan import model as plans
+from tests.unit.journals import lines
 from tests.unit.outbox.channels import Site as Channels
 
 SAMPLES = ROOT / "tests/unit/report"
@@ -97,7 +98,7 @@ class Site:
         return Journal(self.directory / "journal.jsonl")
 
     def events(self, event: str) -> list[dict]:
-        return [entry for entry in self.journal.entries if entry["event"] == event]
+        return [entry for entry in lines(self.journal.entries) if entry["event"] == event]
 
     def page(self, number: int = 1) -> str:
         return (self.directory / f"incident-{number}.md").read_text(encoding="utf-8")

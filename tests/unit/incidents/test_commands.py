@@ -9,12 +9,14 @@ import time
 import pexpect
 import pytest
 
+from plugins.module_utils.rollout_core.journal.incidents import ProblemSeen
+from rollout import whole_file
 from rollout.gates import mailbox, other_terminal
 from rollout.incidents import open_incidents
 from rollout.incidents import record as incidents
-from rollout.incidents.record import Seen
 from rollout.journal import store
 from rollout.outcomes import RunbookError
+from rollout.plan import store as plan_store
 from rollout.views import incidents as views
 
 NEW = ("incident", "new")
@@ -281,17 +283,17 @@ def test_what_is_saved_while_the_end_is_filled_in_is_not_lost(site, monkeypatch)
     site.type(*NEW, "Mail is late", "--no-announce")
     page = site.directory / "incident-1.md"
     once = iter([True])
-    draft = incidents._draft
+    draft = whole_file.draft
 
-    def save_meanwhile(path, text):
+    def save_meanwhile(path, text, mode):
         if next(once, False):
             page.write_text(page.read_text() + "\nSaved meanwhile.\n")
-        return draft(path, text)
+        return draft(path, text, mode)
 
-    monkeypatch.setattr(incidents, "_draft", save_meanwhile)
+    monkeypatch.setattr(whole_file, "draft", save_meanwhile)
     journal = site.journal
-    plan = store.latest()[1]
-    incidents.close(site.directory, plan, journal, 1, incidents.Ended("mended"))
+    plan = plan_store.latest()[1]
+    incidents.close(site.directory, plan, journal, 1, incidents.TypedEnd("mended"))
     assert "| State | closed " in site.page()
     assert "\nSaved meanwhile.\n" in site.page()
 
@@ -300,7 +302,7 @@ def test_what_is_saved_while_the_end_is_filled_in_is_not_lost(site, monkeypatch)
 
 
 def test_the_checks_finding_the_same_again_is_one_incident(site):
-    plan, journal = store.latest()[1], site.journal
+    plan, journal = plan_store.latest()[1], site.journal
     failure = "E-smoke-css  2 of 3 stylesheets did not load.\n  /style.css: 404"
     first = incidents.found_by_checks(site.directory, plan, journal, failure)
     assert incidents.found_by_checks(site.directory, plan, journal, failure) == first
@@ -310,7 +312,7 @@ def test_the_checks_finding_the_same_again_is_one_incident(site):
         "2 of 3 stylesheets did not load.",
         "1 of 41 links is gone.",
     ]
-    incidents.close(site.directory, plan, journal, 1, incidents.Ended("mended"))
+    incidents.close(site.directory, plan, journal, 1, incidents.TypedEnd("mended"))
     assert incidents.found_by_checks(site.directory, plan, journal, failure).name == "incident-3.md"
 
 
@@ -345,7 +347,7 @@ def test_while_a_runbook_is_at_work_that_one_puts_it_on_record(site):
 
 def test_nobody_takes_it_so_it_is_taken_back(site, monkeypatch):
     monkeypatch.setattr(other_terminal, "REACTION_SECONDS", 0.2)
-    what = Seen("Mail is late", site.journal.now(), "mia")
+    what = ProblemSeen("Mail is late", site.journal.now(), "mia")
     with store.lock(site.directory), pytest.raises(RunbookError, match="E-no-reaction"):
         other_terminal.incident(site.directory, what)
     assert mailbox.receive(site.directory) == []

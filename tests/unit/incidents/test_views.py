@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rollout.views.incidents import Closing, incidents, standing
+from plugins.module_utils.rollout_core.journal.incidents import IncidentEnd, incidents
+from rollout.views.incidents import announced, standing
 from rollout.views.resolution import closed, instants, said
+from tests.unit.journals import typed
 
 HERE = Path(__file__).parent
 DUE = yaml.safe_load((HERE / "due.yml").read_text(encoding="utf-8"))
 PAGES = yaml.safe_load((HERE / "pages.yml").read_text(encoding="utf-8"))
-CLOSING = Closing(
+CLOSING = IncidentEnd(
     at=datetime(2026, 12, 9, 10, 40, tzinfo=UTC),
     by="mia",
     resolution="an index was made",
@@ -50,20 +52,20 @@ def journal(words):
 
 @pytest.mark.parametrize("row", DUE, ids=lambda row: row["case"])
 def test_what_is_due(row):
-    found = incidents(list(journal(row["events"])))[0]
-    assert (found.due, found.announced) == (row["due"], row["announced"])
+    found = incidents(typed(list(journal(row["events"]))))[0]
+    assert (found.due, announced(found)) == (row["due"], row["announced"])
     shown = [each.number for each in standing([found], "2026-12")]
     assert shown == ([1] if found.due or "closed" not in row["events"] else [])
 
 
 def test_a_line_of_status_says_what_to_type():
-    (shown,) = standing(incidents(list(journal(["opened"]))), "2026-12", " --plan var/rollouts/2026-12/plan.yml")
+    (shown,) = standing(incidents(typed(list(journal(["opened"])))), "2026-12", " --plan var/rollouts/2026-12/plan.yml")
     command = "./runbook.py incident announce 1 --plan var/rollouts/2026-12/plan.yml"
     assert shown.line.splitlines() == [
         "! incident 1 of 2026-12, open, seen Wed 9 Dec 09:00 UTC: It is slow   f.md",
         f"!   its `problem` is not announced (R24):  {command}",
     ]
-    (told,) = standing(incidents(list(journal(["opened", "q problem"]))), "2026-12")
+    (told,) = standing(incidents(typed(list(journal(["opened", "q problem"])))), "2026-12")
     assert told.line == "incident 1 of 2026-12, open, seen Wed 9 Dec 09:00 UTC: It is slow   f.md"
 
 
@@ -77,7 +79,7 @@ def test_what_people_wrote_stays(row):
 
 
 def test_text_cannot_leave_its_line():
-    hostile = Closing(CLOSING.at, "<i>|", "done | <b>\n| State | open |")
+    hostile = IncidentEnd(CLOSING.at, "<i>|", "done | <b>\n| State | open |")
     page = closed("| State | open |\n## Resolution\nOpen.\n", hostile)
     assert page.splitlines()[0].endswith("by &lt;i>\\| |")
     assert page.splitlines()[2:] == ["done \\| &lt;b> \\| State \\| open \\|"]

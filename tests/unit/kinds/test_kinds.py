@@ -10,12 +10,12 @@ import yaml
 
 from rollout import ROOT, inventory
 from rollout.inventory import InventoryFacts
-from rollout.journal import store
 from rollout.journal.file import Journal
 from rollout.outcomes import BadInputError
-from rollout.plan import kinds
+from rollout.plan import findings, kinds, store
 from rollout.plan import model as plans
-from rollout.plan.kinds import Wanted
+from rollout.plan.kinds import PlanWanted
+from tests.unit.journals import event_of
 
 LAB = ROOT / "inventories/lab"
 REINDEX = LAB / "playbooks/reindex.yml"
@@ -29,16 +29,19 @@ MARKED = {"environment": {"ROLLOUT_RUN": "{{ rollout_run | default('by hand') }}
 @pytest.mark.parametrize(
     ("wanted", "says"),
     [
-        (Wanted("no_such"), r"E-no-such-process  There is no no_such\. There are: partial_downtime, schema_undo\."),
-        (Wanted("partial_downtime"), "partial_downtime.yml needs  --playbook FILE"),
         (
-            Wanted("schema_undo", playbook=REINDEX),
+            PlanWanted("no_such"),
+            r"E-no-such-process  There is no no_such\. There are: partial_downtime, schema_undo\.",
+        ),
+        (PlanWanted("partial_downtime"), "partial_downtime.yml needs  --playbook FILE"),
+        (
+            PlanWanted("schema_undo", playbook=REINDEX),
             "schema_undo.yml needs  --of ID(?s:.*)no use for  --playbook",
         ),
-        (Wanted(of="2026-12"), "process.yml has no use for  --of ID"),
+        (PlanWanted(of="2026-12"), "process.yml has no use for  --of ID"),
     ],
 )
-def test_what_a_process_needs(wanted: Wanted, says: str) -> None:
+def test_what_a_process_needs(wanted: PlanWanted, says: str) -> None:
     with pytest.raises(BadInputError, match=says):
         kinds.stages(wanted)
 
@@ -46,35 +49,35 @@ def test_what_a_process_needs(wanted: Wanted, says: str) -> None:
 @pytest.mark.parametrize(
     ("wanted", "stage"),
     [
-        (Wanted(), "outage"),
-        (Wanted("partial_downtime", playbook=REINDEX), "work"),
-        (Wanted("schema_undo", of="2026-12"), "back_out"),
+        (PlanWanted(), "outage"),
+        (PlanWanted("partial_downtime", playbook=REINDEX), "work"),
+        (PlanWanted("schema_undo", of="2026-12"), "undo_schema"),
     ],
 )
-def test_the_processes_that_are_shipped(wanted: Wanted, stage: str) -> None:
+def test_the_processes_that_are_shipped(wanted: PlanWanted, stage: str) -> None:
     """Each makes a plan that nothing is wrong with."""
     found = kinds.stages(wanted)
     assert stage in [each.stage for each in found]
     plan = plans.Plan.model_validate(
         {**yaml.safe_load(PLAN)["rollout"], "process": [each.model_dump(by_alias=True) for each in found]}
     )
-    assert plans.findings(plan, datetime(2026, 12, 7, 8, tzinfo=UTC)) == []
+    assert findings.findings(plan, datetime(2026, 12, 7, 8, tzinfo=UTC)) == []
 
 
 def test_the_sites_own_playbook() -> None:
-    assert kinds.playbook(Wanted("x", playbook=REINDEX), LAB, KNOWN) == "inventories/lab/playbooks/reindex.yml"
-    assert kinds.playbook(Wanted(), LAB, KNOWN) is None
+    assert kinds.playbook(PlanWanted("x", playbook=REINDEX), LAB, KNOWN) == "inventories/lab/playbooks/reindex.yml"
+    assert kinds.playbook(PlanWanted(), LAB, KNOWN) is None
 
 
 def test_a_playbook_from_elsewhere(tmp_path: Path) -> None:
     link = tmp_path / "link.yml"
     link.symlink_to(REINDEX)
-    assert kinds.playbook(Wanted("x", playbook=link), LAB, KNOWN), "it leads to where it may be"
+    assert kinds.playbook(PlanWanted("x", playbook=link), LAB, KNOWN), "it leads to where it may be"
     for path in (tmp_path / "own.yml", ROOT / "roles/../process.yml", LAB / "../production/hosts.yml"):
         with pytest.raises(
             BadInputError, match=r"^E-bad-playbook  .* is in neither of playbooks/ and inventories/lab/"
         ):
-            kinds.playbook(Wanted("x", playbook=path), LAB, KNOWN)
+            kinds.playbook(PlanWanted("x", playbook=path), LAB, KNOWN)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +99,7 @@ def test_a_playbook_that_could_not_be_stopped(
     monkeypatch.setattr(kinds, "ROOT", tmp_path)
     (tmp_path / "part.yml").write_text(yaml.safe_dump([{"hosts": "app", **MARKED}]))
     (tmp_path / "own.yml").write_text(yaml.safe_dump(plays, sort_keys=False))
-    wanted = Wanted("x", playbook=tmp_path / "own.yml")
+    wanted = PlanWanted("x", playbook=tmp_path / "own.yml")
     if not says:
         assert kinds.playbook(wanted, tmp_path, KNOWN) == "own.yml"
         return
@@ -125,7 +128,7 @@ def rollout(kept: Path, name: str, entries: list[dict[str, Any]], **more: Any) -
     (kept / name / "plan.yml").write_text(json.dumps({"rollout": plan}, default=str))
     journal = Journal(kept / name / "journal.jsonl", now=lambda: datetime(2026, 12, 9, 8, tzinfo=UTC))
     for entry in entries:
-        journal.write(**entry)
+        journal.write(event_of(entry))
 
 
 COMMITTED = [
@@ -138,25 +141,25 @@ DONE = [COMMITTED[0], {"event": "rollout_closed", "outcome": "done", "exit_code"
 
 def test_what_is_backed_out_was_pinned_there(kept: Path) -> None:
     rollout(kept, "2026-12", COMMITTED)
-    pinned = kinds.pinned(Wanted("schema_undo", of="2026-12"), LAB)
+    pinned = kinds.pinned(PlanWanted("schema_undo", of="2026-12"), LAB)
     assert pinned.model_dump() == {"revision": 10381, "patches": ["patch-2208-30-0.sql"]}
-    assert kinds.pinned(Wanted(), LAB).model_dump(exclude_none=True) == {}
+    assert kinds.pinned(PlanWanted(), LAB).model_dump(exclude_none=True) == {}
 
 
 def test_what_cannot_be_backed_out(kept: Path) -> None:
     rollout(kept, "2026-11", COMMITTED[:2])
     rollout(kept, "2026-12", COMMITTED)
     with pytest.raises(BadInputError, match=r"^E-no-such-rollout  There is no 2026-10\. There are: 2026-11, 2026-12\."):
-        kinds.pinned(Wanted("x", of="2026-10"), LAB)
+        kinds.pinned(PlanWanted("x", of="2026-10"), LAB)
     with pytest.raises(BadInputError, match=r"^E-nothing-committed  2026-11 has not committed any patches"):
-        kinds.pinned(Wanted("x", of="2026-11"), LAB)
+        kinds.pinned(PlanWanted("x", of="2026-11"), LAB)
     with pytest.raises(BadInputError, match=r"^E-other-inventory  2026-12 was rolled out on inventories/lab"):
-        kinds.pinned(Wanted("x", of="2026-12"), ROOT / "inventories/production")
+        kinds.pinned(PlanWanted("x", of="2026-12"), ROOT / "inventories/production")
     rollout(kept, "2026-12-schema-back-out", DONE[:1], of="2026-12")
-    kinds.pinned(Wanted("x", of="2026-12"), LAB)
+    kinds.pinned(PlanWanted("x", of="2026-12"), LAB)
     rollout(kept, "2026-12-schema-back-out.2", DONE, of="2026-12")
     with pytest.raises(BadInputError, match=r"^E-backed-out  2026-12 was backed out before, by .*out\.2\."):
-        kinds.pinned(Wanted("x", of="2026-12"), LAB)
+        kinds.pinned(PlanWanted("x", of="2026-12"), LAB)
 
 
 def test_other_open_plans_are_told(kept: Path) -> None:

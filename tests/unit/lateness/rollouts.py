@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from plugins.module_utils.rollout_core.journal.stages import actual, estimates
 from plugins.module_utils.rollout_core.time import lateness, timeline
+from tests.unit.journals import typed
 
 HERE = Path(__file__).parent
 LIMIT = timedelta(minutes=30)
@@ -84,7 +86,9 @@ def entries(lines: list[str]) -> list[dict[str, Any]]:
 
 def outlook(entries: Any, now: datetime, plan: Any = PLAN) -> lateness.Outlook:
     """How the rollout stands."""
-    return lateness.outlook(timeline.planned(plan, entries), timeline.actual(entries), timeline.window(plan)[1], now)
+    return lateness.outlook(
+        timeline.planned(plan, estimates(typed(entries))), actual(typed(entries)), timeline.window(plan)[1], now
+    )
 
 
 def duration(length: timedelta | None) -> str | None:

@@ -4,7 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from plugins.module_utils.rollout_core.journal.stages import actual, estimates, until
 from plugins.module_utils.rollout_core.time import lateness, timeline
+from tests.unit.journals import typed
 from tests.unit.lateness.rollouts import DAY, LIMIT, PLAN, WITH_STEPS, at, duration, entries, entry, outlook, table
 
 PROCESS = WITH_STEPS["process"]
@@ -90,7 +92,7 @@ def test_what_is_asked_besides_the_verdict(row):
     plan, lines = {**WITH_STEPS, "process": process}, entries(row["journal"])
     view = outlook(lines, at(row["now"]), plan)
     assert {
-        "left": duration(lateness.time_left(timeline.planned(plan, lines), view, LIMIT)),
+        "left": duration(lateness.time_left(timeline.planned(plan, estimates(typed(lines))), view, LIMIT)),
         "outgrows": lateness.outgrows(view, LIMIT, timedelta(minutes=row.get("margin", 10))),
         "too_late": lateness.too_late_to_begin(view, LIMIT),
     } == {key: row[key] for key in ("left", "outgrows", "too_late")}
@@ -124,7 +126,7 @@ def measured(event, seconds, outcome="ok", stage="select"):
     ],
 )
 def test_where_an_estimate_comes_from(plan, entries, seconds):
-    expected = {stage.name: stage.expected for stage in timeline.planned(plan, entries)}
+    expected = {stage.name: stage.expected for stage in timeline.planned(plan, estimates(typed(entries)))}
     assert expected["outage"] == timedelta(seconds=seconds)
 
 
@@ -138,24 +140,24 @@ def test_a_journal_by_hand_needs_no_attempts_and_no_facts():
         {"at": "2026-12-09T08:00:00Z", "event": "undo_finished", "stage": "resume", "outcome": "ok"},
         {"at": "2026-12-09T08:00:00Z", "event": "step_started", "stage": "resume", "step": "x"},
     ]
-    seen = timeline.actual(lines)
+    seen = actual(typed(lines))
     assert (seen["pause"].attempt, seen["pause"].done) == (2, True)
     undone = {"at": "2026-12-09T07:40:00Z", "event": "undo_finished", "stage": "pause", "outcome": "ok"}
-    assert not timeline.actual([*lines, undone])["pause"].done
-    assert timeline.actual([*lines, undone, lines[3]])["pause"].done
+    assert not actual(typed([*lines, undone]))["pause"].done
+    assert actual(typed([*lines, undone, lines[3]]))["pause"].done
     assert seen["outage"].started == seen["outage"].finished == at("08:00:00")
     assert "resume" not in seen
 
 
 def test_steps_are_those_of_the_latest_attempt_in_the_order_of_their_begin():
     told = ["08:00:01 outage step a", "08:00:02 outage step b", "08:00:03 outage step a"]
-    seen = timeline.actual(entries(["08:00:00 outage started", *told]))["outage"]
+    seen = actual(typed(entries(["08:00:00 outage started", *told])))["outage"]
     assert seen.steps == (("b", at("08:00:02")), ("a", at("08:00:03")))
-    assert timeline.actual(entries(told)) == {}
+    assert actual(typed(entries(told))) == {}
 
 
 def test_what_another_rollout_did_is_done_and_the_first_attempt_here_is_the_first():
-    carried = timeline.actual([entry("07:00:00 pause carried")])["pause"]
+    carried = actual(typed([entry("07:00:00 pause carried")]))["pause"]
     assert (carried.done, carried.attempt) == (True, 0)
 
 
@@ -171,7 +173,7 @@ def test_what_another_rollout_did_is_done_and_the_first_attempt_here_is_the_firs
     ],
 )
 def test_what_stands_after_now_has_not_happened(lines, now, kept):
-    assert len(timeline.until(entries(lines), at(now))) == kept
+    assert len(until(typed(entries(lines)), at(now))) == kept
 
 
 @pytest.mark.parametrize("text", ["48", "48 h", "-h", "1w", "", "0", "3654d", "9" * 30 + "s"])

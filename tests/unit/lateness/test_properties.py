@@ -9,8 +9,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from plugins.module_utils.rollout_core.journal.stages import estimates
 from plugins.module_utils.rollout_core.time import lateness, timeline
 from plugins.module_utils.rollout_core.time.lateness import Verdict
+from tests.unit.journals import typed
 from tests.unit.lateness.rollouts import LIMIT, at, outlook
 
 STAGES = ["merge", "pause", "outage", "resume", "smoke"]
@@ -159,7 +161,7 @@ def test_past_the_limit_something_must_be_done_and_before_it_nothing(rollout, wa
 def test_who_has_no_time_left_is_too_late(rollout, wait):
     plan, entries, last = rollout
     view = outlook(entries, last + timedelta(seconds=wait), plan)
-    left = lateness.time_left(timeline.planned(plan, entries), view, LIMIT)
+    left = lateness.time_left(timeline.planned(plan, estimates(typed(entries))), view, LIMIT)
     assert (left is None) == (view.stage is None)
     if left is not None and left < timedelta():
         assert lateness.verdict(view, LIMIT) in (Verdict.ABORT, Verdict.MUST_FINISH)

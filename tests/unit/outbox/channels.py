@@ -25,6 +25,7 @@ from rollout.gates.model import Answer
 from rollout.journal.clock import RehearsalClock
 from rollout.journal.file import Journal
 from rollout.plan import model as plans
+from tests.unit.journals import event, lines
 
 ADDRESS = "127.0.0.1"
 PLAN = ROOT / "tests" / "unit" / "plan" / "plan.yml"
@@ -180,10 +181,10 @@ class Site:
     def outbox(self, person: Person) -> Outbox:
         """The outbox as the journal has it now; its clock jumps over waiting."""
         journal = Journal(self.directory / "journal.jsonl")
-        before = [entry["offset_seconds"] for entry in journal.entries if entry["event"] == "clock_set"]
+        before = [entry["offset_seconds"] for entry in lines(journal.entries) if entry["event"] == "clock_set"]
         clock = RehearsalClock(
             plans.timedelta(seconds=before[-1] if before else 0),
-            lambda to, why: journal.write("clock_set", offset_seconds=to.total_seconds(), reason=why),
+            lambda to, why: journal.write(event("clock_set", offset_seconds=to.total_seconds(), reason=why)),
         )
         journal.now = clock.now
 

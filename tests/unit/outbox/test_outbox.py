@@ -7,7 +7,9 @@ import pytest
 import yaml
 
 from plugins.module_utils.rollout_core.journal import outbox
+from plugins.module_utils.rollout_core.journal.stages import actual
 from plugins.module_utils.rollout_core.time import timeline
+from tests.unit.journals import typed
 
 HERE = Path(__file__).parent
 JOURNALS = yaml.safe_load((HERE / "journals.yml").read_text(encoding="utf-8"))
@@ -59,7 +61,7 @@ def happened(number, channel, clock, what, more=None):
 def test_how_each_copy_stands(case):
     entries = [queued(1, "first", day("07:00:00"), "announce", CHANNELS)]
     entries += [happened(1, channel, day(clock), what, *more) for clock, channel, what, *more in case["events"]]
-    (announcement,) = outbox.announcements(entries)
+    (announcement,) = outbox.announcements(typed(entries))
     stands = {}
     for copy in announcement.copies:
         again = [] if copy.settled or copy.state == outbox.IN_DOUBT else [f"{outbox.next_attempt_at(copy):%H:%M:%S}"]
@@ -91,7 +93,7 @@ def sent(case):
         waived = {"message": case["waived"], "by": "francis", "reason": "the list was down"}
         entries.append({"at": f"{case['now']}+00:00", "event": "announcement_waived", **waived})
     if "moved" in case:
-        moved = {"from": "2026-12-16T08:00:00Z", "to": WINDOW, "redo": outbox.withdrawn_by_move(PLAN, entries)}
+        moved = {"from": "2026-12-16T08:00:00Z", "to": WINDOW, "redo": outbox.withdrawn_by_move(PLAN, typed(entries))}
         entries.append({"at": f"{case['moved']}+00:00", "event": "window_moved", **moved})
     return entries
 
@@ -100,7 +102,7 @@ def sent(case):
 def test_what_was_not_announced_in_time(case):
     plan = {**PLAN, "follows": ["2026-12"]} if case.get("follows") else PLAN
     now = datetime.fromisoformat(case["now"]).replace(tzinfo=UTC)
-    assert [each.told() for each in outbox.missed(plan, sent(case), now)] == case["missed"]
+    assert [each.told() for each in outbox.missed(plan, typed(sent(case)), now)] == case["missed"]
 
 
 def test_a_move_withdraws_what_was_confirmed_and_announced_and_nothing_else():
@@ -108,20 +110,20 @@ def test_a_move_withdraws_what_was_confirmed_and_announced_and_nothing_else():
         {"at": day("08:00:00"), "event": "stage_finished", "stage": name, "outcome": "ok"}
         for name in ("confirm", "announce", "merge", "remind", "starting")
     ]
-    redo = outbox.withdrawn_by_move(PLAN, done)
+    redo = outbox.withdrawn_by_move(PLAN, typed(done))
     assert redo == ["confirm", "announce", "remind"]
     after = [*done, {"at": day("09:00:00"), "event": "window_moved", "from": WINDOW, "to": WINDOW, "redo": redo}]
-    assert {name for name, record in timeline.actual(after).items() if not record.done} == set(redo)
+    assert {name for name, record in actual(typed(after)).items() if not record.done} == set(redo)
 
 
 def test_who_has_not_heard_of_the_old_time_hears_the_new_one_as_the_first():
     moved = {"at": day("09:00:00"), "event": "window_moved", "from": WINDOW, "to": WINDOW, "redo": []}
-    assert outbox.message_of(PLAN, [moved], FIRST)[0] == "first"
+    assert outbox.message_of(PLAN, typed([moved]), FIRST)[0] == "first"
     failed = [queued(1, "first", day("07:00:00"), "announce"), happened(1, "status", day("07:00:01"), "not_sent")]
-    assert outbox.message_of(PLAN, [*failed, moved], FIRST)[0] == "first"
+    assert outbox.message_of(PLAN, typed([*failed, moved]), FIRST)[0] == "first"
     out = [queued(1, "first", day("07:00:00"), "announce"), happened(1, "status", day("07:00:01"), "sent")]
-    assert outbox.message_of(PLAN, [*out, moved], FIRST)[0] == "rescheduled"
-    assert outbox.message_of(PLAN, out, FIRST)[0] == "first"
+    assert outbox.message_of(PLAN, typed([*out, moved]), FIRST)[0] == "rescheduled"
+    assert outbox.message_of(PLAN, typed(out), FIRST)[0] == "first"
 
 
 def test_who_hears_of_it_for_the_first_time_after_a_move_is_told_the_same_on_every_channel():
@@ -131,8 +133,8 @@ def test_who_hears_of_it_for_the_first_time_after_a_move_is_told_the_same_on_eve
         happened(1, "status", day("07:00:01"), "sent"),
         happened(1, "mail", day("07:00:01"), "not_sent"),
     ]
-    assert outbox.message_of(PLAN, [moved, *half], FIRST)[0] == "first"
-    assert outbox.standing([moved, *half], "first", "announce").number == 1
+    assert outbox.message_of(PLAN, typed([moved, *half]), FIRST)[0] == "first"
+    assert outbox.standing(typed([moved, *half]), "first", "announce").number == 1
 
 
 def test_a_move_takes_back_what_is_not_out_and_names_the_time_before():
@@ -144,7 +146,7 @@ def test_a_move_takes_back_what_is_not_out_and_names_the_time_before():
         queued(2, "problem", day("07:00:00"), None),
         moved,
     ]
-    first, problem = outbox.announcements(entries)
+    first, problem = outbox.announcements(typed(entries))
     assert [copy.state for copy in first.copies] == [outbox.SENT, outbox.GIVEN_UP, outbox.GIVEN_UP]
     assert (first.copies[1].by, first.copies[1].said) == ("mia", "withdrawn: the window was moved")
     assert not problem.settled, "it is not about the window"
@@ -154,8 +156,8 @@ def test_who_has_heard_of_the_next_attempt_hears_that_it_was_moved():
     moved = {"at": day("09:00:00"), "event": "window_moved", "from": WINDOW, "to": WINDOW, "redo": []}
     heard = [queued(1, "new_date", day("07:00:00"), "announce"), happened(1, "status", day("07:00:01"), "sent")]
     following = {**PLAN, "follows": ["2026-12"]}
-    assert outbox.message_of(following, heard, FIRST)[0] == "new_date"
-    assert outbox.message_of(following, [*heard, moved], FIRST)[0] == "rescheduled"
+    assert outbox.message_of(following, typed(heard), FIRST)[0] == "new_date"
+    assert outbox.message_of(following, typed([*heard, moved]), FIRST)[0] == "rescheduled"
 
 
 def test_the_key_is_the_same_for_each_attempt_and_no_other_copy():
@@ -166,11 +168,11 @@ def test_the_key_is_the_same_for_each_attempt_and_no_other_copy():
         happened(1, "status", day("07:00:02"), "sent"),
     ]
     keys = {
-        outbox.key("2026-12", outbox.announcements(j)[0], outbox.announcements(j)[0].copies[0])
+        outbox.key("2026-12", outbox.announcements(typed(j))[0], outbox.announcements(typed(j))[0].copies[0])
         for j in (entries, tried)
     }
     assert len(keys) == 1
-    (announcement,) = outbox.announcements(entries)
+    (announcement,) = outbox.announcements(typed(entries))
     keys |= {outbox.key("2026-12", announcement, copy) for copy in announcement.copies}
     keys.add(outbox.key("2026-12.2", announcement, announcement.copies[0]))
     assert len(keys) == 4

@@ -8,6 +8,7 @@ from lab.waiting import eventually
 from plugins.module_utils.rollout_core.journal import outbox as core
 from rollout.announcing import outstanding
 from rollout.plan import model as plans
+from tests.unit.journals import event, lines
 from tests.unit.outbox.channels import PLAN, Person, Site
 
 STATUS, MAIL = b"Idempotency-Key", b"\r\n.\r\n"
@@ -25,7 +26,11 @@ def states(announcement):
 
 
 def events(site):
-    return [entry["event"] for entry in site.outbox(None).journal.entries if entry["event"].startswith("announcement")]
+    return [
+        entry["event"]
+        for entry in lines(site.outbox(None).journal.entries)
+        if entry["event"].startswith("announcement")
+    ]
 
 
 def test_out_on_every_channel_and_only_once(site):
@@ -44,7 +49,9 @@ def test_a_channel_that_is_down_is_tried_again_and_then_a_person_is_asked(site):
     assert states(announcement) == {"status": "failed", "mail": "sent"}
     assert person.asked == ["unsent: status does not take it. What now?"]
     tries = [
-        e for e in site.outbox(None).journal.entries if e["event"] == "announcement_tried" and e["channel"] == "status"
+        e
+        for e in lines(site.outbox(None).journal.entries)
+        if e["event"] == "announcement_tried" and e["channel"] == "status"
     ]
     assert [each["outcome"] for each in tries] == ["not_sent"] * len(tries)
     assert len(tries) > 3
@@ -62,7 +69,7 @@ def test_what_a_person_settles_is_on_record(site, word, state):
     site.to_mail.close()
     announcement, _ = site.announce(unsent=[word])
     assert states(announcement) == {"status": "sent", "mail": state}
-    (settled,) = (e for e in site.outbox(None).journal.entries if e["event"] == "announcement_settled")
+    (settled,) = (e for e in lines(site.outbox(None).journal.entries) if e["event"] == "announcement_settled")
     assert (settled["by"], settled["reason"]) == ("mia", "by phone" if word == "without" else None)
     site.to_mail.open()
     site.announce()
@@ -155,7 +162,7 @@ def test_an_abort_that_could_not_be_announced_is_announced_once_by_hand(site):
     plan = plans.load(PLAN).model_copy(update={"inventory": str(site.inventory)})
     plans.save(plan, site.directory / "plan.yml")
     site.announce()
-    site.outbox(None).journal.write("rollout_closed", outcome="aborted", exit_code=4, message="late")
+    site.outbox(None).journal.write(event("rollout_closed", outcome="aborted", exit_code=4, message="late"))
     for _ in range(2):
         assert outstanding.send_open(site.directory / "plan.yml", Person(), lambda _: None)
         assert (len(site.posts), len(site.mails)) == (2, 2)

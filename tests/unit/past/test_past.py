@@ -10,7 +10,8 @@ from plugins.module_utils.rollout_core.time import timeline
 from rollout.journal import store
 from rollout.journal.file import Journal
 from rollout.plan import creation, past
-from rollout.plan.model import ProcessFile
+from rollout.plan.process import ProcessFile
+from tests.unit.journals import event_of, typed
 
 HERE = Path(__file__).parent
 ROWS = [pytest.param(row, id=row["case"]) for row in yaml.safe_load((HERE / "histories.yml").read_text())]
@@ -58,7 +59,7 @@ PROCESS = ProcessFile.model_validate(
 @pytest.mark.parametrize("row", ROWS)
 def test_what_history_says(row):
     rollouts, drills = (
-        [[entry(line) for line in lines] for lines in row.get(kind, [])] for kind in ("rollouts", "drills")
+        [typed(entry(line) for line in lines) for lines in row.get(kind, [])] for kind in ("rollouts", "drills")
     )
     process = past.with_history(PROCESS, rollouts, drills)
     expects = {s.stage: s.expects for s in process if s.expects.source == "history"}
@@ -86,7 +87,7 @@ def kept(tmp_path, monkeypatch):
         moments = iter([timeline.parse_instant(found["at"]) for found in entries])
         journal = Journal(directory / "journal.jsonl", lambda: next(moments))
         for found in entries:
-            journal.write(**{key: value for key, value in found.items() if key != "at"})
+            journal.write(event_of(found))
         os.utime(journal.path, (1_000_000 - age, 1_000_000 - age))
         return journal.path
 
@@ -105,7 +106,7 @@ def test_only_this_inventorys_newest_and_whole_ones_count(kept):
     (kept("rollouts/no-plan", DONE, age=-3).with_name("plan.yml")).unlink()
     (kept("rollouts/odd-plan", DONE, age=-4).with_name("plan.yml")).write_text("- 1")
     found = past.journals(store.directory(), {"inventory": "inventories/lab"})
-    assert [entries[0]["at"][17:19] for entries in found] == [f"{age:02}" for age in range(past.NEWEST)]
+    assert [f"{entries[0].at:%S}" for entries in found] == [f"{age:02}" for age in range(past.NEWEST)]
 
 
 def test_a_new_plan_has_the_estimates_of_its_inventory(kept):

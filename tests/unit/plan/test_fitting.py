@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from rollout.plan import findings
 from rollout.plan import model as plans
-from rollout.plan.model import Expects, Plan
+from rollout.plan.model import Plan
+from rollout.plan.process import Expects
+from tests.unit.journals import typed
 
 HERE = Path(__file__).parent
 NOW = datetime(2026, 12, 7, 8, tzinfo=UTC)
@@ -53,7 +56,7 @@ def journal_of(row):
 
 @pytest.mark.parametrize("row", ROWS)
 def test_what_fits(row):
-    found = plans.findings(plan_of(row), NOW, journal_of(row))
+    found = findings.findings(plan_of(row), NOW, typed(journal_of(row)))
     assert [where for where, _ in found] == [("rollout", "process")] * len(found)
     said = "; ".join(what for _, what in found) or None
     if "ends" in row:
@@ -67,5 +70,5 @@ def test_the_choice_may_come_from_an_earlier_rollout():
     """After an abort, the selection is carried over (R21)."""
     row = {"measured": 86, "fits": [[11, 2, 10.1], [12, 3, 86]]}
     entries = [{**entry, "event": "stage_carried"} if "facts" in entry else entry for entry in journal_of(row)]
-    ((_, what),) = plans.findings(plan_of(row), NOW, entries)
+    ((_, what),) = findings.findings(plan_of(row), NOW, typed(entries))
     assert "the highest revision whose patches fit is 11 (2 patches, 10.1 min)" in what

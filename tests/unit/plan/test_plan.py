@@ -8,12 +8,12 @@ import pytest
 import yaml
 
 from rollout import ROOT, documents
-from rollout.inventory import InventoryFacts
+from rollout.fields import Model
+from rollout.inventory import InventoryFacts, PolicyFile
 from rollout.outcomes import BadInputError, ExitCode
-from rollout.plan import creation
+from rollout.plan import creation, findings, schedule
 from rollout.plan import model as plans
-from rollout.plan.model import Model, ProcessFile
-from rollout.schedule import file as schedule
+from rollout.plan.process import ProcessFile
 
 HERE = Path(__file__).parent
 TEXT = (HERE / "plan.yml").read_text()
@@ -22,7 +22,7 @@ NOW = datetime(2026, 12, 7, 8, tzinfo=UTC)
 
 def check(path):
     plan = plans.load(path)
-    if found := plans.findings(plan, NOW):
+    if found := findings.findings(plan, NOW):
         raise documents.refused(path, found)
     return plan
 
@@ -75,7 +75,7 @@ def test_the_process_that_is_shipped_makes_a_plan():
 @pytest.mark.parametrize("inventory", ["lab", "production"])
 def test_the_shipped_policies_and_schedules_can_be_read(inventory):
     directory = ROOT / "inventories" / inventory
-    documents.load(directory / "group_vars/all/policy.yml", plans.PolicyFile)
+    documents.load(directory / "group_vars/all/policy.yml", PolicyFile)
     schedule.load(directory)
 
 

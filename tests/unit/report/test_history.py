@@ -10,6 +10,7 @@ import pytest
 from plugins.module_utils.rollout_core.time import timeline
 from rollout.views.chart import LEAST_WIDTH, Axis, chart, close_up
 from rollout.views.history import History
+from tests.unit.journals import typed
 
 
 def stage(history, name):
@@ -17,13 +18,13 @@ def stage(history, name):
 
 
 def test_every_attempt_is_kept(plan, entries):
-    merge = stage(History(plan, entries("good")), "merge")
+    merge = stage(History(plan, typed(entries("good"))), "merge")
     assert [(attempt.number, attempt.outcome) for attempt in merge.attempts] == [(1, "failed"), (2, "ok")]
     assert merge.state == "done"
 
 
 def test_states_of_an_abort(plan, entries):
-    states = {found.name: found.state for found in History(plan, entries("aborted")).stages}
+    states = {found.name: found.state for found in History(plan, typed(entries("aborted"))).stages}
     expected = {"select": "done", "merge": "done", "qastaging": "done", "pause": "undone", "outage": "undone"}
     assert states == {**dict.fromkeys(states, "not begun"), **expected}
 
@@ -41,7 +42,7 @@ def test_a_stage_that_is_done_again_after_its_undo_is_done(plan, entries):
             "message": None,
         },
     ]
-    history = History(plan, entries("aborted", *again))
+    history = History(plan, typed(entries("aborted", *again)))
     assert stage(history, "pause").state == "done"
     assert history.outcome == "open"
     assert [judged.at for judged in history.judgements[-1:]] == [timeline.parse_instant("2026-12-11T07:30:00Z")]
@@ -49,13 +50,13 @@ def test_a_stage_that_is_done_again_after_its_undo_is_done(plan, entries):
 
 def test_a_gate_answered_no_before_its_stage_refuses_it(plan, entries):
     events = entries()
-    outage = stage(History(plan, [*events[:-1], {**events[-1], "answer": "no"}]), "outage")
+    outage = stage(History(plan, typed([*events[:-1], {**events[-1], "answer": "no"}])), "outage")
     assert outage.state == "refused"
     assert outage.attempts == []
 
 
 def test_undo_steps_are_in_the_order_in_which_they_ran(plan, entries):
-    assert [step.stage for step in History(plan, entries("aborted")).undo] == ["outage", "pause"]
+    assert [step.stage for step in History(plan, typed(entries("aborted"))).undo] == ["outage", "pause"]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_undo_steps_are_in_the_order_in_which_they_ran(plan, entries):
     ],
 )
 def test_outage_downtime_and_end(plan, entries, name, outage, downtime, end):
-    history = History(plan, entries(name))
+    history = History(plan, typed(entries(name)))
     assert history.outage == timedelta(seconds=outage)
     assert history.downtime == timedelta(seconds=downtime)
     assert history.actual_end == timeline.parse_instant(end)
@@ -74,14 +75,14 @@ def test_outage_downtime_and_end(plan, entries, name, outage, downtime, end):
 
 
 def test_nobody_was_out_before_the_window(plan, entries):
-    history = History(plan, entries())
+    history = History(plan, typed(entries()))
     assert history.outage is None
     assert history.downtime is None
     assert history.actual_end is None
 
 
 def test_lateness_is_judged_at_each_step_and_ends_with_the_undo(plan, entries):
-    judged = History(plan, entries("aborted")).judgements
+    judged = History(plan, typed(entries("aborted"))).judgements
     assert [(found.moment, found.verdict) for found in judged] == [
         ("pause begins", "on_track"),
         ("outage begins", "on_track"),  # 50 ms after eight is not late
@@ -92,7 +93,7 @@ def test_lateness_is_judged_at_each_step_and_ends_with_the_undo(plan, entries):
 
 
 def test_sittings(plan, entries):
-    sittings = History(plan, entries("good")).sittings
+    sittings = History(plan, typed(entries("good"))).sittings
     assert [(sitting.by, sitting.outcome) for sitting in sittings] == [
         ("mia", "failed"),
         ("mia", None),
@@ -105,13 +106,13 @@ def test_sittings(plan, entries):
 def test_a_changed_entry_breaks_the_chain_at_the_next(plan, entries, change):
     events = entries("good")
     events[0] = {**events[0], **change}
-    assert History(plan, events).chain.broken_at == 2
+    assert History(plan, typed(events)).chain.broken_at == 2
 
 
 def test_a_missing_entry_breaks_the_chain(plan, entries):
     events = entries("good")
-    assert History(plan, events).chain.broken_at is None
-    assert History(plan, events[:3] + events[4:]).chain.broken_at == 4
+    assert History(plan, typed(events)).chain.broken_at is None
+    assert History(plan, typed(events[:3] + events[4:])).chain.broken_at == 4
 
 
 # -- the chart ------------------------------------------------------------------------------------------------------
@@ -119,7 +120,7 @@ def test_a_missing_entry_breaks_the_chain(plan, entries):
 
 @pytest.mark.parametrize("name", ["good", "aborted", None])
 def test_chart_lays_planned_stages_end_to_end(plan, entries, name):
-    drawn = chart(History(plan, entries(name)))
+    drawn = chart(History(plan, typed(entries(name))))
     assert drawn is not None
     bars = [row.planned for row in drawn.rows]
     assert [row.stage.name for row in drawn.rows] == ["pause", "outage", "switch", "resume", "smoke"]
@@ -130,7 +131,7 @@ def test_chart_lays_planned_stages_end_to_end(plan, entries, name):
 
 @pytest.mark.parametrize("name", ["good", "aborted", None])
 def test_chart_keeps_everything_on_its_axis(plan, entries, name):
-    drawn = chart(History(plan, entries(name)))
+    drawn = chart(History(plan, typed(entries(name))))
     assert drawn is not None
     ticks = [tick.left for tick in drawn.ticks]
     assert (ticks[0], ticks[-1]) == (0, 100)
@@ -143,7 +144,7 @@ def test_chart_keeps_everything_on_its_axis(plan, entries, name):
 
 
 def test_chart_has_a_bar_for_every_attempt_and_undo(plan, entries):
-    drawn = chart(History(plan, entries("aborted")))
+    drawn = chart(History(plan, typed(entries("aborted"))))
     assert drawn is not None
     kinds = {row.stage.name: [bar.kind for bar in row.actual] for row in drawn.rows}
     assert kinds == {"pause": ["done", "undo"], "outage": ["late", "undo"], "switch": [], "resume": [], "smoke": []}
@@ -151,13 +152,13 @@ def test_chart_has_a_bar_for_every_attempt_and_undo(plan, entries):
 
 def test_chart_of_a_second_try_days_later_has_few_ticks(plan, entries):
     later = {"at": "2026-12-16T08:00:00+00:00", "event": "stage_started", "stage": "outage", "attempt": 2}
-    drawn = chart(History(plan, entries("aborted", later)))
+    drawn = chart(History(plan, typed(entries("aborted", later))))
     assert drawn is not None
     assert len(drawn.ticks) < 12
 
 
 def test_close_up_shows_what_was_too_quick_for_the_whole_axis(plan, entries):
-    drawn = close_up(History(plan, entries("good")))
+    drawn = close_up(History(plan, typed(entries("good"))))
     assert drawn is not None
     assert [row.stage.name for row in drawn.rows] == ["outage", "switch", "resume", "smoke"]  # the pause was before
     lefts = [row.actual[0].left for row in drawn.rows]
@@ -168,7 +169,7 @@ def test_close_up_shows_what_was_too_quick_for_the_whole_axis(plan, entries):
 
 @pytest.mark.parametrize("name", ["aborted", None])
 def test_no_close_up_where_the_whole_axis_shows_enough_or_nothing_was_done(plan, entries, name):
-    assert close_up(History(plan, entries(name))) is None
+    assert close_up(History(plan, typed(entries(name)))) is None
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 
 from rollout.views.incident import render_incident
 from rollout.views.markdown import fenced, one_line
+from tests.unit.journals import typed
 
 PROBLEM = "E-smoke-css  2 of 3 stylesheets did not load.\n  /style.css: 404\n  Look at it:  curl -I http://127.0.0.15/style.css"
 
@@ -27,7 +28,7 @@ def opened(number=1, **fields):
 
 
 def test_incident_says_what_is_known(plan, failed):
-    text = render_incident(plan, [*failed, opened(3)], 3)
+    text = render_incident(plan, typed([*failed, opened(3)]), 3)
     assert text.startswith("# Incident 3: 2 of 3 stylesheets did not load.\n")
     assert f"```\n{PROBLEM}\n```" in text
     assert "| Seen | Wed 9 Dec 2026 08:04:02 UTC |\n| Seen by | the checks of the rollout |" in text
@@ -40,7 +41,7 @@ def test_incident_says_what_is_known(plan, failed):
 
 
 def test_timeline_is_the_journals_in_its_order(plan, failed):
-    text = render_incident(plan, [*failed, opened()], 1)
+    text = render_incident(plan, typed([*failed, opened()]), 1)
     section = text.partition("## Timeline (UTC)")[2].partition("##")[0]
     told = [line for line in section.splitlines() if line.startswith("- ")]
     assert "- Wed 9 Dec 07:59:41  outage: go answered yes by mia (terminal)" in told
@@ -54,12 +55,12 @@ def test_timeline_is_the_journals_in_its_order(plan, failed):
 
 
 def test_before_the_commit_it_says_that_nothing_is_irreversible(plan, entries):
-    assert "Nothing irreversible was done." in render_incident(plan, entries("aborted", opened()), 1)
+    assert "Nothing irreversible was done." in render_incident(plan, typed(entries("aborted", opened())), 1)
 
 
 def test_problem_cannot_leave_its_block(plan, failed):
     hostile = opened(problem="One <b>|</b>", details="E-x  One <b>|</b>\n```\n# Resolved\n```", by="<i>|")
-    text = render_incident(plan, [*failed, hostile], 1)
+    text = render_incident(plan, typed([*failed, hostile]), 1)
     assert "| Seen by | &lt;i>\\| |" in text
     assert text.splitlines()[0] == "# Incident 1: One &lt;b>\\|&lt;/b>"
     assert "````\nE-x  One <b>|</b>\n```\n# Resolved\n```\n````" in text
@@ -67,17 +68,17 @@ def test_problem_cannot_leave_its_block(plan, failed):
 
 def test_what_was_not_opened_has_no_page(plan, failed):
     with pytest.raises(KeyError, match="incident 2 was not opened"):
-        render_incident(plan, [*failed, opened()], 2)
+        render_incident(plan, typed([*failed, opened()]), 2)
 
 
 def test_what_comes_later_does_not_change_it(plan, entries):
     events = entries("announced")
     until = next(n for n, entry in enumerate(events, start=1) if entry["event"] == "incident_opened")
-    assert render_incident(plan, events, 1) == render_incident(plan, events[:until], 1)
+    assert render_incident(plan, typed(events), 1) == render_incident(plan, typed(events[:until]), 1)
 
 
 def test_what_a_person_saw_stands_at_the_time_at_which_they_saw_it(plan, entries):
-    text = render_incident(plan, entries("announced"), 1)
+    text = render_incident(plan, typed(entries("announced")), 1)
     assert "| Seen | Wed 9 Dec 2026 08:50:00 UTC |\n| Seen by | tom |" in text
     assert "- Wed 9 Dec 08:50:00  incident 1, seen by tom: Bug pages time out\n" in text
     assert "Since about ten to nine, every bug page of the big projects.\n  OOPS-1802A17" in text

@@ -11,10 +11,12 @@ from xml.etree import ElementTree
 
 import pytest
 
+from plugins.module_utils.rollout_core.journal.incidents import first_sentence
 from rollout.views import report
 from rollout.views.history import History
 from rollout.views.report import comparisons, headline, render_report
-from rollout.views.text import first_sentence, length
+from rollout.views.text import length
+from tests.unit.journals import typed
 
 from .conftest import chained
 
@@ -44,7 +46,7 @@ def sample(request, entries):
 
 
 def test_everything_of_the_journal_is_there(plan, sample):
-    text = text_of(render_report(plan, sample))
+    text = text_of(render_report(plan, typed(sample)))
     for stage in plan["process"]:
         assert stage["title"] in text
         assert all(rule in text for rule in stage["rules"])
@@ -69,7 +71,7 @@ def test_everything_of_the_journal_is_there(plan, sample):
 
 
 def test_a_gate_stands_with_its_answer_who_gave_it_and_how(plan, entries):
-    text = text_of(render_report(plan, entries("good")))
+    text = text_of(render_report(plan, typed(entries("good"))))
     assert (
         "GO for the outage? yes outage · asked Wed 9 Dec 07:58:10, answered Wed 9 Dec 07:59:41 (after 1:31 min)" in text
     )
@@ -77,14 +79,14 @@ def test_a_gate_stands_with_its_answer_who_gave_it_and_how(plan, entries):
 
 
 def test_an_errors_whole_message_keeps_its_lines(plan, entries):
-    report = tree(render_report(plan, entries("good")))
+    report = tree(render_report(plan, typed(entries("good"))))
     (conflict,) = [pre.text for pre in report.iter("pre") if pre.text and "E-merge-conflict" in pre.text]
     assert conflict.splitlines()[1].startswith(" " * 18 + "Nothing was committed")
     assert "bzr merge -r 10381 lp:db-stable" in conflict
 
 
 def test_nothing_outside_the_file_is_referred_to(plan, sample):
-    html = render_report(plan, sample)
+    html = render_report(plan, typed(sample))
     references = [
         value
         for element in tree(html).iter()
@@ -104,7 +106,7 @@ def test_nothing_outside_the_file_is_referred_to(plan, sample):
 
 
 def test_html_is_well_formed_and_ids_are_unique(plan, sample):
-    html = render_report(plan, sample)
+    html = render_report(plan, typed(sample))
     assert html.startswith("<!DOCTYPE html>\n<html")
     root = tree(html)
     ids = [element.get("id") for element in root.iter() if element.get("id")]
@@ -155,9 +157,9 @@ def test_only_elements_that_html_knows_as_empty_close_themselves():
 )
 def test_hostile_text_is_shown_and_nothing_more(plan, entries, put):
     events = [dict(entry) for entry in entries("stopped")]
-    before = shape(render_report(plan, events))
+    before = shape(render_report(plan, typed(events)))
     put(events)
-    html = render_report(plan, events)
+    html = render_report(plan, typed(events))
     assert "<script>alert('x')" in text_of(html)
     assert "{{ 7*7 }} red" in text_of(html)
     assert not [name for name in shape(html) if name == "script"]
@@ -183,13 +185,13 @@ def shape(html: str) -> list[str]:
 def test_hostile_names_of_the_plan_are_escaped(plan, entries):
     people = {**plan["people"], "losa": HOSTILE}
     process = [{**stage, "title": HOSTILE} for stage in plan["process"]]
-    html = render_report({**plan, "people": people, "process": process}, entries("good"))
+    html = render_report({**plan, "people": people, "process": process}, typed(entries("good")))
     assert "script" not in shape(html)
     assert "<script>alert('x')" in text_of(html)
 
 
 def test_bars_stand_in_the_order_of_the_stages(plan, sample):
-    drawn = tree(render_report(plan, sample)).find(".//{*}svg")
+    drawn = tree(render_report(plan, typed(sample))).find(".//{*}svg")
     assert drawn is not None
     bars = [(bar.get("class", "").split(), percent(bar, "x"), percent(bar, "width")) for bar in drawn.iter("rect")]
     planned = [(left, width) for kinds, left, width in bars if "planned" in kinds]
@@ -209,13 +211,13 @@ def percent(bar: ElementTree.Element, name: str) -> float:
 
 def test_the_chain_of_hashes_is_checked(plan, entries):
     good = entries("good")
-    assert f"Its {len(good)} lines follow from one another" in text_of(render_report(plan, good))
+    assert f"Its {len(good)} lines follow from one another" in text_of(render_report(plan, typed(good)))
     good[5] = {**good[5], "attempt": 7}
-    assert "The journal’s chain of hashes breaks at line 7" in text_of(render_report(plan, good))
+    assert "The journal’s chain of hashes breaks at line 7" in text_of(render_report(plan, typed(good)))
 
 
 def test_a_journal_that_could_not_be_read_further_is_said(plan, entries):
-    html = render_report(plan, entries("good")[:4], broken_at=5)
+    html = render_report(plan, typed(entries("good")[:4]), broken_at=5)
     assert "The journal’s chain of hashes breaks at line 5" in text_of(html)
 
 
@@ -225,14 +227,14 @@ def test_a_journal_without_entries_gives_a_report(plan):
 
 def test_a_crash_in_a_stage_gives_a_report(plan, entries):
     begun = {"at": "2026-12-09T08:00:00+00:00", "event": "stage_started", "stage": "outage", "attempt": 1}
-    text = text_of(render_report(plan, entries(None, begun)))
+    text = text_of(render_report(plan, typed(entries(None, begun))))
     assert "outage running" in text
 
 
 def test_a_rehearsal_says_so(plan, entries):
     moved = {"at": "2026-12-07T07:59:00+00:00", "event": "clock_set", "offset_seconds": 86400.0, "reason": "--at"}
-    assert "A rehearsal." in text_of(render_report(plan, entries(None, moved)))
-    assert "A rehearsal." not in text_of(render_report(plan, entries("good")))
+    assert "A rehearsal." in text_of(render_report(plan, typed(entries(None, moved))))
+    assert "A rehearsal." not in text_of(render_report(plan, typed(entries("good"))))
 
 
 @pytest.mark.parametrize(
@@ -245,17 +247,17 @@ def test_a_rehearsal_says_so(plan, entries):
 )
 def test_notice_of_the_next_attempt(plan, entries, backup, says):
     window = {"start": backup, "minutes": 90}
-    assert says in text_of(render_report({**plan, "backup_window": window}, entries("aborted")))
+    assert says in text_of(render_report({**plan, "backup_window": window}, typed(entries("aborted"))))
 
 
 def test_every_verdict_stands_with_its_end_and_its_last_safe_abort(plan, entries):
-    text = text_of(render_report(plan, entries("stopped")))
+    text = text_of(render_report(plan, typed(entries("stopped"))))
     assert "08:10:24 outage runs 1.00 s late 08:25 09:23 patch-2208-56-0.sql has run 10:20" in text
     assert "08:40:24 outage runs 30:01 min abort 08:55 09:23 patch-2208-56-0.sql has run 40:20" in text
 
 
 def test_what_was_stopped_is_proven(plan, entries):
-    text = text_of(render_report(plan, entries("stopped")))
+    text = text_of(render_report(plan, typed(entries("stopped"))))
     assert "08:40:24 outage outage_stop 0.70 s rolled back nothing, proven" in text
 
 
@@ -270,12 +272,12 @@ def test_what_was_stopped_is_proven(plan, entries):
 def test_what_survived_a_stop_is_said(plan, entries, change, says):
     stop = {"answer": "stopped", **change}
     events = [{**entry, **stop} if entry["event"] == "stop_finished" else entry for entry in entries("stopped")]
-    assert says in text_of(render_report(plan, events))
+    assert says in text_of(render_report(plan, typed(events)))
 
 
 def test_a_stop_without_an_end_on_record_is_not_called_proven(plan, entries):
     events = [entry for entry in entries("stopped") if entry["event"] != "stop_finished"]
-    text = text_of(render_report(plan, events))
+    text = text_of(render_report(plan, typed(events)))
     assert "no end on record" in text
     assert "proven" not in text
 
@@ -284,14 +286,14 @@ def test_every_host_stands_with_what_is_not_as_before(plan, entries):
     found = {"gac": {"passed": 11, "failed": ["test_x: cron is off"]}, "wildcherry": {"passed": 9, "failed": []}}
     bad = {"outcome": "failed", "summary": "not as expected: gac (20 tests passed)", "hosts": found}
     events = [{**entry, **bad} if entry["event"] == "verified" else entry for entry in entries("stopped")]
-    text = text_of(render_report(plan, events))
+    text = text_of(render_report(plan, typed(events)))
     assert "Every host, as before? no" in text
     assert "gac 11 test_x: cron is off wildcherry 9 –" in text
-    assert "Every host, as before? yes" in text_of(render_report(plan, entries("stopped")))
+    assert "Every host, as before? yes" in text_of(render_report(plan, typed(entries("stopped"))))
 
 
 def test_source_estimate_and_the_windows_considered(plan, entries):
-    text = text_of(render_report(plan, entries("stopped")))
+    text = text_of(render_report(plan, typed(entries("stopped"))))
     assert "Source: missing index on translationmessage; mended Thu 10 Dec 2026 16:00 UTC at best; takes a new" in text
     assert "Next attempt: Wed 16 Dec 2026 08:00 UTC, ../2026-12.2/plan.yml" in text
     assert "Wed 16 Dec 2026 08:00 window of the schedule yes: 6 d 23 h of notice" in text
@@ -301,17 +303,17 @@ def test_source_estimate_and_the_windows_considered(plan, entries):
 def test_what_nobody_told_is_asked_for(plan, entries):
     nothing = {"source": None, "mended_at": None, "new_pin": None, "by": "nobody"}
     events = [{**e, **nothing} if e["event"] == "problem_told" else e for e in entries("stopped")]
-    text = text_of(render_report(plan, [e for e in events if e["event"] != "next_attempt"]))
+    text = text_of(render_report(plan, typed([e for e in events if e["event"] != "next_attempt"])))
     assert "Nobody has said yet what the source was (R20)." in text
     assert './runbook.py next --source "…" --mended-at ISO' in text
 
 
 def test_a_stage_that_stands_from_an_earlier_rollout(plan):
     carried = {"at": "2026-12-09T09:00:00+00:00", "event": "stage_carried", "stage": "merge", "rollout": "2026-11"}
-    history = History(plan, chained([{**carried, "facts": {"evidence": ["devel 10"]}}]))
+    history = History(plan, typed(chained([{**carried, "facts": {"evidence": ["devel 10"]}}])))
     (merge,) = [stage for stage in history.stages if stage.name == "merge"]
     assert (merge.state, merge.carried) == ("done", "2026-11")
-    text = text_of(render_report(plan, history.entries))
+    text = text_of(render_report(plan, typed(history.entries)))
     assert "in rollout 2026-11" in text
     assert "Not done: select, qastaging, pause" in text
 
@@ -326,7 +328,7 @@ def test_a_stage_that_stands_from_an_earlier_rollout(plan):
     ],
 )
 def test_headline(plan, entries, name, sentence, detail):
-    said = headline(History(plan, entries(name)))
+    said = headline(History(plan, typed(entries(name))))
     assert said.sentence == sentence
     assert said.detail.startswith(detail)
 
@@ -338,13 +340,13 @@ def test_headline(plan, entries, name, sentence, detail):
 def test_headline_says_what_an_abort_left_behind(plan, entries, exit_code, says):
     events = entries("aborted")
     events[-1] = {**events[-1], "exit_code": exit_code}
-    assert says in headline(History(plan, events)).detail
+    assert says in headline(History(plan, typed(events))).detail
 
 
 def test_headline_of_a_no(plan, entries):
     asked, answered = entries()[-2:]
     events = [*entries()[:-1], {**answered, "answer": "no"}, {**NO_OUTAGE, "message": "E-gate-no"}]
-    said = headline(History(plan, events))
+    said = headline(History(plan, typed(events)))
     assert said.sentence == "The rollout was stopped."
     assert said.detail == f"“{asked['question']}” was answered no by mia."
 
@@ -353,13 +355,13 @@ def test_headline_of_a_failure_after_the_commit(plan, entries):
     events = [event for event in entries("good") if event.get("stage") != "done"][:-1]
     events[-1] = {**events[-1], "outcome": "failed", "message": "E-smoke-css  A stylesheet did not load."}
     closed = {"at": "2026-12-09T08:04:05+00:00", "event": "rollout_closed", "outcome": "failed", "exit_code": 1}
-    said = headline(History(plan, [*events, {**closed, "message": events[-1]["message"]}]))
+    said = headline(History(plan, typed([*events, {**closed, "message": events[-1]["message"]}])))
     assert said.sentence == "The rollout failed in smoke."
     assert said.detail == "The commit is made: the new schema is kept. A stylesheet did not load."
 
 
 def test_patches_are_compared_with_their_prediction(plan, entries):
-    (outage,) = [stage for stage in History(plan, entries("good")).stages if stage.name == "outage"]
+    (outage,) = [stage for stage in History(plan, typed(entries("good"))).stages if stage.name == "outage"]
     rows = {row.step: (row.predicted, row.measured, row.over) for row in comparisons(outage)}
     assert rows["patch-2208-30-0.sql"] == (4.2, 3.9, False)
     assert rows["patch-2208-56-0.sql"] == (20.4, 31.7, True)
@@ -367,17 +369,17 @@ def test_patches_are_compared_with_their_prediction(plan, entries):
 
 
 def test_steps_of_a_stage_that_was_stopped(plan, entries):
-    (outage,) = [stage for stage in History(plan, entries("stopped")).stages if stage.name == "outage"]
+    (outage,) = [stage for stage in History(plan, typed(entries("stopped"))).stages if stage.name == "outage"]
     rows = {row.step: (row.measured, row.over, row.cut_off) for row in comparisons(outage)}
     assert rows["patch-2208-30-0.sql"] == (pytest.approx(3.9), False, False)
     assert rows["patch-2208-56-0.sql"] == (pytest.approx(2421.3), True, True), "from its begin until the stage ended"
     assert rows["patch-2208-57-0.sql"] == (None, False, False)
-    text = text_of(render_report(plan, entries("stopped")))
+    text = text_of(render_report(plan, typed(entries("stopped"))))
     assert "patch-2208-56-0.sql20.4 s40:21 min, cut off" in text
 
 
 def test_patches_that_were_not_reached_are_compared_too(plan, entries):
-    (outage,) = [stage for stage in History(plan, entries("aborted")).stages if stage.name == "outage"]
+    (outage,) = [stage for stage in History(plan, typed(entries("aborted"))).stages if stage.name == "outage"]
     assert [row.step for row in comparisons(outage) if row.measured is None and row.step != "pad"] == [
         "patch-2208-56-0.sql",
         "patch-2208-57-0.sql",

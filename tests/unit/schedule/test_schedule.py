@@ -10,7 +10,7 @@ import yaml
 
 from plugins.module_utils.rollout_core.time import cover, schedule
 from plugins.module_utils.rollout_core.time.schedule import Event, Pair, Rules
-from rollout.schedule.file import Schedule
+from rollout.plan.schedule import Schedule
 
 HERE = Path(__file__).parent
 HOUR = timedelta(hours=1)

@@ -11,8 +11,8 @@ import yaml
 
 from rollout import ROOT
 from rollout.outcomes import BadInputError, ExitCode
+from rollout.plan import schedule
 from rollout.schedule import calendars, check, proposal
-from rollout.schedule import file as schedule
 
 NOW = datetime(2026, 11, 23, 7, 30, tzinfo=UTC)
 FILE = """\

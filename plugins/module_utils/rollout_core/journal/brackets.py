@@ -1,8 +1,8 @@
-"""What a stage leaves switched on until a later one is done (`holds` in process.yml): the bracket of R13 and R15.
+"""What a stage switches on and a later one ends (`bracket` in process.yml, R13, R15): what is on now, and since when.
 
-It holds from the moment at which the stage begins: a stage that fails half-way may have switched it on. It ends when
-stage `until` is done after that, when the `release` playbook, a back-out or the stage's own undo has ended it. All of
-it is computed from the process and the journal's entries; instants are timezone-aware UTC datetimes.
+It is on from the moment at which the stage begins: a stage that fails half-way may have switched it on. It ends when
+stage `ends_with` is done after that, or when the playbook `end_early`, the merge back-out or the stage's own undo has
+ended it. All of it is computed from the process and the journal's entries.
 """
 
 from __future__ import annotations
@@ -11,21 +11,28 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Iterable, Mapping, Sequence
 
-from ..time.timeline import Entry, ended_well, parse_instant
+from ..time.timeline import parse_instant
+from .entries import Entry
+from .events import BackOutFinished, ReleaseFinished, StageCarried, StageStarted, UndoFinished
+from .stages import ended_well
+
+Process = Sequence[Mapping[str, Any]]
+# What process.yml called it before: plans of then are not carried out any more, but their journals are still read.
+EARLIER = {"what": "what", "until": "ends_with", "release": "end_early"}
 
 
 @dataclass(frozen=True)
-class Hold:
-    """One time that it held.
+class SwitchedOn:
+    """One time that a stage switched something on.
 
-    `why` it is still on, as the release playbook found last (None: nobody has tried to end it). `ended` and `ended_by`,
-    a stage or a playbook, are None while it holds.
+    `why` it is still on, as `end_early` found last (None: nobody has tried to end it). `ended` and `ended_by`, a stage
+    or a playbook, are None while it is on.
     """
 
     stage: str
     what: str
-    until: str
-    release: str
+    ends_with: str
+    end_early: str
     since: datetime
     why: str | None = None
     ended: datetime | None = None
@@ -33,60 +40,68 @@ class Hold:
 
     @property
     def on(self) -> bool:
-        """Whether it still holds."""
+        """Return True while nothing has ended it."""
         return self.ended is None
 
 
-def holds(process: Sequence[Mapping[str, Any]], entries: Iterable[Entry]) -> list[Hold]:
-    """Every time that something held, in the order in which they began.
+def brackets(process: Process) -> dict[str, Mapping[str, str]]:
+    """Return `{what, ends_with, end_early}` of each stage that has a bracket."""
+    earlier = {
+        stage["stage"]: {EARLIER[name]: value for name, value in stage["holds"].items()}
+        for stage in process
+        if stage.get("holds")
+    }
+    return {**earlier, **{stage["stage"]: stage["bracket"] for stage in process if stage.get("bracket")}}
 
-    `process` is the plan's, `entries` the journal's in their order. A holding stage that is tried again while it still
-    holds begins nothing new; one that was carried over from an earlier rollout holds as it did there.
+
+def switched_on(process: Process, found: Iterable[Entry]) -> list[SwitchedOn]:
+    """Return every time that something was switched on, in order. `process` is the plan's.
+
+    A stage that is tried again while it is on switches nothing new on; what was carried over from an earlier rollout is
+    on as it was there.
     """
-    holders = {stage["stage"]: stage["holds"] for stage in process if stage.get("holds")}
-    found: list[Hold] = []
-    on: dict[str, int] = {}  # which of `found` each stage holds now
-    for entry in entries:
-        stage = entry.get("stage", "")
-        for holder, by in _ended(entry, holders, on):
-            number = on.pop(holder)
-            found[number] = replace(found[number], ended=parse_instant(entry["at"]), ended_by=by)
-        if entry["event"] == "release_finished" and stage in on:
-            found[on[stage]] = replace(found[on[stage]], why=entry["why"])
-        if entry["event"] in ("stage_started", "stage_carried") and stage in holders and stage not in on:
-            on[stage] = len(found)
-            found.append(_begun(entry, holders[stage]))
-    return found
+    known = brackets(process)
+    times: list[SwitchedOn] = []
+    on: dict[str, int] = {}  # which of `times` each stage has on now
+    for entry in found:
+        event = entry.event
+        for stage, by in _ended(entry, known, on):
+            number = on.pop(stage)
+            times[number] = replace(times[number], ended=entry.at, ended_by=by)
+        if isinstance(event, ReleaseFinished) and event.stage in on:
+            times[on[event.stage]] = replace(times[on[event.stage]], why=event.why)
+        if isinstance(event, (StageStarted, StageCarried)) and event.stage in known and event.stage not in on:
+            on[event.stage] = len(times)
+            before = (event.hold or {}) if isinstance(event, StageCarried) else {}
+            since = parse_instant(before["since"]) if "since" in before else entry.at
+            times.append(_begun(event.stage, known[event.stage], since, before.get("why")))
+    return times
 
 
-def still_on(process: Sequence[Mapping[str, Any]], entries: Iterable[Entry]) -> list[Hold]:
-    """What holds now."""
-    return [hold for hold in holds(process, entries) if hold.on]
+def still_on(process: Process, found: Iterable[Entry]) -> list[SwitchedOn]:
+    """Return what is on now."""
+    return [each for each in switched_on(process, found) if each.on]
 
 
-def _begun(entry: Entry, holder: Mapping[str, Any]) -> Hold:
-    before = entry.get("hold") or {}  # of a stage that was carried over: since when, and why
-    return Hold(
-        stage=entry["stage"],
-        what=holder["what"],
-        until=holder["until"],
-        release=holder["release"],
-        since=parse_instant(before.get("since", entry["at"])),
-        why=before.get("why"),
-    )
+def begins(entry: Entry) -> bool:
+    """Return True if the entry says that something was switched on, or was still on when its stage was carried over."""
+    event = entry.event
+    return bool(isinstance(event, StageStarted) and event.until) or bool(isinstance(event, StageCarried) and event.hold)
 
 
-def _ended(
-    entry: Entry, holders: Mapping[str, Mapping[str, Any]], on: Mapping[str, int]
-) -> list[tuple[str, str | None]]:
-    """Which holders this entry ends, and by which stage or playbook."""
-    event, stage = entry["event"], entry.get("stage", "")
-    if ended_well(entry):
-        return [(holder, stage) for holder in on if holders[holder]["until"] == stage]
-    if event == "release_finished" and entry["released"] and stage in on:
-        return [(stage, holders[stage]["release"])]
-    if event == "back_out_finished" and (entry.get("facts") or {}).get("released"):
-        return [(holder, entry.get("playbook")) for holder in on]
-    if event == "undo_finished" and entry["outcome"] == "ok" and stage in on:
-        return [(stage, entry.get("playbook"))]
+def _begun(stage: str, bracket: Mapping[str, str], since: datetime, why: str | None) -> SwitchedOn:
+    return SwitchedOn(stage, bracket["what"], bracket["ends_with"], bracket["end_early"], since, why)
+
+
+def _ended(entry: Entry, known: Mapping[str, Mapping[str, str]], on: Mapping[str, int]) -> list[tuple[str, str | None]]:
+    """Return the stages whose bracket this entry ends, each with the stage or playbook that ended it."""
+    event = entry.event
+    if ended := ended_well(event):
+        return [(stage, ended.stage) for stage in on if known[stage]["ends_with"] == ended.stage]
+    if isinstance(event, ReleaseFinished) and event.released and event.stage in on:
+        return [(event.stage, known[event.stage]["end_early"])]
+    if isinstance(event, BackOutFinished) and event.facts.get("released"):
+        return [(stage, event.playbook or None) for stage in on]
+    if isinstance(event, UndoFinished) and event.outcome == "ok" and event.stage in on:
+        return [(event.stage, event.playbook or None)]
     return []

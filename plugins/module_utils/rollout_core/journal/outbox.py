@@ -14,7 +14,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Iterable, Mapping, Sequence
 
-from ..time.timeline import Entry, Plan, actual, parse_instant, window
+from ..time.timeline import Plan, window
+from .entries import Entry, of
+from .events import (
+    AnnouncementQueued,
+    AnnouncementSending,
+    AnnouncementSettled,
+    AnnouncementTried,
+    AnnouncementWaived,
+    StageCarried,
+    WindowMoved,
+)
+from .stages import actual
 
 QUEUED, FAILED, IN_DOUBT, SENT, GIVEN_UP = "queued", "failed", "in doubt", "sent", "given up"
 SETTLED = (SENT, GIVEN_UP)
@@ -57,7 +68,10 @@ class Copy:
 
 @dataclass(frozen=True)
 class Announcement:
-    """One announcement: `number` counts from 1 in its journal, `by` is its deadline, None without one."""
+    """One announcement: `number` counts from 1 in its journal, `by` is its deadline, `incident` the number of its own.
+
+    Both are None without one.
+    """
 
     number: int
     message: str
@@ -65,6 +79,7 @@ class Announcement:
     by: datetime | None
     queued_at: datetime
     copies: tuple[Copy, ...]
+    incident: int | None = None
 
     @property
     def settled(self) -> bool:
@@ -95,22 +110,20 @@ class Missed:
         return f"{where} {missed} and went out at {_minute(self.sent_at, to_the_second=True)}"
 
 
-def announcements(entries: Iterable[Entry]) -> list[Announcement]:
-    """Every announcement that was queued, in order."""
-    found: dict[int, Announcement] = {}
-    for entry in entries:
-        event = entry["event"]
-        if event == "announcement_queued":
-            found[entry["announcement"]] = _queued(entry)
-        elif event in _CHANGES and entry["announcement"] in found:
-            before = found[entry["announcement"]]
-            copies = (
-                _CHANGES[event](copy, entry) if copy.channel == entry["channel"] else copy for copy in before.copies
-            )
-            found[before.number] = replace(before, copies=tuple(copies))
-        elif event == "window_moved":
-            found = {number: _withdrawn(each, entry) for number, each in found.items()}
-    return list(found.values())
+def announcements(found: Iterable[Entry]) -> list[Announcement]:
+    """Return every announcement that was queued, in order."""
+    queued: dict[int, Announcement] = {}
+    for entry in found:
+        event = entry.event
+        if isinstance(event, AnnouncementQueued):
+            queued[event.announcement] = _queued(event, entry.at)
+        elif isinstance(event, (AnnouncementSending, AnnouncementTried, AnnouncementSettled)):
+            if before := queued.get(event.announcement):
+                copies = [_changed(each, event, entry.at) for each in before.copies]
+                queued[before.number] = replace(before, copies=tuple(copies))
+        elif isinstance(event, WindowMoved):
+            queued = {number: _withdrawn(each, event, entry.at) for number, each in queued.items()}
+    return list(queued.values())
 
 
 def next_attempt_at(copy: Copy) -> datetime:
@@ -134,7 +147,7 @@ def standing(entries: Sequence[Entry], message: str, stage: str | None) -> Annou
 def since_move(entries: Sequence[Entry]) -> Sequence[Entry]:
     """The entries since the window was last moved: what was said of the time before is not so any more (R3)."""
     for number in range(len(entries) - 1, -1, -1):
-        if entries[number]["event"] == "window_moved":
+        if isinstance(entries[number].event, WindowMoved):
             return entries[number + 1 :]
     return entries
 
@@ -167,8 +180,8 @@ def deadline(plan: Plan, announces: Mapping[str, Any]) -> datetime | None:
 
 def missed(plan: Plan, entries: Sequence[Entry], now: datetime) -> list[Missed]:
     """Every message with a deadline that is over and was not kept, on every channel; nobody has waived it (R7, R21)."""
-    waived = {entry["message"] for entry in since_move(entries) if entry["event"] == "announcement_waived"}
-    carried = {entry["stage"] for entry in entries if entry["event"] == "stage_carried"}
+    waived = {event.message for _, event in of(since_move(entries), AnnouncementWaived)}
+    carried = {event.stage for _, event in of(entries, StageCarried)}
     found: list[Missed] = []
     for stage in plan["process"]:
         if not stage.get("announces") or stage["stage"] in carried:
@@ -199,63 +212,58 @@ def withdrawn_by_move(plan: Plan, entries: Sequence[Entry]) -> list[str]:
     ]
 
 
-def _queued(entry: Entry) -> Announcement:
-    at = parse_instant(entry["at"])
+def _queued(event: AnnouncementQueued, at: datetime) -> Announcement:
     copies = (
         Copy(name, text["title"], text["body"], QUEUED, at, via=text.get("via") or name, to=text.get("to"))
-        for name, text in entry["texts"].items()
+        for name, text in event.texts.items()
     )
     return Announcement(
-        number=entry["announcement"],
-        message=entry["message"],
-        stage=entry.get("stage"),
-        by=parse_instant(entry["by"]) if entry.get("by") else None,
+        number=event.announcement,
+        message=event.message,
+        stage=event.stage,
+        by=event.by,
         queued_at=at,
         copies=tuple(copies),
+        incident=event.incident,
     )
 
 
-def _withdrawn(announcement: Announcement, entry: Entry) -> Announcement:
+def _withdrawn(announcement: Announcement, moved: WindowMoved, at: datetime) -> Announcement:
     """What a stage announces and is not out names a window that is not so any more; the stage queues it anew."""
     if announcement.stage is None:
         return announcement
-    at, said = parse_instant(entry["at"]), "withdrawn: the window was moved"
+    said = "withdrawn: the window was moved"
     copies = (
-        copy if copy.settled else replace(copy, state=GIVEN_UP, at=at, by=entry.get("by"), said=said)
+        copy if copy.settled else replace(copy, state=GIVEN_UP, at=at, by=moved.by or None, said=said)
         for copy in announcement.copies
     )
     return replace(announcement, copies=tuple(copies))
 
 
-def _sending(copy: Copy, entry: Entry) -> Copy:
-    at = parse_instant(entry["at"])
-    return replace(copy, state=IN_DOUBT, at=at, attempts=entry["attempt"], begun=copy.begun or at, said="")
+def _changed(copy: Copy, event: AnnouncementSending | AnnouncementTried | AnnouncementSettled, at: datetime) -> Copy:
+    """Return the copy as it stands after this event; another channel's does not change it."""
+    if event.channel != copy.channel:
+        return copy
+    if isinstance(event, AnnouncementSending):
+        return replace(copy, state=IN_DOUBT, at=at, attempts=event.attempt, begun=copy.begun or at, said="")
+    return _tried(copy, event, at) if isinstance(event, AnnouncementTried) else _settled(copy, event, at)
 
 
-def _tried(copy: Copy, entry: Entry) -> Copy:
-    until = entry.get("repeatable_until")
-    harmless_until = parse_instant(until) if until else copy.harmless_until
+def _tried(copy: Copy, event: AnnouncementTried, at: datetime) -> Copy:
+    until = event.repeatable_until
     states = {"sent": SENT, "not_sent": FAILED, "unknown": FAILED if until else IN_DOUBT}
-    state, at = states[entry["outcome"]], parse_instant(entry["at"])
-    return replace(copy, state=state, at=at, said=entry["said"], harmless_until=harmless_until)
+    harmless_until = until or copy.harmless_until
+    return replace(copy, state=states[event.outcome], at=at, said=event.said, harmless_until=harmless_until)
 
 
-def _settled(copy: Copy, entry: Entry) -> Copy:
-    states = {"sent": SENT, "again": QUEUED, "given_up": GIVEN_UP}
-    said = entry.get("reason") or ""
-    state, at = states[entry["as"]], parse_instant(entry["at"])
+def _settled(copy: Copy, event: AnnouncementSettled, at: datetime) -> Copy:
+    state = {"sent": SENT, "again": QUEUED, "given_up": GIVEN_UP}[event.as_]
+    said = event.reason or ""
     if state == QUEUED and not copy.doubtful(at):  # nobody was asked whether an earlier attempt went out
-        return replace(copy, state=state, at=at, by=entry["by"], said=said)
+        return replace(copy, state=state, at=at, by=event.by, said=said)
     if state == SENT and copy.state == IN_DOUBT:
         at = copy.at  # the attempt is what was seen: it counts for the deadline
-    return replace(copy, state=state, at=at, by=entry["by"], said=said, begun=None, harmless_until=None)
-
-
-_CHANGES = {
-    "announcement_sending": _sending,
-    "announcement_tried": _tried,
-    "announcement_settled": _settled,
-}
+    return replace(copy, state=state, at=at, by=event.by, said=said, begun=None, harmless_until=None)
 
 
 def _minute(instant: datetime, *, to_the_second: bool = False) -> str:

@@ -8,35 +8,38 @@ from __future__ import annotations
 
 from typing import Any, Iterable, Mapping, Sequence
 
-from ..time.timeline import Entry, actual, ended_well
+from ..journal.entries import Entry
+from ..journal.events import StageFinished
+from ..journal.stages import actual, ended_well
 
 
-def settled(entries: Iterable[Entry]) -> dict[str, Any]:
-    """What is settled: of each stage what its last good end said, unless that is to be done again."""
-    found: dict[str, Any] = {}
-    for pin in _by_stage(entries).values():
-        found.update(pin)
-    return found
+def settled(found: Iterable[Entry]) -> dict[str, Any]:
+    """Return what is settled: of each stage what its last good end said, unless that is to be done again."""
+    told: dict[str, Any] = {}
+    for pin in _by_stage(found).values():
+        told.update(pin)
+    return told
 
 
-def fields(entries: Iterable[Entry]) -> set[str]:
-    """Every field that a stage has ever settled: in the plan, its value is the stages', not a person's."""
-    return {field for entry in entries if ended_well(entry) for field in _pin(entry)}
+def fields(found: Iterable[Entry]) -> set[str]:
+    """Return every field that a stage has ever settled: in the plan, its value is the stages', not a person's."""
+    ended = (ended_well(entry.event) for entry in found)
+    return {field for event in ended if event for field in event.facts.get("pin") or {}}
 
 
 def to_redo(
-    process: Sequence[Mapping[str, Any]], entries: Sequence[Entry], stage: str, pin: Mapping[str, Any]
+    process: Sequence[Mapping[str, Any]], found: Sequence[Entry], stage: str, pin: Mapping[str, Any]
 ) -> list[str]:
-    """What is to be done again once `stage` settles `pin`, in the order of the process; empty if that is as before.
+    """Return what is to be done again once `stage` settles `pin`, in the order of the process; nothing if as before.
 
     Those are the stages behind it in the process that are done. A stage of the window stays done: what it did to the
     hosts, only its undo takes back.
     """
-    before = _by_stage(entries).get(stage)
+    before = _by_stage(found).get(stage)
     if not pin or before is None or before == pin:
         return []
     names = [each["stage"] for each in process]
-    records = actual(entries)
+    records = actual(found)
     return [
         each["stage"]
         for each in process[names.index(stage) + 1 :]
@@ -44,19 +47,14 @@ def to_redo(
     ]
 
 
-def _by_stage(entries: Iterable[Entry]) -> dict[str, Mapping[str, Any]]:
-    """What each stage has settled, in the order in which they did last."""
+def _by_stage(found: Iterable[Entry]) -> dict[str, Mapping[str, Any]]:
+    """Return what each stage has settled, in the order in which they did last."""
     pins: dict[str, Mapping[str, Any]] = {}
-    for entry in entries:
-        if ended_well(entry):
-            if pin := _pin(entry):
-                pins.pop(entry["stage"], None)
-                pins[entry["stage"]] = pin
-            for name in entry.get("redo", ()):
+    for entry in found:
+        if event := ended_well(entry.event):
+            if pin := event.facts.get("pin"):
+                pins.pop(event.stage, None)
+                pins[event.stage] = pin
+            for name in event.redo if isinstance(event, StageFinished) else ():
                 pins.pop(name, None)
     return pins
-
-
-def _pin(entry: Entry) -> Mapping[str, Any]:
-    pin: Mapping[str, Any] = (entry.get("facts") or {}).get("pin") or {}
-    return pin

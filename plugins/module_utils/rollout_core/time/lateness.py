@@ -16,7 +16,8 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Mapping, Sequence
 
-from .timeline import PAD, PlannedStage, StageRecord
+from ..journal.stages import StageRecord
+from .timeline import PAD, PlannedStage
 
 SECOND = timedelta(seconds=1)  # nobody is late by less
 NONE = timedelta()

@@ -7,14 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from plugins.module_utils.rollout_core.journal import outbox
-from plugins.module_utils.rollout_core.time import timeline
-from rollout.gates import model as gates
-
-Entry = Mapping[str, Any]
+from plugins.module_utils.rollout_core.journal.entries import Entry
+from plugins.module_utils.rollout_core.journal.questions import confirmed
+from plugins.module_utils.rollout_core.journal.stages import actual
 
 
 def lines(plan: Mapping[str, Any], entries: Sequence[Entry], now: datetime) -> list[str]:
-    """What a person should know; a line that begins with `!` asks for a deed. `plan` is what stands under `rollout`."""
+    """Return what a person should know; a line that begins with `!` asks for a deed."""
     return [*_confirmations(plan, entries), *_unsent(entries), *missed(plan, entries, now)]
 
 
@@ -30,11 +29,12 @@ def _confirmations(plan: Mapping[str, Any], entries: Sequence[Entry]) -> Iterato
 
 
 def _said(entries: Sequence[Entry], stage: str, gate: str) -> str | None:
-    """Who has confirmed it, and when; None while nobody has."""
-    answer = gates.confirmed(entries, stage, gate)
-    if answer is None:
+    """Return who has confirmed it, and when; None while nobody has."""
+    found = confirmed(entries, stage, gate)
+    if found is None:
         return None
-    return f"{answer.get('name', answer['by'])}, {timeline.parse_instant(answer['at']):%a %d %b}"
+    entry, answer = found
+    return f"{answer.name or answer.by}, {entry.at:%a %d %b}"
 
 
 def _unsent(entries: Sequence[Entry]) -> Iterator[str]:
@@ -47,8 +47,8 @@ def _unsent(entries: Sequence[Entry]) -> Iterator[str]:
 
 
 def missed(plan: Mapping[str, Any], entries: Sequence[Entry], now: datetime) -> Iterator[str]:
-    """What was late; nothing more once the window has begun, whose gate has asked about it."""
-    records = timeline.actual(entries)
+    """Give what was late; nothing more once the window has begun, whose gate has asked about it."""
+    records = actual(entries)
     if any(stage.get("window") and stage["stage"] in records for stage in plan["process"]):
         return
     for each in outbox.missed(plan, entries, now):

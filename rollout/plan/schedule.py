@@ -13,8 +13,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from plugins.module_utils.rollout_core.time import schedule, timeline
 from rollout import documents
+from rollout.fields import Duration, Instant, Line, Model, RelativePath, Slug
 from rollout.outcomes import BadInputError
-from rollout.plan.model import Duration, Instant, Line, Model, RelativePath, Slug
 
 FILE = "schedule.yml"
 

@@ -1,0 +1,62 @@
+"""The journal's entries: what happened, when it was written, and which line of the journal it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Iterable, Iterator, Mapping, Sequence, TypeVar
+
+from ..time.timeline import parse_instant
+from .events import Event, event
+
+Kind = TypeVar("Kind", bound=Event)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line. `at` is the rollout's clock; `fields` is the line as it stands, with what a newer version may know."""
+
+    seq: int
+    at: datetime
+    event: Event
+    fields: Mapping[str, Any]
+
+
+def entry(fields: Mapping[str, Any], seq: int = 0) -> Entry:
+    """Return the entry that a line's fields tell of; `seq` is its number where the line has none.
+
+    Raises ValueError for what is no line of a journal.
+    """
+    if "event" not in fields or "at" not in fields:
+        raise ValueError("an entry has `at` and `event`")
+    told = {name: value for name, value in fields.items() if name not in _OF_THE_LINE}
+    return Entry(fields.get("seq", seq), parse_instant(fields["at"]), event(fields["event"], **told), fields)
+
+
+def entries(lines: Iterable[Mapping[str, Any]]) -> list[Entry]:
+    """Return the entries of these lines. Raises ValueError, with the number of the line, for one that is none."""
+    found = []
+    for number, fields in enumerate(lines, start=1):
+        try:
+            found.append(entry(fields, number))
+        except ValueError as error:
+            raise ValueError(f"entry {number}: {error}") from error
+    return found
+
+
+def of(found: Iterable[Entry], kind: type[Kind]) -> Iterator[tuple[Entry, Kind]]:
+    """Give each entry of that kind, with its event."""
+    for each in found:
+        if isinstance(each.event, kind):
+            yield each, each.event
+
+
+def last(found: Sequence[Entry], kind: type[Kind], **told: Any) -> tuple[Entry, Kind] | None:
+    """Return the latest entry of that kind whose event says this, with its event; None without one."""
+    for each in reversed(found):
+        if isinstance(each.event, kind) and all(getattr(each.event, name) == value for name, value in told.items()):
+            return each, each.event
+    return None
+
+
+_OF_THE_LINE = ("seq", "at", "event", "prev")

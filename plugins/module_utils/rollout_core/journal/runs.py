@@ -1,0 +1,56 @@
+"""How the runs of the runbook ended: a rollout is open, done, aborted, backed out, or stopped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Iterable, Sequence
+
+from .entries import Entry
+from .events import RolloutClosed, RolloutOpened
+from .pairs import pairs
+
+FINAL = frozenset({"done", "aborted", "backed_out"})  # nothing more is to be done in it
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """One run of the runbook: who opened it, how it ended (None: nothing more was due, or it crashed)."""
+
+    opened: datetime
+    by: str
+    closed: datetime | None
+    outcome: str | None
+    exit_code: int | None
+    message: str
+
+
+def sittings(found: Iterable[Entry]) -> list[Sitting]:
+    """Return every run of the runbook, in order."""
+    return [
+        Sitting(
+            opened=opened.at,
+            by=begun.by,
+            closed=end[0].at if end else None,
+            outcome=end[1].outcome if end else None,
+            exit_code=end[1].exit_code if end else None,
+            message=(end[1].message or "") if end else "",
+        )
+        for opened, begun, end in pairs(found, RolloutOpened, RolloutClosed)
+    ]
+
+
+def closed(found: Sequence[Entry]) -> tuple[Entry, RolloutClosed] | None:
+    """Return how the latest run ended; None while it goes on, or when nothing more was due."""
+    for entry in reversed(found):
+        if isinstance(entry.event, RolloutClosed):
+            return entry, entry.event
+        if isinstance(entry.event, RolloutOpened):
+            return None
+    return None
+
+
+def outcome(found: Sequence[Entry]) -> str | None:
+    """Return the word for it."""
+    end = closed(found)
+    return end[1].outcome if end else None

@@ -1,0 +1,92 @@
+"""`./runbook.py plan new|move|check|show`: the paper side of a rollout (docs/operations.md)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from rollout import ROOT
+from rollout.commands.options import FILE, instant, instant_or_none, inventory_option, plan_option
+from rollout.journal.clock import Clock
+
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
+
+
+@click.group()
+def plan() -> None:
+    """The paper side of a rollout."""
+
+
+@plan.command("new")
+@inventory_option
+@click.option("--window", metavar="ISO", help="Start of the window; otherwise the schedule's next.")
+@click.option("--backup", metavar="ISO", help="Start of the backup window; otherwise the schedule's.")
+@click.option("--process", "kind", metavar="NAME", help="One of processes/; otherwise the monthly deployment.")
+@click.option("--playbook", type=FILE, help="With partial_downtime: the site's own, for which access is closed.")
+@click.option("--of", metavar="ID", help="With schema_undo: the rollout whose schema is undone.")
+def plan_new(inventory: Path | None, window: str | None, backup: str | None, **wanted: Any) -> None:
+    """Make the plan of the next rollout, or of another downtime."""
+    from rollout.commands.status import show
+    from rollout.plan import creation, kinds, store
+
+    inventory = inventory or ROOT / "inventories" / "lab"
+    others = store.open_plans(inventory)
+    path = creation.new_plan(
+        inventory, Clock().now(), instant_or_none(window), instant_or_none(backup), kinds.PlanWanted(**wanted)
+    )
+    console.print(f"Plan: {os.path.relpath(path)}")
+    if others:
+        said = (
+            f"Open as well: {', '.join(others)}. Commands without --plan are for the newest plan: say which you mean."
+        )
+        console.print(said, soft_wrap=True)
+    show(None, path)
+
+
+@plan.command("move")
+@inventory_option
+@plan_option
+@click.option("--window", required=True, metavar="ISO", help="The new start of the window.")
+@click.option("--backup", metavar="ISO", help="Start of the backup window; otherwise as the schedule has it.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why, in one line: it goes on record.")
+def plan_move(inventory: Path | None, plan_file: Path | None, window: str, backup: str | None, reason: str) -> None:
+    """Move the window: what was confirmed is withdrawn (R3), and who has heard of it is told (R7)."""
+    from rollout.plan import move
+    from rollout.views.announcement_lines import missed
+
+    moved = move.move(inventory, plan_file, move.Move(instant(window), reason, instant_or_none(backup)))
+    plan, rollout = moved.rollout.plan, moved.rollout
+    lines = [f"The window was {_day(moved.before)} and is {_day(plan.window.start)}: {moved.reason}"]
+    lines += [f"Withdrawn, to be done again: {', '.join(moved.redo)}"] if moved.redo else []
+    lines += missed(plan.as_vars(), rollout.journal.entries, rollout.clock.now())
+    console.print("\n".join([*lines, "Then:  ./runbook.py run"]), markup=False, soft_wrap=True)
+
+
+@plan.command("check")
+@click.argument("file", required=False, type=FILE)
+def plan_check(file: Path | None) -> None:
+    """Say whether a plan can be carried out."""
+    from rollout.commands.given import RunRequest, check
+
+    check(RunRequest(plan_file=file))
+    console.print("The plan is sound.")
+
+
+@plan.command("show")
+@click.argument("file", required=False, type=FILE)
+def plan_show(file: Path | None) -> None:
+    """Show a plan as it stands."""
+    from rollout.plan import store
+
+    directory, _ = store.current(None, file)
+    console.print((directory / "plan.yml").read_text(encoding="utf-8"), markup=False)
+
+
+def _day(instant: datetime) -> str:
+    return f"{instant:%a %d %b %Y %H:%M} UTC"

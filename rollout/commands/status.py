@@ -1,0 +1,56 @@
+"""`./runbook.py status`: where the rollout stands and what comes next (docs/operations.md)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from rollout import ROOT
+from rollout.engine import earlier_brackets
+from rollout.incidents import open_incidents
+from rollout.journal import store as journals
+from rollout.journal.clock import as_left
+from rollout.journal.file import NAME, Journal
+from rollout.outcomes import NoPlanError
+from rollout.plan import store
+from rollout.views import screen
+from rollout.views.brackets import still_on
+from rollout.views.overview import Overview, as_json, overview
+
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
+
+
+def show(inventory: Path | None, plan_file: Path | None, *, watch: bool = False, json_wanted: bool = False) -> None:
+    """Show it once, again and again (`watch`), or as JSON."""
+    try:
+        directory, plan = store.current(inventory, plan_file)
+    except NoPlanError:
+        if json_wanted:
+            raise
+        console.print("No rollout is open.")
+        directory, plan = store.latest()
+
+    def look() -> Overview:
+        entries = Journal(directory / NAME).entries
+        view = overview(plan.as_vars(), entries, as_left(entries).now())
+        left = earlier_brackets.left_on(ROOT / plan.inventory, but=directory)
+        others = [still_on(each, left.rollout) for each in left.still_on] if left else []
+        incidents = open_incidents.standing_in(ROOT / plan.inventory)
+        return replace(view, still_on=[*view.still_on, *others], incidents=incidents)
+
+    if json_wanted:
+        console.print_json(json.dumps(as_json(look()), default=_json_value))
+    elif watch:
+        screen.watch(console, lambda: (look(), journals.owner(directory)))
+    else:
+        screen.show(console, look(), journals.owner(directory))
+
+
+def _json_value(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

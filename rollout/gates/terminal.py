@@ -1,0 +1,96 @@
+"""Whoever is at this terminal, or nobody."""
+
+from __future__ import annotations
+
+import getpass
+import select
+import sys
+import time
+
+from rollout.gates.model import PROMPTS, Answer, Asker, Question
+
+
+def here() -> Asker:
+    """Return who can be asked at this terminal: a person, or nobody where there is none."""
+    return Terminal() if sys.stdin.isatty() else Nobody()
+
+
+class Nobody:
+    """No terminal and no answers file: no, at once."""
+
+    def begin(self, question: Question) -> None:
+        """Do nothing: nobody is here to read it."""
+
+    def withdraw(self) -> None:
+        """Do nothing: nobody has read it."""
+
+    def poll(self, question: Question) -> Answer:
+        """Say no."""
+        return Answer(question.silence, "nobody", "nobody")
+
+    def tell(self, name: str, prompt: str) -> str | None:  # noqa: ARG002 - whatever is asked
+        """Say nothing."""
+        return None
+
+
+class Terminal:
+    """A person at this terminal, who has the evidence on the screen already. When it hangs up, nobody is here."""
+
+    LOOK = 0.2  # seconds
+    PATIENCE = 900.0  # seconds that a line of text is waited for
+
+    def __init__(self) -> None:
+        """Begin with a terminal that has not hung up."""
+        self.gone = False
+
+    def begin(self, question: Question) -> None:
+        """Show the question."""
+        self._say(question.prompt)
+
+    def withdraw(self) -> None:
+        """Leave the line that the question stands on."""
+        self._say("\n")
+
+    def poll(self, question: Question) -> Answer | None:
+        """Return what was typed by now. `?` shows the evidence again."""
+        if (typed := self._line(self.LOOK)) is None:
+            return None
+        if typed.strip() == "?":
+            asked_of = f"  Asked of: {', '.join(question.who)}. No answer within {question.waits}: {question.silence}."
+            self._say("".join(f"{line}\n" for line in [*(f"    {line}" for line in question.evidence), asked_of]))
+        elif word := question.answered_by(typed):
+            told = {need: self.tell(need, PROMPTS[need]) for need in question.needs.get(word, ())}
+            if all(told.values()):
+                return Answer(word, getpass.getuser(), "terminal", {need: text or "" for need, text in told.items()})
+        self.begin(question)
+        return None
+
+    def tell(self, name: str, prompt: str) -> str | None:  # noqa: ARG002 - a person needs no name
+        """Ask for a line and return it; an empty one is nothing."""
+        if self.gone:
+            return None
+        self._say(f"? {prompt}  ")
+        patience = time.monotonic() + self.PATIENCE
+        while (typed := self._line(self.LOOK)) is None and not self.gone and time.monotonic() < patience:
+            pass
+        return (typed or "").strip() or None
+
+    def _say(self, text: str) -> None:
+        """Write to the terminal; one that has hung up takes nothing."""
+        try:
+            print(text, end="", flush=True)
+        except OSError:
+            self.gone = True
+
+    def _line(self, seconds: float) -> str | None:
+        """Return a whole line typed within some seconds."""
+        if self.gone:
+            select.select([], [], [], seconds)
+            return None
+        try:
+            ready, _, _ = select.select([sys.stdin], [], [], seconds)
+            typed = sys.stdin.readline() if ready else None
+        except OSError:
+            typed = ""
+        self.gone = typed == ""
+        return typed or None

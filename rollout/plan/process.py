@@ -1,0 +1,151 @@
+"""The process that a plan follows: process.yml, or one of processes/, a list of stages (docs/process.md)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, RootModel, model_validator
+
+from plugins.module_utils.rollout_core.time import timeline
+from rollout.fields import A_YEAR, Duration, Fact, Line, Minutes, Model, Rule, Slug, SlugOrNone
+from rollout.inventory import Policy
+from rollout.plan.messages import MESSAGES
+
+
+class ExpectedStep(Model):
+    """One step of a stage and how many seconds it takes; `pad` is the minutes that R9 adds."""
+
+    step: Line
+    seconds: float = Field(ge=0, le=A_YEAR * 60)
+
+
+class Expects(Model):
+    """How long a stage takes, in minutes, and who says so.
+
+    `guess`, `staging` (an earlier stage measures it, R9), or `history`: the median of `samples` earlier rollouts, the
+    longest of which took `worst_minutes`. `steps`, if there are any, are what it is made of, in order.
+    """
+
+    minutes: Minutes
+    source: Slug = Field(alias="from")
+    worst_minutes: Minutes | None = None
+    samples: int | None = Field(default=None, gt=0)
+    steps: list[ExpectedStep] | None = None
+
+
+class MergeBackOut(Model):
+    """What a no leads to: a question of its own, and the playbook that takes everything back once it is a yes (R17)."""
+
+    gate: Slug
+    question: Line
+    who: list[Slug] = Field(min_length=1)
+    waits: Duration
+    playbook: Slug
+
+
+class Gate(Model):
+    """A question to a person. `{name}` in it stands for a field of the plan or a fact of the stage.
+
+    `each`: a fact, a list of dicts. The question is asked for every one of them, and filled in from it too.
+    `named`: a yes is a named person's word, and stands until the window is moved (R3).
+    """
+
+    gate: Slug
+    ask: Literal["before", "after"]
+    question: Line
+    who: list[Slug] = Field(min_length=1)
+    waits: Duration
+    each: Fact | None = None
+    named: bool = False
+    on_no: MergeBackOut | None = None
+
+
+class Undo(Model):
+    """The playbook that takes a stage back, and at most how many minutes that takes: a guess, or history's worst."""
+
+    playbook: Slug
+    minutes: Minutes
+    source: Slug = Field(alias="from", default="guess")
+    samples: int | None = Field(default=None, gt=0)
+
+
+class Bracket(Model):
+    """What a stage switches on: `what` is so until stage `ends_with` is done, or playbook `end_early` has ended it."""
+
+    what: Line
+    ends_with: Slug
+    end_early: Slug
+
+
+def _message(name: str) -> str:
+    if name not in MESSAGES:
+        raise ValueError(f"no such message; there are {', '.join(MESSAGES)}")
+    return name
+
+
+def _number_of_policy(name: str) -> str:
+    if name not in Policy.model_fields or not name.endswith(("_hours_before", "_hours_notice")):
+        raise ValueError("expected the name of a policy's number of hours, such as reminder_hours_before")
+    return name
+
+
+class TimedMessage(Model):
+    """A message, and the policy's number of hours before the window `by` which it must be out (R7, R21)."""
+
+    message: Annotated[str, AfterValidator(_message)]
+    by: Annotated[str, AfterValidator(_number_of_policy)] | None = None
+
+
+class Announces(TimedMessage):
+    """What a stage announces: `after_abort` in the next attempt, `when_moved` if people have heard of another time."""
+
+    after_abort: TimedMessage | None = None
+    when_moved: TimedMessage | None = None
+
+
+class Stage(Model):
+    """One entry of process.yml (docs/process.md). It runs its `playbook`, or announces; `playbook` then is empty.
+
+    `merges`: it makes the merge that goes out, so a fix of it (`run --fixed-in`) is for this stage.
+    """
+
+    stage: Slug
+    title: Line
+    rules: list[Rule]
+    due: Duration
+    playbook: SlugOrNone = ""
+    announces: Announces | None = None
+    expects: Expects
+    begins_by: Duration | None = None
+    window: bool = False
+    carries: bool = False
+    merges: bool = False
+    bracket: Bracket | None = None
+    gates: list[Gate] = Field(default_factory=list)
+    stop: Slug = "stop"
+    needs: Literal["playbook", "of"] | None = None
+    any_day: bool = False
+    abortable: Annotated[Literal["yes", "no", "until_commit"], BeforeValidator(timeline.yes_or_no)] = "yes"
+    undo: Undo | None = None
+
+    @model_validator(mode="after")
+    def _does_one_thing(self) -> Stage:
+        if bool(self.playbook) == (self.announces is not None):
+            raise ValueError("expected `playbook` or `announces`, and not both")
+        if self.announces and (self.window or self.undo or self.bracket or self.any_day):
+            raise ValueError("what was announced is not undone: no `window`, `undo`, `bracket` or `any_day`")
+        return self
+
+    def due_at(self, start: datetime) -> datetime:
+        """Return when it is due, if the window starts then."""
+        return start + timeline.parse_duration(self.due)
+
+    @property
+    def all_gates(self) -> list[Gate | MergeBackOut]:
+        """Return its gates, each followed by the one that a no leads to."""
+        return [each for gate in self.gates for each in (gate, gate.on_no) if each is not None]
+
+
+class ProcessFile(RootModel[list[Stage]]):
+    """process.yml: a list of stages."""

@@ -1,0 +1,85 @@
+"""Which rollout is meant: the open one, the latest, or that of a plan file; and a rollout as it was left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rollout import ROOT
+from rollout.journal import store
+from rollout.journal.clock import Clock, as_left
+from rollout.journal.file import NAME, Journal
+from rollout.outcomes import BadInputError, NoPlanError
+from rollout.plan import model as plans
+from rollout.plan.model import Plan
+
+
+@dataclass(frozen=True)
+class KeptRollout:
+    """A rollout as it was left: its directory, plan and journal, and the clock by which that is stamped."""
+
+    directory: Path
+    plan: Plan
+    journal: Journal
+    clock: Clock
+
+    @property
+    def plan_file(self) -> Path:
+        """Return the plan that it follows."""
+        return self.directory / "plan.yml"
+
+
+def kept(directory: Path, plan: Plan | None = None) -> KeptRollout:
+    """Return the rollout in that directory. Raises BadInputError for its plan, RunbookError for its journal."""
+    journal = Journal(directory / NAME)
+    clock = as_left(journal.entries)
+    journal.now = clock.now
+    return KeptRollout(directory, plan or plans.load(directory / "plan.yml"), journal, clock)
+
+
+@contextmanager
+def locked(directory: Path, plan: Plan | None = None) -> Iterator[KeptRollout]:
+    """Give the rollout in that directory, under its lock. Raises LockedError while a runbook is at work on it."""
+    with store.lock(directory):
+        yield kept(directory, plan)
+
+
+def current(inventory: Path | None, plan_file: Path | None = None) -> tuple[Path, Plan]:
+    """Return directory and plan of the given file, else the newest of this inventory that is not closed.
+
+    Raises NoPlanError when there is none, BadInputError when the plan is for another inventory.
+    """
+    if plan_file is not None:
+        plan = plans.load(plan_file)
+        if inventory is not None and (ROOT / plan.inventory).resolve() != inventory:
+            raise BadInputError(f"E-other-inventory  {plan_file} is a plan for {plan.inventory}, not for {inventory}.")
+        return plan_file.resolve().parent, plan
+    candidates = sorted(store.directory().glob("*/plan.yml"), key=lambda path: path.stat().st_ctime, reverse=True)
+    for path in candidates:
+        if store.is_closed(path.parent):
+            continue
+        plan = plans.load(path)
+        if inventory is None or (ROOT / plan.inventory).resolve() == inventory:
+            return path.parent, plan
+    raise NoPlanError("E-no-plan  There is no open plan.  Make one:  ./runbook.py plan new")
+
+
+def open_plans(inventory: Path) -> list[str]:
+    """Return the ids of the plans of an inventory whose rollouts are not over."""
+    found = [path for path in sorted(store.directory().glob("*/plan.yml")) if not store.is_closed(path.parent)]
+    return [path.parent.name for path in found if (ROOT / plans.load(path).inventory).resolve() == inventory]
+
+
+def latest(plan_file: Path | None = None) -> tuple[Path, Plan]:
+    """Return directory and plan of the given file, else of the rollout whose journal was written last, closed or not.
+
+    Raises NoPlanError.
+    """
+    if plan_file is None:
+        newest = next(store.newest_first(), None)
+        if newest is None:
+            raise NoPlanError("E-no-rollout  Nothing has been rolled out yet.  Begin:  ./runbook.py plan new")
+        plan_file = newest / "plan.yml"
+    return plan_file.resolve().parent, plans.load(plan_file)
