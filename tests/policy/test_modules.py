@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -70,15 +71,20 @@ def sound(directory: Path, replace: str = "", by: str = "") -> Module:
     return Module.read(path, directory)
 
 
-@pytest.mark.parametrize("path", all_modules(), ids=lambda path: path.stem)
+@cache
+def modules() -> list[Module]:
+    return [Module.read(path) for path in all_modules()]
+
+
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
-def test_module(check, path):
-    stands(check(Module.read(path)))
+def test_modules(check):
+    stands(finding for module in modules() for finding in check(module))
 
 
-@pytest.mark.parametrize("path", host_files(), ids=lambda path: str(path.relative_to(ROOT / "plugins")))
-def test_python_is_the_hosts(path):
-    stands(python_is_the_hosts(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")))
+def test_python_is_the_hosts():
+    texts = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in host_files()}
+    assert texts
+    stands(finding for path, text in texts.items() for finding in python_is_the_hosts(path, text))
 
 
 def test_every_module_is_used():
