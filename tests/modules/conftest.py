@@ -1,17 +1,17 @@
-"""Modules are called for real: the file itself, in a Python of its own, with its arguments as JSON, as Ansible does."""
+"""Modules are called for real: the file itself, in a process of its own, its arguments as JSON, as Ansible does."""
 
 from __future__ import annotations
 
 import itertools
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.modules.module_process import ModuleProcess
 
 if TYPE_CHECKING:
     from lab.postgres import Servers
@@ -19,13 +19,6 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parents[2]
 MODULES = PROJECT / "plugins" / "modules"
-# On a host, Ansible ships a module inside its collection's package; here it is a part of the checkout's `plugins`.
-BOOTSTRAP = """
-import runpy, sys
-sys.path[0] = {project!r}
-runpy.run_module("plugins.modules.{name}", run_name="__main__")
-"""
-
 _DATABASES = itertools.count(1)
 
 
@@ -45,20 +38,8 @@ class RunningModule:
             "_ansible_no_log": False,
             "_ansible_remote_tmp": str(PROJECT / "var" / "cache" / "modules"),  # a killed module leaves it behind
         }
-        boot = BOOTSTRAP.format(project=str(PROJECT), name=name)
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", boot],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, **env},
-            cwd=cwd,
-            text=True,
-        )
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": params}))
-        self.process.stdin.close()
-        self.process.stdin = None  # communicate() must not touch it again
+        arguments = json.dumps({"ANSIBLE_MODULE_ARGS": params})
+        self.process = ModuleProcess(name, arguments, {**os.environ, **env}, cwd)
 
     def result(self, timeout: float = 60) -> dict[str, Any]:
         """The parsed JSON answer, always with `failed`, `changed` and `warnings` (texts). No answer fails the test."""

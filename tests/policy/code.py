@@ -85,8 +85,9 @@ def _called(node: ast.Call) -> str | None:
 
 def text_stays_at_home(path: str, text: str) -> Iterator[Finding]:
     """No file of the project names a place outside it."""
-    for number, line in enumerate(text.splitlines(), start=1):
-        for forbidden, remedy in FORBIDDEN_TEXTS.items():
+    named = {forbidden: remedy for forbidden, remedy in FORBIDDEN_TEXTS.items() if forbidden in text}
+    for number, line in enumerate(text.splitlines() if named else (), start=1):
+        for forbidden, remedy in named.items():
             if re.search(rf"(?<![\w]){re.escape(forbidden)}", line):
                 yield Finding(path, number, f"names {forbidden}", f"Remove it: {remedy}.")
 

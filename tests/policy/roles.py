@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -237,11 +238,13 @@ def options_cover_what_tasks_use(role: Role) -> Iterator[Finding]:
                     )
 
 
+@cache
 def all_roles(root: Path = ROOT) -> dict[str, Role]:
     """Every role by name."""
     return {path.name: Role.read(path, root) for path in sorted((root / "roles").glob("*")) if path.is_dir()}
 
 
+@cache
 def callers(root: Path = ROOT) -> list[Source]:
     """Every file that may include a role: playbooks and task files."""
     return [*playbooks(root), *(source for role in all_roles(root).values() for source in role.task_files.values())]

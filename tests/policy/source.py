@@ -53,8 +53,8 @@ class Located(dict[Any, Any]):
         return self.lines.get(key, self.line)
 
 
-class LocatedLoader(yaml.SafeLoader):
-    """SafeLoader whose mappings are `Located` and whose unknown tags (!vault, !unsafe) are plain text."""
+class LocatedLoader(yaml.CSafeLoader):
+    """A safe loader whose mappings are `Located` and whose unknown tags (!vault, !unsafe) are plain text."""
 
 
 def _mapping(loader: LocatedLoader, node: yaml.MappingNode) -> Located:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -84,10 +85,13 @@ def is_test(name: str, root: Path) -> bool:
     file = root / path
     if not re.match(r"tests/.*test_\w+\.py$", path) or not file.is_file():
         return False
-    functions = {
-        node.name for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.FunctionDef)
-    }
-    return function.startswith("test_") and function.partition("[")[0] in functions
+    return function.startswith("test_") and function.partition("[")[0] in functions_in(file)
+
+
+@cache
+def functions_in(file: Path) -> set[str]:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
 
 def page() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -49,15 +50,20 @@ def sound(directory: Path, replace: str = "", by: str = "") -> Module:
     return Module.read(path, directory)
 
 
+@cache
+def modules() -> list[Module]:
+    return [Module.read(path) for path in all_modules()]
+
+
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 def test_modules(check):
-    stands(finding for path in all_modules() for finding in check(Module.read(path)))
+    stands(finding for module in modules() for finding in check(module))
 
 
 def test_python_is_the_hosts():
-    files = [(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")) for path in host_files()]
-    assert files
-    stands(finding for path, text in files for finding in python_is_the_hosts(path, text))
+    texts = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in host_files()}
+    assert texts
+    stands(finding for path, text in texts.items() for finding in python_is_the_hosts(path, text))
 
 
 def test_every_module_is_used():

@@ -55,20 +55,14 @@ SOUND_TASKS = """\
 """
 
 
-def name(source: Source) -> str:
-    return source.path.removeprefix("playbooks/").removeprefix("roles/").replace("/tasks/", "/")
-
-
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
-@pytest.mark.parametrize("playbook", playbooks(), ids=name)
-def test_playbook(playbook, check):
-    stands(check(playbook))
+def test_playbooks(check):
+    stands(finding for playbook in playbooks() for finding in check(playbook))
 
 
 @pytest.mark.parametrize("check", TASK_CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("tasks", TASK_FILES, ids=name)
-def test_role_tasks(tasks, check):
-    stands(check(tasks))
+def test_role_tasks(check):
+    stands(finding for tasks in TASK_FILES for finding in check(tasks))
 
 
 def test_there_is_something_to_check():

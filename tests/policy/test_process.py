@@ -88,9 +88,14 @@ def project(tmp_path, request):
     return Project.read(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def ours():
+    return Project.read()
+
+
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
-def test_process(check):
-    stands(check(Project.read()))
+def test_process(check, ours):
+    stands(check(ours))
 
 
 @pytest.mark.parametrize(

@@ -52,14 +52,12 @@ def pqm(changes: dict[str, str | None]) -> Role:
 
 
 @pytest.mark.parametrize("check", ROLE_CHECKS, ids=CHECKS)
-@pytest.mark.parametrize("role", ROLES.values(), ids=ROLES)
-def test_role(role, check):
-    stands(check(role))
+def test_roles(check):
+    stands(finding for role in ROLES.values() for finding in check(role))
 
 
-@pytest.mark.parametrize("source", callers(), ids=lambda source: source.path)
-def test_includes_exist(source):
-    stands(includes_exist(source, ROLES))
+def test_includes_exist():
+    stands(finding for source in callers() for finding in includes_exist(source, ROLES))
 
 
 def test_entry_points_are_used():

@@ -1,4 +1,4 @@
-"""A rollout of another site than ours: its own stages, real playbooks through ansible-runner, in its own directory."""
+"""A rollout of another site than ours: its own stages and playbooks, in its own directory."""
 
 import io
 import sys
@@ -11,7 +11,7 @@ from rich.console import Console
 from plugins.module_utils.rollout_core.journal import text as text_format
 from rollout.engine import processes
 from rollout.engine.conductor import Conductor
-from rollout.engine.playbooks import CONTROL_MARK
+from rollout.engine.playbooks import CONTROL_MARK, Listener, Playbook, run_playbook
 from rollout.engine.rollout import Rollout
 from rollout.gates import answers_file
 from rollout.journal.clock import Clock, RehearsalClock
@@ -146,6 +146,21 @@ class Site:
     @property
     def entries(self):
         return text_format.read((self.directory / "journal.jsonl").read_text()).entries
+
+    def run_playbook(self, name, cancelled=lambda: False):
+        """Run one playbook by itself: what it came to, and which tasks were heard of."""
+        heard = []
+        run_id = f"{name}-{len(list(self.directory.glob('ansible/*')))}"
+        playbook = Playbook(
+            name=name,
+            inventory=self.directory / "hosts.yml",
+            plan_file=self.directory / "plan.yml",
+            extra_vars={},
+            artifacts=self.directory / "ansible" / run_id,
+            project=self.directory,
+        )
+        listener = Listener(task=lambda task, host: heard.append(("task", task, host)), progress=heard.append)
+        return run_playbook(playbook, listener, cancelled), heard
 
     def survivors(self):
         """What of its playbooks still runs."""

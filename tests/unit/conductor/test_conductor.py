@@ -1,4 +1,4 @@
-"""The conductor on a process that is not ours: another site's stages, real playbooks through ansible-runner."""
+"""The conductor on a process that is not ours: another site's stages."""
 
 from datetime import timedelta
 
@@ -11,6 +11,7 @@ from rollout.plan import model as plans
 from tests.unit.journals import event
 
 
+@pytest.mark.real_playbooks
 def test_every_stage_in_order_and_what_they_settle_is_kept(site):
     assert site.run() == ExitCode.DONE
     assert site.ran == ["prepare", "close", "change", "open"]

@@ -21,6 +21,7 @@ from rollout.gates.model import Answer
 from rollout.journal.clock import Clock
 from rollout.journal.file import Journal
 from rollout.outcomes import ExitCode
+from tests.unit.conductor.scripted_runner import scripted
 from tests.unit.conductor.site import Site
 from tests.unit.journals import event
 
@@ -58,7 +59,8 @@ def prepared(tmp_path_factory):
     site = Site(tmp_path_factory.mktemp("prepared"))
     site.plan(close=QUICK, change=QUICK, open=QUICK)
     site.playbooks(prepare={**site.reports["prepare"], "estimates": {}})
-    assert site.run("prepare") == ExitCode.DONE
+    with scripted():
+        assert site.run("prepare") == ExitCode.DONE
     return site
 
 
@@ -106,6 +108,7 @@ def the_words(site, event):
     return [entry for entry in site.entries if entry["event"] == event]
 
 
+@pytest.mark.real_playbooks
 def test_a_task_that_hangs_is_stopped_at_the_limit_and_the_window_is_undone(quick):
     quick.playbooks(hanging=["close"])
     assert quick.run(begin=JUST_BEFORE_THE_LIMIT) == ExitCode.ABORTED
@@ -252,7 +255,10 @@ def test_a_rollout_that_outgrows_the_window_is_asked_about(quick, said, code):
     assert ("change" in quick.ran) == said
 
 
-@pytest.mark.parametrize(("said", "code"), [("abort", ExitCode.ABORTED), ("leave", ExitCode.FAILED)])
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [("abort", ExitCode.ABORTED), pytest.param("leave", ExitCode.FAILED, marks=pytest.mark.real_playbooks)],
+)
 def test_ctrl_c_asks_once(quick, meanwhile, said, code):
     quick.playbooks(hanging=["close"] if said == "abort" else [])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rollout.outcomes import BadInputError, ExitCode
+from tests.unit.conductor.scripted_runner import scripted
 from tests.unit.conductor.site import STAGES, Site
 
 AFTER = """
@@ -15,7 +16,8 @@ AFTER = """
 
 @pytest.fixture
 def site(tmp_path):
-    return Site(tmp_path, STAGES + AFTER)
+    with scripted():
+        yield Site(tmp_path, STAGES + AFTER)
 
 
 def test_when_the_checks_fail_it_is_not_told_and_an_incident_is_begun(site):
