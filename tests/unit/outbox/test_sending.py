@@ -10,6 +10,7 @@ from rollout.announcing import outstanding
 from rollout.plan import model as plans
 from tests.unit.outbox.channels import PLAN, Person, Site
 
+pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH")  # aiosmtpd, of the lab's mail server: on loopback
 STATUS, MAIL = b"Idempotency-Key", b"\r\n.\r\n"
 
 
