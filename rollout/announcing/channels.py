@@ -82,10 +82,7 @@ class ChannelVariables(BaseModel):
 
 
 def load(directory: Path) -> Channels:
-    """Return the channels of an inventory; Ansible is asked, which takes about a second.
-
-    Raises BadInputError with the file, the line and what was expected, and without any URL.
-    """
+    """Return the channels of an inventory; to ask Ansible takes a second. Raises BadInputError, which quotes no URL."""
     if not (directory / FILE).exists():
         what = "it says where announcements go (docs/operations.md, Channels)"
         raise BadInputError(f"E-no-channels  {directory / FILE} is not there: {what}.")

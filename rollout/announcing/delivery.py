@@ -43,7 +43,6 @@ class Poster:
     def _start(self) -> None:
         """Start it, in a session of its own: Ctrl-C at a terminal is not for it."""
         self._line, theirs = socket.socketpair()
-        path = os.pathsep.join([str(ROOT), str(ROOT / "plugins" / "module_utils")])
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "rollout.announcing.post"],
@@ -52,7 +51,7 @@ class Poster:
                 stderr=subprocess.DEVNULL,  # a traceback could quote the URL
                 cwd=ROOT,
                 # No ~/.netrc: requests would put its passwords in place of the URL's token.
-                env={**os.environ, "PYTHONPATH": path, "NETRC": os.devnull},
+                env={**os.environ, "NETRC": os.devnull},
                 start_new_session=True,
             )
 

@@ -22,7 +22,6 @@ logging.getLogger("apprise").disabled = True
 # Options of a URL that would change the text, or that belong to whoever delivers it (retries, time limits).
 NOT_FOR_URLS = ("format", "overflow", "emojis", "retry", "wait", "optional", "redirect", "cto", "rto")
 FORGETS_SECONDS = 3300.0  # Mastodon keeps an Idempotency-Key for 3600 s; five minutes are for clocks and slow answers
-PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 SHORTEST_SECRET = 4  # what is shorter stands in ordinary words too
 
 
@@ -128,8 +127,7 @@ def stay_on_loopback() -> None:
         if isinstance(address, tuple) and not is_loopback(str(address[0])):
             raise OSError("not a loopback address (announcements_loopback_only)")
 
-    for name in [name for name in os.environ if name.lower() in PROXIES]:
-        del os.environ[name]
+    os.environ["no_proxy"] = "*"
     socket.getfqdn = lambda name="": name or "localhost"  # smtplib's greeting would ask DNS for our own name
     sys.addaudithook(hear)
 

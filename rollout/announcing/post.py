@@ -125,9 +125,8 @@ def _by_irc(job: Job, made: NotifyIRC, sending: Sending) -> Delivered:
     try:
         with irc.IrcChannel(destination.irc_options(made, job.timeout_seconds)) as channel:
             channel.say(job.body.rstrip(), sending)
-            return Delivered(
-                Outcome.SENT, f"said in {channel.name}" + (" (nobody else is there)" if channel.alone else "")
-            )
+            alone = " (nobody else is there)" if channel.alone else ""
+            return Delivered(Outcome.SENT, f"said in {channel.name}{alone}")
     except irc.NotSaid as error:
         return Delivered(Outcome.NOT_SENT, _sentence(error))
     except irc.IrcError as error:

@@ -521,10 +521,12 @@ def test_the_process_that_posts_is_started_again(account):
     assert delivery.POSTER._process.pid != first.pid
 
 
-def test_a_netrc_is_not_asked(account, tmp_path, monkeypatch):
-    """Requests would log in with it, in place of the token."""
+def test_neither_a_netrc_nor_a_proxy_is_asked(account, tmp_path, monkeypatch):
+    """Requests would log in with the first, in place of the token; the second may lead elsewhere."""
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login somebody password other\n")
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setattr(delivery, "POSTER", delivery.Poster())  # it is started with this environment
     assert deliver(channel("status", status_url(account.port)), Text("", TEXT), KEY).outcome is Outcome.SENT
     assert account.texts == [TEXT]
