@@ -53,11 +53,11 @@ class Channels:
     messages: Mapping[str, tuple[str, ...]]
 
     def of(self, message: str) -> list[Channel]:
-        """The channels of one message, in the inventory's order; none where the inventory says so."""
+        """Return the channels of one message, in the inventory's order; none where the inventory says so."""
         return [self.by_name[name] for name in self.messages[message]]
 
     def __getitem__(self, name: str) -> Channel:
-        """The channel of that name. Raises BadInputError when the inventory has it no more."""
+        """Return the channel of that name. Raises BadInputError if the inventory no longer has it."""
         if name not in self.by_name:
             known = ", ".join(self.by_name) or "none"
             raise BadInputError(f"E-no-channel  There is no channel `{name}` in the inventory (there are: {known}).")
@@ -72,7 +72,7 @@ class ChannelEntry(BaseModel):
     url: Annotated[str, StringConstraints(strip_whitespace=True)]
 
 
-class Variables(BaseModel):
+class ChannelVariables(BaseModel):
     """The variables of an inventory that tell where announcements go."""
 
     model_config = ConfigDict(strict=True)
@@ -82,7 +82,7 @@ class Variables(BaseModel):
 
 
 def load(directory: Path) -> Channels:
-    """Ask Ansible, once (about a second). Raises BadInputError: file, line, what was expected; never a URL."""
+    """Return the channels of an inventory; to ask Ansible takes a second. Raises BadInputError, which quotes no URL."""
     if not (directory / FILE).exists():
         what = "it says where announcements go (docs/operations.md, Channels)"
         raise BadInputError(f"E-no-channels  {directory / FILE} is not there: {what}.")
@@ -94,9 +94,9 @@ def load(directory: Path) -> Channels:
 
 
 def checked(variables: Mapping[str, Any], file: Path) -> Channels:
-    """The channels that the answers to QUESTION describe; `file` is where they stand. Raises BadInputError."""
+    """Return the channels that the answers to QUESTION describe; `file` is where they stand. Raises BadInputError."""
     try:
-        found = Variables.model_validate(variables)
+        found = ChannelVariables.model_validate(variables)
     except ValidationError as error:  # it quotes what it has found
         items = error.errors(include_url=False, include_input=False)
         raise documents.refused(file, [(item["loc"], item["msg"]) for item in items]) from None
@@ -107,8 +107,8 @@ def checked(variables: Mapping[str, Any], file: Path) -> Channels:
     return Channels(channels, {message: tuple(names) for message, names in found.announcements_messages.items()})
 
 
-def _unknown_names(found: Variables) -> Iterator[Finding]:
-    """Messages and channels that nobody knows, and messages that are left out: that would be silence."""
+def _unknown_names(found: ChannelVariables) -> Iterator[Finding]:
+    """Yield messages and channels that nobody knows, and messages that are left out: that would be silence."""
     for message, names in found.announcements_messages.items():
         unknown = ", ".join(name for name in names if name not in found.announcements_channels)
         if message not in MESSAGES:
@@ -120,8 +120,8 @@ def _unknown_names(found: Variables) -> Iterator[Finding]:
         yield ("announcements_messages",), f"expected {missing} as well: the channels that each goes to, or [] for none"
 
 
-def _without_text(found: Variables, site: Path) -> list[Finding]:
-    """Messages for which a channel has no text: better said today than after an abort."""
+def _without_text(found: ChannelVariables, site: Path) -> list[Finding]:
+    """Return the messages for which a channel has no text: better said today than after an abort."""
     from rollout.announcing import wording  # jinja2
 
     return [
@@ -132,8 +132,8 @@ def _without_text(found: Variables, site: Path) -> list[Finding]:
     ]
 
 
-def _channels(found: Variables) -> tuple[dict[str, Channel], list[Finding]]:
-    """The channels; a URL that Apprise does not take, or that leads elsewhere than it may, is a finding."""
+def _channels(found: ChannelVariables) -> tuple[dict[str, Channel], list[Finding]]:
+    """Return the channels, and the URLs that Apprise does not take, or that lead elsewhere than they may."""
     from rollout.announcing import destination  # 0.2 s, and not every command announces
 
     made: dict[str, Channel] = {}
@@ -161,5 +161,5 @@ def _channels(found: Variables) -> tuple[dict[str, Channel], list[Finding]]:
 
 
 def _without_urls(text: str) -> str:
-    """Ansible quotes the line that it stumbled over."""
+    """Return Ansible's error without the URLs: it quotes the line that it stumbled over."""
     return re.sub(r"://[^\s'\"]*", "://****", text)

@@ -1,107 +1,94 @@
 """One text to one channel, once: sent, certainly not sent, or nobody knows.
 
-A client can hang, and Apprise swallows what went wrong, so a process of its own does it, rollout/announcing/post.py:
-it watches the transport, and can be ended. All that it is told, the secret URL included, goes through a pipe.
+A client can hang, so a process of its own does it, rollout/announcing/post.py: it can be ended, and what is patched
+there is patched for one text. All that it is told, the secret URL included, goes through a socket without a name.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+import threading
+import time
+from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 from rollout import ROOT
+from rollout.announcing.attempt import Delivered, Job, Outcome
 from rollout.announcing.channels import Channel
 from rollout.announcing.text import Text
 
-GRACE_SECONDS = 5.0  # beyond the time limit, which the other process keeps itself: for one that is stopped
-PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+GRACE_SECONDS = 30.0  # beyond the time limit, which whoever posts keeps itself: for one that is loading, or stopped
 
 
-class Outcome(StrEnum):
-    """What became of it. NOT_SENT is certain: no connection, or a clear rejection. UNKNOWN: it may have gone out."""
+class Poster:
+    """The process that posts: started for the first text, and again when it has ended; it ends with this one."""
 
-    SENT = "sent"
-    NOT_SENT = "not_sent"
-    UNKNOWN = "unknown"
+    def __init__(self) -> None:
+        """Nothing is started yet."""
+        self._alone = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def hand(self, connection: socket.socket) -> None:
+        """Have it fork, and do the job that is asked on the other end of `connection`. Raises OSError."""
+        with self._alone:
+            if self._process is None or self._process.poll() is not None:
+                self._start()
+            socket.send_fds(self._line, [b"."], [connection.fileno()])
+
+    def _start(self) -> None:
+        """Start it, in a session of its own: Ctrl-C at a terminal is not for it."""
+        self._line, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "rollout.announcing.post"],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,  # a traceback could quote the URL
+                cwd=ROOT,
+                # No ~/.netrc: requests would put its passwords in place of the URL's token.
+                env={**os.environ, "NETRC": os.devnull},
+                start_new_session=True,
+            )
 
 
-@dataclass(frozen=True)
-class Delivered:
-    """`said` is a line for people, without a secret. `repeatable`: unknown, but a repeat cannot make a second post."""
-
-    outcome: Outcome
-    said: str
-    repeatable: bool = False
+POSTER = Poster()
 
 
 def deliver(channel: Channel, text: Text, key: str, to: str | None = None, timeout_seconds: float = 30) -> Delivered:
     """Send `text`, once; `key` is the same for every attempt at the same text on the same channel.
 
-    `to` is the address that a mail goes to in place of the URL's. Whatever fails is in the answer; nothing is left
-    running when it returns, or is interrupted. The other process ends by itself if this one is killed.
+    `to` is the address that a mail goes to in place of the URL's. Whatever fails is in the answer. Nothing outlives the
+    time limit, also when this process is interrupted or killed.
     """
-    job = {
-        "url": channel.url,
-        "loopback_only": channel.loopback_only,
-        "title": text.title,
-        "body": text.body,
-        "key": key,
-        "to": to,
-        "timeout_seconds": timeout_seconds,
-    }
-    try:
-        process = _process(_environment(loopback_only=channel.loopback_only))
-    except OSError as error:
-        return Delivered(Outcome.NOT_SENT, f"the process that posts cannot be started: {error.strerror}")
-    output, ended = _posted(process, json.dumps(job), timeout_seconds)
-    lines = [json.loads(line) for line in output.splitlines() if line.endswith("}")]
-    answer = next((line for line in lines if "outcome" in line), None)
-    if answer is None:
-        outcome = Outcome.UNKNOWN if {"sending": True} in lines else Outcome.NOT_SENT
-        late = ended in (-signal.SIGALRM, -signal.SIGKILL)
-        said = f"no answer within {timeout_seconds:g} s" if late else f"the process that posts ended with {ended}"
-        answer = {"outcome": outcome, "said": said}
-    outcome = Outcome(answer["outcome"])
-    return Delivered(outcome, answer["said"], outcome is Outcome.UNKNOWN and channel.repeatable_seconds > 0)
+    job = Job(channel.url, channel.loopback_only, text.title, text.body, key, to, timeout_seconds)
+    began = time.monotonic()
+    ours, theirs = socket.socketpair()
+    with ours:
+        try:
+            with theirs:
+                POSTER.hand(theirs)
+        except OSError as error:
+            return Delivered(Outcome.NOT_SENT, f"the process that posts cannot be started: {error.strerror}")
+        answers = _answers(ours, job)
+    if not answers or "outcome" not in answers[-1]:
+        late = time.monotonic() - began >= timeout_seconds
+        said = f"no answer within {timeout_seconds:g} s" if late else "the process that posts has ended"
+        answers.append({"outcome": Outcome.UNKNOWN if answers else Outcome.NOT_SENT, "said": said})
+    outcome = Outcome(answers[-1]["outcome"])
+    return Delivered(outcome, answers[-1]["said"], outcome is Outcome.UNKNOWN and channel.repeatable_seconds > 0)
 
 
-def _process(environment: Mapping[str, str]) -> subprocess.Popen[str]:
-    """It has a session of its own: Ctrl-C at a terminal is not for it."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "rollout.announcing.post"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # a traceback could quote the URL
-        cwd=ROOT,
-        env=environment,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def _posted(process: subprocess.Popen[str], job: str, timeout_seconds: float) -> tuple[str, int]:
-    """What the process printed, and how it ended."""
-    try:
-        output, _ = process.communicate(job, timeout=timeout_seconds + GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        output, _ = process.communicate()
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
-    return output, process.returncode
-
-
-def _environment(*, loopback_only: bool) -> dict[str, Any]:
-    """Ours, where the modules are, and no ~/.netrc: requests would put its passwords in place of the URL's token."""
-    path = os.pathsep.join([str(ROOT), str(ROOT / "plugins" / "module_utils")])
-    ours = {name: value for name, value in os.environ.items() if not (loopback_only and name.lower() in PROXIES)}
-    return {**ours, "PYTHONPATH": path, "NETRC": os.devnull}
+def _answers(connection: socket.socket, job: Job) -> list[dict[str, Any]]:
+    """What is answered to a job: perhaps that it is being sent, and perhaps what became of it."""
+    found: list[dict[str, Any]] = []
+    connection.settimeout(job.timeout_seconds + GRACE_SECONDS)
+    with suppress(OSError), connection.makefile() as lines:
+        connection.sendall(json.dumps(asdict(job)).encode() + b"\n")
+        for line in lines:
+            found.append(json.loads(line))
+    return found

@@ -1,11 +1,13 @@
-"""An Apprise URL, made into Apprise's own client for it: one that leaves a text as it is, and tries once."""
+"""Makes an Apprise URL into Apprise's own client for it: one that leaves a text as it is, and tries once."""
 
 from __future__ import annotations
 
 import ipaddress
 import logging
+import os
 import re
 import socket
+import sys
 from typing import Any
 
 from apprise import Apprise, AppriseAsset
@@ -14,9 +16,8 @@ from apprise.plugins.email import NotifyEmail
 from apprise.plugins.irc import NotifyIRC
 from apprise.plugins.mastodon import NotifyMastodon
 
-logging.getLogger(
-    "apprise"
-).disabled = True  # it would tell the terminal about URLs, and has nothing that we do not say
+# It would tell the terminal about URLs, and has nothing that we do not say.
+logging.getLogger("apprise").disabled = True
 
 # Options of a URL that would change the text, or that belong to whoever delivers it (retries, time limits).
 NOT_FOR_URLS = ("format", "overflow", "emojis", "retry", "wait", "optional", "redirect", "cto", "rto")
@@ -29,7 +30,7 @@ class BadUrlError(ValueError):
 
 
 def service(url: str, timeout_seconds: float = 30.0) -> Any:
-    """Apprise's client for a URL. Raises BadUrlError."""
+    """Return Apprise's client for a URL. Raises BadUrlError."""
     found: dict[str, Any] | None = url_to_dict(url)  # type: ignore[no-untyped-call]
     if not found:
         scheme = re.match(r"[a-z0-9]{1,20}://", url)
@@ -52,7 +53,7 @@ def service(url: str, timeout_seconds: float = 30.0) -> Any:
 
 
 def irc_options(irc: NotifyIRC, timeout_seconds: float) -> dict[str, Any]:
-    """Where an irc:// URL leads, and as whom: the options of `irc.IrcChannel`. Raises BadUrlError."""
+    """Return the options of `IrcChannel` that an irc:// URL stands for. Raises BadUrlError."""
     if len(irc.channels) != 1 or irc.users:
         raise BadUrlError("an IRC URL names exactly one channel, as irc://HOST/%23CHANNEL")
     if not irc.verify_certificate:
@@ -75,24 +76,24 @@ def irc_options(irc: NotifyIRC, timeout_seconds: float) -> dict[str, Any]:
 
 
 def takes_title(made: Any) -> bool:
-    """Whether a message there has a title of its own, as a mail has a subject."""
+    """Return True if a message there has a title of its own, as a mail has a subject."""
     return int(made.title_maxlen) > 0
 
 
 def shown(made: Any) -> str:
-    """For people: where it leads, without what is secret."""
+    """Return the URL for people, without anything secret."""
     if isinstance(made, (NotifyEmail, NotifyIRC, NotifyMastodon)):
         return str(made.url(privacy=True)).partition("?")[0].rstrip("/")
     return str(made.service_name)  # others may have their secret anywhere in the URL
 
 
 def repeatable_seconds(made: Any) -> float:
-    """For how long after the first attempt a repeat with the same key cannot become a second post; 0: never."""
+    """Return how long after the first attempt a repeat with the same key cannot become a second post; 0 is never."""
     return FORGETS_SECONDS if isinstance(made, NotifyMastodon) else 0.0
 
 
 def secrets(made: Any) -> list[str]:
-    """What must not be told: everything that Apprise's plugin calls private, the longest first."""
+    """Return what must not be told: everything that Apprise's plugin calls private, the longest first."""
     private = {
         described.get("map_to", name)
         for described_all in (made.template_tokens, made.template_args, made.template_kwargs)
@@ -105,16 +106,11 @@ def secrets(made: Any) -> list[str]:
     return sorted({form for text in texts for form in (text, str(made.quote(text, safe="")))}, key=len, reverse=True)
 
 
-def host(made: Any) -> str:
-    """The host that is connected to."""
-    return str((made.smtp_host if isinstance(made, NotifyEmail) else made.host) or "")
-
-
 def check_loopback(made: Any) -> None:
     """Raise BadUrlError unless the host is this machine, by every address that its name has."""
-    name = host(made).strip("[]")
+    host = made.smtp_host if isinstance(made, NotifyEmail) else made.host
     try:
-        addresses = {str(found[4][0]) for found in socket.getaddrinfo(name, None)}
+        addresses = {str(found[4][0]) for found in socket.getaddrinfo(str(host or "").strip("[]"), None)}
     except OSError:
         addresses = set()
     if not addresses or not all(is_loopback(address) for address in addresses):
@@ -123,8 +119,21 @@ def check_loopback(made: Any) -> None:
         )
 
 
+def stay_on_loopback() -> None:
+    """Refuse every connection to elsewhere, for the rest of the process, and ask no proxy."""
+
+    def hear(event: str, arguments: tuple[Any, ...]) -> None:
+        address = arguments[1] if event in ("socket.connect", "socket.sendto") else None
+        if isinstance(address, tuple) and not is_loopback(str(address[0])):
+            raise OSError("not a loopback address (announcements_loopback_only)")
+
+    os.environ["no_proxy"] = "*"
+    socket.getfqdn = lambda name="": name or "localhost"  # smtplib's greeting would ask DNS for our own name
+    sys.addaudithook(hear)
+
+
 def is_loopback(address: str) -> bool:
-    """Whether it is an address, not a name, and of this machine."""
+    """Return True for an address of this machine; False for any other, and for a name."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

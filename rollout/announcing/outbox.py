@@ -25,8 +25,9 @@ from plugins.module_utils.rollout_core.journal.events import (
 from plugins.module_utils.rollout_core.journal.outbox import Announcement, Copy
 from rollout import ROOT
 from rollout.announcing import channels, wording
+from rollout.announcing.attempt import Delivered
 from rollout.announcing.channels import Channels
-from rollout.announcing.delivery import Delivered, deliver
+from rollout.announcing.delivery import deliver
 from rollout.announcing.text import Text
 from rollout.gates import model as gates
 from rollout.gates.model import Answer, Question

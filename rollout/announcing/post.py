@@ -1,83 +1,91 @@
-"""`python -m rollout.announcing.post`: posts one text on one channel, and says what became of it.
+"""`python -m rollout.announcing.post`: the process that posts. It loads Apprise once, and forks for every text.
 
-It is told by one JSON object on stdin (rollout/announcing/delivery.py) and answers in JSON lines: `{"sending": true}`
-before the first byte that may make a post, at last `{"outcome", "said"}`. At its time limit it ends itself, also when
-nobody waits for it any more; if nobody reads the first line, nothing is sent.
+Its standard input is a Unix socket on which delivery.py hands it a connection for each text. The fork reads the job
+from its connection, and answers in JSON lines: `{"sending": true}` before the first byte that may make a post, at last
+`{"outcome", "said"}`. If nobody reads the first line, nothing is sent. At its time limit a fork ends itself, also when
+nobody waits for it any more.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import os
 import signal
+import socket
 import sys
-from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from apprise import NotifyFormat
+from apprise.plugins import N_MGR
 from apprise.plugins.email import NotifyEmail
+from apprise.plugins.email import base as apprise_mail
 from apprise.plugins.irc import NotifyIRC
-from apprise.plugins.mastodon import NotifyMastodon
 from apprise.utils.parse import is_email
 
 from rollout.announcing import destination
-from rollout.announcing.witness import NOT_SENT, SENT, UNKNOWN, NotLoopbackError, Seen, Witness, why
+from rollout.announcing.attempt import Delivered, Job, Outcome, Sending, why
+from rollout.announcing.witness import Witness
 
 LONGEST_SAID = 600
-Job = dict[str, Any]
+irc = import_module("plugins.module_utils.rollout_host.chat.irc")  # the modules' own client
 
 
 def main() -> int:
-    """Do it, and answer; 0 whatever became of it."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, 1)
-    os.dup2(silence, 2)
-    job: Job = json.loads(sys.stdin.read())
-    signal.setitimer(signal.ITIMER_REAL, job["timeout_seconds"])
-
-    def say(**what: Any) -> None:
-        try:
-            answers.write(json.dumps(what) + "\n")
-            answers.flush()
-        except BrokenPipeError:  # nobody is there any more who would record it
-            os._exit(1)
-
-    seen = posted(job, lambda: say(sending=True))
-    say(outcome=seen.outcome, said=seen.said)
+    """Fork for every connection that comes, until whoever sends them is gone; returns 0."""
+    N_MGR.load_modules()  # type: ignore[no-untyped-call]  # all services, once and not in every fork
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
+    with socket.socket(fileno=0) as line:
+        while descriptors := socket.recv_fds(line, 1, 1)[1]:
+            if os.fork() == 0:
+                try:
+                    serve(socket.socket(fileno=descriptors[0]))
+                finally:
+                    os._exit(0)
+            os.close(descriptors[0])
     return 0
 
 
-def posted(job: Job, say_sending: Callable[[], None]) -> Seen:
-    """Post it; what is wrong with the job is a rejection too."""
+def serve(connection: socket.socket) -> None:
+    """Do the one job that is asked on a connection, and answer there."""
+    with connection.makefile() as asked:
+        job = Job(**json.loads(asked.readline()))
+    signal.setitimer(signal.ITIMER_REAL, job.timeout_seconds)
+
+    def say(**what: Any) -> None:
+        try:
+            connection.sendall(json.dumps(what).encode() + b"\n")
+        except OSError:  # nobody is there any more who would record it
+            os._exit(1)
+
+    done = posted(job, Sending(lambda: say(sending=True)))
+    say(outcome=done.outcome, said=done.said)
+
+
+def posted(job: Job, sending: Sending) -> Delivered:
+    """Post the text of a job; returns what became of it, without any secret. A job that is wrong is rejected."""
     try:
-        made = destination.service(job["url"], job["timeout_seconds"])
+        made = destination.service(job.url, job.timeout_seconds)
         _check(job, made)
     except destination.BadUrlError as error:
-        return Seen(NOT_SENT, f"refused, nothing was sent: {error}")
-    keyed = {"Idempotency-Key": known_by(job["key"])} if destination.repeatable_seconds(made) else {}
-    witness = Witness(say_sending, job["loopback_only"], keyed)
-    witness.watch()
+        return Delivered(Outcome.NOT_SENT, f"refused, nothing was sent: {error}")
+    if job.loopback_only:
+        destination.stay_on_loopback()
     try:
-        seen = _by_irc(job, made, witness) if isinstance(made, NotifyIRC) else _by_apprise(job, made, witness)
-    except NotLoopbackError as error:
-        seen = Seen(NOT_SENT, f"refused, nothing was sent: {error}")
+        done = (_by_irc if isinstance(made, NotifyIRC) else _by_apprise)(job, made, sending)
     except Exception as error:  # whatever it was: what is known is whether it may be out
-        seen = Seen(UNKNOWN if witness.sending else NOT_SENT, f"{type(error).__name__}: {why(error)}")
-    return Seen(seen.outcome, _masked(seen.said, destination.secrets(made)))
-
-
-def known_by(key: str) -> str:
-    """What servers know every attempt by: the same for the same key, and nothing but hexadecimal digits."""
-    return hashlib.sha256(key.encode()).hexdigest()[:32]
+        done = Delivered(sending.failed, f"{type(error).__name__}: {why(error)}")
+    said = done.said
+    for secret in destination.secrets(made):
+        said = said.replace(secret, "****")
+    return Delivered(done.outcome, " ".join(said.split())[:LONGEST_SAID])
 
 
 def _check(job: Job, made: Any) -> None:
     """Refuse what could not arrive as it is. Raises BadUrlError with the reason, nothing of the URL in it."""
-    title, body = job["title"], job["body"].rstrip()
-    if job["loopback_only"]:
+    title, body = job.title, job.body.rstrip()
+    if job.loopback_only:
         destination.check_loopback(made)
     if not body:
         raise destination.BadUrlError("the text is empty")
@@ -85,6 +93,8 @@ def _check(job: Job, made: Any) -> None:
         raise destination.BadUrlError("a title is one line")
     if title and not destination.takes_title(made):
         raise destination.BadUrlError("this channel takes no title")
+    if isinstance(made, NotifyEmail) and job.to and not is_email(job.to):  # type: ignore[no-untyped-call]
+        raise destination.BadUrlError(f"{job.to!r} is no mail address")
     if isinstance(made, NotifyIRC):
         if not body.isprintable():
             raise destination.BadUrlError("on IRC a text is one line")
@@ -94,49 +104,38 @@ def _check(job: Job, made: Any) -> None:
             raise destination.BadUrlError(f"the {what} has {len(text)} characters, the channel takes {longest}")
 
 
-def _by_apprise(job: Job, made: Any, witness: Witness) -> Seen:
-    """Apprise's own client. A mail's Message-ID comes from the key: who gets it twice has it once."""
+def _by_apprise(job: Job, made: Any, sending: Sending) -> Delivered:
+    """Post by Apprise's own client, watched. Servers and readers know every attempt at a text by the same key."""
+    known_by = hashlib.sha256(job.key.encode()).hexdigest()[:32]
+    witness = Witness(sending, known_by if destination.repeatable_seconds(made) else "")
+    witness.watch()
     if isinstance(made, NotifyEmail):
         domain = str(made.from_addr[1]).rpartition("@")[2]
-        module = importlib.import_module("apprise.plugins.email.base")
-        module.make_msgid = lambda **_: f"<{known_by(job['key'])}@{domain}>"  # type: ignore[attr-defined]
-        if job["to"]:
-            if not is_email(job["to"]):  # type: ignore[no-untyped-call]
-                return Seen(NOT_SENT, f"refused, nothing was sent: {job['to']!r} is no mail address")
-            made.targets = [(False, job["to"])]
-    ok = made.notify(title=job["title"], body=job["body"], body_format=NotifyFormat.TEXT)
-    seen = witness.verdict(ok=bool(ok))
-    if seen.outcome == SENT and isinstance(made, NotifyMastodon) and not witness.status_id:
-        return Seen(UNKNOWN, f"{seen.said}, but no status is in the answer: is it a status account's server?")
-    return seen
+        apprise_mail.make_msgid = lambda **_: f"<{known_by}@{domain}>"  # type: ignore[attr-defined]
+        made.targets = [(False, job.to)] if job.to else made.targets
+    return witness.verdict(ok=bool(made.notify(title=job.title, body=job.body, body_format=NotifyFormat.TEXT)))
 
 
-def _by_irc(job: Job, made: NotifyIRC, witness: Witness) -> Seen:
-    """Our own client: Apprise's says yes to a channel that refuses, and on a connection that is dead.
+def _by_irc(job: Job, made: NotifyIRC, sending: Sending) -> Delivered:
+    """Say it on IRC by our own client: Apprise's says yes to a channel that refuses, and on a dead connection.
 
     (It goes on when JOIN is refused, and after PRIVMSG it reads for 0.75 s and looks at nothing but PING. A server
     answers in order, so what it has to say of a message comes before its answer to our PING.)
     """
-    irc = importlib.import_module("plugins.module_utils.rollout_host.chat.irc")
-    witness.is_told()
     try:
-        with irc.IrcChannel(destination.irc_options(made, job["timeout_seconds"])) as channel:
-            channel.say(job["body"].rstrip(), witness.now_sending)
-            return Seen(SENT, f"said in {channel.name}" + (" (nobody else is there)" if channel.alone else ""))
+        with irc.IrcChannel(destination.irc_options(made, job.timeout_seconds)) as channel:
+            channel.say(job.body.rstrip(), sending)
+            alone = " (nobody else is there)" if channel.alone else ""
+            return Delivered(Outcome.SENT, f"said in {channel.name}{alone}")
     except irc.NotSaid as error:
-        return Seen(NOT_SENT, _sentence(error))
+        return Delivered(Outcome.NOT_SENT, _sentence(error))
     except irc.IrcError as error:
-        return Seen(UNKNOWN if witness.sending else NOT_SENT, _sentence(error))
+        return Delivered(sending.failed, _sentence(error))
 
 
 def _sentence(error: Exception) -> str:
+    """Return an error's text without its code."""
     return str(error).partition("  ")[2].rstrip(".")
-
-
-def _masked(said: str, secrets: list[str]) -> str:
-    for secret in secrets:
-        said = said.replace(secret, "****")
-    return " ".join(said.split())[:LONGEST_SAID]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is sent: the text of one message for one channel."""
+"""The text of one message for one channel."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Text:
-    """`title` is a mail's subject, empty where a channel has none; `body` is plain text."""
+    """What is sent: `title` is a mail's subject, empty where a channel has none; `body` is plain text."""
 
     title: str
     body: str
 
     def as_mail(self) -> str:
-        """As a person reads it in a file: the subject, an empty line, the body."""
+        """Return it as a person reads it in a file: the subject, an empty line, the body."""
         return f"Subject: {self.title}\n\n{self.body}"

@@ -12,7 +12,8 @@ from lab import lab as embedded
 from lab import parts
 from lab.layout import HTTP_PORT, PROJECT, Lab
 from rollout.announcing import channels
-from rollout.announcing.delivery import Outcome, deliver
+from rollout.announcing.attempt import Outcome
+from rollout.announcing.delivery import deliver
 from rollout.announcing.text import Text
 from rollout.plan.messages import MESSAGES
 

@@ -9,7 +9,6 @@ import email.policy
 import json
 import socket
 import ssl
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,8 +20,11 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from lab import status_account as lab_account
+from lab.external import LoopbackServer
+from lab.smtp import Keeper
 from rollout.announcing.channels import Channel
-from tests.modules.irc_servers import free_port, running
+from tests.modules.irc_servers import free_port
 
 TOKEN = "s3cret-t0ken/of the=account"  # noqa: S105  what a URL must quote
 QUOTED = "s3cret-t0ken%2Fof%20the%3Daccount"
@@ -36,6 +38,13 @@ def channel(wording: str, url: str, *, loopback_only: bool = True) -> Channel:
     made = destination.service(url)
     shown, repeatable = destination.shown(made), destination.repeatable_seconds(made)
     return Channel("test", wording, url, shown, repeatable, loopback_only)
+
+
+class QuietHandler(lab_account.Handler):
+    """The lab's, without a log."""
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +66,16 @@ def status_account(directory: Path) -> Iterator[StatusAccount]:
     (directory / "token").write_text(f"{TOKEN}\n")
     (directory / "statuses.json").write_text("[]\n")
     port = free_port()
-    argv = [sys.executable, "-m", "lab.status_account", "127.0.0.1", str(port), str(directory)]
-    with running(argv, port, directory / "log"):
+    account = lab_account.Account(directory, f"http://127.0.0.1:{port}")
+    server = LoopbackServer(("127.0.0.1", port), type("Handler", (QuietHandler,), {"account": account}))
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
         yield StatusAccount(directory, port)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(10)
 
 
 @dataclass(frozen=True)
@@ -81,10 +97,21 @@ def mail_server(directory: Path) -> Iterator[MailServer]:
     """The lab's own, with PASSWORD."""
     (directory / "password").write_text(f"{PASSWORD}\n")
     (directory / "mails").mkdir()
-    port = free_port()
-    argv = [sys.executable, "-m", "lab.smtp", "127.0.0.1", str(port), str(directory)]
-    with running(argv, port, directory / "log"):
+    keeper = Keeper(directory)
+    with controlled(keeper, authenticator=keeper.authenticate, auth_required=True, auth_require_tls=False) as port:
         yield MailServer(directory, port)
+
+
+@contextmanager
+def controlled(handler: object, **options: Any) -> Iterator[int]:
+    """A mail server that leaves everything to the handler; gives its port."""
+    port = free_port()
+    controller = Controller(handler, "127.0.0.1", port, server_hostname="test", ident="test", **options)
+    controller.start()
+    try:
+        yield port
+    finally:
+        controller.stop(no_assert=True)
 
 
 @contextmanager
@@ -147,6 +174,15 @@ def wait_for_the_end(connection: socket.socket) -> None:
     with contextlib.suppress(OSError):
         while connection.recv(65536):
             pass
+
+
+def hang_up_at_data(connection: socket.socket) -> None:
+    """Be a mail server until the text is about to come."""
+    connection.sendall(b"220 here\r\n")
+    for line in connection.makefile("rb"):
+        if line.upper().startswith(b"DATA"):
+            return
+        connection.sendall(b"250 OK\r\n")
 
 
 def drip(connection: socket.socket) -> None:
@@ -242,11 +278,7 @@ class FaultyMail:
 @contextmanager
 def faulty_mail(fault: str = "", certificate: Path | None = None) -> Iterator[tuple[FaultyMail, int]]:
     """A mail server with that fault, and its port; with a certificate it takes nothing before STARTTLS."""
-    handler, port = FaultyMail(fault), free_port()
+    handler = FaultyMail(fault)
     tls = {"tls_context": server_context(certificate), "require_starttls": True} if certificate else {}
-    controller = Controller(handler, hostname="127.0.0.1", port=port, server_hostname="test", ident="test", **tls)
-    controller.start()
-    try:
+    with controlled(handler, **tls) as port:
         yield handler, port
-    finally:
-        controller.stop(no_assert=True)

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import psutil
@@ -17,13 +18,16 @@ import yaml
 
 from lab.waiting import eventually
 from rollout import ROOT
-from rollout.announcing.delivery import Outcome, deliver
+from rollout.announcing import delivery
+from rollout.announcing.attempt import Job, Outcome
+from rollout.announcing.delivery import deliver
 from rollout.announcing.text import Text
 from tests.modules import announcing_servers as servers
 from tests.modules import irc_servers
 from tests.modules.announcing_servers import HTTP_FAULTS, PASSWORD, QUOTED, TOKEN, channel
 from tests.modules.irc_servers import CHANNEL, Person, free_port
 
+pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH")  # aiosmtpd, of the lab's mail server: on loopback
 FAULTS = yaml.safe_load(Path(__file__).with_name("announcing_faults.yml").read_text())
 KEY = "2026-12/3/status"
 # What Apprise could make something else of: Markdown, HTML, emoji, escapes, mentions, templates.
@@ -51,6 +55,17 @@ def irc_url(port: int) -> str:
 def account(tmp_path):
     with servers.status_account(tmp_path) as account:
         yield account
+
+
+@pytest.fixture(scope="module")
+def trusting(certificate):
+    """A process that posts, and trusts the certificate: OpenSSL and requests read it from their own variables."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+            patch.setenv(name, str(certificate / "cert.pem"))
+        poster = delivery.Poster()
+        poster._start()
+    return poster
 
 
 def check(delivered, case):
@@ -143,11 +158,10 @@ def test_tls_that_fails_is_before_anything_was_sent(account):
 
 @pytest.mark.parametrize("trusted", [True, False], ids=["trusted", "not trusted"])
 @pytest.mark.parametrize("wording", ["status", "mail", "irc"])
-def test_certificates_are_checked(account, certificate, tmp_path, monkeypatch, wording, trusted):
+def test_certificates_are_checked(account, certificate, tmp_path, monkeypatch, trusting, wording, trusted):
     """TLS that fails is before anything was sent; what is trusted gets it."""
     if trusted:
-        for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):  # as OpenSSL and requests want it
-            monkeypatch.setenv(name, str(certificate / "cert.pem"))
+        monkeypatch.setattr(delivery, "POSTER", trusting)
     with contextlib.ExitStack() as stack:
         if wording == "status":
 
@@ -171,6 +185,31 @@ def test_certificates_are_checked(account, certificate, tmp_path, monkeypatch, w
     assert wording == "irc" or len(arrived) == trusted
 
 
+@pytest.mark.parametrize("case", cases("webhook"))
+def test_any_other_service(case):
+    """What Apprise reaches by HTTP is watched like a status account; only a status account is told a key."""
+    heard = []
+
+    def serve(connection: socket.socket) -> None:
+        if case["case"] == "takes it":
+            heard.append(servers.request_of(connection))
+            connection.sendall(servers.answer("200 OK"))
+        else:
+            HTTP_FAULTS[case["case"]](connection, 0)
+
+    with contextlib.ExitStack() as stack:
+        port = free_port() if case["case"] == "nobody listens" else stack.enter_context(servers.serving(serve))
+        hook = channel("mail", f"json://127.0.0.1:{port}/{PASSWORD}")
+        assert PASSWORD not in hook.shown
+        done = deliver(hook, Text("Subject", TEXT), KEY, timeout_seconds=case.get("timeout", 20))
+    check(done, case)
+    assert not done.repeatable
+    for request in heard:
+        head, _, body = request.partition(b"\r\n\r\n")
+        assert json.loads(body)["message"] == TEXT
+        assert b"idempotency" not in head.lower()
+
+
 @pytest.mark.parametrize("case", cases("mail"))
 def test_a_mail_server_with_a_fault(case):
     first_words = {"hangs up at once": b"", "is busy": b"421 Too busy\r\n"}
@@ -181,6 +220,8 @@ def test_a_mail_server_with_a_fault(case):
             port = free_port()
         elif name == "says nothing":
             port = stack.enter_context(servers.serving(servers.wait_for_the_end))
+        elif name == "hangs up before the text":
+            port = stack.enter_context(servers.serving(servers.hang_up_at_data))
         elif name in first_words:
             port = stack.enter_context(servers.serving(lambda connection: connection.sendall(first_words[name])))
         else:
@@ -192,7 +233,15 @@ def test_a_mail_server_with_a_fault(case):
         assert sorted(handler.taken if handler else []) == sorted(case.get("taken", []))
 
 
-@pytest.mark.parametrize("where", ["/list@lab.example/gone@lab.example", "/list@lab.example,gone@lab.example", "&cc"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "/list@lab.example/gone@lab.example",
+        "/gone@lab.example/list@lab.example",
+        "/list@lab.example,gone@lab.example",
+        "&cc",
+    ],
+)
 def test_a_mail_that_some_got_is_not_called_sent(where):
     url = "/list@lab.example?cc=gone@lab.example&" if where == "&cc" else f"{where}?"
     with servers.faulty_mail("refuses one recipient") as (handler, port):
@@ -357,47 +406,45 @@ def test_only_loopback_where_only_loopback_is_allowed(url):
 def test_a_name_that_leads_elsewhere_later_is_refused_at_the_connection():
     """The name's address is asked for twice: when the channel is checked, and by the client."""
     program = """
-import socket, sys, requests
-from rollout.announcing.witness import NotLoopbackError, Witness
+import socket, requests
+from rollout.announcing.attempt import Sending
+from rollout.announcing.destination import stay_on_loopback
+from rollout.announcing.witness import Witness
 asked = socket.getaddrinfo
 socket.getaddrinfo = lambda host, *more, **how: asked("203.0.113.7", *more, **how)
 said = []
-witness = Witness(lambda: said.append("sending"), loopback_only=True)
+witness = Witness(Sending(lambda: said.append("sending")))
+stay_on_loopback()
 witness.watch()
 try:
     requests.post("http://localhost:1/", timeout=5)
 except requests.ConnectionError:
     print(witness.verdict(ok=False).outcome, witness.verdict(ok=False).said, said)
 """
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_PROXY": "*"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert run.stdout == "not_sent localhost:1: not a loopback address (announcements_loopback_only) []\n"
 
 
-def hanging(url: str, timeout_seconds: float) -> str:
-    """A program that delivers to `url`, which it reads."""
-    return f"""
+HANGING = """
 import sys
 from rollout.announcing.channels import Channel
 from rollout.announcing.delivery import deliver
 from rollout.announcing.text import Text
 channel = Channel("test", "status", sys.stdin.read(), "shown", 0.0, True)
-print(deliver(channel, Text("", "x"), "key", timeout_seconds={timeout_seconds}), flush=True)
+print(deliver(channel, Text("", "x"), "key", timeout_seconds=4), flush=True)
 """
 
 
-def child_of(parent: subprocess.Popen[str]) -> psutil.Process:
-    found = eventually(
-        lambda: [
-            p for p in psutil.Process(parent.pid).children() if "rollout.announcing.post" in " ".join(p.cmdline())
-        ],
-        "the process that posts",
-    )
-    return found[0]
-
-
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
-@pytest.mark.parametrize("where", ["before anything", "after the request"])
+@pytest.mark.parametrize(
+    ("where", "how"),
+    [
+        ("before anything", signal.SIGKILL),
+        ("after the request", signal.SIGKILL),
+        ("after the request", signal.SIGINT),
+    ],
+    ids=str,
+)
 def test_whoever_waits_for_it_is_gone(where, how, tmp_path):
     """Nothing is left; and while it hangs, the token is in no argument and in no environment."""
     arrived = []
@@ -409,7 +456,7 @@ def test_whoever_waits_for_it_is_gone(where, how, tmp_path):
     with servers.serving(serve) as port, (tmp_path / "printed").open("w") as printed:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "plugins/module_utils")])}
         parent = subprocess.Popen(
-            [sys.executable, "-c", hanging(status_url(port), 4)],
+            [sys.executable, "-c", HANGING],
             stdin=subprocess.PIPE,
             stdout=printed,
             stderr=printed,
@@ -419,48 +466,67 @@ def test_whoever_waits_for_it_is_gone(where, how, tmp_path):
         assert parent.stdin is not None
         parent.stdin.write(status_url(port))
         parent.stdin.close()
-        eventually(lambda: arrived, "the connection")
-        child = child_of(parent)
-        told = json.dumps([child.cmdline(), child.environ(), psutil.Process(parent.pid).cmdline()])
+        eventually(lambda: arrived, "the connection", seconds=60)
+        all_ = psutil.Process(parent.pid)
+        posting = all_.children(recursive=True)
+        assert len(posting) == len(["the process that posts", "its fork"])
+        told = json.dumps([[each.cmdline(), each.environ()] for each in (all_, *posting)])
         assert TOKEN not in told
         assert QUOTED not in told
         parent.send_signal(how)
         parent.wait(20)
-        eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "the end of who posts")
+        eventually(lambda: not any(map(running, posting)), "the end of who posts")
     assert TOKEN not in (tmp_path / "printed").read_text()
     assert QUOTED not in (tmp_path / "printed").read_text()
 
 
+def running(process: psutil.Process) -> bool:
+    """Return False for one that has ended."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def test_if_nobody_would_record_it_nothing_is_sent(account):
     """Who waits is killed before the first byte: then its outbox says that it was being sent, and nothing is out."""
-    job = {
-        "url": status_url(account.port),
-        "loopback_only": True,
-        "title": "",
-        "body": "x",
-        "key": KEY,
-        "to": None,
-        "timeout_seconds": 20,
-    }
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "plugins/module_utils")])}
-    read, write = os.pipe()
-    os.close(read)
-    posting = subprocess.Popen(
-        [sys.executable, "-m", "rollout.announcing.post"],
-        stdin=subprocess.PIPE,
-        stdout=write,
-        env=environment,
-        cwd=ROOT,
-    )
-    os.close(write)
-    posting.communicate(json.dumps(job).encode(), timeout=60)
-    assert posting.returncode == 1
+    job = Job(status_url(account.port), True, "", "x", KEY, None, 20)
+    ours, theirs = socket.socketpair()
+    with theirs:
+        ours.sendall(json.dumps(asdict(job)).encode() + b"\n")
+        ours.shutdown(socket.SHUT_RD)
+        delivery.POSTER.hand(theirs)
+    eventually(lambda: peer_is_gone(ours), "the end of the fork", seconds=60)
     assert account.texts == []
 
 
-def test_a_netrc_is_not_asked(account, tmp_path, monkeypatch):
-    """Requests would log in with it, in place of the token."""
+def peer_is_gone(connection: socket.socket) -> bool:
+    """Return True when nobody has the other end of a connection any more."""
+    try:
+        connection.sendall(b"\n")
+    except BrokenPipeError:
+        return True
+    return False
+
+
+def test_the_process_that_posts_is_started_again(account):
+    """It may be killed at any time: what hangs in it meanwhile is not lost, and the next text finds another one."""
+    there = channel("status", status_url(account.port))
+    assert deliver(there, Text("", "one"), KEY).outcome is Outcome.SENT
+    first = delivery.POSTER._process
+    first.kill()
+    first.wait(20)
+    assert deliver(there, Text("", "two"), f"{KEY}-2").outcome is Outcome.SENT
+    assert account.texts == ["one", "two"]
+    assert delivery.POSTER._process.pid != first.pid
+
+
+def test_neither_a_netrc_nor_a_proxy_is_asked(account, tmp_path, monkeypatch):
+    """Requests would log in with the first, in place of the token; the second may lead elsewhere."""
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login somebody password other\n")
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setattr(delivery, "POSTER", delivery.Poster())  # it is started with this environment
     assert deliver(channel("status", status_url(account.port)), Text("", TEXT), KEY).outcome is Outcome.SENT
     assert account.texts == [TEXT]

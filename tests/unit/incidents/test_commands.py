@@ -120,12 +120,12 @@ def test_at_a_terminal_it_asks_with_the_text_as_evidence(site, word, reason, pos
 
 
 def test_a_channel_that_is_down_leaves_it_on_record_and_the_next_try_posts_once(site):
-    site.channels.status.stop()
+    site.channels.to_status.close()
     typed = site.at_a_terminal(*NEW, "Mail is late", "--announce")
     typed.expect_exact("is tried again")
     typed.kill(9)
     typed.close()
-    site.channels.status.start()
+    site.channels.to_status.open()
     site.type("incident", "announce", "1")
     assert site.channels.posts == ["Incident 1: Mail is late"]
     assert len(site.channels.mails) == 1

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
+import pickle
 import socket
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psutil
 import yaml
 
-from lab.waiting import eventually
 from plugins.module_utils.rollout_core.journal import outbox as core
 from rollout import ROOT
+from rollout.announcing import channels
 from rollout.announcing.outbox import Outbox
 from rollout.announcing.wording import wordings
 from rollout.engine.processes import marked
@@ -25,6 +25,7 @@ from rollout.gates.model import Answer
 from rollout.journal.clock import RehearsalClock
 from rollout.journal.file import Journal
 from rollout.plan import model as plans
+from tests.modules import announcing_servers as servers
 from tests.unit.journals import event, lines
 
 ADDRESS = "127.0.0.1"
@@ -32,35 +33,6 @@ PLAN = ROOT / "tests" / "unit" / "plan" / "plan.yml"
 MESSAGE = "reminder"
 MARK = "OUTBOX_TEST"  # in the environment of whatever a test of ours has started
 TEMPLATES = {"status": "{{ what }}: {{ window }}\n", "mail": "Subject: {{ what }}\n\n{{ window }}\n"}
-
-
-def free_port() -> int:
-    with socket.create_server((ADDRESS, 0)) as server:
-        return int(server.getsockname()[1])
-
-
-class Server:
-    """One of the lab's servers, with a port of its own; it can be stopped and started again."""
-
-    def __init__(self, module: str, directory: Path) -> None:
-        self.module, self.directory, self.port = module, directory, free_port()
-        self.process: subprocess.Popen[bytes] | None = None
-        self.start()
-
-    def start(self) -> None:
-        argv = [sys.executable, "-m", self.module, ADDRESS, str(self.port), str(self.directory)]
-        self.process = subprocess.Popen(argv, cwd=ROOT, stderr=subprocess.DEVNULL)
-        eventually(self._answers)
-
-    def stop(self) -> None:
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-    def _answers(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex((ADDRESS, self.port)) == 0
 
 
 class Between:
@@ -142,13 +114,11 @@ class Site:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        status, mail = directory / "status_account", directory / "smtp"
-        status.mkdir()
-        (status / "token").write_text("letmein\n")
-        (status / "statuses.json").write_text("[]\n")
-        (mail / "mails").mkdir(parents=True)
-        (mail / "password").write_text("letmein\n")
-        self.status, self.mail = Server("lab.status_account", status), Server("lab.smtp", mail)
+        self.parts = ExitStack()
+        for name in ("status_account", "smtp"):
+            (directory / name).mkdir()
+        self.status = self.parts.enter_context(servers.status_account(directory / "status_account"))
+        self.mail = self.parts.enter_context(servers.mail_server(directory / "smtp"))
         self.to_status, self.to_mail = Between(self.status.port), Between(self.mail.port)
         self.inventory = directory / "inventory"
         (self.inventory / "group_vars" / "all").mkdir(parents=True)
@@ -157,11 +127,15 @@ class Site:
             (self.inventory / "announcements" / f"{MESSAGE}.{how}.j2").write_text(text)
         local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
         (self.inventory / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"localhost": local}}}))
-        (self.inventory / "group_vars" / "all" / "announcements.yml").write_text(yaml.safe_dump(self._channels()))
+        file, variables = self.inventory / "group_vars" / "all" / "announcements.yml", self._channels()
+        file.write_text(yaml.safe_dump(variables))
+        (directory / "channels").write_bytes(pickle.dumps(channels.checked(variables, file)))
 
     def _channels(self) -> dict[str, object]:
-        mailto = f"mailto://rollout:letmein@{ADDRESS}:{self.to_mail.port}/list@lab.example?from=losas@lab.example"
-        urls = {"status": f"mastodon://letmein@{ADDRESS}:{self.to_status.port}", "mail": mailto}
+        mailto = (
+            f"mailto://rollout:{servers.PASSWORD}@{ADDRESS}:{self.to_mail.port}/list@lab.example?from=losas@lab.example"
+        )
+        urls = {"status": f"mastodon://{servers.QUOTED}@{ADDRESS}:{self.to_status.port}", "mail": mailto}
         shipped = yaml.safe_load((ROOT / "inventories/lab/group_vars/all/announcements.yml").read_text())
         return {
             "announcements_channels": {name: {"wording": name, "url": url} for name, url in urls.items()},
@@ -173,13 +147,11 @@ class Site:
         }
 
     def close(self) -> None:
-        for part in (self.to_status, self.to_mail):
+        for part in (self.to_status, self.to_mail, self.parts):
             part.close()
-        for server in (self.status, self.mail):
-            server.stop()
 
     def outbox(self, person: Person) -> Outbox:
-        """The outbox as the journal has it now; its clock jumps over waiting."""
+        """The outbox as the journal has it now; its clock jumps over waiting, and Ansible is not asked for channels."""
         journal = Journal(self.directory / "journal.jsonl")
         before = [entry["offset_seconds"] for entry in lines(journal.entries) if entry["event"] == "clock_set"]
         clock = RehearsalClock(
@@ -195,7 +167,9 @@ class Site:
             clock.wait_until(instant, lambda: None)
 
         said: list[str] = []
-        return Outbox(plans.load(PLAN), self.inventory, journal, clock, said.append, ask, wait)
+        box = Outbox(plans.load(PLAN), self.inventory, journal, clock, said.append, ask, wait)
+        box.channels = pickle.loads((self.directory / "channels").read_bytes())  # noqa: S301 - our own
+        return box
 
     def announce(self, **answers: list[str]) -> tuple[core.Announcement, Person]:
         """Queue the message, unless it is, and send what is not out; returns how it stands, and who was asked what."""
@@ -207,7 +181,7 @@ class Site:
     @property
     def posts(self) -> list[str]:
         """What stands on the status account."""
-        return [post["text"] for post in json.loads((self.directory / "status_account/statuses.json").read_text())]
+        return self.status.texts
 
     @property
     def mails(self) -> list[Path]:

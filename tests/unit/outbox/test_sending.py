@@ -11,6 +11,7 @@ from rollout.plan import model as plans
 from tests.unit.journals import event, lines
 from tests.unit.outbox.channels import PLAN, Person, Site
 
+pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH")  # aiosmtpd, of the lab's mail server: on loopback
 STATUS, MAIL = b"Idempotency-Key", b"\r\n.\r\n"
 
 

@@ -1,8 +1,8 @@
-"""A channel on an IRC server, for as long as its topic is read and set (R15) or something is said there. Library `irc`,
-on the control machine.
+"""A client for one channel of an IRC server: it reads and sets the topic (R15), or says a line. It needs the library
+`irc`, and runs on the control machine.
 
 Everything has one deadline: a server that takes the connection and says nothing is given up like one that is not there.
-Text is bytes to IRC: what is no UTF-8 stands as surrogates in it, and goes back as the same bytes.
+Text is bytes to IRC: bytes that are no UTF-8 become surrogates, and go back as the same bytes.
 """
 
 # mypy: allow-subclassing-any
@@ -40,7 +40,7 @@ REFUSED = ("fail", *(irc.events.numeric.get(str(code), str(code)) for code in ra
 
 
 class IrcError(Exception):
-    """What did not work; the text is the beginning of the module's message."""
+    """Something did not work; the text is the beginning of the module's message."""
 
 
 class NotOperator(IrcError):  # noqa: N818  it is one
@@ -67,7 +67,7 @@ class _Reactor(irc.client.Reactor):
 
 
 class IrcChannel:
-    """Connected, registered and joined from `with` to its end."""
+    """A channel that we are in, from `with` to its end."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         """`options` are those of the module irc_topic. Nothing is connected yet."""
@@ -81,7 +81,7 @@ class IrcChannel:
         self.reactor, self.connection = reactor, reactor.server()
 
     def __enter__(self) -> IrcChannel:
-        """Raises IrcError."""
+        """Connect, register and join. Raises IrcError."""
         try:
             self._register()
             self._join()
@@ -91,7 +91,7 @@ class IrcChannel:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Say goodbye, and wait until the server has heard it: then nobody is called that any more."""
+        """Say goodbye, and wait until the server has heard it: then our nick is free again."""
         until = time.monotonic() + min(self._left(), GOODBYE_SECONDS)
         if self.connection.connected:
             self.connection.quit("done")
@@ -101,12 +101,12 @@ class IrcChannel:
 
     @property
     def longest(self) -> int | None:
-        """How many bytes of topic the server takes, None when it does not say."""
+        """Return how many bytes of topic the server takes, None if it does not say."""
         found = getattr(self.connection.features, "topiclen", None)
         return found if isinstance(found, int) and not isinstance(found, bool) else None
 
     def topic(self) -> str:
-        """What the topic is now, "" when there is none. Raises IrcError."""
+        """Return the topic, "" if there is none. Raises IrcError."""
         self._send(f"TOPIC {self.name}")
         answer = self._wait("what the topic is", "currenttopic", "notopic", *NOT_SET)
         if answer.type in NOT_SET:
@@ -114,7 +114,7 @@ class IrcChannel:
         return answer.arguments[-1] if answer.type == "currenttopic" else ""
 
     def set_topic(self, text: str) -> None:
-        """Change the topic. Raises NotOperator and IrcError; whether it is what it should be, `topic` tells."""
+        """Change the topic; `topic` tells what the server made of it. Raises NotOperator and IrcError."""
         self._send(f"TOPIC {self.name} :{text}")
         answer = self._wait("the new topic", "topic", *NOT_SET)
         if answer.type == "chanoprivsneeded" and self.options["account"] and self._made_operator():
@@ -147,7 +147,7 @@ class IrcChannel:
             raise NotSaid(f"E-irc-refused  {self.server} does not take it for {self.name}: {_said(answer)}.")
 
     def _made_operator(self) -> bool:
-        """Whether services make us one: they do it a moment after one of theirs has joined."""
+        """Return True once services have made us an operator: they do it a moment after one of theirs has joined."""
         until = time.monotonic() + min(self._left(), OPERATOR_SECONDS)
         while time.monotonic() < until:
             while self.heard:
@@ -203,11 +203,11 @@ class IrcChannel:
 
     @property
     def alone(self) -> bool:
-        """Whether nobody else is in the channel: it may only have come into being because we joined it."""
+        """Return True if nobody else is in the channel: it may only have come into being because we joined it."""
         return self.members <= {self.connection.get_nickname()}
 
     def _send(self, line: str) -> None:
-        """Send a command; what was heard before is no answer to it."""
+        """Send a command, and forget what was heard before: that is no answer to it."""
         self.heard.clear()
         try:
             self.connection.send_raw(line)
@@ -219,7 +219,7 @@ class IrcChannel:
             raise self._lost() from error
 
     def _wait(self, what: str, *types: str) -> irc.client.Event:
-        """The first event of one of the types. Raises IrcError when the server hangs up, or at the deadline."""
+        """Return the first event of one of the types. Raises IrcError if the server hangs up, and at the deadline."""
         while True:
             while self.heard:
                 event = self.heard.pop(0)
@@ -247,6 +247,6 @@ class IrcChannel:
 
 
 def _said(event: irc.client.Event) -> str:
-    """What the server gave as its reason."""
+    """Return what the server gave as its reason."""
     reason = event.arguments or event.target  # the library's own login_failed has it as its target
     return (" ".join(reason) if isinstance(reason, list) else str(reason or "")).strip().rstrip(".") or str(event.type)
