@@ -42,12 +42,14 @@ def test_every_file_of_both_halves_can_be_imported(oldest: OldestPython) -> None
 
 
 def test_a_preflight_looks_at_everything(oldest: OldestPython, database: Database) -> None:
+    oldest.needs_psycopg()
     answer = preflighting.new_run(oldest.module, database)()
     assert not answer["failed"], answer
     assert len(answer["findings"]) > 15
 
 
 def test_an_outage_is_detached_and_ends(oldest: OldestPython, database: Database) -> None:
+    oldest.needs_psycopg()
     begun = oldest.module("database_outage", database.outage(detach=True), env=database.environment())
     keys = ("dsn", "patches", "run_id", "state_directory")
     look = {key: value for key, value in database.outage().items() if key in keys}
