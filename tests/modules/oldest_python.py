@@ -14,7 +14,13 @@ from typing import Any
 import ansible
 import pytest
 
-from tests.modules.conftest import BOOTSTRAP, PROJECT
+PROJECT = Path(__file__).resolve().parents[2]
+# On a host, Ansible ships a module inside its collection's package; here it is a part of the checkout's `plugins`.
+BOOTSTRAP = """
+import runpy, sys
+sys.path[0] = {project!r}
+runpy.run_module("plugins.modules.{name}", run_name="__main__")
+"""
 
 LIBRARIES = Path(sys.prefix) / "oldest-python"  # what `make setup` put there, from oldest_python.txt
 MISSING = "a Python from 3.8 to 3.10 (Debian: apt-get install pypy3, which is 3.9)"

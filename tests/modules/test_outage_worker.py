@@ -133,7 +133,14 @@ def test_ansible_itself_brings_it(database: Database) -> None:
     """Not the sources beside the module, but those in the zip that Ansible makes of them."""
     arguments = {**database.outage(detach=True), "_": None}
     del arguments["_"]
-    argv = [Path(sys.executable).parent / "ansible", "localhost", "-c", "local", "-m", "database_outage"]
+    argv = [
+        Path(sys.executable).parent / "ansible",
+        "localhost",
+        "-c",
+        "local",
+        "-m",
+        "downtime.runbook.database_outage",
+    ]
     done = subprocess.run(
         [*argv, "-e", f"ansible_python_interpreter={sys.executable}", "-a", json.dumps(arguments)],
         cwd=ROOT,
