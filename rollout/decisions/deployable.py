@@ -104,7 +104,7 @@ def _lines(name: str, found: deployable.Assessment) -> list[str]:
     return [*told, f"  … and {left} more: --json has them all"] if left > 0 else told
 
 
-def _told(verdict: deployable.Verdict) -> str:
+def _told(verdict: deployable.RevisionVerdict) -> str:
     return f"{verdict.revno}  {verdict.state}: {verdict.why}"
 
 

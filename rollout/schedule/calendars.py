@@ -29,7 +29,9 @@ Problem = tuple[int, str]  # line, what is wrong there
 Content = tuple[int, str, dict[str, Any], str]  # line, name, parameters, value
 
 
-def read(path: Path, name: str, span: tuple[datetime, datetime], zone: str | None = None) -> list[schedule.Event]:
+def read(
+    path: Path, name: str, span: tuple[datetime, datetime], zone: str | None = None
+) -> list[schedule.CalendarEvent]:
     """The occurrences in calendar `name` that overlap with `span`, in the order of time; cancelled ones are left out.
 
     Dates, and times without a zone, are those of `zone`, else of the file's X-WR-TIMEZONE, else UTC. Raises
@@ -49,7 +51,7 @@ def read(path: Path, name: str, span: tuple[datetime, datetime], zone: str | Non
         problems += _wrong_with(event, line, contents)
     if problems:
         raise _refused(path, problems)
-    found: list[schedule.Event] = []
+    found: list[schedule.CalendarEvent] = []
     for calendar in calendars:
         if zone:
             calendar[ZONE] = zone
@@ -179,7 +181,9 @@ def _series(calendar: Component) -> Iterator[Calendar]:
     yield from together.values()
 
 
-def _occurrences(series: Calendar, name: str, path: Path, span: tuple[datetime, datetime]) -> Iterator[schedule.Event]:
+def _occurrences(
+    series: Calendar, name: str, path: Path, span: tuple[datetime, datetime]
+) -> Iterator[schedule.CalendarEvent]:
     days = ZoneInfo(str(series.get(ZONE, "UTC")))
     asked = recurring_ical_events.of(series)
     for one in asked.between(span[0] - 2 * DAY, span[1] + 2 * DAY):  # a date begins up to 14 h before it does in UTC
@@ -187,7 +191,7 @@ def _occurrences(series: Calendar, name: str, path: Path, span: tuple[datetime, 
         if status == "CANCELLED":
             continue
         title = " ".join(str(one.get("SUMMARY", "")).split()) or "an event without a title"
-        yield schedule.Event(
+        yield schedule.CalendarEvent(
             calendar=name,
             title=f"{title} (tentative)" if status == "TENTATIVE" else title,
             start=_instant(one["DTSTART"].dt, days),

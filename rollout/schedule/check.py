@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from plugins.module_utils.rollout_core.time import cover, schedule
-from plugins.module_utils.rollout_core.time.schedule import Event, Finding, Pair
+from plugins.module_utils.rollout_core.time.schedule import CalendarEvent, Pair, ScheduleFinding
 from rollout import documents
 from rollout import inventory as inventories
 from rollout.inventory import Policy
@@ -31,16 +31,16 @@ class ScheduleFacts:
 
     read: ScheduleFile
     path: Path
-    rules: schedule.Rules
+    rules: schedule.ScheduleRules
     pairs: tuple[Pair, ...]
     listed: tuple[Pair, ...]
-    events: tuple[Event, ...]
+    events: tuple[CalendarEvent, ...]
     people: tuple[cover.Person, ...]
-    broken: tuple[Finding, ...]
-    stale: tuple[Finding, ...]
+    broken: tuple[ScheduleFinding, ...]
+    stale: tuple[ScheduleFinding, ...]
 
 
-def check(inventory: Path, now: datetime) -> tuple[ScheduleFacts, list[Finding]]:
+def check(inventory: Path, now: datetime) -> tuple[ScheduleFacts, list[ScheduleFinding]]:
     """Read everything and judge it. Raises BadInputError only for schedule.yml and policy.yml themselves."""
     facts = read(inventory, now)
     where = calendars.shown(facts.path)
@@ -80,16 +80,16 @@ def read(inventory: Path, now: datetime) -> ScheduleFacts:
     listed = tuple(_listed(path, number, one) for number, one in enumerate(dates.schedule.listed))
     begin = schedule.month(now)
     span = (begin - timedelta(days=policy.qa_days_before), now + schedule.YEAR + BACKUPS)
-    broken: list[Finding] = []
-    stale: list[Finding] = []
-    events: list[Event] = []
+    broken: list[ScheduleFinding] = []
+    stale: list[ScheduleFinding] = []
+    events: list[CalendarEvent] = []
     for number, calendar in enumerate(dates.calendars):
         where = _where(path, ("calendars", number))
         seen = _events(inventory / calendar.file, calendar.name, span, calendar.timezone, where, broken)
         events += seen or ()
         if seen is not None and not any(event.end > now for event in seen):
             what = f"calendar {calendar.name} ({calendar.file}) has no event in the year ahead"
-            stale.append(Finding("stale", schedule.NOTE, where, what, "Export it again, if it is an old one."))
+            stale.append(ScheduleFinding("stale", schedule.NOTE, where, what, "Export it again, if it is an old one."))
     return ScheduleFacts(
         read=dates,
         path=path,
@@ -106,9 +106,9 @@ def read(inventory: Path, now: datetime) -> ScheduleFacts:
     )
 
 
-def rules(policy: Policy) -> schedule.Rules:
+def rules(policy: Policy) -> schedule.ScheduleRules:
     """The policy's numbers as lengths of time."""
-    return schedule.Rules(
+    return schedule.ScheduleRules(
         length=timedelta(minutes=policy.window_minutes),
         pause=timedelta(minutes=policy.pause_minutes_before),
         notice=timedelta(hours=policy.next_attempt_hours_notice),
@@ -118,7 +118,7 @@ def rules(policy: Policy) -> schedule.Rules:
     )
 
 
-def lines(facts: ScheduleFacts, found: Sequence[Finding]) -> list[str]:
+def lines(facts: ScheduleFacts, found: Sequence[ScheduleFinding]) -> list[str]:
     """For people: what was looked at, then every finding with what to do."""
     ahead = facts.pairs
     until = f" until {schedule.in_words(ahead[-1].window)}" if ahead else ""
@@ -135,7 +135,7 @@ def lines(facts: ScheduleFacts, found: Sequence[Finding]) -> list[str]:
     return [*told, f"{verdict}; {notes} to be known." if notes else f"{verdict}."]
 
 
-def as_json(facts: ScheduleFacts, found: Sequence[Finding]) -> dict[str, Any]:
+def as_json(facts: ScheduleFacts, found: Sequence[ScheduleFinding]) -> dict[str, Any]:
     """The same as data (docs/operations.md)."""
     return {
         "sound": sound(found),
@@ -147,7 +147,7 @@ def as_json(facts: ScheduleFacts, found: Sequence[Finding]) -> dict[str, Any]:
     }
 
 
-def sound(found: Sequence[Finding]) -> bool:
+def sound(found: Sequence[ScheduleFinding]) -> bool:
     """Whether nothing has to be mended; what is only to be known does not count."""
     return all(one.severity != schedule.ERROR for one in found)
 
@@ -171,17 +171,17 @@ def _pairs(path: Path, dates: ScheduleFile, listed: Sequence[Pair], begin: datet
 
 
 def _person(
-    inventory: Path, number: int, one: Cover, span: tuple[datetime, datetime], where: str, broken: list[Finding]
+    inventory: Path, number: int, one: Cover, span: tuple[datetime, datetime], where: str, broken: list[ScheduleFinding]
 ) -> cover.Person:
     path = inventory / schedules.FILE
-    away: list[Event] = []
+    away: list[CalendarEvent] = []
     if one.absences.calendar:
         location = _where(path, ("cover", number, "absences", "calendar"))
         file = inventory / one.absences.calendar
         away += _events(file, f"absences of {one.name}", span, one.timezone, location, broken) or ()
     for row, first, after in schedules.days_away(one):
         at = _where(path, ("cover", number, "absences", "dates", row))
-        away.append(Event(f"absences of {one.name}", "absent", first, after, at))
+        away.append(CalendarEvent(f"absences of {one.name}", "absent", first, after, at))
     return cover.Person(one.name, tuple(one.roles), one.timezone, ZoneInfo(one.timezone), where, tuple(away))
 
 
@@ -191,8 +191,8 @@ def _events(
     span: tuple[datetime, datetime],
     zone: str | None,
     where: str,
-    broken: list[Finding],
-) -> list[Event] | None:
+    broken: list[ScheduleFinding],
+) -> list[CalendarEvent] | None:
     """The calendar's events; None, and a finding, when it cannot be read."""
     try:
         return calendars.read(path, name, span, zone)
@@ -200,5 +200,5 @@ def _events(
         first, *more = str(error).replace(str(path), calendars.shown(path)).splitlines()
         what = "; ".join([first.partition("  ")[2].rstrip("."), *(line.strip() for line in more[:-1])])
         remedy = more[-1].strip() if more else "Put it there, or take it out of the schedule."
-        broken.append(Finding("calendar", schedule.ERROR, where, what, remedy))
+        broken.append(ScheduleFinding("calendar", schedule.ERROR, where, what, remedy))
         return None

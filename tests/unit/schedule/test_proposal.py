@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from plugins.module_utils.rollout_core.time import cover, schedule
 from plugins.module_utils.rollout_core.time.proposal import Facts, propose
-from plugins.module_utils.rollout_core.time.schedule import Event, Pair
+from plugins.module_utils.rollout_core.time.schedule import CalendarEvent, Pair
 from tests.unit.schedule.test_schedule import RULES, at, event, person, table
 
 DAY = timedelta(days=1)
@@ -29,7 +29,8 @@ def test_what_is_proposed(row):
 moments = st.integers(0, 24 * 130).map(lambda hours: at("2026-12-01") + timedelta(hours=hours))
 lengths = st.integers(0, 24 * 20).map(lambda hours: timedelta(hours=hours))
 events = st.lists(
-    st.builds(lambda begin, length: Event("teams", "e", begin, begin + length, "x:1"), moments, lengths), max_size=8
+    st.builds(lambda begin, length: CalendarEvent("teams", "e", begin, begin + length, "x:1"), moments, lengths),
+    max_size=8,
 )
 absences = events.map(tuple)
 

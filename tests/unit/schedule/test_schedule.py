@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from plugins.module_utils.rollout_core.time import cover, schedule
-from plugins.module_utils.rollout_core.time.schedule import Event, Pair, Rules
+from plugins.module_utils.rollout_core.time.schedule import CalendarEvent, Pair, ScheduleRules
 from rollout.plan.schedule import Schedule
 
 HERE = Path(__file__).parent
 HOUR = timedelta(hours=1)
-RULES = Rules(1.5 * HOUR, 0.5 * HOUR, 24 * HOUR, 24 * HOUR, 2 * HOUR, timedelta(days=7))
+RULES = ScheduleRules(1.5 * HOUR, 0.5 * HOUR, 24 * HOUR, 24 * HOUR, 2 * HOUR, timedelta(days=7))
 RULE = "FREQ=MONTHLY;BYDAY=+2WE;BYHOUR=8;BYMINUTE=0;BYSECOND=0"
 
 
@@ -27,12 +27,12 @@ def at(text):
 
 
 def event(calendar, begin, end, title, free=None):
-    return Event(calendar, title, at(begin), at(end), f"{calendar}.ics:1", busy=free != "free")
+    return CalendarEvent(calendar, title, at(begin), at(end), f"{calendar}.ics:1", busy=free != "free")
 
 
 def person(name, row):
     away = [
-        Event(name, title, at(begin), at(end), f"{name}:1", busy=not free)
+        CalendarEvent(name, title, at(begin), at(end), f"{name}:1", busy=not free)
         for begin, end, title, *free in row.get("away", ())
     ]
     return cover.Person(name, tuple(row["roles"]), row["zone"], ZoneInfo(row["zone"]), "schedule.yml:9", tuple(away))

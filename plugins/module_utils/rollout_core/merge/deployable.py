@@ -29,7 +29,7 @@ GOOD = frozenset({"ok", "untestable", "no-qa", "testfix", "poller", "rolled-back
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RevisionVerdict:
     """One revision: its QA state, why, and the lowest revision that blocks it as tip (None: it is deployable as tip).
 
     ``state`` is one of ok, untestable, no-qa, testfix, poller, rolled-back (these are good), needstesting, bad,
@@ -49,7 +49,7 @@ class Assessment:
     tip: int | None
     deployable: int | None
     blocked_by: tuple[int, ...]
-    revisions: tuple[Verdict, ...]
+    revisions: tuple[RevisionVerdict, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """The documented JSON form."""
@@ -241,7 +241,7 @@ def _roll_back(revision: _Revision, by: int, by_revno: Mapping[int, _Revision], 
     return touched
 
 
-def _verdict(revision: _Revision) -> Verdict:
+def _verdict(revision: _Revision) -> RevisionVerdict:
     state, why = revision.state, revision.why + revision.remark
     if revision.rolled_back_by is not None:
         why = (
@@ -250,4 +250,4 @@ def _verdict(revision: _Revision) -> Verdict:
             else f"{why}; rolled back by {revision.rolled_back_by}"
         )
         state = "rolled-back"
-    return Verdict(revision.revno, state, why, revision.blocked_by)
+    return RevisionVerdict(revision.revno, state, why, revision.blocked_by)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Iterator, Mapping, Sequence, Tuple
 
-from .schedule import ERROR, NOTE, Attempt, Event, Finding, Pair, Rules, attempts, overlap
+from .schedule import ERROR, NOTE, Attempt, CalendarEvent, Pair, ScheduleFinding, ScheduleRules, attempts, overlap
 
 DBA, LOSA = "dba", "losa"
 DAY = timedelta(days=1)
@@ -29,28 +29,28 @@ class Person:
     zone: str
     timezone: tzinfo
     where: str
-    absences: tuple[Event, ...] = ()
+    absences: tuple[CalendarEvent, ...] = ()
 
 
-def roles_nobody_has(people: Sequence[Person], where: str) -> Iterator[Finding]:
+def roles_nobody_has(people: Sequence[Person], where: str) -> Iterator[ScheduleFinding]:
     """DBA or LOSA that nobody is."""
     for role in (DBA, LOSA):
         if not any(role in person.roles for person in people):
             what = f"nobody under `cover` has the role {role}"
             remedy = "Name who does, with roles, timezone and absences (docs/architecture.md, The schedule)."
-            yield Finding("cover", ERROR, where, what, remedy)
+            yield ScheduleFinding("cover", ERROR, where, what, remedy)
 
 
-def named_without_cover(named: Mapping[str, str], people: Sequence[Person], where: str) -> Iterator[Finding]:
+def named_without_cover(named: Mapping[str, str], people: Sequence[Person], where: str) -> Iterator[ScheduleFinding]:
     """DBA or LOSA whom plans name, and of whom nobody knows when they are away; `named` is role → name."""
     for role in (DBA, LOSA):
         if role in named and not any(named[role] == person.name and role in person.roles for person in people):
             what = f"plans name {named[role]} as {role}, who has no such role under `cover`"
             remedy = "Name one who has, or add roles, timezone and absences there."
-            yield Finding("people", NOTE, where, what, remedy)
+            yield ScheduleFinding("people", NOTE, where, what, remedy)
 
 
-def lacking(start: datetime, people: Sequence[Person], rules: Rules, kind: str = "window") -> list[str]:
+def lacking(start: datetime, people: Sequence[Person], rules: ScheduleRules, kind: str = "window") -> list[str]:
     """Who is missing for an attempt, a sentence each; `kind` is window or backup (only a window has a QA week)."""
     found = []
     span = rules.span(start)
@@ -71,13 +71,13 @@ def lacking(start: datetime, people: Sequence[Person], rules: Rules, kind: str =
     return found
 
 
-def cover(pairs: Sequence[Pair], people: Sequence[Person], rules: Rules) -> Iterator[Finding]:
+def cover(pairs: Sequence[Pair], people: Sequence[Person], rules: ScheduleRules) -> Iterator[ScheduleFinding]:
     """Attempts for which a DBA or a LOSA is missing (R3)."""
     for attempt in attempts(pairs):
         for missing in lacking(attempt.start, people, rules, attempt.kind):
             what = f"{attempt.named}: {missing}"
             remedy = "Find somebody (under `cover`), or move it."
-            yield Finding("cover", ERROR, attempt.where, what, remedy, attempt.pair.window)
+            yield ScheduleFinding("cover", ERROR, attempt.where, what, remedy, attempt.pair.window)
 
 
 def _uncovered(span: Span, mates: Sequence[Person]) -> list[Span]:
@@ -89,7 +89,7 @@ def _uncovered(span: Span, mates: Sequence[Person]) -> list[Span]:
     return left
 
 
-def _merged(absences: Sequence[Event]) -> list[Span]:
+def _merged(absences: Sequence[CalendarEvent]) -> list[Span]:
     """Absences that touch, as one: two holidays in a row are no gap."""
     merged: list[Span] = []
     for event in sorted(absences, key=lambda one: one.start):
@@ -144,7 +144,7 @@ def _days(stretches: Sequence[Span]) -> str:
     return ", ".join(said)
 
 
-def clock_changes(pairs: Sequence[Pair], people: Sequence[Person]) -> Iterator[Finding]:
+def clock_changes(pairs: Sequence[Pair], people: Sequence[Person]) -> Iterator[ScheduleFinding]:
     """Attempts at which somebody's clock shows something else than at the one before, or changes that very day."""
     for person in people:
         before: Attempt | None = None
@@ -152,7 +152,7 @@ def clock_changes(pairs: Sequence[Pair], people: Sequence[Person]) -> Iterator[F
             for said in _clock_change(person, before.start if before else attempt.start, attempt.start):
                 what = f"{attempt.named}: {said}"
                 remedy = f"Tell {person.name}, or move it."
-                yield Finding("clock", NOTE, attempt.where, what, remedy, attempt.pair.window)
+                yield ScheduleFinding("clock", NOTE, attempt.where, what, remedy, attempt.pair.window)
             before = attempt
 
 

@@ -12,7 +12,18 @@ from datetime import datetime, timedelta
 from typing import Iterator, Sequence
 
 from .cover import Person, lacking
-from .schedule import Attempt, Event, Pair, Rules, attempts, in_the_way, month, next_month, span_in_words, too_close
+from .schedule import (
+    Attempt,
+    CalendarEvent,
+    Pair,
+    ScheduleRules,
+    attempts,
+    in_the_way,
+    month,
+    next_month,
+    span_in_words,
+    too_close,
+)
 
 DAY = timedelta(days=1)
 SATURDAY = 5
@@ -23,9 +34,9 @@ BACKUP_WITHIN = 14  # days after its usual day: the merge of an aborted attempt 
 class Facts:
     """What a proposal rests on."""
 
-    events: tuple[Event, ...]
+    events: tuple[CalendarEvent, ...]
     people: tuple[Person, ...]
-    rules: Rules
+    rules: ScheduleRules
 
 
 @dataclass(frozen=True)

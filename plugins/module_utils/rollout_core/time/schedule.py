@@ -21,7 +21,7 @@ PROPOSE = "./runbook.py schedule propose"
 
 
 @dataclass(frozen=True)
-class Event:
+class CalendarEvent:
     """One occurrence in a calendar, or one absence. Not `busy`: it is marked as free, and stands against nothing."""
 
     calendar: str
@@ -68,7 +68,7 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Rules:
+class ScheduleRules:
     """The policy's numbers: a window's `length` (R2), the `pause` before it (R5), the `notice` of a new attempt and the
     `replica`'s restore (R21), the time to `decide` on it, and the `qa` days before a window.
     """
@@ -91,7 +91,7 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Finding:
+class ScheduleFinding:
     """One thing to be known: `where` is `file:line` or a file, `what` is wrong, `remedy` is what to do."""
 
     kind: str
@@ -152,42 +152,44 @@ def attempts(pairs: Sequence[Pair]) -> list[Attempt]:
     return sorted(both, key=lambda attempt: attempt.start)
 
 
-def list_findings(listed: Sequence[Pair], now: datetime) -> Iterator[Finding]:
+def list_findings(listed: Sequence[Pair], now: datetime) -> Iterator[ScheduleFinding]:
     """What is odd about the list itself; `listed` in the order of the file (R1)."""
     for before, pair in zip(listed, listed[1:]):
         if pair.window <= before.window:
             same = "is listed twice" if pair.window == before.window else f"stands after {in_words(before.window)}"
             what = f"window {in_words(pair.window)} {same}"
-            yield Finding("order", ERROR, pair.where, what, "Put the list in the order of time.", pair.window)
+            yield ScheduleFinding("order", ERROR, pair.where, what, "Put the list in the order of time.", pair.window)
     for pair in listed:
         if pair.window > now + YEAR:
             what = f"window {in_words(pair.window)} is more than a year ahead"
-            yield Finding("far_ahead", ERROR, pair.where, what, "Mend the date; R1 plans one year.", pair.window)
+            yield ScheduleFinding(
+                "far_ahead", ERROR, pair.where, what, "Mend the date; R1 plans one year.", pair.window
+            )
     past = [pair for pair in listed if pair.backup < now and pair.window < now]
     if past:
         last = max(past, key=lambda pair: pair.window)
         many = f"{len(past)} listed windows are" if len(past) > 1 else "one listed window is"
         what = f"{many} past, the last {in_words(last.window)}"
-        yield Finding("past", NOTE, past[0].where, what, "They may be taken off the list.", last.window)
+        yield ScheduleFinding("past", NOTE, past[0].where, what, "They may be taken off the list.", last.window)
 
 
-def gaps(pairs: Sequence[Pair], now: datetime, where: str) -> Iterator[Finding]:
+def gaps(pairs: Sequence[Pair], now: datetime, where: str) -> Iterator[ScheduleFinding]:
     """Every month of the year ahead that has no window, this one included (R1). `pairs` begin with this month's."""
     taken = {month(pair.window) for pair in pairs}
     start = month(now)
     while next_month(start) <= now + YEAR:
         if start not in taken:
             what = f"{start:%B %Y} has no window"
-            yield Finding("gap", ERROR, where, what, f"List one, or:  {PROPOSE}", start)
+            yield ScheduleFinding("gap", ERROR, where, what, f"List one, or:  {PROPOSE}", start)
         start = next_month(start)
 
 
-def distances(pairs: Sequence[Pair], rules: Rules) -> Iterator[Finding]:
+def distances(pairs: Sequence[Pair], rules: ScheduleRules) -> Iterator[ScheduleFinding]:
     """Backups before their window, and attempts that begin too soon after another one's end (R21)."""
     for pair in pairs:
         if pair.backup <= pair.window:
             what = f"backup {in_words(pair.backup)} is not after its window, {in_words(pair.window)}"
-            yield Finding("distance", ERROR, pair.backup_where, what, "Mend the date.", pair.window)
+            yield ScheduleFinding("distance", ERROR, pair.backup_where, what, "Mend the date.", pair.window)
     ordered = attempts(pairs)
     for before, after in zip(ordered, ordered[1:]):
         if before.pair is after.pair and before.kind == "backup":
@@ -196,32 +198,34 @@ def distances(pairs: Sequence[Pair], rules: Rules) -> Iterator[Finding]:
         if left < rules.apart:
             have = f"begins {length_in_words(left)} after" if left >= timedelta() else "begins before the end of"
             what = f"{after.named} {have} {before.named}: it takes {_apart(rules)}"
-            yield Finding("distance", ERROR, after.where, what, "Put them further apart.", after.pair.window)
+            yield ScheduleFinding("distance", ERROR, after.where, what, "Put them further apart.", after.pair.window)
 
 
-def too_close(start: datetime, others: Sequence[Attempt], rules: Rules) -> Attempt | None:
+def too_close(start: datetime, others: Sequence[Attempt], rules: ScheduleRules) -> Attempt | None:
     """The first of `others` that an attempt at `start` would be too close to."""
     return next((other for other in others if abs(other.start - start) < rules.length + rules.apart), None)
 
 
-def _apart(rules: Rules) -> str:
+def _apart(rules: ScheduleRules) -> str:
     longest = "the notice" if rules.notice >= rules.replica else "the replica's restore"
     decide = f" and {length_in_words(rules.decide)} to decide" if rules.decide else ""
     return f"{length_in_words(max(rules.notice, rules.replica))} for {longest}{decide} (R21)"
 
 
-def in_the_way(start: datetime, events: Sequence[Event], rules: Rules) -> list[Event]:
+def in_the_way(start: datetime, events: Sequence[CalendarEvent], rules: ScheduleRules) -> list[CalendarEvent]:
     """The events that overlap with an attempt and the pause before it, those marked as free included (R4, R5)."""
     begin, end = rules.span(start)
     return [event for event in events if overlap(event, begin, end)]
 
 
-def overlap(event: Event, begin: datetime, end: datetime) -> bool:
+def overlap(event: CalendarEvent, begin: datetime, end: datetime) -> bool:
     """Whether some of the event lies in it; an event without a length is a moment."""
     return begin <= event.start < end if event.start == event.end else event.start < end and event.end > begin
 
 
-def collisions(pairs: Sequence[Pair], events: Sequence[Event], rules: Rules) -> Iterator[Finding]:
+def collisions(
+    pairs: Sequence[Pair], events: Sequence[CalendarEvent], rules: ScheduleRules
+) -> Iterator[ScheduleFinding]:
     """Attempts that a calendar's event stands against (R4)."""
     for attempt in attempts(pairs):
         for event in in_the_way(attempt.start, events, rules):
@@ -229,14 +233,14 @@ def collisions(pairs: Sequence[Pair], events: Sequence[Event], rules: Rules) -> 
             what = f"{when}{attempt.named} collides with {event.named}, {event.where}: {span_in_words(event)}"
             if event.busy:
                 remedy = "Move it." if attempt.pair.listed else f"List another time:  {PROPOSE}"
-                yield Finding("collision", ERROR, attempt.where, what, remedy, attempt.pair.window)
+                yield ScheduleFinding("collision", ERROR, attempt.where, what, remedy, attempt.pair.window)
             else:
                 what = what.replace("collides with", "falls into", 1)
                 remedy = "It is marked as free (TRANSP:TRANSPARENT) and does not count."
-                yield Finding("free", NOTE, attempt.where, what, remedy, attempt.pair.window)
+                yield ScheduleFinding("free", NOTE, attempt.where, what, remedy, attempt.pair.window)
 
 
-def span_in_words(event: Event) -> str:
+def span_in_words(event: CalendarEvent) -> str:
     """`9 Dec 07:00–09:00 UTC`, `9 Dec 22:00 – 10 Dec 01:00 UTC`, `9 Dec`, `9–11 Dec`."""
     first, last = event.start, event.end
     if event.start < event.end and _midnight(first) and _midnight(last):
