@@ -82,8 +82,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line(shown)
     if drills := config.stash.get(LEFT_OUT, 0):
         terminalreporter.write_line(f"Left out: {drills} drills and other rehearsals that take minutes.  make drills")
-    moments = sum("moment" in properties for properties in told)
-    if 1 < moments < EVERY_MOMENT:
-        terminalreporter.write_line(
-            f"Left out: {EVERY_MOMENT - moments} of {EVERY_MOMENT} random moments.  make faults"
-        )
+    left = EVERY_MOMENT - sum("moment" in properties for properties in told)
+    if 0 < left < EVERY_MOMENT - 1:
+        terminalreporter.write_line(f"Left out: {left} of {EVERY_MOMENT} random moments of an outage.  make faults")

@@ -1,4 +1,4 @@
-"""The drills: two with every `make test`, that the runbook stops in time and that it is killed; all with `make drills`."""
+"""The drills: two with every `make test`, that it stops in time and that it is killed; all with `make drills`."""
 
 from __future__ import annotations
 
