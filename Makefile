@@ -15,7 +15,7 @@ rollout: $(READY)  ## one whole monthly deployment on the embedded lab, unattend
 	$(RUNBOOK) plan new && \
 	$(RUNBOOK) run --answers inventories/lab/answers.yml --at=-8d
 
-test: $(READY)  ## every test
+test: $(READY)  ## every test but those that take minutes; it says at its end which
 	@mkdir -p var
 	@tests/debian_parts.sh
 	$(VENV)/bin/pytest
@@ -25,8 +25,10 @@ faults: $(READY)  ## 200 random kill moments of an outage, on real servers; FAUL
 	@tests/debian_parts.sh
 	FAULTS=200 $(VENV)/bin/pytest tests/faults
 
-drills: $(READY)  ## every drill: a rehearsal with a fault in it, on a lab of its own
-	$(RUNBOOK) drill all
+drills: $(READY)  ## every drill: a rehearsal with a fault in it, on two labs at a time; `./runbook.py drill NAME` for one
+	@mkdir -p var
+	@tests/debian_parts.sh
+	$(VENV)/bin/pytest -m drill tests/lab
 
 lint: $(READY)  ## every linter
 	$(VENV)/bin/ruff check .

@@ -1,8 +1,11 @@
-"""What all tests share."""
+"""What all tests share: in which order they run and where, and what is left out."""
+
+from __future__ import annotations
 
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,13 +21,67 @@ os.environ["BRZ_HOME"] = os.environ["XDG_CACHE_HOME"] = str(HERE.parent / "var" 
 for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, handler)
-ONE_AT_A_TIME = {"lab": HERE / "lab", "database": HERE / "modules" / "test_database"}
+
+LAB, DATABASE, FAULTS = HERE / "lab", HERE / "modules" / "test_database", HERE / "faults"
+AT_THE_WINDOW = "at the window"
+# What takes minutes comes first: two workers with a lab each, then what needs a server, then all the rest.
+ORDER = (AT_THE_WINDOW, "lab", "database", "faults", "rest")
+SHARE = ORDER[:3]  # a lab or a pair of database servers: they run on the same worker
+LEFT_OUT = pytest.StashKey[int]()
+EVERY_MOMENT = 200  # of `make faults`
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """There is one lab, and one pair of database servers: tests that share one run on the same worker."""
-    for item in items:
-        for group, path in ONE_AT_A_TIME.items():
-            if str(item.path).startswith(str(path)):
-                item.add_marker(pytest.mark.xdist_group(group))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the drills that are not for every day, deal the others out, and begin with what takes longest."""
+    drills = [item for item in items if item.get_closest_marker("drill")]
+    asked_for = config.option.markexpr or any("::" in argument for argument in config.args)
+    left_out = [] if asked_for else [item for item in drills if not _always(item)]
+    config.stash[LEFT_OUT] = len(left_out)
+    groups = {item: _group(item) for item in items if item not in left_out}
+    if asked_for:  # with nothing else to do, both workers have drills
+        groups.update(dict.fromkeys(drills[1::2], "lab"))
+    for item, group in groups.items():
+        if group in SHARE:
+            item.add_marker(pytest.mark.xdist_group(group))
+    items[:] = sorted(groups, key=lambda item: ORDER.index(groups[item]))
+
+
+def _always(item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("drill")
+    return marker is not None and bool(marker.kwargs.get("always"))
+
+
+def _group(item: pytest.Item) -> str:
+    if item.path.is_relative_to(LAB):
+        return AT_THE_WINDOW if "before_the_window" in getattr(item, "fixturenames", ()) else "lab"
+    if item.path.is_relative_to(FAULTS):
+        return "faults"
+    return "database" if str(item.path).startswith(str(DATABASE)) else "rest"
+
+
+@pytest.hookimpl
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker tells how much it has left out: whoever writes the summary collects nothing itself."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = session.config.stash.get(LEFT_OUT, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear it."""
+    node.config.stash[LEFT_OUT] = node.workeroutput["left_out"] if hasattr(node, "workeroutput") else 0
+
+
+@pytest.hookimpl
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Show what became of each drill; and say what was left out, and how it is run."""
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    told = [dict(getattr(report, "user_properties", ())) for report in reports if getattr(report, "when", "") == "call"]
+    for shown in (properties["drill"] for properties in told if "drill" in properties):
+        terminalreporter.write_line(shown)
+    if drills := config.stash.get(LEFT_OUT, 0):
+        terminalreporter.write_line(f"Left out: {drills} drills and other rehearsals that take minutes.  make drills")
+    left = EVERY_MOMENT - sum("moment" in properties for properties in told)
+    if 0 < left < EVERY_MOMENT - 1:
+        terminalreporter.write_line(f"Left out: {left} of {EVERY_MOMENT} random moments of an outage.  make faults")

@@ -1,7 +1,11 @@
-"""One lab for all tests that need one, in var/lab-test; `fresh_lab` is the same lab as it was right after `up`."""
+"""One lab for all tests of a worker that need one, in var/lab-test*; `fresh_lab` is the same lab as right after `up`.
+
+tests/conftest.py deals the tests out so that two workers have a lab each.
+"""
 
 import contextlib
 import fcntl
+import os
 import shlex
 import subprocess
 import urllib.error
@@ -17,7 +21,8 @@ from lab import lab as embedded
 from lab import parts
 from lab.layout import HOSTS, HTTP_PORT, PROJECT, SSH_PORT, Lab
 
-DIRECTORY = PROJECT / "var" / "lab-test"
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+DIRECTORY = PROJECT / "var" / (f"lab-test-{WORKER}" if WORKER else "lab-test")
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -25,7 +30,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 def lab_snapshot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Brings the lab up, for commands run by the tests as well ($ROLLOUT_LAB); its state then is in this directory."""
     DIRECTORY.parent.mkdir(exist_ok=True)
-    with (DIRECTORY.parent / "lab-test.lock").open("w") as lock, pytest.MonkeyPatch.context() as environment:
+    with DIRECTORY.with_suffix(".lock").open("w") as lock, pytest.MonkeyPatch.context() as environment:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another session's tests in this checkout come first
         environment.setenv("ROLLOUT_LAB", str(DIRECTORY))
         embedded.down(DIRECTORY)  # of a session that was killed

@@ -167,7 +167,7 @@ class TestSnapshot:
 @pytest.fixture
 def directory() -> Iterator[Path]:
     """A directory for a lab that the test may break."""
-    directory = PROJECT / "var" / "lab-test-2"
+    directory = PROJECT / "var" / "lab-test-broken"
     embedded.down(directory)
     yield directory
     embedded.down(directory)

@@ -1,5 +1,6 @@
 """Rollouts on the lab, driven through ./runbook.py as a person or `make rollout` would."""
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,23 @@ def rollout(fresh_lab: Lab, tmp_path: Path) -> Rollout:
     planned = made.runbook("plan", "new")
     assert planned.returncode == 0, planned.stdout + planned.stderr
     return made
+
+
+@pytest.fixture(scope="session")
+def new_plan(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The records of a rollout that was only planned."""
+    made = Rollout(tmp_path_factory.mktemp("new_plan") / "rollouts", lab)
+    made.records.mkdir()
+    planned = made.runbook("plan", "new")
+    assert planned.returncode == 0, planned.stdout + planned.stderr
+    return made.records
+
+
+@pytest.fixture
+def untouched(lab: Lab, new_plan: Path, tmp_path: Path) -> Rollout:
+    """A new plan, on a lab of which nothing is wanted: for runs that are refused before they touch it."""
+    shutil.copytree(new_plan, tmp_path / "rollouts")
+    return Rollout(tmp_path / "rollouts", lab)
 
 
 @pytest.fixture(scope="session")

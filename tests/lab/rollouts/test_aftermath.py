@@ -15,8 +15,13 @@ def undone(at_the_window):
     """A rollout whose outage failed in its third patch and was taken back: production has two branches of one name."""
     columns = "name, owner, product, lifecycle_status, last_scanned_id, revision_count"
     at_the_window.sql(f"INSERT INTO Branch (id, {columns}) SELECT -1, {columns} FROM Branch LIMIT 1")  # noqa: S608
+    before, third = at_the_window.schema(), at_the_window.pinned["patches"][2]
     stopped = at_the_window.runbook("run", *at_the_window.answering(texts=SAYS), "--at=-30m")
     assert stopped.returncode == 1, stopped.stdout + stopped.stderr
+    assert third in stopped.stdout
+    assert "branch__owner__product__name__key" in stopped.stdout
+    assert [e["stage"] for e in at_the_window.journal if e["event"] == "undo_finished"] == ["outage", "pause"]
+    assert at_the_window.schema() == before
     return at_the_window
 
 

@@ -1,8 +1,11 @@
 """Buildbot's blessing within a rollout (R11)."""
 
 
-def test_a_red_build_stops_the_rollout_before_qastaging(rollout, brz, tmp_path):
-    """What nobody QA's because it says so ([no-qa]) can be pinned and merged; Buildbot sees that it is no Python."""
+def test_a_red_build_stops_the_rollout_and_a_fix_of_the_merge_is_blessed_and_goes_out(rollout, brz, tmp_path):
+    """What nobody QA's because it says so ([no-qa]) can be pinned and merged; Buildbot sees that it is no Python.
+
+    devel 10 is that merge; what mends it lands as devel 11, in RC mode, and is what Buildbot blesses.
+    """
     trust_me(rollout, brz, tmp_path)
     stopped = rollout.run("select", "merge", "blessing", "qastaging", "--at=-48h")
     assert stopped.returncode == 1, stopped.stdout + stopped.stderr
@@ -14,11 +17,6 @@ def test_a_red_build_stops_the_rollout_before_qastaging(rollout, brz, tmp_path):
     assert [green["builder"] for green in failed["facts"]["blessed"]] in (["lucid_db_lp"], [])
     assert failed["facts"]["forced"] == []
 
-
-def test_a_fix_of_the_merge_is_blessed_and_goes_out_instead(rollout, brz, tmp_path):
-    """devel 10 is the merge, and red; what mends it lands as devel 11, in RC mode, and is what Buildbot blesses."""
-    trust_me(rollout, brz, tmp_path)
-    stopped = rollout.run("select", "merge", "blessing", "--at=-48h")
     assert "./runbook.py run merge --fixed-in REVNO" in stopped.stdout, stopped.stdout
     merge = rollout.pinned["merged_revid"]
     refused = rollout.run("merge", "--fixed-in=11")

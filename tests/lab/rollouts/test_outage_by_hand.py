@@ -110,6 +110,7 @@ def test_a_broken_connection_is_made_anew(by_hand: ByHand) -> None:
     assert by_hand.limit() == "-1"
 
 
+@pytest.mark.drill
 def test_control_machine_is_lost(by_hand: ByHand) -> None:
     by_hand.begin()
     assert by_hand.process is not None

@@ -79,6 +79,7 @@ def test_an_outage_behind_pgbouncer(behind_pgbouncer, ansible, page):
     assert page("gac")[0] == 200
 
 
+@pytest.mark.drill
 def test_an_aborted_outage_opens_every_pool(behind_pgbouncer):
     rollout, lab = behind_pgbouncer, behind_pgbouncer.lab
     before = rollout.schema()

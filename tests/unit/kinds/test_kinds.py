@@ -155,9 +155,9 @@ def test_what_cannot_be_backed_out(kept: Path) -> None:
         kinds.pinned(PlanWanted("x", of="2026-11"), LAB)
     with pytest.raises(BadInputError, match=r"^E-other-inventory  2026-12 was rolled out on inventories/lab"):
         kinds.pinned(PlanWanted("x", of="2026-12"), ROOT / "inventories/production")
-    rollout(kept, "2026-12-schema-back-out", DONE[:1], of="2026-12")
+    rollout(kept, "2026-12-schema-undo", DONE[:1], of="2026-12")
     kinds.pinned(PlanWanted("x", of="2026-12"), LAB)
-    rollout(kept, "2026-12-schema-back-out.2", DONE, of="2026-12")
+    rollout(kept, "2026-12-schema-undo.2", DONE, of="2026-12")
     with pytest.raises(BadInputError, match=r"^E-backed-out  2026-12 was backed out before, by .*out\.2\."):
         kinds.pinned(PlanWanted("x", of="2026-12"), LAB)
 
