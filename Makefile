@@ -32,6 +32,7 @@ lint: $(READY)  ## every linter
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --cache-dir var/cache/imports
 	$(VENV)/bin/yamllint --strict .
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" ansible-lint --offline --strict
 
