@@ -34,6 +34,7 @@ lint: $(READY)  ## every linter
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --cache-dir var/cache/imports
 	$(VENV)/bin/python -m tests.policy.validate_modules
 	$(VENV)/bin/vermin --quiet --no-tips --violations --target=3.8- plugins  # what hosts run
 	$(VENV)/bin/yamllint --strict .

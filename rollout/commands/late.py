@@ -143,12 +143,13 @@ def read_journal(path: Path, stages: Sequence[str]) -> list[Entry]:
         event = told.get("event") if isinstance(told, dict) else None
         try:
             checked = events.get(str(event), other).validate_python(told)
+            if event in events:
+                entries.append(entry({**told, **checked}, number))
         except ValidationError as error:
             found = documents.findings(error)
             bad += [f"{path}:{number}: {'.'.join(map(str, where)) or 'entry'}: {what}" for where, what in found]
-        else:
-            if event in events:
-                entries.append(entry(checked, number))
+        except ValueError as error:
+            bad.append(f"{path}:{number}: {error}")
     if bad:
         raise _refused(path, bad)
     return entries

@@ -36,7 +36,7 @@ def facts_of(name: str, plan: dict[str, Any] | None = None, **more: Any) -> dict
     window = given.pop("window", None)
     given.pop("message", None)
     if "after" in given:
-        given["after"] = (PLAN, JOURNALS[given["after"]])
+        given["after"] = (PLAN, typed(JOURNALS[given["after"]]))
     return wording.about(plan or (planned(window) if window else PLAN), typed(entries), now, **given)
 
 

@@ -52,7 +52,8 @@ FAILED = [ALSO_HEARD[0], {**HEARD[1], "announcement": 2, "outcome": "not_sent"}]
 
 
 def move(day):
-    return {"at": f"2011-02-0{day}T00:00:00Z", "event": "window_moved", "from": f"2011-02-1{day}T09:00:00Z", "redo": []}
+    start = f"2011-02-1{day}T09:00:00Z"
+    return {"at": f"2011-02-0{day}T00:00:00Z", "event": "window_moved", "from": start, "to": start, "redo": []}
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ def test_the_incident_that_is_meant_or_else_the_last():
 
 
 def test_mended_is_over_to_the_second():
-    after = (PLAN, JOURNALS["stopped"])
+    after = (PLAN, typed(JOURNALS["stopped"]))
     mended_at = wording.about(PLAN, [], NOW, after=after)["mended_at"]
     assert wording.about(PLAN, [], mended_at, after=after)["mended"] is True
     assert wording.about(PLAN, [], mended_at.replace(hour=15, minute=59, second=59), after=after)["mended"] is False
@@ -115,7 +116,7 @@ def test_what_goes_out_first_names_the_window():
     following = {**planned(PLAN["backup_window"]["start"]), "follows": ["2011-02"]}
     assert wording.about(PLAN, [], NOW)["announcement"] == "first"
     assert wording.about(following, [], NOW)["announcement"] == "first", "nobody has told of the abort"
-    facts = wording.about(following, [], NOW, after=(PLAN, JOURNALS["stopped"]))
+    facts = wording.about(following, [], NOW, after=(PLAN, typed(JOURNALS["stopped"])))
     assert facts["announcement"] == "new_date"
     note = wording.render("announcer_note", "mail", facts)
     assert "\n  new_date: at once\n    at the latest 09.00 UTC 11th of February 2011\n" in note.body

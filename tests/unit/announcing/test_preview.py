@@ -83,7 +83,7 @@ def test_what_would_follow_an_abort_is_the_backup_window():
 
 def test_the_next_attempt_shows_what_it_follows():
     following = Plan.model_validate({**PLAN, "window": PLAN["backup_window"], "follows": ["2011-02"]}).as_vars()
-    found = previews(plan=following, after=(PLAN, JOURNALS["stopped"]))
+    found = previews(plan=following, after=(PLAN, typed(JOURNALS["stopped"])))
     assert list(found)[1] == "new_date"
     assert "The reason: missing index on translationmessage." in whole(found["new_date"].texts[0].text)
     assert found["first"].due is None
@@ -120,7 +120,7 @@ def test_each_owner_of_a_cowboy_gets_a_text_of_their_own():
 
 
 def test_what_is_out_already_says_so():
-    lines = list(preview.lines(previews(JOURNALS["announced"])["first"], JOURNALS["announced"]))
+    lines = list(preview.lines(previews(JOURNALS["announced"])["first"], typed(JOURNALS["announced"])))
     assert lines[0] == (
         "first · due Thu 27 Jan 2011 23:00 UTC · at the latest Thu 3 Feb 2011 23:00 UTC"
         " · 1: queued on status, sent on lp_announce"

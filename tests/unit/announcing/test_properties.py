@@ -13,6 +13,7 @@ from rollout.announcing import site as sites
 from rollout.announcing import wording
 from rollout.announcing.phrases import cut, one_line, span
 from rollout.plan import model as plans
+from tests.unit.journals import typed
 
 from .conftest import JOURNALS, MESSAGES, PLAN, message_of
 
@@ -76,7 +77,7 @@ def test_every_text_keeps_its_limits(plan, words, said, number, cowboys, name):
     if "chase" in given_:
         given_["chase"] = {**given_["chase"], "cowboys": cowboys, "owner": said}
     if "after" in MESSAGES[name]:
-        given_["after"] = (PLAN, JOURNALS[MESSAGES[name]["after"]])
+        given_["after"] = (PLAN, typed(JOURNALS[MESSAGES[name]["after"]]))
     told = {"source": said, "problem": said, "resolution": said, "right": said, "wrong": said, "number": number}
     message, now = message_of(name), timeline.window(plan)[0] - timedelta(hours=1)
     facts = {**wording.about(plan, [], now, **given_), **one_line(told)}

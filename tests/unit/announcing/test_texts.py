@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from plugins.module_utils.rollout_core.journal.stages import estimates
 from rollout.announcing import wording
 from rollout.announcing.phrases import day
 from tests.unit.journals import typed
@@ -31,7 +30,7 @@ def test_every_text_has_its_golden_one():
 @pytest.mark.parametrize("row", WINDOWS, ids=lambda row: row["case"])
 @pytest.mark.parametrize("message", LABELLED)
 def test_a_mail_says_when_in_two_labelled_lines(message, row):
-    lines = text_of(message, "mail", planned(row["start"], estimates(typed(row["minutes"])))).body.splitlines()
+    lines = text_of(message, "mail", planned(row["start"], row["minutes"])).body.splitlines()
     assert [f"Starts: {row['starts']}", f"Expected back by: {row['back']}"] == [
         line for line in lines if line.startswith(("Starts:", "Expected"))
     ]
@@ -41,14 +40,14 @@ def test_a_mail_says_when_in_two_labelled_lines(message, row):
 @pytest.mark.parametrize("how", ["status", "irc"])
 @pytest.mark.parametrize("message", [name for name in LABELLED if name != "announcer_note"])
 def test_a_short_text_says_when_in_short(message, how, row):
-    assert f", {row['short']}" in whole(text_of(message, how, planned(row["start"], estimates(typed(row["minutes"])))))
+    assert f", {row['short']}" in whole(text_of(message, how, planned(row["start"], row["minutes"])))
 
 
 @pytest.mark.parametrize("row", WINDOWS, ids=lambda row: row["case"])
 @pytest.mark.parametrize(("message", "how"), OF_THE_WINDOW)
 def test_the_day_is_unmistakable_in_every_text(message, how, row):
     """With its month and its year, wherever somebody reads it and whenever."""
-    plan = planned(row["start"], estimates(typed(row["minutes"])))
+    plan = planned(row["start"], row["minutes"])
     facts = {**facts_of(message, plan, now="2001-01-01T00:00:00Z"), "tried": facts_of("first", plan)["start"]}
     said = whole(wording.render(message, how, facts))
     days = [day(facts[name]) for name in ("start", "end")]

@@ -184,3 +184,19 @@ def test_as_time_goes_by_nothing_unhappens(seconds, more):
     now = at("08:00:00") + timedelta(seconds=seconds)
     before, after = (until(typed(LINES), moment) for moment in (now, now + timedelta(seconds=more)))
     assert list(after[: len(before)]) == list(before)
+
+
+def test_a_journal_in_which_the_window_was_moved_can_be_judged(tmp_path):
+    """What was done for another window is not done any more."""
+    at_ = {"at": "2026-12-09T07:40:00Z"}
+    moved = {**at_, "event": "window_moved", "from": "2026-12-02T08:00:00Z", "to": "2026-12-09T08:00:00Z"}
+    journal = tmp_path / "journal.jsonl"
+    verdicts = []
+    for redo in ([], ["pause"]):
+        journal.write_text("\n".join(map(json.dumps, [*LINES[:2], {**moved, "redo": redo}])))
+        verdicts.append(late.late(PLAN, journal, at("07:45:00"))["stage"])
+    assert verdicts == ["outage", "pause"]
+    del moved["to"]
+    journal.write_text(json.dumps(moved))
+    with pytest.raises(BadInputError, match=r"jsonl:1: window_moved has no `to`"):
+        late.late(PLAN, journal, at("07:45:00"))
