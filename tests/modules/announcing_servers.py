@@ -176,13 +176,17 @@ def wait_for_the_end(connection: socket.socket) -> None:
             pass
 
 
-def hang_up_at_data(connection: socket.socket) -> None:
-    """Be a mail server until the text is about to come."""
+def hang_up_at_data(connection: socket.socket, refusal: bytes = b"") -> None:
+    """Be a mail server until the text is about to come, or, with a refusal, until it has come."""
     connection.sendall(b"220 here\r\n")
-    for line in connection.makefile("rb"):
-        if line.upper().startswith(b"DATA"):
-            return
-        connection.sendall(b"250 OK\r\n")
+    lines = connection.makefile("rb")
+    while not (line := lines.readline()).upper().startswith(b"DATA"):
+        connection.sendall(b"250 OK\r\n" if line else _hung_up())
+    if refusal:
+        connection.sendall(b"354 go on\r\n")
+        while lines.readline() not in (b".\r\n", b""):
+            pass
+        connection.sendall(refusal)
 
 
 def drip(connection: socket.socket) -> None:

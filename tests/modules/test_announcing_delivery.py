@@ -253,6 +253,14 @@ def test_a_mail_that_some_got_is_not_called_sent(where):
     assert done.said == expected
 
 
+def test_a_mail_that_is_refused_and_another_that_is_cut_short_are_certainly_not_out():
+    """What is known of the first one's text says nothing about the second one's."""
+    with servers.serving(lambda connection: servers.hang_up_at_data(connection, b"554 Spam\r\n")) as port:
+        done = deliver(channel("mail", mail_url(port, "list@lab.example/cc@lab.example")), Text("Subject", "x"), KEY)
+    assert done.outcome is Outcome.NOT_SENT, done
+    assert done.said == "list@lab.example: 554 Spam; cc@lab.example: the server hung up"
+
+
 @pytest.mark.parametrize("case", cases("irc"))
 def test_an_irc_server_with_a_fault(tmp_path, case):
     with contextlib.ExitStack() as stack:
