@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.modules import git_branches
-from tests.modules.both_branches import Site
+from tests.modules.both_branches import APP, Site
 from tests.modules.both_branches import site as new_site
 from tests.modules.test_back_outs import played, state
 
@@ -87,7 +87,7 @@ def test_a_fix_of_the_same_is_backed_out_before_the_merge_is(
     """What docs/operations.md says of a back-out (R17) that conflicts with the fix."""
     system = git_branches
     site = new_site(system, tmp_path / "site")
-    fix = {"lib/lp/app.py": "one\ntwo, mended\nthree\n"}
+    fix = {"lib/lp/app.py": APP.replace("two", "two, mended")}
     tell(system, site, [{"merge": 4}, {"devel": fix, "says": "[release-critical=lab-lead] Fix."}])
     words = {"what": "db-stable 4", "reason": "a patch is not good", "approver": "lab-lead"}
     where = {"vcs": "git", "tree": str(site.pqm), "push_to": str(site.devel), "committer": "PQM <pqm@lab.example>"}
@@ -98,4 +98,4 @@ def test_a_fix_of_the_same_is_backed_out_before_the_merge_is(
     done = run_module("merge_back_out", arguments, env={"HOME": str(tmp_path)})
     assert done["revno"] == 6, done
     system.pull(site.pqm, site.devel)
-    assert (site.pqm / "lib/lp/app.py").read_text() == "one\ntwo\nthree\n"
+    assert (site.pqm / "lib/lp/app.py").read_text() == APP
