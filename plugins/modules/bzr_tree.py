@@ -34,10 +34,7 @@ options:
     description: Remove unknown files too, and keep no backups of what is reverted. Ignored files always stay.
     type: bool
     default: false
-  brz_executable:
-    description: The client, C(brz) or C(bzr).
-    type: str
-    default: brz
+extends_documentation_fragment: [downtime.runbook.vcs.bzr]
 attributes:
   check_mode: {support: full, description: Tells whether the tree would change.}
   diff_mode: {support: full, description: The revisions and the changes that would be lost.}
@@ -108,7 +105,7 @@ class TreeError(Exception):
     """The tree cannot be brought to the revision; the text says why and what to type next."""
 
 
-class Found(TypedDict):
+class FoundTree(TypedDict):
     """What is at dest: what the files are at, the branch's tip, and what differs from that."""
 
     tree: Numbered
@@ -136,7 +133,7 @@ class Tree:
         """Run the client, in the tree unless told otherwise."""
         self.bazaar.run(*argv, cwd=cwd or self.dest, ok=ok)
 
-    def look(self) -> Found | None:
+    def look(self) -> FoundTree | None:
         """Return what is at dest, None if nothing is."""
         if not self.dest.exists():
             return None
@@ -149,7 +146,7 @@ class Tree:
             "removed": self.bazaar.unknown(self.dest) if self.clean else [],
         }
 
-    def wanted(self, found: Found | None) -> Numbered:
+    def wanted(self, found: FoundTree | None) -> Numbered:
         """Return the (revno, revid) to be at; of a tree that is there already, without reading the branch."""
         if found and self.revid == found["tip"][1]:
             return found["tip"]
@@ -158,7 +155,7 @@ class Tree:
         except MissingRevisionError:
             self.fail(NO_SUCH_REVISION, tip=self.bazaar.revision_info(self.branch)[0])
 
-    def exact(self, found: Found | None, wanted: Numbered) -> bool:
+    def exact(self, found: FoundTree | None, wanted: Numbered) -> bool:
         """Tell whether what look() found is what is wanted."""
         if found is None or found["reverted"] or found["removed"]:
             return False
@@ -176,7 +173,7 @@ class Tree:
         self.do("branch", "-q", "-r", f"revid:{revid}", "--", self.branch, part, cwd=self.dest.parent)
         part.rename(self.dest)
 
-    def refresh(self, revid: str, found: Found) -> None:
+    def refresh(self, revid: str, found: FoundTree) -> None:
         """Bring the tree that look() found to the revision and revert whatever differs."""
         revert = ["revert", "-q"] + (["--no-backup"] if self.clean else [])
         if found["reverted"]:
@@ -191,7 +188,7 @@ class Tree:
             self.do("clean-tree", "-q", "--unknown", "--force")
 
 
-def result(found: Found | None, wanted: Numbered, *, changed: bool) -> dict[str, Any]:
+def result(found: FoundTree | None, wanted: Numbered, *, changed: bool) -> dict[str, Any]:
     """Return what the module returns."""
     previous = found and dict(zip(("revno", "revid"), found["tree"]))
     lost = {"reverted": found["reverted"] if found else [], "removed": found["removed"] if found else []}

@@ -110,7 +110,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.rollout_host.vcs import kinds
 from ..module_utils.rollout_host.vcs.landing import carry_out
-from ..module_utils.rollout_host.vcs.merge_back_out import MergeBackOut
+from ..module_utils.rollout_host.vcs.merge_back_out import MergeBackOutLanding
 
 LINE = re.compile(r"[^\[\]\x00-\x1f\x7f]{1,200}")
 FIELDS = {  # what stands in the commit message
@@ -141,7 +141,7 @@ def main() -> None:
         if not pattern.fullmatch(module.params[field]) or not module.params[field].strip():
             module.fail_json(msg=f"E-bad-{field}  {field} is {module.params[field]!r}; expected {expected}.")
     working = kinds.named(module.params).working_tree(module.params)
-    carry_out(module, MergeBackOut(working, module.params))
+    carry_out(module, MergeBackOutLanding(working, module.params))
 
 
 if __name__ == "__main__":

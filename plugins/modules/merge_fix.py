@@ -13,7 +13,6 @@ description:
     nothing more of I(source).
   - Everything that landed after the merge up to it must be release-critical (R13), whether or not PQM was in RC mode.
   - Schema patches may have been changed, but none may have come or gone; only the pinned ones are applied.
-  - Reads the branches only, and changes nothing.
 options:
   tree:
     description: Working tree of the target branch, on the host. It is not touched.
@@ -42,10 +41,9 @@ options:
     description: Name of each who approves what is release-critical, by C(lead), C(architect) and C(strategist).
     type: dict
     default: {}
-extends_documentation_fragment: [downtime.runbook.vcs]
-attributes:
-  check_mode: {support: full, description: Judges as always, since it changes nothing.}
-  diff_mode: {support: none, description: There is nothing to differ.}
+extends_documentation_fragment:
+  - downtime.runbook.vcs
+  - downtime.runbook.attributes.changes_nothing
 author: The downtime runbook (@downtime-runbook)
 """
 
@@ -105,7 +103,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.rollout_host.vcs import kinds
 from ..module_utils.rollout_host.vcs.base import VcsError
-from ..module_utils.rollout_host.vcs.history import LandingError
+from ..module_utils.rollout_host.vcs.branches import LandingError
 from ..module_utils.rollout_host.vcs.merge_fix import MergeFix, first_line
 
 

@@ -75,7 +75,6 @@ class Bazaar(Vcs):
 
     @staticmethod
     def is_at(path: Path) -> bool:
-        """Tell whether a branch is at a path."""
         return (path / ".bzr").is_dir()
 
     def at(self, branch: str) -> str:
@@ -88,7 +87,6 @@ class Bazaar(Vcs):
         return branch
 
     def revision_info(self, branch: str, revision: Named = TIP) -> Numbered:
-        """Return number and id."""
         argv = ["revision-info", "-d", self.at(branch), "-r", _spec(revision)]
         number, revid = self.run(*argv).split()
         if number == "???":  # an id of the repository that is not an ancestor of the branch's tip
@@ -96,14 +94,12 @@ class Bazaar(Vcs):
         return _number(number), revid
 
     def bringing(self, branch: str, revid: str) -> LogEntry | None:
-        """Return the mainline revision that first contains `revid`."""
         try:
             return self._log(branch, "-r", "mainline:revid:" + revid)[0]
         except MissingRevisionError:
             return None
 
     def log(self, branch: str, first: Named | None = None, last: Named | None = None) -> list[LogEntry]:
-        """Return the mainline between two revisions."""
         if first is None and last is None:
             return self._log(branch)  # all of a long branch as a range takes the client thrice as long
         ends = ["" if each is None else _spec(each) for each in (first, last)]
@@ -129,7 +125,6 @@ class Bazaar(Vcs):
         return [int(line.split(":")[0]) for line in printed.splitlines()]
 
     def export(self, branch: str, directory: str, revision: Named, target: Path) -> None:
-        """Write what a directory holds at a revision."""
         location = "/".join([self.at(branch).rstrip("/"), *filter(None, [directory.strip("/")])])
         self.run("export", "--format=dir", "-r", _spec(revision), "--", target, location)
 
@@ -143,12 +138,10 @@ class Bazaar(Vcs):
         }
 
     def cat(self, branch: str, revid: str, path: str) -> bytes:
-        """Return the content of one file of a revision."""
         location = self.at(branch).rstrip("/") + "/" + (quote(path) if URL.match(branch) else path)
         return self.run_bytes("cat", "--name-from-revision", "-r", "revid:" + revid, "--", location)
 
     def working_tree(self, params: Mapping[str, Any]) -> BazaarTree:
-        """Return the working tree of a landing."""
         return BazaarTree(self, params)
 
     # -- a tree

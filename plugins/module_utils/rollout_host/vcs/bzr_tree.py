@@ -38,11 +38,9 @@ class BazaarTree(WorkingTree):
         """Read a branch as it is now: here, whenever it is asked."""
 
     def where(self, name: str) -> str:
-        """Return the location of a branch."""
         return self.branches.get(name, self.workdir)
 
     def copy(self, scratch: Path) -> None:
-        """Work in a branch of the tree from now on."""
         self.workdir = str(scratch / "branch")
         self.vcs.run("branch", "-q", "--", self.tree, self.workdir)
 
@@ -61,7 +59,6 @@ class BazaarTree(WorkingTree):
         return []
 
     def merge(self, name: str, revid: str, step: str) -> None:
-        """Merge a revision of the source or the tip of the resolution."""
         span = ["-r", "revid:" + revid] if name == "source" else []
         self._do(step, "merge", "-q", *span, self.branches[name])
 
@@ -78,11 +75,9 @@ class BazaarTree(WorkingTree):
         return found
 
     def commit(self, message: str) -> None:
-        """Commit what was merged or undone."""
         self._do("commit", "commit", "-q", "-m", message)
 
     def push(self) -> None:
-        """Push the tree's tip."""
         self._do("push", "push", "-q", "--no-remember", self.push_to)
 
     def drop(self, revid: str) -> None:
@@ -112,7 +107,6 @@ class BazaarTree(WorkingTree):
         return shlex.quote(self.vcs.executable), shlex.quote(self.push_to)
 
     def commands(self) -> dict[str, str]:
-        """Return the commands that the messages name."""
         (brz, push_to), tree = self._quoted(), shlex.quote(self.tree)
         return {
             "make_tree": f"{brz} branch {push_to} {tree}",
@@ -124,7 +118,6 @@ class BazaarTree(WorkingTree):
         }
 
     def recipe(self, what: str, revision: int, _revid: str) -> dict[str, str]:
-        """Return the commands of a developer who merges."""
         (brz, push_to), source = self._quoted(), shlex.quote(self.branches["source"])
         return {
             "reproduce": f"{brz} branch {push_to} fix && cd fix && {brz} merge -r {revision} {source}",
@@ -132,18 +125,14 @@ class BazaarTree(WorkingTree):
         }
 
     def undo_recipe(self, entry: LogEntry) -> dict[str, str]:
-        """Return the commands of a developer who takes a revision back."""
         (brz, push_to), number = self._quoted(), entry["revno"]
         return {"reproduce": f"{brz} branch {push_to} fix && cd fix && {brz} merge -r {number}..{number - 1} ."}
 
     def try_it(self, name: str) -> str:
-        """Return the command that reads a branch."""
         return f"{self._quoted()[0]} revision-info -d {shlex.quote(self.where(name))}"
 
     def see(self, name: str, entry: LogEntry) -> str:
-        """Return the command that shows a revision with all that it merged."""
         return f"{self._quoted()[0]} log -n0 -r {entry['revno']} {shlex.quote(self.branches[name])}"
 
     def see_later(self, entry: LogEntry) -> str:
-        """Return the command that shows what came after a revision."""
         return "{} log -v -r {}.. {}".format(self._quoted()[0], entry["revno"] + 1, self._quoted()[1])

@@ -68,7 +68,6 @@ class Git(Vcs):
 
     @staticmethod
     def is_at(path: Path) -> bool:
-        """Tell whether a repository is at a path."""
         return (path / ".git").exists() or ((path / "objects").is_dir() and (path / "HEAD").is_file())
 
     def at(self, branch: str) -> tuple[str, str]:
@@ -145,13 +144,11 @@ class Git(Vcs):
         return self._count(repository, revid) if below == revid else None
 
     def revision_info(self, branch: str, revision: Named = TIP) -> Numbered:
-        """Return number and hash."""
         repository, tip = self.at(branch)
         found = self._hash(branch, repository, tip, revision)
         return self._number(repository, tip, found), found
 
     def bringing(self, branch: str, revid: str) -> LogEntry | None:
-        """Return the mainline revision that first contains `revid`."""
         repository, tip = self.at(branch)
         try:
             wanted = self._hash(branch, repository, tip, revid)
@@ -182,7 +179,6 @@ class Git(Vcs):
         return self.run(["rev-list", "-1", "--parents", revid], repository).split()[1:]
 
     def log(self, branch: str, first: Named | None = None, last: Named | None = None) -> list[LogEntry]:
-        """Return the mainline between two revisions."""
         repository, tip = self.at(branch)
         span = self._span(branch, repository, tip, (first, last))
         number = self._number(repository, tip, span[0])
@@ -212,7 +208,6 @@ class Git(Vcs):
         return found[::-1]
 
     def changed_in(self, branch: str, first: int, last: int, directory: str) -> list[int]:
-        """Return the numbers of the revisions that changed something in a directory."""
         repository, tip = self.at(branch)
         line = ["rev-list", "--first-parent", "--reverse", *self._span(branch, repository, tip, (first, last))]
         changed = set(self.run([*line, "--", directory], repository).split())
@@ -258,11 +253,9 @@ class Git(Vcs):
         return dict(self._files(self.at(branch)[0], revid))
 
     def cat(self, branch: str, revid: str, path: str) -> bytes:
-        """Return the content of one file of a revision."""
         return self.run_bytes(["cat-file", "blob", f"{revid}:{path}"], self.at(branch)[0])
 
     def working_tree(self, params: Mapping[str, Any]) -> GitTree:
-        """Return the working tree of a landing."""
         return GitTree(self, params)
 
 

@@ -67,7 +67,6 @@ class GitTree(WorkingTree):
         self._git("update-ref", "HEAD", tip)
 
     def where(self, name: str) -> str:
-        """Return the location of a branch, to ask git."""
         return f"{self.workdir}#{KEPT}{name}" if name in self.branches else self.workdir
 
     def copy(self, scratch: Path) -> None:
@@ -100,7 +99,6 @@ class GitTree(WorkingTree):
         self.steps.append(step)
 
     def advance(self) -> list[FileConflict]:
-        """Bring the tree to the tip of the target, which contains its own. Return what is in the way."""
         tip = KEPT + "target"
         if not self._clear_the_way(tip):
             self._do("fast-forward", "merge", "-q", "--ff-only", tip)
@@ -181,11 +179,9 @@ class GitTree(WorkingTree):
         return printed.partition("ref: ")[2].partition("\t")[0]
 
     def drop(self, revid: str) -> None:
-        """Take the tree back to a revision."""
         self._do("reset --hard", "reset", "-q", "--hard", revid)
 
     def put_back(self, before: set[str]) -> None:
-        """Leave the tree as its tip has it, and what nobody versioned as in `before`."""
         self._git("reset", "-q", "--hard")
         root = Path(self.workdir)
         for path, content in self._same.items():
@@ -219,7 +215,6 @@ class GitTree(WorkingTree):
         return f"{self._fetch(name, '-C', self.tree)} && {there} {' '.join(argv)}"
 
     def commands(self) -> dict[str, str]:
-        """Return the commands that the messages name."""
         return {
             "make_tree": self._clone(self.tree),
             "see_own": self._see("target", "log", "FETCH_HEAD..HEAD"),
@@ -230,7 +225,6 @@ class GitTree(WorkingTree):
         }
 
     def recipe(self, what: str, _revision: int, revid: str) -> dict[str, str]:
-        """Return the commands of a developer who merges."""
         client, location = shlex.quote(self.vcs.executable), shlex.quote(split(self.push_to)[0])
         merge = f"{self._fetch('source')} && {client} merge --no-ff {revid}"
         commit = f"{client} commit -a -m {shlex.quote(f'Resolve {what}.')}"
@@ -241,19 +235,15 @@ class GitTree(WorkingTree):
         }
 
     def undo_recipe(self, entry: LogEntry) -> dict[str, str]:
-        """Return the commands of a developer who takes a revision back."""
         mainline = ["-m", "1"] if len(entry["parents"]) > 1 else []
         revert = shlex.join([self.vcs.executable, "revert", *mainline, entry["revid"]])
         return {"reproduce": f"{self._clone('fix')} && cd fix && {revert}"}
 
     def try_it(self, name: str) -> str:
-        """Return the command that reads a branch."""
         return shlex.join([self.vcs.executable, "ls-remote", *split(self.branches.get(name, self.tree))])
 
     def see(self, name: str, entry: LogEntry) -> str:
-        """Return the command that shows a revision with all that it merged."""
         return self._see(name, "log", f"{entry['revid']}^1..{entry['revid']}")
 
     def see_later(self, entry: LogEntry) -> str:
-        """Return the command that shows what came after a revision."""
         return self._see("target", "log", "--first-parent", "--stat", f"{entry['revid']}..FETCH_HEAD")

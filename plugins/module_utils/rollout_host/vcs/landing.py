@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Callable, ClassVar, Sequence
 
 from .base import FileConflict, LogEntry, VcsError, WorkingTree
-from .history import History, LandingError, counted
+from .branches import LandingBranches, LandingError, counted
 
 OWN_REVISIONS = """\
 E-own-revisions  {tree} has revisions that {push_to} lacks, and they are not {deed}. Nothing was committed.
@@ -50,7 +50,7 @@ class PlannedCommit(ABC):
         """Make it. Raises LandingError."""
 
 
-class Landing(History, ABC):
+class Landing(LandingBranches, ABC):
     """What a merge and a back-out have in common. `deed` is what it is called, `again` the command that repeats it."""
 
     again: ClassVar[str]

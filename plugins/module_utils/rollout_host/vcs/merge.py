@@ -12,7 +12,7 @@ from typing import Any, Collection, Iterator, Mapping, NoReturn
 
 from . import content
 from .base import LogEntry, Manifest, MissingRevisionError, WorkingTree
-from .history import counted, name_of
+from .branches import counted, name_of
 from .landing import Landing, PlannedCommit, Undoing
 
 NO_SUCH_REVISION = """\

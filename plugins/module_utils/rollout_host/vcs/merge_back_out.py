@@ -29,7 +29,7 @@ E-not-as-before  Without the merge, these files are not as before it: {files}.
   A developer reproduces it:  {reproduce}"""
 
 
-class MergeBackOut(Landing):
+class MergeBackOutLanding(Landing):
     """One back-out, as the arguments of the module merge_back_out describe it."""
 
     again, conflict_text = "./runbook.py run", CONFLICT

@@ -12,7 +12,7 @@ from typing import Any, Mapping
 from ...rollout_core.merge import rc_mode
 from ...rollout_core.schema.patches import PatchName
 from .base import LogEntry, WorkingTree
-from .history import counted
+from .branches import counted
 from .merge import Merge
 
 AGAIN = "./runbook.py run merge --fixed-in REVNO"

@@ -42,7 +42,7 @@ def counted(things: Iterable[object], one: str, many: str = "") -> str:
     return one if number == 1 else f"{number} {many or one[2:] + 's'}"
 
 
-class History:
+class LandingBranches:
     """The branches of a landing: target, source, resolution, and here (the tree's own).
 
     A branch is as it was when it was last looked at.
