@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
+from ..module_utils.rollout_host.vcs.kinds import ADAPTERS
+
+CLIENTS = ", ".join(f"C({adapter.clients[0]}) for {adapter.title}" for adapter in ADAPTERS.values())
+
 
 class ModuleDocFragment:
-    """Bazaar or git with one client; `.clients` has an option for each client, `.bzr` is for Bazaar only."""
+    """Any version control that the runbook knows; `.bzr` is for Bazaar only."""
 
-    DOCUMENTATION = r"""
+    DOCUMENTATION = f"""
 options:
   vcs:
     description: The version control of the branches.
     type: str
-    choices: [bzr, git]
+    choices: [{", ".join(ADAPTERS)}]
     default: bzr
   executable:
-    description: The client. The default is C(brz) for Bazaar and C(git) for git.
+    description: The client, a name or path. The default is {CLIENTS}.
     type: str
-"""
-
-    CLIENTS = r"""
-options:
-  vcs:
-    description: The version control of the branches.
-    type: str
-    choices: [bzr, git]
-    default: bzr
-  brz_executable:
-    description: The Bazaar client, C(brz) or C(bzr).
-    type: str
-    default: brz
-  git_executable:
-    description: The git client.
-    type: str
-    default: git
 """
 
     BZR = r"""

@@ -80,7 +80,8 @@ from typing import Any, Mapping, Optional, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.rollout_host.vcs import bzr, bzr_tree
+from ..module_utils.rollout_host.vcs.base import VcsError
+from ..module_utils.rollout_host.vcs.bzr import Bazaar
 
 TREE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
 BAD_NAME = "E-bad-tree  to is {to!r}; the name of a tree in {root} was expected, such as r12735."
@@ -132,7 +133,7 @@ class Trees:
 
     def revision(self, tree: str) -> tuple[int | None, str]:
         """Return (revno, revid) of a tree."""
-        return bzr_tree.tree_revision(str(self.root / tree), executable=self.brz)
+        return Bazaar(self.brz).tree_revision(self.root / tree)
 
     def check(self, params: Mapping[str, Any], current: str | None) -> None:
         """Raise TreeSwitchError unless the tree to switch to is there and at the right revision."""
@@ -196,7 +197,7 @@ def main() -> None:
             switch(trees, before, after)
     except TreeSwitchError as error:
         module.fail_json(msg=str(error))
-    except bzr.BzrError as error:
+    except VcsError as error:
         module.fail_json(msg=f"E-bzr  {error}")
     names = ("current", "previous")
     answer: dict[str, Any] = {"changed": before != after, "before": dict(zip(names, before)), **dict(zip(names, after))}

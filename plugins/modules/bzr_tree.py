@@ -34,10 +34,7 @@ options:
     description: Remove unknown files too, and keep no backups of what is reverted. Ignored files always stay.
     type: bool
     default: false
-  brz_executable:
-    description: The client, C(brz) or C(bzr).
-    type: str
-    default: brz
+extends_documentation_fragment: [downtime.runbook.vcs.bzr]
 attributes:
   check_mode: {support: full, description: Tells whether the tree would change.}
   diff_mode: {support: full, description: The revisions and the changes that would be lost.}
@@ -86,10 +83,12 @@ removed:
 
 import shutil
 from pathlib import Path
+from typing import Any, Collection, Mapping, NoReturn, TypedDict
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.rollout_host.vcs import bzr, bzr_tree
+from ..module_utils.rollout_host.vcs.base import FileChange, MissingRevisionError, Numbered, VcsError
+from ..module_utils.rollout_host.vcs.bzr import Bazaar
 
 NO_SUCH_REVISION = """\
 E-no-such-revision  {branch} does not contain {wanted}; its tip is {tip}.
@@ -106,57 +105,63 @@ class TreeError(Exception):
     """The tree cannot be brought to the revision; the text says why and what to type next."""
 
 
+class FoundTree(TypedDict):
+    """What is at dest: what the files are at, the branch's tip, and what differs from that."""
+
+    tree: Numbered
+    tip: Numbered
+    reverted: list[FileChange]
+    removed: list[str]
+
+
 class Tree:
     """The tree as the module's arguments want it."""
 
-    def __init__(self, params):
+    def __init__(self, params: Mapping[str, Any]) -> None:
         """Take the module's params."""
         self.dest, self.branch, self.clean = Path(params["dest"]), params["branch"], params["clean"]
-        self.revid, self.revno, self.brz = params["revid"], params["revno"], params["brz_executable"]
+        self.revid, self.revno, self.bazaar = params["revid"], params["revno"], Bazaar(params["brz_executable"])
         self.repository = params["shared_repository"] and Path(params["shared_repository"])
 
-    def fail(self, text, **words):
+    def fail(self, text: str, **words: object) -> NoReturn:
         """Raise TreeError with one of the texts above filled in."""
         wanted = self.revid or f"revision {self.revno}"
-        raise TreeError(text.format(dest=self.dest, branch=self.branch, brz=self.brz, wanted=wanted, **words))
+        brz = self.bazaar.executable
+        raise TreeError(text.format(dest=self.dest, branch=self.branch, brz=brz, wanted=wanted, **words))
 
-    def do(self, *argv, ok=(0,), cwd=None):
+    def do(self, *argv: object, ok: Collection[int] = (0,), cwd: Path | None = None) -> None:
         """Run the client, in the tree unless told otherwise."""
-        bzr.run(argv, cwd=cwd or self.dest, executable=self.brz, ok=ok)
+        self.bazaar.run(*argv, cwd=cwd or self.dest, ok=ok)
 
-    def look(self):
-        """Return what is at dest: {tree, tip, reverted, removed}, revisions as (revno, revid); None if nothing is."""
+    def look(self) -> FoundTree | None:
+        """Return what is at dest, None if nothing is."""
         if not self.dest.exists():
             return None
         if not (self.dest / ".bzr" / "checkout").is_dir():
             self.fail(IN_THE_WAY)
-        place = str(self.dest)
         return {
-            "tree": bzr_tree.tree_revision(place, executable=self.brz),
-            "tip": bzr.revision_info(place, executable=self.brz),
-            "reverted": bzr_tree.uncommitted(place, executable=self.brz),
-            "removed": bzr_tree.unknown(place, executable=self.brz) if self.clean else [],
+            "tree": self.bazaar.tree_revision(self.dest),
+            "tip": self.bazaar.revision_info(str(self.dest)),
+            "reverted": self.bazaar.uncommitted(self.dest),
+            "removed": self.bazaar.unknown(self.dest) if self.clean else [],
         }
 
-    def wanted(self, found):
+    def wanted(self, found: FoundTree | None) -> Numbered:
         """Return the (revno, revid) to be at; of a tree that is there already, without reading the branch."""
-        revision = "revid:" + self.revid if self.revid else str(self.revno)
         if found and self.revid == found["tip"][1]:
             return found["tip"]
         try:
-            return bzr.revision_info(self.branch, revision, executable=self.brz)
-        except bzr.BzrError as error:
-            if not error.missing_revision:
-                raise
-            tip = bzr.revision_info(self.branch, executable=self.brz)[0]
-            return self.fail(NO_SUCH_REVISION, tip=tip)
+            return self.bazaar.revision_info(self.branch, self.revid or self.revno)
+        except MissingRevisionError:
+            self.fail(NO_SUCH_REVISION, tip=self.bazaar.revision_info(self.branch)[0])
 
-    def exact(self, found, wanted):
-        """Whether what look() found is what is wanted."""
-        at_it = found and found["tree"] == found["tip"] and found["tip"][1] == wanted[1]
-        return bool(at_it and not found["reverted"] and not found["removed"])
+    def exact(self, found: FoundTree | None, wanted: Numbered) -> bool:
+        """Tell whether what look() found is what is wanted."""
+        if found is None or found["reverted"] or found["removed"]:
+            return False
+        return found["tree"] == found["tip"] and found["tip"][1] == wanted[1]
 
-    def create(self, revid):
+    def create(self, revid: str) -> None:
         """Branch beside dest and rename, so that dest is never a half tree."""
         if self.repository and not (self.repository / ".bzr" / "repository").is_dir():
             self.repository.mkdir(parents=True, exist_ok=True)
@@ -168,7 +173,7 @@ class Tree:
         self.do("branch", "-q", "-r", f"revid:{revid}", "--", self.branch, part, cwd=self.dest.parent)
         part.rename(self.dest)
 
-    def refresh(self, revid, found):
+    def refresh(self, revid: str, found: FoundTree) -> None:
         """Bring the tree that look() found to the revision and revert whatever differs."""
         revert = ["revert", "-q"] + (["--no-backup"] if self.clean else [])
         if found["reverted"]:
@@ -183,16 +188,16 @@ class Tree:
             self.do("clean-tree", "-q", "--unknown", "--force")
 
 
-def result(found, wanted, *, changed):
-    """What the module returns."""
+def result(found: FoundTree | None, wanted: Numbered, *, changed: bool) -> dict[str, Any]:
+    """Return what the module returns."""
     previous = found and dict(zip(("revno", "revid"), found["tree"]))
-    lost = {key: found[key] if found else [] for key in ("reverted", "removed")}
+    lost = {"reverted": found["reverted"] if found else [], "removed": found["removed"] if found else []}
     revision = {"revno": wanted[0], "revid": wanted[1], "previous": previous}
     return {"changed": changed, "was_exact": not changed, **revision, **lost}
 
 
-def run(tree, *, check):
-    """Bring the tree to the revision, unless `check`. Raises TreeError and BzrError."""
+def run(tree: Tree, *, check: bool) -> dict[str, Any]:
+    """Bring the tree to the revision, unless `check`. Raises TreeError and VcsError."""
     found = tree.look()
     wanted = tree.wanted(found)
     if tree.exact(found, wanted):
@@ -209,15 +214,15 @@ def run(tree, *, check):
     return result(found, wanted, changed=True)
 
 
-def difference(answer):
-    """The module's diff: revisions, and what was lost of the tree before."""
+def difference(answer: Mapping[str, Any]) -> dict[str, str]:
+    """Return the module's diff: revisions, and what was lost of the tree before."""
     before = "{revno} {revid}\n".format(**answer["previous"]) if answer["previous"] else ""
     lost = [f"{entry['change']} {entry['path']}\n" for entry in answer["reverted"]]
     lost += [f"unknown {path}\n" for path in answer["removed"]]
     return {"before": before + "".join(lost), "after": "{revno} {revid}\n".format(**answer)}
 
 
-def main():
+def main() -> None:
     """Read the arguments, bring the tree to the revision, tell."""
     module = AnsibleModule(
         argument_spec={
@@ -239,7 +244,7 @@ def main():
         answer = run(Tree(module.params), check=module.check_mode)
     except TreeError as error:
         module.fail_json(msg=str(error))
-    except bzr.BzrError as error:
+    except VcsError as error:
         module.fail_json(msg=f"E-bzr  {error}")
     if module._diff and answer["changed"]:
         answer["diff"] = difference(answer)

@@ -10,7 +10,7 @@ description:
   - Reads the message of every revision of O(db_stable) that O(devel) lacks by ancestry, and returns the bugs that these
     messages name (R8). The bugs' tags tell which of the revisions are QA'd.
 extends_documentation_fragment:
-  - downtime.runbook.vcs.clients
+  - downtime.runbook.vcs
   - downtime.runbook.branches
   - downtime.runbook.attributes.changes_nothing
 author: The downtime runbook (@downtime-runbook)
@@ -38,19 +38,20 @@ revisions:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.rollout_host.vcs import landings
+from ..module_utils.rollout_host.vcs import backlog
+from ..module_utils.rollout_host.vcs.base import VcsError
 
 
 def main() -> None:
     """Read the arguments and the branches, tell."""
-    module = AnsibleModule(argument_spec=landings.ARGUMENTS, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=backlog.ARGUMENTS, supports_check_mode=True)
     try:
-        _, lacking = landings.Range.of(module.params).revisions()
-    except landings.Refused as refused:
+        _, lacking = backlog.Backlog(module.params).revisions()
+    except backlog.Refused as refused:
         module.fail_json(msg=str(refused))
-    except landings.VcsError as error:
+    except VcsError as error:
         module.fail_json(msg=f"E-{module.params['vcs']}  {error}")
-    module.exit_json(changed=False, bugs=landings.bugs(lacking), revisions=len(lacking))
+    module.exit_json(changed=False, bugs=backlog.bugs(lacking), revisions=len(lacking))
 
 
 if __name__ == "__main__":

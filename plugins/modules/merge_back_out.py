@@ -16,11 +16,6 @@ description:
   - May be run again after any failure. A back-out that stands in I(push_to) changes nothing, one that was committed but
     not pushed is only pushed. What conflicts with later landings is listed, and nothing is left behind.
 options:
-  vcs:
-    description: Version control of the branches.
-    type: str
-    choices: [bzr, git]
-    default: bzr
   tree:
     description: Working tree of the branch, on the host. What is not committed there is reverted.
     type: path
@@ -52,14 +47,7 @@ options:
   committer:
     description: Who commits, as C(Name <address>). The default is who the host's user is to the version control.
     type: str
-  brz_executable:
-    description: The Bazaar client, C(brz) or C(bzr).
-    type: str
-    default: brz
-  git_executable:
-    description: The git client.
-    type: str
-    default: git
+extends_documentation_fragment: [downtime.runbook.vcs]
 attributes:
   check_mode: {support: full, description: The back-out is tried in a temporary copy.}
   diff_mode: {support: full, description: The files that the back-out changes.}
@@ -120,11 +108,10 @@ import re
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.rollout_host.vcs import bzr_working_tree, git_working_tree
+from ..module_utils.rollout_host.vcs import kinds
 from ..module_utils.rollout_host.vcs.landing import carry_out
-from ..module_utils.rollout_host.vcs.merge_back_out import BackOut
+from ..module_utils.rollout_host.vcs.merge_back_out import MergeBackOutLanding
 
-TREES = {"bzr": bzr_working_tree.WorkingTree, "git": git_working_tree.WorkingTree}
 LINE = re.compile(r"[^\[\]\x00-\x1f\x7f]{1,200}")
 FIELDS = {  # what stands in the commit message
     "what": (LINE, "one line of 1 to 200 characters without brackets"),
@@ -134,11 +121,11 @@ FIELDS = {  # what stands in the commit message
 }
 
 
-def main():
+def main() -> None:
     """Read the arguments, back out, tell."""
     module = AnsibleModule(
         argument_spec={
-            "vcs": {"type": "str", "choices": ["bzr", "git"], "default": "bzr"},
+            **kinds.ARGUMENTS,
             "tree": {"type": "path", "required": True},
             "push_to": {"type": "str", "required": True},
             "revno": {"type": "int", "required": True},
@@ -147,16 +134,14 @@ def main():
             "reason": {"type": "str", "required": True},
             "approver": {"type": "str", "required": True},
             "committer": {"type": "str"},
-            "brz_executable": {"type": "str", "default": "brz"},
-            "git_executable": {"type": "str", "default": "git"},
         },
         supports_check_mode=True,
     )
     for field, (pattern, expected) in FIELDS.items():
         if not pattern.fullmatch(module.params[field]) or not module.params[field].strip():
             module.fail_json(msg=f"E-bad-{field}  {field} is {module.params[field]!r}; expected {expected}.")
-    landing = BackOut(TREES[module.params["vcs"]](module.params), module.params)
-    carry_out(module, landing, lambda changed: {"already_backed_out": not changed})
+    working = kinds.named(module.params).working_tree(module.params)
+    carry_out(module, MergeBackOutLanding(working, module.params))
 
 
 if __name__ == "__main__":

@@ -13,13 +13,7 @@ description:
     nothing more of I(source).
   - Everything that landed after the merge up to it must be release-critical (R13), whether or not PQM was in RC mode.
   - Schema patches may have been changed, but none may have come or gone; only the pinned ones are applied.
-  - Reads the branches only, and changes nothing.
 options:
-  vcs:
-    description: Version control of the branches.
-    type: str
-    choices: [bzr, git]
-    default: bzr
   tree:
     description: Working tree of the target branch, on the host. It is not touched.
     type: path
@@ -47,17 +41,9 @@ options:
     description: Name of each who approves what is release-critical, by C(lead), C(architect) and C(strategist).
     type: dict
     default: {}
-  brz_executable:
-    description: The Bazaar client, C(brz) or C(bzr).
-    type: str
-    default: brz
-  git_executable:
-    description: The git client.
-    type: str
-    default: git
-attributes:
-  check_mode: {support: full, description: Judges as always, since it changes nothing.}
-  diff_mode: {support: none, description: There is nothing to differ.}
+extends_documentation_fragment:
+  - downtime.runbook.vcs
+  - downtime.runbook.attributes.changes_nothing
 author: The downtime runbook (@downtime-runbook)
 """
 
@@ -111,19 +97,19 @@ taken_back:
 
 import tempfile
 from pathlib import Path
+from typing import Any, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.rollout_host.vcs import bzr_working_tree, git_working_tree
-from ..module_utils.rollout_host.vcs.fix import Fix, first_line
-from ..module_utils.rollout_host.vcs.landing import LandingError
+from ..module_utils.rollout_host.vcs import kinds
+from ..module_utils.rollout_host.vcs.base import VcsError
+from ..module_utils.rollout_host.vcs.branches import LandingError
+from ..module_utils.rollout_host.vcs.merge_fix import MergeFix, first_line
 
-TREES = {"bzr": bzr_working_tree.WorkingTree, "git": git_working_tree.WorkingTree}
 
-
-def judge(params, scratch):
+def judge(params: Mapping[str, Any], scratch: Path) -> dict[str, Any]:
     """Return the facts. Raises LandingError if that revision may not go out."""
-    fix = Fix(TREES[params["vcs"]]({**params, "committer": None}), params)
+    fix = MergeFix(kinds.named(params).working_tree(params), params)
     merge, landed, changed_patches = fix.judge(params["fixed_in"], scratch, params["approvers"])
     last = landed[-1][0]
     return {
@@ -135,11 +121,11 @@ def judge(params, scratch):
     }
 
 
-def main():
+def main() -> None:
     """Read the arguments, judge, tell."""
     module = AnsibleModule(
         argument_spec={
-            "vcs": {"type": "str", "choices": ["bzr", "git"], "default": "bzr"},
+            **kinds.ARGUMENTS,
             "tree": {"type": "path", "required": True},
             "source": {"type": "str", "required": True},
             "revision": {"type": "int", "required": True},
@@ -147,22 +133,16 @@ def main():
             "push_to": {"type": "str", "required": True},
             "fixed_in": {"type": "int", "required": True},
             "approvers": {"type": "dict", "default": {}},
-            "brz_executable": {"type": "str", "default": "brz"},
-            "git_executable": {"type": "str", "default": "git"},
         },
         supports_check_mode=True,
     )
-    vcs = module.params["vcs"]
-    for field in ("source", "push_to"):
-        if module.params[field].startswith("-"):
-            module.fail_json(msg=f"E-bad-branch  {field} is {module.params[field]!r}; a path or URL was expected.")
     try:
         with tempfile.TemporaryDirectory(dir=module.tmpdir, prefix="rollout-fix-") as scratch:
             found = judge(module.params, Path(scratch))
     except LandingError as error:
         module.fail_json(msg=str(error), **error.facts)
-    except TREES[vcs].Error as error:
-        module.fail_json(msg=f"E-{vcs}  {error}")
+    except VcsError as error:
+        module.fail_json(msg=f"E-{module.params['vcs']}  {error}")
     module.exit_json(changed=False, **found)
 
 

@@ -25,7 +25,7 @@ options:
     type: dict
     required: true
 extends_documentation_fragment:
-  - downtime.runbook.vcs.clients
+  - downtime.runbook.vcs
   - downtime.runbook.branches
   - downtime.runbook.attributes.changes_nothing
 author: The downtime runbook (@downtime-runbook)
@@ -55,26 +55,27 @@ from typing import Any, Mapping
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.rollout_core.merge import deployable
-from ..module_utils.rollout_host.vcs import landings
+from ..module_utils.rollout_host.vcs import backlog
+from ..module_utils.rollout_host.vcs.base import VcsError
 
 
 def judge(params: Mapping[str, Any]) -> list[str]:
     """Return the evidence. Raises Refused, VcsError, and ValueError for tags that cannot be read."""
-    tags = landings.bug_tags(params["bug_tags"])
+    tags = backlog.bug_tags(params["bug_tags"])
     revision, revid = params["revision"], params["revid"]
-    branches = landings.Range.of(params)
-    record, lacking = branches.revisions()
-    if revision <= record["revno"] and branches.has(revid):
+    branches = backlog.Backlog(params)
+    last, lacking = branches.revisions()
+    if revision <= last["revno"] and branches.has(revid):
         return [f"devel has db-stable {revision} already: there is nothing to merge"]
     if (revision, revid) not in [(each["revno"], each["revid"]) for each in lacking]:
-        raise landings.Refused(
+        raise backlog.Refused(
             f"E-pin-moved  db-stable {revision} is not {revid} any more, which was pinned.\n"
             "  Nothing was merged.\n"
             "  Then:  set rollout.pinned.revision in the plan to what it is now, and ./runbook.py run select"
         )
     refusal = deployable.pin_refusal(lacking, tags, revision)
     if refusal:
-        raise landings.Refused(refusal)
+        raise backlog.Refused(refusal)
     count = sum(each["revno"] <= revision for each in lacking)
     return [f"db-stable {revision} is still QA-ok: {count} revision{'' if count == 1 else 's'} that devel lacks"]
 
@@ -83,7 +84,7 @@ def main() -> None:
     """Read the arguments, judge, tell."""
     module = AnsibleModule(
         argument_spec={
-            **landings.ARGUMENTS,
+            **backlog.ARGUMENTS,
             "revision": {"type": "int", "required": True},
             "revid": {"type": "str", "required": True},
             "bug_tags": {"type": "dict", "required": True},
@@ -92,9 +93,9 @@ def main() -> None:
     )
     try:
         evidence = judge(module.params)
-    except landings.Refused as refused:
+    except backlog.Refused as refused:
         module.fail_json(msg=str(refused))
-    except landings.VcsError as error:
+    except VcsError as error:
         module.fail_json(msg=f"E-{module.params['vcs']}  {error}")
     except ValueError as error:
         module.fail_json(msg=f"E-bad-argument  {error}.")

@@ -111,12 +111,15 @@ dropped:
 
 import json
 import shlex
+from pathlib import Path
+from typing import Any, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.rollout_core.merge import pqm_configuration, rc_mode
-from ..module_utils.rollout_host.pqm.branch import BranchError, Location
+from ..module_utils.rollout_host.pqm.branch import BranchError, GuardedBranch
 from ..module_utils.rollout_host.pqm.configuration import Configuration, RcModeError, now
+from ..module_utils.rollout_host.vcs import kinds
 
 NOBODY = "nobody"
 TAKEN = """E-rc-mode-taken  {branch} is in RC mode already, for {who} since {since}, not for {reason} ({path}).
@@ -125,7 +128,7 @@ TAKEN = """E-rc-mode-taken  {branch} is in RC mode already, for {who} since {sin
   Then:  ./runbook.py run"""
 
 
-def argument_spec():
+def argument_spec() -> dict[str, dict[str, Any]]:
     """The options, as documented above."""
     return {
         "path": {"type": "path", "required": True},
@@ -134,13 +137,12 @@ def argument_spec():
         "reason": {"type": "str", "required": True},
         "take_over": {"type": "list", "elements": "str", "default": []},
         "location": {"type": "str", "required": True},
-        "vcs": {"type": "str", "choices": ["bzr", "git"], "default": "bzr"},
-        "executable": {"type": "str"},
+        **kinds.ARGUMENTS,
         "clock_offset": {"type": "float", "default": 0},
     }
 
 
-def check_owner(options, mode, path):
+def check_owner(options: Mapping[str, Any], mode: pqm_configuration.Mode, path: Path) -> None:
     """RC mode of another rollout is left alone. Raises RcModeError."""
     who = mode.reason or NOBODY
     if mode.in_rc_mode and who not in (options["reason"], *options["take_over"]):
@@ -151,29 +153,31 @@ def check_owner(options, mode, path):
         raise RcModeError(TAKEN.format(branch=options["branch"], reason=options["reason"], **words))
 
 
-def wanted(options, text, tip):
+def wanted(options: Mapping[str, Any], text: str, tip: tuple[int, str] | None) -> str:
     """The text as it is to be."""
-    if options["state"] == "open":
+    if tip is None:  # the branch is to be open
         return pqm_configuration.leave(text, options["branch"])
     since = now(options["clock_offset"])
     return pqm_configuration.enter(text, options["branch"], since=since, reason=options["reason"], tip=tip[1])
 
 
-def switch(options, file, location, tip):
+def switch(
+    options: Mapping[str, Any], file: Configuration, guarded: GuardedBranch, tip: tuple[int, str] | None
+) -> None:
     """Switch the file. What landed between the look at the tip and the switch is part of how it was before."""
     before = file.text
     file.replace(wanted(options, before, tip))
-    if options["state"] == "rc" and not pqm_configuration.read(before, options["branch"]).in_rc_mode:
-        landed = location.tip()
+    if tip and not pqm_configuration.read(before, options["branch"]).in_rc_mode:
+        landed = guarded.tip()
         if landed != tip:
             file.replace(wanted(options, before, landed))
 
 
-def facts(options, text, location):
+def facts(options: Mapping[str, Any], text: str, guarded: GuardedBranch) -> dict[str, Any]:
     """What is so now. An open branch is not looked at: RC mode can be left while its server is down."""
     mode = pqm_configuration.read(text, options["branch"])
-    tip = location.tip() if mode.in_rc_mode else None
-    release = location.release(mode.tip, tip) if tip else None
+    tip = guarded.tip() if mode.in_rc_mode else None
+    release = guarded.release(mode.tip, tip) if tip else None
     return {
         "in_rc_mode": mode.in_rc_mode,
         "since": mode.since if mode.in_rc_mode else None,
@@ -186,32 +190,32 @@ def facts(options, text, location):
     }
 
 
-def dropped(before, branch, state):
+def dropped(before: str, branch: str, state: str) -> str | None:
     """The expression of RC mode that goes with leaving and is neither ours nor useless."""
     mode = pqm_configuration.read(before, branch)
     edited = mode.in_rc_mode and mode.commit_re not in (None, rc_mode.RC, mode.commit_re_open)
     return mode.commit_re if edited and (state == "open" or not pqm_configuration.holds_back(mode.commit_re)) else None
 
 
-def run(module, options):
+def run(module: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """Switch unless that is done, and say how it is. Raises RcModeError, BranchError and ValueError."""
     file = Configuration(options["path"])
     before = file.text
-    location = Location(options["branch"], options["location"], options["vcs"], options["executable"])
+    guarded = GuardedBranch(options["branch"], options["location"], kinds.named(options))
     if not module.check_mode:
         check_owner(options, pqm_configuration.read(before, options["branch"]), file.path)
-    tip = location.tip() if options["state"] == "rc" else None
+    tip = guarded.tip() if options["state"] == "rc" else None
     after = wanted(options, before, tip)
     result = {"changed": after != before, "dropped": dropped(before, options["branch"], options["state"])}
     if result["changed"] and not module.check_mode:
-        switch(options, file, location, tip)
+        switch(options, file, guarded, tip)
         after = file.text
     headers = {"before_header": str(file.path), "after_header": str(file.path)}
-    result["diff"] = {**headers, "before": before, "after": after}
-    return {**result, **facts(options, file.text, location)}
+    diff = {**headers, "before": before, "after": after}
+    return {**result, "diff": diff, **facts(options, file.text, guarded)}
 
 
-def main():
+def main() -> None:
     """Read the arguments, switch, tell."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     options = module.params

@@ -34,7 +34,7 @@ options:
     description: Number of the revision that was pinned by hand. The default is the highest that may go out.
     type: int
 extends_documentation_fragment:
-  - downtime.runbook.vcs.clients
+  - downtime.runbook.vcs
   - downtime.runbook.branches
   - downtime.runbook.estimate
   - downtime.runbook.attributes.changes_nothing
@@ -127,8 +127,9 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.rollout_core.merge import selection
 from ..module_utils.rollout_core.schema import budget, patches
-from ..module_utils.rollout_host.vcs import landings
-from ..module_utils.rollout_host.vcs.landings import Range, Refused, Schemas
+from ..module_utils.rollout_host.vcs import backlog
+from ..module_utils.rollout_host.vcs.backlog import Backlog, Refused, Schemas
+from ..module_utils.rollout_host.vcs.base import VcsError
 
 TEXT_AT_MOST, TEXTS_AT_MOST = 200_000, 1_000_000  # characters of one patch, and of all, that are worth carrying around
 
@@ -139,20 +140,20 @@ class Unfit(Refused):
 
 def choose(params: Mapping[str, Any], scratch: str) -> dict[str, Any]:
     """Read the branches and decide. Raises Refused, Unfit and VcsError, and ValueError for unreadable arguments."""
-    branches = Range.of(params)
+    branches = Backlog(params)
     reading = Schemas(branches, params["schema_directory"], scratch)
     rule = budget.Budget(params["window_minutes"], params["factor"], params["plus_minutes"])
-    tags = landings.bug_tags(params["bug_tags"])
+    tags = backlog.bug_tags(params["bug_tags"])
     site = selection.Site(tags, rows(params["applied"]), timings(params["timings"]), rule)
-    record, lacking = branches.revisions()
-    shared, schemas = reading.shared(record, lacking), reading.changed(lacking)
+    last, lacking = branches.revisions()
+    shared, schemas = reading.shared(last, lacking), reading.changed(lacking)
     selected = selection.select(lacking, shared, schemas, site)
     pinned = params["revision"]
     chosen = selected.highest if pinned is None else selected.candidate(pinned)
     if chosen is None or chosen.reasons:
         raise Unfit(selection.refusal(selected, pinned))
     if pinned is not None and pinned < chosen.revno:  # devel has it already, and more
-        revid = branches.client.revision_info(branches.db_stable, pinned)[1]
+        revid = branches.vcs.revision_info(branches.db_stable, pinned)[1]
         chosen = dataclasses.replace(chosen, revno=pinned, revid=revid)
     texts = selection.pending_texts(chosen, schemas, shared)
     carried = worth_carrying(texts)
@@ -187,7 +188,7 @@ def rows(value: Sequence[Sequence[Any]]) -> list[tuple[int, ...]]:
     for row in value:
         if len(row) != 3 or not all(str(number).isdigit() for number in row):
             raise ValueError(f"applied: {row!r}; expected [major, minor, patch]")
-    return [tuple(int(number) for number in row) for row in value]
+    return [(int(major), int(minor), int(patch)) for major, minor, patch in value]
 
 
 def timings(value: Mapping[str, Any]) -> Mapping[str, float]:
@@ -203,7 +204,7 @@ def main() -> None:
     """Read the arguments, choose, tell."""
     module = AnsibleModule(
         argument_spec={
-            **landings.ARGUMENTS,
+            **backlog.ARGUMENTS,
             "schema_directory": {"type": "str", "default": "database/schema"},
             "bug_tags": {"type": "dict", "required": True},
             "applied": {"type": "list", "elements": "list", "required": True},
@@ -221,7 +222,7 @@ def main() -> None:
     except Refused as refused:
         pinned_by_hand = isinstance(refused, Unfit) and module.params["revision"] is not None
         module.fail_json(msg=str(refused), **({"bad_input": "pinned.revision"} if pinned_by_hand else {}))
-    except landings.VcsError as error:
+    except VcsError as error:
         module.fail_json(msg=f"E-{module.params['vcs']}  {error}")
     except ValueError as error:
         module.fail_json(msg=f"E-bad-argument  {error}.")

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import click
 
+from plugins.module_utils.rollout_host.vcs.kinds import ADAPTERS
 from rollout import ROOT
 from rollout.commands.options import FILE
 from rollout.outcomes import ExitCode
@@ -27,9 +28,7 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="As JSON (docs/op
 @click.command()
 @click.option("--log", "logs", type=FILE, multiple=True, help="A JSON list of {revno, message, date}.")
 @click.option("--branch", "urls", multiple=True, metavar="URL", help="A Bazaar or git branch; in git, PATH#BRANCH.")
-@click.option(
-    "--vcs", type=click.Choice(["bzr", "git"]), help="What the branches are of, where their URLs do not tell."
-)
+@click.option("--vcs", type=click.Choice(list(ADAPTERS)), help="What the branches are of, where URLs do not tell.")
 @click.option("--tags", "tags_file", type=FILE, help="Tags of bugs, {bug: [tag, …]}, YAML or JSON.")
 @click.option(
     "--launchpad",

@@ -1,4 +1,4 @@
-"""Branches for `deployable`, Bazaar's or git's: which it is, how it is called, and what is on its mainline (R8)."""
+"""Branches for `deployable`: of which version control it is, how it is called, and what is on its mainline (R8)."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from plugins.module_utils.rollout_host.vcs import kinds
+from plugins.module_utils.rollout_host.vcs.base import Vcs, VcsError
 from rollout.outcomes import BadInputError
-
-Vcs = Literal["bzr", "git"]
-BAZAAR = re.compile(r"(lp|lp-[\w-]+|bzr(\+\w+)?):")
-GIT = re.compile(r"git(\+\w+)?:|[\w.+-]+@[\w.-]+:|https?://[\w.-]*\bgit\b|[^#]*\.git/?(#|$)")
 
 
 def name(url: str) -> str:
@@ -23,45 +20,31 @@ def name(url: str) -> str:
     return last.removesuffix(".git") or last
 
 
-def kind(url: str) -> Vcs:
-    """Bazaar or git: by what is there, for a path; by its form, for a URL. Raises BadInputError when neither tells."""
-    path = Path(url.removeprefix("file://"))
-    for each in (path, Path(str(path).rpartition("#")[0] or path)):
-        if (each / ".bzr").is_dir():
-            return "bzr"
-        if (each / ".git").exists() or ((each / "objects").is_dir() and (each / "HEAD").is_file()):
-            return "git"
-    if BAZAAR.match(url):
-        return "bzr"
-    if GIT.match(url):
-        return "git"
-    raise BadInputError(
-        f"E-no-branch  {url} looks neither like a Bazaar nor a git branch.\n  Which is it:  --vcs bzr|git"
-    )
+def client_of(url: str, vcs: str | None) -> Vcs:
+    """The version control of a branch, by name or as it looks. Raises BadInputError when nothing tells."""
+    adapter = kinds.ADAPTERS[vcs] if vcs else kinds.recognized(url)
+    if adapter is None:
+        known = kinds.ADAPTERS.values()
+        raise BadInputError(
+            f"E-no-branch  {url} does not look like a branch of {' or '.join(each.title for each in known)}.\n"
+            f"  Which is it:  --vcs {'|'.join(each.name for each in known)}"
+        )
+    # The client of this Python's virtual environment, or that of the machine.
+    beside = [str(Path(sys.executable).with_name(name)) for name in adapter.clients]
+    return adapter(next(filter(None, map(shutil.which, [*beside, *adapter.clients])), None))
 
 
 def revisions(url: str, deployed: int, vcs: str | None = None) -> Sequence[Mapping[str, Any]]:
     """The mainline revisions of a branch above number `deployed`. Raises BadInputError with what the client said."""
-    found = vcs or kind(url)
-    client = import_module(f"plugins.module_utils.rollout_host.vcs.{found}")  # written for the hosts: no types
-    failed: type[Exception] = client.GitError if found == "git" else client.BzrError
-    executable = "git" if found == "git" else _bazaar()
+    client = client_of(url, vcs)
     try:
-        tip = client.revision_info(url, "-1", executable=executable)[0] if deployed else 0
+        tip = client.revision_info(url)[0] or 0 if deployed else 0
         if deployed > tip:
             raise BadInputError(f"E-no-revision  {url} has no revision {deployed}: its tip is {tip}.")
         if deployed and deployed == tip:
             return []
-        read: list[Mapping[str, Any]] = client.log(
-            url, f"{deployed + 1}.." if deployed else None, executable=executable
-        )
-    except failed as error:
-        name = "git" if found == "git" else "Bazaar"
-        raise BadInputError(f"E-no-branch  {url} cannot be read; expected a {name} branch.\n  {error}") from error
-    return read
-
-
-def _bazaar() -> str:
-    """The client of this Python's virtual environment, or that of the machine, by either of its names."""
-    beside = Path(sys.executable).with_name("brz")
-    return str(beside) if beside.exists() else shutil.which("brz") or "bzr"
+        return client.log(url, deployed + 1 if deployed else None)
+    except VcsError as error:
+        raise BadInputError(
+            f"E-no-branch  {url} cannot be read; expected a {client.title} branch.\n  {error}"
+        ) from error

@@ -1,15 +1,13 @@
-"""Real Bazaar branches for tests, made in-process (a commit takes milliseconds) and shaped like the site's own.
+"""Real Bazaar branches for tests, made in-process (a commit takes milliseconds).
 
-`site(root)` makes what the merge of R10 needs: `devel` and `db-stable`, grown apart from a common start, and `pqm`,
-PQM's tree of devel. Modules are then tried on them through the command line client, as on a host.
+Modules are tried on them through the command line client, as on a host.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import breezy
@@ -17,15 +15,19 @@ import breezy.bzr  # registers the formats
 from breezy.controldir import ControlDir, format_registry
 from breezy.workingtree import WorkingTree
 
+from tests.modules import warm_bazaar
+from tests.modules.warm_bazaar import BRZ
+
 breezy.initialize(setup_ui=False)
 
-BRZ = str(Path(sys.executable).with_name("brz"))
+kind, client = "bzr", BRZ
 DEVELOPER = "Jonathan Lange <jml@lab.example>"
-SECURITY = "[public.person]\ntype=group\n"
+ENVIRONMENT = {**os.environ, "BRZ_EMAIL": DEVELOPER}
 
 
 def create(path: Path, files: Mapping[str, str | None], message: str = "Start.") -> str:
     """Make a branch with a working tree and one revision; return its id."""
+    warm_bazaar.load()
     path.mkdir(parents=True)
     ControlDir.create_standalone_workingtree(str(path), format=format_registry.make_controldir("2a"))
     return commit(path, files, message)
@@ -71,6 +73,28 @@ def merge(tree: Path, source: Path, message: str) -> str:
         return working.commit(message, committer=DEVELOPER).decode()
 
 
+def merge_revision(tree: Path, source: Path, revno: int, message: str) -> None:
+    """Merge a revision that is not the tip, as people do, and commit."""
+    subprocess.run([BRZ, "merge", "-q", "-r", str(revno), str(source)], cwd=tree, capture_output=True, check=True)
+    commit(tree, {}, message)
+
+
+def push(tree: Path, to: Path) -> None:
+    """Land what a tree has on another."""
+    ControlDir.open(str(to)).open_branch().pull(ControlDir.open(str(tree)).open_branch())
+    WorkingTree.open(str(to)).update()
+
+
+def revision(path: Path, revno: int) -> str:
+    """Return the id of a mainline revision."""
+    return str(ControlDir.open(str(path)).open_branch().get_rev_id(revno).decode())
+
+
+def at(path: Path) -> str:
+    """Return what the project calls a branch."""
+    return str(path)
+
+
 def back_out(tree: Path, revno: int, message: str) -> str:
     """Merge a mainline revision backwards and commit; return the new revision's id."""
     argv = [BRZ, "merge", "-q", "-r", f"{revno}..{revno - 1}", "."]
@@ -79,7 +103,7 @@ def back_out(tree: Path, revno: int, message: str) -> str:
 
 
 def status(tree: Path) -> str:
-    """Return what is not committed."""
+    """Return what is not committed, and unknown files."""
     return subprocess.run([BRZ, "status", "-S", str(tree)], capture_output=True, text=True, check=True).stdout
 
 
@@ -104,31 +128,3 @@ def contents(tree: Path) -> dict[str, str]:
     """Return every file of the tree that is not Bazaar's own, by relative path: what "as it was" means."""
     files = sorted(path for path in tree.rglob("*") if path.is_file() and ".bzr" not in path.relative_to(tree).parts)
     return {str(path.relative_to(tree)): path.read_text() for path in files}
-
-
-def patch(number: str) -> dict[str, str]:
-    """Return a schema patch, as files."""
-    table = "t" + number.replace("-", "_")
-    return {f"database/schema/patch-{number}.sql": f"CREATE TABLE {table} (id serial);\n"}
-
-
-@dataclass(frozen=True)
-class Site:
-    """The branches of a site. db_stable's revisions 2, 3 and 4 are not in devel; revision 4 changes lib/lp/app.py."""
-
-    devel: Path
-    db_stable: Path
-    pqm: Path
-
-
-def site(root: Path) -> Site:
-    """Make the site's branches in a directory: devel at revision 2, db-stable at revision 4, pqm as devel."""
-    devel, db_stable = root / "devel", root / "db-stable"
-    start = {"lib/lp/app.py": "one\ntwo\nthree\n", "database/schema/security.cfg": SECURITY, "README": "A service.\n"}
-    create(devel, start)
-    branch(devel, db_stable)
-    commit(db_stable, patch("2208-30-0"), "[r=stub][bug=1] Add a table.")
-    commit(db_stable, patch("2208-31-0"), "[r=stub][bug=2] Add another.")
-    commit(db_stable, {"lib/lp/app.py": "one\ntwo of db-stable\nthree\n"}, "[r=stub][bug=3] Use them.")
-    commit(devel, {"docroot/style.css": "body {}\n"}, "[r=jml][bug=4] Style.")
-    return Site(devel, db_stable, branch(devel, root / "pqm"))

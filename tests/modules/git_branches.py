@@ -1,19 +1,18 @@
-"""Real git repositories for tests, shaped as bzr_branches shapes Bazaar's: the same `site`, the same questions.
+"""Real git repositories for tests, with the same words as bzr_branches.
 
-A branch is a repository of its own, devel/ or db-stable/ with a working tree, whose HEAD is the branch of that name;
-`served` makes a bare copy, as a server has it.
+A branch is a repository of its own, devel/ or db-stable/ with a working tree, whose HEAD is the branch of that name.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.modules.bzr_branches import SECURITY, Site, patch
-
-GIT = "git"
+GIT = shutil.which("git") or "git"
+kind, client = "git", GIT
 DEVELOPER = "Jonathan Lange <jml@lab.example>"
 ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
@@ -49,7 +48,7 @@ def commit(tree: Path, files: Mapping[str, str | None], message: str) -> str:
         else:
             path.write_text(text)
     git(tree, "add", "-A")
-    git(tree, "commit", "-q", "--allow-empty", "-m", message)
+    git(tree, "commit", "-q", "--allow-empty", "--cleanup=verbatim", "-m", message)
     return tip(tree)[1]
 
 
@@ -74,10 +73,30 @@ def merge(tree: Path, source: Path, message: str) -> str:
     return tip(tree)[1]
 
 
+def merge_revision(tree: Path, source: Path, revno: int, message: str) -> None:
+    """Merge a revision that is not the tip, as people do, and commit."""
+    git(tree, "fetch", "-q", str(source), "HEAD")
+    git(tree, "merge", "-q", "--no-ff", "-m", message, revision(source, revno))
+
+
+def push(tree: Path, to: Path) -> None:
+    """Land what a tree has on another."""
+    git(tree, "push", "-q", str(to), f"HEAD:{to.name}")
+
+
+def revision(path: Path, revno: int) -> str:
+    """Return the hash of a mainline revision."""
+    return git(path, "rev-list", "--first-parent", "--reverse", "HEAD").split()[revno - 1]
+
+
+def at(path: Path) -> str:
+    """Return what the project calls a branch."""
+    return f"{path}#{path.name}"
+
+
 def back_out(tree: Path, revno: int, message: str) -> str:
     """Take a mainline revision back and commit; return the new revision's hash."""
-    line = git(tree, "rev-list", "--first-parent", "--reverse", "HEAD").split()
-    revid = line[revno - 1]
+    revid = revision(tree, revno)
     mainline = ["-m", "1"] if len(parents(tree, revid)) > 1 else []
     git(tree, "revert", "--no-commit", *mainline, revid)
     git(tree, "commit", "-q", "-m", message)
@@ -110,16 +129,3 @@ def status(tree: Path) -> str:
     return git(tree, "status", "--porcelain=v2", "--ignored") + " ".join(
         sorted(path.name for path in (tree / ".git").glob("*_HEAD") if path.name not in ("FETCH_HEAD", "ORIG_HEAD"))
     )
-
-
-def site(root: Path) -> Site:
-    """Make the site's branches in a directory: devel at revision 2, db-stable at revision 4, pqm as devel."""
-    devel, db_stable = root / "devel", root / "db-stable"
-    start = {"lib/lp/app.py": "one\ntwo\nthree\n", "database/schema/security.cfg": SECURITY, "README": "A service.\n"}
-    create(devel, start)
-    branch(devel, db_stable)
-    commit(db_stable, patch("2208-30-0"), "[r=stub][bug=1] Add a table.")
-    commit(db_stable, patch("2208-31-0"), "[r=stub][bug=2] Add another.")
-    commit(db_stable, {"lib/lp/app.py": "one\ntwo of db-stable\nthree\n"}, "[r=stub][bug=3] Use them.")
-    commit(devel, {"docroot/style.css": "body {}\n"}, "[r=jml][bug=4] Style.")
-    return Site(devel, db_stable, branch(devel, root / "pqm"))

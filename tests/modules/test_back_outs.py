@@ -1,4 +1,4 @@
-"""What a merge and a back-out make of each other, told by content on real branches of both systems (R10, R17)."""
+"""What a merge and a back-out make of each other, told by content on real branches (R10, R17)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import pytest
 import yaml
 
 from plugins.module_utils.rollout_core.merge import messages, rc_mode
-from tests.modules import bzr_branches, git_branches
-from tests.modules.bzr_branches import BRZ, Site
+from tests.modules import git_branches
+from tests.modules.both_branches import APP, BOTH, Site, patch
+from tests.modules.both_branches import site as new_site
 
-SYSTEMS = {"bzr": bzr_branches, "git": git_branches}
 SCENARIOS = yaml.safe_load(Path(__file__).with_name("back_outs.yml").read_text(encoding="utf-8"))
 FILES = {
     "patch 30": "database/schema/patch-2208-30-0.sql",
@@ -27,27 +27,27 @@ FILES = {
     "README": "README",
 }
 LINES = {"app.py": 1, "app.py last line": 7}
-APP = "one\ntwo\nthree\nfour\nfive\nsix\nseven\neight\n"
+in_both = pytest.mark.parametrize("system", BOTH, ids=lambda system: system.kind)
 
 
-@pytest.fixture(params=SYSTEMS)
-def system(request: pytest.FixtureRequest) -> ModuleType:
-    return SYSTEMS[request.param]
+@pytest.fixture
+def system() -> ModuleType:
+    return git_branches
 
 
 @pytest.fixture
 def site(system: ModuleType, tmp_path: Path) -> Site:
-    """The site of both systems, with room in app.py for two changes that do not touch."""
-    root = tmp_path / "site"
-    devel, db_stable = root / "devel", root / "db-stable"
-    start = {"lib/lp/app.py": APP, "database/schema/security.cfg": bzr_branches.SECURITY, "README": "A service.\n"}
-    system.create(devel, start)
-    system.branch(devel, db_stable)
-    system.commit(db_stable, bzr_branches.patch("2208-30-0"), "[r=stub][bug=1] Add a table.")
-    system.commit(db_stable, bzr_branches.patch("2208-31-0"), "[r=stub][bug=2] Add another.")
-    system.commit(db_stable, {"lib/lp/app.py": APP.replace("two", "two of db-stable")}, "[r=stub][bug=3] Use them.")
-    system.commit(devel, {"docroot/style.css": "body {}\n"}, "[r=jml][bug=4] Style.")
-    return Site(devel, db_stable, system.branch(devel, root / "pqm"))
+    return new_site(system, tmp_path / "site")
+
+
+def played(scenarios: list[dict[str, Any]]) -> list[Any]:
+    """Every scenario in git, which is fast; those that ask what only an adapter can tell in the others too."""
+    return [
+        pytest.param(system, scenario, id=f"{system.kind}-{scenario['case']}")
+        for system in BOTH
+        for scenario in scenarios
+        if system is git_branches or scenario.get("all")
+    ]
 
 
 def written(tree: Path, changes: dict[str, str | None]) -> dict[str, str | None]:
@@ -76,24 +76,11 @@ def found(tree: Path, names: dict[str, str | None]) -> dict[str, str | None]:
     return there
 
 
-def merge_by_hand(system: ModuleType, site: Site, revision: int) -> None:
-    """Merge a revision of db-stable into devel, as people do."""
-    message = f"Merge db-stable {revision}."
-    if system is git_branches:
-        line = system.git(site.db_stable, "rev-list", "--first-parent", "--reverse", "HEAD").split()
-        system.git(site.devel, "fetch", "-q", str(site.db_stable), "HEAD")
-        system.git(site.devel, "merge", "-q", "--no-ff", "-m", message, line[revision - 1])
-    else:
-        argv = [BRZ, "merge", "-q", "-r", str(revision), str(site.db_stable)]
-        subprocess.run(argv, cwd=site.devel, capture_output=True, check=True)
-        system.commit(site.devel, {}, message)
-
-
 def tell(system: ModuleType, site: Site, story: list[dict[str, Any]]) -> None:
     for chapter in story:
         ((what, value),) = chapter.items()
         if what == "merge":
-            merge_by_hand(system, site, value)
+            system.merge_revision(site.devel, site.db_stable, value, f"Merge db-stable {value}.")
         elif what == "back_out":
             system.back_out(site.devel, value, f"Back out {value}.")
         else:
@@ -101,26 +88,23 @@ def tell(system: ModuleType, site: Site, story: list[dict[str, Any]]) -> None:
             system.commit(tree, written(tree, value), "[r=jml][bug=9] A landing.")
 
 
-def vcs(system: ModuleType) -> str:
-    return "git" if system is git_branches else "bzr"
-
-
 @pytest.fixture
 def merge(
     run_module: Callable[..., dict[str, Any]], system: ModuleType, site: Site, tmp_path: Path
 ) -> Callable[..., dict[str, Any]]:
-    """`merge(revision, check=False, **arguments)` calls bzr_merge or git_merge."""
+    """`merge(revision, check=False, **arguments)` calls the module merge."""
 
     def call(revision: int, check: bool = False, **different: Any) -> dict[str, Any]:
         arguments = {
+            "vcs": system.kind,
+            "executable": system.client,
             "tree": str(site.pqm),
             "source": str(site.db_stable),
             "push_to": str(site.devel),
             "committer": "PQM <pqm@lab.example>",
-            **({"brz_executable": BRZ} if vcs(system) == "bzr" else {}),
         }
         given = {**arguments, "revision": revision, **different}
-        return run_module(f"{vcs(system)}_merge", given, check, env={"HOME": str(tmp_path)})
+        return run_module("merge", given, check, env={"HOME": str(tmp_path)})
 
     return call
 
@@ -129,7 +113,8 @@ def merge(
 def arguments(system: ModuleType, site: Site) -> dict[str, Any]:
     """What merge_back_out is told: devel's revision 3 is the merge."""
     return {
-        "vcs": vcs(system),
+        "vcs": system.kind,
+        "executable": system.client,
         "tree": str(site.pqm),
         "push_to": str(site.devel),
         "revno": 3,
@@ -137,7 +122,6 @@ def arguments(system: ModuleType, site: Site) -> dict[str, Any]:
         "reason": "patch-2208-30-0 locks a table for minutes",
         "approver": "lab-lead",
         "committer": "PQM <pqm@lab.example>",
-        "brz_executable": BRZ,
     }
 
 
@@ -159,15 +143,7 @@ def state(system: ModuleType, site: Site) -> tuple[Any, ...]:
     return *tips, system.contents(site.pqm), system.status(site.pqm)
 
 
-@pytest.mark.parametrize(
-    ("system", "scenario"),
-    [
-        pytest.param(SYSTEMS[name], scenario, id=f"{name}-{scenario['case']}")
-        for name in SYSTEMS
-        for scenario in SCENARIOS
-        if name == "git" or scenario.get("bzr")
-    ],
-)
+@pytest.mark.parametrize(("system", "scenario"), played(SCENARIOS))
 def test_scenario(
     merge: Callable[..., dict[str, Any]], system: ModuleType, site: Site, scenario: dict[str, Any]
 ) -> None:
@@ -184,7 +160,7 @@ def test_scenario(
     else:
         assert not done["failed"], done["msg"]
         assert done["steps"][2:] == scenario["steps"]
-        assert (done["revno"], done["revid"]) == (scenario["revno"], revision(system, site, scenario["revno"]))
+        assert (done["revno"], done["revid"]) == (scenario["revno"], system.revision(site.devel, scenario["revno"]))
         again = merge(scenario["merge"])
         assert again["already_merged"], again
         assert (again["revno"], again["revid"]) == (done["revno"], done["revid"])
@@ -192,13 +168,6 @@ def test_scenario(
         assert found(site.pqm, scenario["has"]) == scenario["has"]
     copy = system.branch(site.devel, site.pqm.parent / "seen")
     assert found(copy, scenario["has"]) == scenario["has"]
-
-
-def revision(system: ModuleType, site: Site, revno: int) -> str:
-    if system is git_branches:
-        return str(system.git(site.devel, "rev-list", "--first-parent", "--reverse", "HEAD").split()[revno - 1])
-    argv = [BRZ, "revision-info", "-d", str(site.devel), "-r", str(revno)]
-    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()[1]
 
 
 def test_check_mode_foretells_that_a_back_out_is_taken_back(
@@ -221,7 +190,7 @@ def test_the_developer_puts_back_what_was_taken_out_by_hand(
     refused = merge(4)
     assert FILES["patch 30"] in refused["msg"]
     fix = system.branch(site.devel, tmp_path / "fix")
-    system.commit(fix, bzr_branches.patch("2208-30-0"), "Put the patch back.")
+    system.commit(fix, patch("2208-30-0"), "Put the patch back.")
     done = merge(4, resolution=str(fix))
     assert done["revno"] == 5, done
     assert merge(4, resolution=str(fix))["already_merged"]
@@ -229,6 +198,7 @@ def test_the_developer_puts_back_what_was_taken_out_by_hand(
     assert found(site.pqm, {"patch 30": ""}) == {"patch 30": "as it was"}
 
 
+@in_both
 def test_backs_out_exactly_the_merge_and_what_landed_later_stays(
     merge: Callable[..., dict[str, Any]], back_out: Callable[..., dict[str, Any]], system: ModuleType, site: Site
 ) -> None:
@@ -236,14 +206,14 @@ def test_backs_out_exactly_the_merge_and_what_landed_later_stays(
     merged = merge(4)
     fix = system.branch(site.devel, site.pqm.parent / "fix")
     system.commit(fix, written(fix, {"app.py last line": "mended", "README": "later"}), "[r=jml][bug=8] A fix.")
-    push(system, fix, site)
+    system.push(fix, site.devel)
     foretold = back_out(merged["revid"], check=True)
     done = back_out(merged["revid"])
     assert done["changed"], done["msg"]
     assert done["steps"][-3:] == ["back out 3", "commit", "push"]
     assert (foretold["steps"], foretold["files"], foretold["revno"]) == (done["steps"], done["files"], done["revno"])
     assert done["revno"] == 5
-    assert done["revid"] == revision(system, site, 5)
+    assert done["revid"] == system.revision(site.devel, 5)
     assert system.contents(site.pqm) == {
         **before,
         **written(fix, {"README": "later", "app.py last line": "mended"}),
@@ -259,15 +229,7 @@ def test_backs_out_exactly_the_merge_and_what_landed_later_stays(
     assert messages.parse(message).rollbacks == (3,)
 
 
-def push(system: ModuleType, fix: Path, site: Site) -> None:
-    """Land what a developer has on devel."""
-    if system is git_branches:
-        system.git(fix, "push", "-q", str(site.devel), "HEAD:devel")
-    else:
-        subprocess.run([BRZ, "push", "-q", "-d", str(fix), str(site.devel)], capture_output=True, check=True)
-        subprocess.run([BRZ, "update", "-q", str(site.devel)], capture_output=True, check=True)
-
-
+@in_both
 def test_a_later_landing_in_the_same_place_is_a_conflict_and_nothing_is_left_behind(
     back_out: Callable[..., dict[str, Any]], system: ModuleType, site: Site, tmp_path: Path
 ) -> None:
@@ -275,7 +237,7 @@ def test_a_later_landing_in_the_same_place_is_a_conflict_and_nothing_is_left_beh
     system.pull(site.pqm, site.devel)
     (site.pqm / "note").write_text("nobody versioned this\n")
     before = state(system, site)
-    refused = back_out(revision(system, site, 3))
+    refused = back_out(system.revision(site.devel, 3))
     assert refused["msg"].startswith(
         "E-back-out-conflict  devel could not give back the undoing of revision 3: 1 file "
     )
@@ -283,9 +245,8 @@ def test_a_later_landing_in_the_same_place_is_a_conflict_and_nothing_is_left_beh
     assert state(system, site) == before
     reproduce = re.search(r"A developer reproduces it: +(.+)", refused["msg"])
     assert reproduce
-    env = {**git_branches.ENVIRONMENT, "BRZ_EMAIL": bzr_branches.DEVELOPER}
     command = ["/bin/sh", "-c", reproduce.group(1)]
-    pasted = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    pasted = subprocess.run(command, cwd=tmp_path, env=system.ENVIRONMENT, capture_output=True, text=True, check=False)
     assert "onflict in lib/lp/app.py" in pasted.stdout + pasted.stderr
 
 
@@ -301,11 +262,12 @@ def test_killed_before_a_step_the_next_back_out_does_what_is_left(
 ) -> None:
     tell(system, site, [{"merge": 4}])
     system.pull(site.pqm, site.devel)
-    client, option = (BRZ, "brz_executable") if vcs(system) == "bzr" else ("git", "git_executable")
     wrapped = tmp_path / "wrapped"
-    wrapped.write_text(f'#!/bin/sh\ncase " $* " in *" {verb} -q "*) kill -9 $PPID; exit 9;; esac\nexec {client} "$@"\n')
+    wrapped.write_text(
+        f'#!/bin/sh\ncase " $* " in *" {verb} -q "*) kill -9 $PPID; exit 9;; esac\nexec {system.client} "$@"\n'
+    )
     wrapped.chmod(0o755)
-    crashing = {**arguments, "revid": revision(system, site, 3), option: str(wrapped)}
+    crashing = {**arguments, "revid": system.revision(site.devel, 3), "executable": str(wrapped)}
     assert start_module("merge_back_out", crashing).process.wait(60) == -signal.SIGKILL
     assert system.tip(site.devel)[0] == 3
     done = back_out(crashing["revid"])
@@ -332,7 +294,7 @@ def test_what_cannot_be_is_refused(
 ) -> None:
     tell(system, site, [{"merge": 4}])
     before = state(system, site)
-    refused = back_out(**{"revid": revision(system, site, 3), **wrong})
+    refused = back_out(**{"revid": system.revision(site.devel, 3), **wrong})
     assert refused["msg"].startswith(says)
     assert state(system, site) == before
 
@@ -340,7 +302,7 @@ def test_what_cannot_be_is_refused(
 def test_what_is_no_merge_is_not_backed_out(
     back_out: Callable[..., dict[str, Any]], system: ModuleType, site: Site
 ) -> None:
-    assert back_out(revision(system, site, 2), revno=2)["msg"].startswith("E-no-merge ")
+    assert back_out(system.revision(site.devel, 2), revno=2)["msg"].startswith("E-no-merge ")
 
 
 def test_a_merge_that_took_a_back_out_back_is_backed_out_with_it(

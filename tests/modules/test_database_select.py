@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -10,8 +11,7 @@ import yaml
 
 from rollout import ROOT
 from tests.launchpad import service
-from tests.modules.both_branches import BOTH, Vcs
-from tests.modules.bzr_branches import BRZ
+from tests.modules.both_branches import BOTH
 from tests.modules.database_servers import ROWS_BEFORE, Database
 from tests.modules.playing import Played, play
 
@@ -30,7 +30,7 @@ def patch(number: str, sql: str) -> dict[str, str]:
 class Stage:
     """devel, db-stable with three revisions that devel lacks, a restore log, and production's database."""
 
-    def __init__(self, database: Database, vcs: Vcs) -> None:
+    def __init__(self, database: Database, vcs: ModuleType) -> None:
         self.database, self.vcs, self.directory = database, vcs, database.directory
         self.devel, self.db_stable = self.directory / "devel", self.directory / "db-stable"
         vcs.create(self.devel, {"database/schema/launchpad-2208-00-0.sql": "SELECT 1;\n"}, "[no-qa] Start.")
@@ -54,7 +54,7 @@ class Stage:
             "revision_db_stable": self.vcs.at(self.db_stable),
             "revision_devel": self.vcs.at(self.devel),
             "revision_logs": str(self.directory / "*.log"),
-            "revision_brz_executable": BRZ,
+            "revision_executable": self.vcs.client,
             "database_dsn": self.database.dsn(),
             "revision_launchpad_cache": str(self.directory / "launchpad"),
             "revision_squawk_pg_version": "16",

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from tests.modules.both_branches import BOTH, Vcs
-from tests.modules.bzr_branches import BRZ
+from tests.modules.both_branches import BOTH
 
 
 class Site:
     """devel, and db-stable with six revisions that devel lacks: 2 to 7."""
 
-    def __init__(self, root: Path, vcs: Vcs) -> None:
+    def __init__(self, root: Path, vcs: ModuleType) -> None:
         self.vcs, self.devel, self.db_stable = vcs, root / "devel", root / "db-stable"
         vcs.create(self.devel, {"app": "1\n"}, "[r=jml][bug=90] Start.")
         vcs.branch(self.devel, self.db_stable)
@@ -44,7 +44,7 @@ def call(run_module: Callable[..., dict[str, Any]], site: Site, tmp_path: Path) 
 
     def call(module: str, check: bool = False, **arguments: Any) -> dict[str, Any]:
         where = {"vcs": site.vcs.kind, "db_stable": site.vcs.at(site.db_stable), "devel": site.vcs.at(site.devel)}
-        arguments = {**where, "brz_executable": BRZ, **arguments}
+        arguments = {**where, "executable": site.vcs.client, **arguments}
         return run_module(module, arguments, check, env={"HOME": str(tmp_path / "home")})
 
     return call

@@ -10,11 +10,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plugins.module_utils.rollout_host.vcs import kinds
 from rollout import ROOT
 from rollout.decisions import branches, deployable
 from rollout.outcomes import BadInputError, ExitCode
 from tests.launchpad import service
-from tests.modules.both_branches import BOTH, git
+from tests.modules.both_branches import BOTH
+from tests.modules.git_branches import git
 
 GIT = BOTH[1]
 SCENARIOS = yaml.safe_load((ROOT / "tests/unit/deployable/branches.yml").read_text())
@@ -202,7 +204,7 @@ def test_two_branches_of_one_git_repository_have_their_own_names(tmp_path):
     ],
 )
 def test_what_a_url_is_of(url, kind, name):
-    assert (branches.kind(url), branches.name(url)) == (kind, name)
+    assert (kinds.recognized(url).name, branches.name(url)) == (kind, name)
 
 
 def test_launchpad_is_asked_for_the_bugs_that_the_branch_names(files, monkeypatch, tmp_path):

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 from ...rollout_core.site import cowboys as core
-from ..vcs import bzr
+from ..vcs.base import VcsError
+from ..vcs.bzr import Bazaar
 
 MOVED = re.compile(rb"offset (-?\d+) lines?")
 NOT_IN_REVISION = "is not present in revision"
@@ -87,8 +88,8 @@ def in_revision(tree: Path, revision: str, parts: list[Part], executable: str) -
     if not tree.is_dir():
         raise CowboyError(f"E-cowboy-tree  There is no tree {tree}. It comes with:  ./runbook.py run qastaging")
     try:
-        bzr.revision_info(str(tree), f"revid:{revision}", executable=executable)
-    except bzr.BzrError as error:
+        Bazaar(executable).revision_info(str(tree), revision)
+    except VcsError as error:
         raise CowboyError(
             f"E-cowboy-tree  {tree} cannot say what is in revision {revision}: {error}\n"
             "  The revision comes with:  ./runbook.py run qastaging"
@@ -101,8 +102,9 @@ def in_revision(tree: Path, revision: str, parts: list[Part], executable: str) -
 def unlisted(tree: Path, parts: list[Part], executable: str) -> list[str]:
     """Return the versioned files of a tree with a change by hand that the parts do not explain, sorted (R16)."""
     try:
-        status = bzr.run(["status", "-SV", "--", bzr.at(str(tree))], executable=executable)
-    except bzr.BzrError as error:
+        bazaar = Bazaar(executable)
+        status = bazaar.run("status", "-SV", "--", bazaar.at(str(tree)))
+    except VcsError as error:
         raise CowboyError(f"E-cowboy-tree  {tree} cannot say what was changed in it: {error}") from error
     by_path = _by_path(parts)
     changed = [line[4:] for line in status.splitlines() if line[:1] != "P"]  # P: a pending merge, not a file
@@ -228,9 +230,9 @@ def _check_inside(tree: Path, path: str) -> None:
 def _committed(tree: Path, path: str, executable: str, revision: str = "-1") -> bytes | None:
     """The content of a file in a revision of the tree, if not told the last; None when it has no such file there."""
     try:
-        location = bzr.at(str(tree)) + "/" + path
-        return bzr.run(["cat", "-r", revision, "--", location], executable=executable).encode("utf-8")
-    except bzr.BzrError as error:
+        bazaar = Bazaar(executable)
+        return bazaar.run("cat", "-r", revision, "--", bazaar.at(str(tree)) + "/" + path).encode("utf-8")
+    except VcsError as error:
         if NOT_IN_REVISION in error.stderr:
             return None
         raise CowboyError(f"E-cowboy-tree  {tree} cannot say what has landed in it: {error}") from error

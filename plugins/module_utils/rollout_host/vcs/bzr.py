@@ -1,8 +1,7 @@
-"""Bazaar branches through the command line client, `brz` (or the older `bzr`), for modules on the hosts.
+"""Bazaar branches through the command line client, `brz` (or the older `bzr`).
 
 The client is asked by argv and read in its machine-friendly forms. Its Python library is not imported: the host's
-interpreter may not have it. Branches are named by path or URL; revisions by any revision spec (`10381`, `-1`,
-`revid:…`). Nothing is read from a commit message that the branch itself can tell (R10).
+interpreter may not have it.
 """
 
 from __future__ import annotations
@@ -12,10 +11,24 @@ import re
 import subprocess
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any, Collection, Mapping
 from urllib.parse import quote
 
-MISSING_REVISION = "does not exist in branch"
-NOT_A_BRANCH = "Not a branch"
+from .base import (
+    TIP,
+    FileChange,
+    LogEntry,
+    Manifest,
+    MissingRevisionError,
+    Named,
+    NotABranchError,
+    Numbered,
+    Vcs,
+    VcsError,
+)
+from .bzr_tree import BazaarTree
+
+SAID = {"does not exist in branch": MissingRevisionError, "Not a branch": NotABranchError}
 URL = re.compile(r"[a-z+]+:")  # bzr://host/devel, lp:devel
 LOG_RECORD = re.compile(r"(?m)^-{60}\n")
 # "revno: 3 [merge]", "parent: REVID", … until "message:", whose lines are indented by two spaces.
@@ -27,30 +40,128 @@ TESTAMENT_FILE = re.compile(
 ESCAPED = re.compile(r"\\(.)")
 
 
-class BzrError(Exception):
-    """A bzr command that failed.
+class Bazaar(Vcs):
+    """The questions to Bazaar branches, and to trees of them."""
 
-    `command` is its argv, `exit_code` its code (127: no such program), `stderr` what it said.
-    """
+    name, title, clients = "bzr", "Bazaar", ("brz", "bzr")
+    urls = re.compile(r"(lp|lp-[\w-]+|bzr(\+\w+)?):")
 
-    def __init__(self, command, exit_code, stderr):
-        """Keep the facts; the text is one line with all three."""
-        self.command, self.exit_code, self.stderr = list(command), exit_code, stderr.strip()
-        super().__init__(f"{' '.join(self.command)} exited {exit_code}: {self.stderr or 'no message'}")
+    def run(self, *argv: object, **how: Any) -> str:
+        """Run the client and return what it printed, as text. As run_bytes otherwise."""
+        return self.run_bytes(*argv, **how).decode("utf-8", "replace")
 
-    @property
-    def missing_revision(self):
-        """True if the branch was read and does not contain the revision."""
-        return MISSING_REVISION in self.stderr
+    def run_bytes(
+        self,
+        *argv: object,
+        cwd: str | Path | None = None,
+        committer: str | None = None,
+        ok: Collection[int] = (0,),
+    ) -> bytes:
+        """Run the client with argv (the user's aliases are not looked at) and return what it printed, as bytes.
 
-    @property
-    def not_a_branch(self):
-        """True if there is no branch at the location."""
-        return NOT_A_BRANCH in self.stderr
+        A lock left by a process of this host that is dead is taken over. Raises VcsError on an exit code not in `ok`.
+        """
+        command = [self.executable, "--no-aliases", "-Olocks.steal_dead=True", *map(str, argv)]
+        env = environment(committer)
+        try:
+            done = subprocess.run(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        except OSError as error:
+            raise VcsError(command, 127, f"{self.executable} cannot be run: {error.strerror}") from error
+        if done.returncode not in ok:
+            said = done.stderr.decode("utf-8", "replace")
+            what = next((each for text, each in SAID.items() if text in said), VcsError)
+            raise what(command, done.returncode, said)
+        return done.stdout
+
+    @staticmethod
+    def is_at(path: Path) -> bool:
+        return (path / ".bzr").is_dir()
+
+    def at(self, branch: str) -> str:
+        """Return the location of a branch as it is, or raise NotABranchError.
+
+        Of a local path that is no branch the client would go up, and take one further up for it.
+        """
+        if not URL.match(branch) and not self.is_at(Path(branch)):
+            raise NotABranchError(["open", branch], 3, f"Not a branch: {branch}")
+        return branch
+
+    def revision_info(self, branch: str, revision: Named = TIP) -> Numbered:
+        argv = ["revision-info", "-d", self.at(branch), "-r", _spec(revision)]
+        number, revid = self.run(*argv).split()
+        if number == "???":  # an id of the repository that is not an ancestor of the branch's tip
+            raise MissingRevisionError([self.executable, *argv], 3, f"{branch} does not contain {revision}")
+        return _number(number), revid
+
+    def bringing(self, branch: str, revid: str) -> LogEntry | None:
+        try:
+            return self._log(branch, "-r", "mainline:revid:" + revid)[0]
+        except MissingRevisionError:
+            return None
+
+    def log(self, branch: str, first: Named | None = None, last: Named | None = None) -> list[LogEntry]:
+        if first is None and last is None:
+            return self._log(branch)  # all of a long branch as a range takes the client thrice as long
+        ends = ["" if each is None else _spec(each) for each in (first, last)]
+        return self._log(branch, "-r", ends[0] if first == last else "..".join(ends))
+
+    def _log(self, branch: str, *span: str) -> list[LogEntry]:
+        argv = ["log", "--long", "--show-ids", "-n1", "--forward", "--timezone=utc", *span, "--", self.at(branch)]
+        # A message is indented, so a line of dashes in it is no separator.
+        return [_entry(printed) for printed in LOG_RECORD.split(self.run(*argv))[1:]]
+
+    def changes(self, branch: str, revision: int) -> list[FileChange]:
+        """Return what a revision changed, in the client's words; directories end in "/"."""
+        printed = self.run("log", "--long", "-v", "-n1", "-r", revision, "--", self.at(branch))
+        return delta(printed.partition("\nmessage:\n")[2])
+
+    def changed_in(self, branch: str, first: int, last: int, directory: str) -> list[int]:
+        """Return the numbers of the revisions that changed something in a directory.
+
+        Asked from the root on, the client stops at the directory's own creation.
+        """
+        location = f"{self.at(branch)}/{directory}"
+        printed = self.run("log", "--line", "-n1", "--forward", "-r", f"{first}..{last}", "--", location)
+        return [int(line.split(":")[0]) for line in printed.splitlines()]
+
+    def export(self, branch: str, directory: str, revision: Named, target: Path) -> None:
+        location = "/".join([self.at(branch).rstrip("/"), *filter(None, [directory.strip("/")])])
+        self.run("export", "--format=dir", "-r", _spec(revision), "--", target, location)
+
+    def manifest(self, branch: str, revid: str) -> Manifest:
+        """Return {path: kind, digest or target of the link, executable or not}."""
+        printed = self.run("testament", "--long", "--strict", "-r", "revid:" + revid, "--", self.at(branch))
+        files = printed.partition("\ninventory:\n")[2].partition("\nproperties:\n")[0]
+        return {
+            ESCAPED.sub(r"\1", entry["path"]): f"{entry['kind']} {entry['content']} {entry['executable']}"
+            for entry in TESTAMENT_FILE.finditer(files)
+        }
+
+    def cat(self, branch: str, revid: str, path: str) -> bytes:
+        location = self.at(branch).rstrip("/") + "/" + (quote(path) if URL.match(branch) else path)
+        return self.run_bytes("cat", "--name-from-revision", "-r", "revid:" + revid, "--", location)
+
+    def working_tree(self, params: Mapping[str, Any]) -> BazaarTree:
+        return BazaarTree(self, params)
+
+    # -- a tree
+
+    def tree_revision(self, tree: str | Path) -> Numbered:
+        """Return number and id of what the files of a tree are at, which its branch may have left behind."""
+        number, revid = self.run("revision-info", "--tree", "-d", tree).split()
+        return _number(number), revid
+
+    def uncommitted(self, tree: str | Path) -> list[FileChange]:
+        """Return what differs from the tree's revision; conflicts and pending merges count."""
+        return delta(self.run("status", "--versioned", "--", tree))
+
+    def unknown(self, tree: str | Path) -> list[str]:
+        """Return the paths of the files that are neither versioned nor ignored."""
+        return sorted(self.run("ls", "--unknown", "--recursive", cwd=tree).splitlines())
 
 
-def environment(committer=None):
-    """Return the environment of a bzr command: plain English, no log file, no progress bar, no editor."""
+def environment(committer: str | None = None) -> dict[str, str]:
+    """Return the environment of a command: plain English, no log file, no progress bar, no editor."""
     env = dict(os.environ, LANG="C.UTF-8", LC_ALL="C.UTF-8", LANGUAGE="C")
     for name in ("BRZ", "BZR"):
         env.update({name + "_LOG": os.devnull, name + "_PROGRESS_BAR": "none", name + "_EDITOR": "false"})
@@ -59,75 +170,34 @@ def environment(committer=None):
     return env
 
 
-def run(argv, cwd=None, executable="brz", committer=None, ok=(0,)):
-    """Run `executable` with argv and return what it printed, as text. As run_bytes otherwise."""
-    return run_bytes(argv, cwd, executable, committer, ok).decode("utf-8", "replace")
+def delta(printed: str) -> list[FileChange]:
+    """Return the changes in the words of `log -v` and `status`: "added:" and the like, each followed by indented paths.
 
-
-def run_bytes(argv, cwd=None, executable="brz", committer=None, ok=(0,)):
-    """Run `executable` with argv (the user's aliases are not looked at) and return what it printed, as bytes.
-
-    A lock left by a process of this host that is dead is taken over. Raises BzrError on an exit code not in `ok`.
+    Lines before the first such heading (a message, say) are indented too and skipped. Sorted by path.
     """
-    command = [executable, "--no-aliases", "-Olocks.steal_dead=True", *[str(word) for word in argv]]
-    try:
-        done = subprocess.run(
-            command, cwd=cwd, env=environment(committer), stdin=subprocess.DEVNULL, capture_output=True, check=False
-        )
-    except OSError as error:
-        raise BzrError(command, 127, f"{executable} cannot be run: {error.strerror}") from error
-    if done.returncode not in ok:
-        raise BzrError(command, done.returncode, done.stderr.decode("utf-8", "replace"))
-    return done.stdout
+    found: list[FileChange] = []
+    change = ""
+    for line in printed.split("\n"):
+        if not line.startswith("  "):
+            change = line.rstrip(":")
+        elif change:
+            found.append({"change": change, "path": line[2:]})
+    return sorted(found, key=lambda entry: entry["path"])
 
 
-def at(branch):
-    """Return the location of a branch as it is, or raise BzrError with `not_a_branch`.
-
-    Of a local path that is no branch the client would go up, and take one further up for it.
-    """
-    if not URL.match(branch) and not (Path(branch) / ".bzr").is_dir():
-        raise BzrError(["open", branch], 3, f"{NOT_A_BRANCH}: {branch}")
-    return branch
+def _spec(revision: Named) -> str:
+    return str(revision) if isinstance(revision, int) else "revid:" + revision
 
 
-def revision_info(branch, revision="-1", executable="brz"):
-    """Return (revno, revid) of a revision of the branch; revno is None for a merged one (1.2.3), (0, "null:") if empty.
-
-    Raises BzrError, with `missing_revision` if the branch does not contain it.
-    """
-    argv = ["revision-info", "-d", at(branch), "-r", revision]
-    number, revid = run(argv, executable=executable).split()
-    if number == "???":  # a revid: of the repository that is not an ancestor of the branch's tip
-        raise BzrError([executable, *argv], 3, f"Requested revision: {revision!r} {MISSING_REVISION}: {branch}")
-    return (int(number) if number.isdigit() else None), revid
+def _number(printed: str) -> int | None:
+    return int(printed) if printed.isdigit() else None  # 1.2.3 was merged
 
 
-def first_containing(branch, revid, executable="brz"):
-    """Return (revno, revid) of the mainline revision of the branch that first contains `revid`, or None (R10).
-
-    A mainline revision is the first to contain itself.
-    """
-    try:
-        return revision_info(branch, "mainline:revid:" + revid, executable=executable)
-    except BzrError as error:
-        if error.missing_revision:
-            return None
-        raise
-
-
-def _utc(timestamp):
-    """Return "Sun 2026-11-22 18:02:26 +0000" as "2026-11-22T18:02:26+00:00"."""
-    day, time, offset = timestamp[4:].split()  # strptime takes seconds for a long branch
-    moment = datetime.fromisoformat(f"{day}T{time}{offset[:3]}:{offset[3:]}")
-    return moment.astimezone(timezone.utc).isoformat()
-
-
-def _record(printed):
-    """Return one record of `log --long --show-ids` as a dict."""
+def _entry(printed: str) -> LogEntry:
+    """Return one record of `log --long --show-ids`."""
     head, _message, body = printed.partition("\nmessage:\n")
-    fields = [match.groups() for match in map(LOG_FIELD.match, head.split("\n")) if match]
-    found = dict(fields)
+    fields = [(match.group(1), match.group(2)) for match in map(LOG_FIELD.match, head.split("\n")) if match]
+    found: dict[str, str] = dict(fields)
     return {
         "revno": int(found["revno"].split()[0]),
         "revid": found["revision-id"],
@@ -138,68 +208,8 @@ def _record(printed):
     }
 
 
-def log(branch, revisions=None, executable="brz"):
-    """Return the mainline revisions of a range ("-1", "10377..10381", "..10381"), oldest first; without one, all.
-
-    Each is {revno, revid, parents, committer, date, message}; parents are revids, the mainline one first; date is
-    ISO 8601 in UTC; a message may span lines. Raises BzrError, with `missing_revision` if the range leaves the branch.
-    """
-    span = ["-r", revisions] if revisions else []  # all of a long branch as a range takes the client thrice as long
-    argv = ["log", "--long", "--show-ids", "-n1", "--forward", "--timezone=utc", *span, "--", at(branch)]
-    printed = run(argv, executable=executable)
-    # A message is indented, so a line of dashes in it is no separator.
-    return [_record(record) for record in LOG_RECORD.split(printed)[1:]]
-
-
-def changes(branch, revision, executable="brz"):
-    """Return what one mainline revision changed against its mainline parent: [{change, path}], sorted by path.
-
-    `change` is brz's word: added, modified, removed, renamed (path is then "old => new"), kind changed, … Directories
-    end in "/". For a merge this is what the merge brought.
-    """
-    printed = run(["log", "--long", "-v", "-n1", "-r", revision, "--", at(branch)], executable=executable)
-    return delta(printed.partition("\nmessage:\n")[2])
-
-
-def export(branch, directory, revision, target, executable="brz"):
-    """Write what a directory of the branch ("" for all of it) holds at a revision into `target`, a new directory.
-
-    A directory that is not there at that revision leaves `target` empty. Raises BzrError, with `missing_revision` if
-    the branch lacks the revision.
-    """
-    inside = directory.strip("/")
-    location = "/".join([at(branch).rstrip("/"), *([inside] if inside else [])])
-    span = "-1" if revision is None else revision
-    run(["export", "--format=dir", "-r", span, "--", target, location], executable=executable)
-
-
-def manifest(branch, revid, executable="brz"):
-    """Return {path: kind, digest or target of the link, executable or not} of all files of a revision.
-
-    It need not be on the mainline. Directories are left out, as git has none.
-    """
-    printed = run(["testament", "--long", "--strict", "-r", "revid:" + revid, "--", at(branch)], executable=executable)
-    found = {}
-    for entry in TESTAMENT_FILE.finditer(printed.partition("\ninventory:\n")[2].partition("\nproperties:\n")[0]):
-        found[ESCAPED.sub(r"\1", entry["path"])] = f"{entry['kind']} {entry['content']} {entry['executable']}"
-    return found
-
-
-def cat(branch, revid, path, executable="brz"):
-    """Return the content of one file of a revision, as bytes. Raises BzrError if it is not there."""
-    location = at(branch).rstrip("/") + "/" + (quote(path) if URL.match(branch) else path)
-    return run_bytes(["cat", "--name-from-revision", "-r", "revid:" + revid, "--", location], executable=executable)
-
-
-def delta(printed):
-    """Return the changes in the words of `log -v` and `status`: "added:" and the like, each followed by indented paths.
-
-    Lines before the first such heading (a message, say) are indented too and skipped. [{change, path}], sorted by path.
-    """
-    found, change = [], None
-    for line in printed.split("\n"):
-        if not line.startswith("  "):
-            change = line.rstrip(":")
-        elif change:
-            found.append({"change": change, "path": line[2:]})
-    return sorted(found, key=lambda entry: entry["path"])
+def _utc(timestamp: str) -> str:
+    """Return "Sun 2026-11-22 18:02:26 +0000" as "2026-11-22T18:02:26+00:00"."""
+    day, time, offset = timestamp[4:].split()  # strptime takes seconds for a long branch
+    moment = datetime.fromisoformat(f"{day}T{time}{offset[:3]}:{offset[3:]}")
+    return moment.astimezone(timezone.utc).isoformat()

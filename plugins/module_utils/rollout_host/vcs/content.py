@@ -1,28 +1,31 @@
 """What a merge brought, and whether a branch still has it: judged by content, never by ancestry or by a message.
 
 After a back-out, a merged revision is an ancestor of the branch, and merging it again brings nothing: the patch file
-stays missing, silently. So what is there is compared file by file. A *manifest* is the content of one revision as
-{path: what tells one content from another}; a *change* is a pair of manifests, before and after; `text(path, side)`
-returns the bytes of a file where a three-way merge must look into it.
+stays missing, silently. So what is there is compared file by file. A *change* is a pair of manifests, before and after;
+`text(path, side)` returns the bytes of a file where a three-way merge must look into it.
 """
 
 from __future__ import annotations
 
-import os
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Callable, Collection, Tuple
 
+from .base import Manifest
+
+Change = Tuple[Manifest, Manifest]
+Text = Callable[[str, str], bytes]
 CLEAN, CONFLICTS = 0, 1
 
 
-def changed(change):
+def changed(change: Change) -> list[str]:
     """Return the sorted paths that a change touched; a renamed file under both names."""
     before, after = change
     return sorted(path for path in {*before, *after} if before.get(path) != after.get(path))
 
 
-def merge3(mine, base, other):
+def merge3(mine: bytes, base: bytes, other: bytes) -> bytes | None:
     """Return the three-way merge of three texts (bytes), or None if they conflict. GNU diff3 does it."""
     with tempfile.TemporaryDirectory(prefix="rollout-content-") as scratch:
         files = [Path(scratch) / name for name in ("mine", "base", "other")]
@@ -35,12 +38,12 @@ def merge3(mine, base, other):
     return done.stdout if done.returncode == CLEAN else None
 
 
-def gone(brought, tip, wanted, text, moved=()):
+def gone(brought: Change, tip: Manifest, wanted: Manifest, text: Text, moved: Collection[str] = ()) -> list[str]:
     """Return the paths on which `tip` lacks what a merge brought and the merged branch (`wanted`) still has.
 
     `brought` is the merge's change against its mainline parent. A path is gone when the file is again as before the
     merge, or when a three-way merge would bring the change once more; not when something later was made of the file:
-    changed in the same place, removed by the merged branch itself, or renamed (`moved`, pairs of old and new path).
+    changed in the same place, removed by the merged branch itself, or renamed (`moved`, the old paths).
     `text(path, side)` reads side "before", "after" or "tip".
     """
     before, after = brought
@@ -53,7 +56,7 @@ def gone(brought, tip, wanted, text, moved=()):
     ]
 
 
-def _lacks(path, before, after, tip, text):
+def _lacks(path: str, before: Manifest, after: Manifest, tip: Manifest, text: Text) -> bool:
     if tip.get(path) == before.get(path):
         return True
     if not (path in before and path in after and path in tip):
@@ -62,10 +65,10 @@ def _lacks(path, before, after, tip, text):
     return again is not None and again != text(path, "tip")
 
 
-def undoes(done, undone, text):
+def undoes(done: Change, undone: Change, text: Text) -> bool:
     """Tell whether a change (`done`) is exactly what taking another one back (`undone`) makes of the files there were.
 
-    Both are changes. `text(path, side)` reads side "was" and "is" of `done`, "before" and "after" of `undone`.
+    `text(path, side)` reads side "was" and "is" of `done`, "before" and "after" of `undone`.
     """
     (was, is_), (before, after) = done, undone
     paths = changed(undone)
@@ -74,23 +77,10 @@ def undoes(done, undone, text):
     return all(_undone(path, (was, is_), (before, after), text) for path in paths)
 
 
-def _undone(path, done, undone, text):
+def _undone(path: str, done: Change, undone: Change, text: Text) -> bool:
     (was, is_), (before, after) = done, undone
     if was.get(path) in (after.get(path), before.get(path)):
         return is_.get(path) == before.get(path)
     if not all(path in manifest for manifest in (was, is_, before, after)):
         return False
     return merge3(text(path, "was"), text(path, "after"), text(path, "before")) == text(path, "is")
-
-
-def listing(tree, control):
-    """Return the set of all paths below a tree, relative; directories end in "/". Directory `control` is left out."""
-    found = set()
-    for folder, directories, names in os.walk(tree):
-        inside = Path(folder).relative_to(tree)
-        if inside == Path() and control in directories:
-            directories.remove(control)
-        links = [name for name in directories if (Path(folder) / name).is_symlink()]
-        found.update(str(inside / name) for name in names + links)
-        found.update(str(inside / name) + "/" for name in directories if name not in links)
-    return found

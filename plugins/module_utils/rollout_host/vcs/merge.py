@@ -1,15 +1,19 @@
 """The merge of one pinned revision into a branch, step by step as the procedure has it (R10), and safe to repeat.
 
 That the branch contains the revision is believed only when the content is there too: once a merge was backed out,
-merging again brings nothing, in Bazaar and in git. So the back-out is taken back first, then what is new is merged.
+merging again brings nothing, in every version control. So the back-out is taken back first, then what is new is merged.
 """
 
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
+from typing import Any, Collection, Iterator, Mapping, NoReturn
 
 from . import content
-from .landing import Landing, Undoing, carry_out, name_of
+from .base import LogEntry, Manifest, MissingRevisionError, WorkingTree
+from .branches import counted, name_of
+from .landing import Landing, PlannedCommit, Undoing
 
 NO_SUCH_REVISION = """\
 E-no-such-revision  {what} does not exist; the tip of {source} is {tip}.
@@ -46,129 +50,130 @@ LOOK_BACK = 3  # merges of the source, before the one to be made, whose content 
 SOURCE_REVISIONS = 256  # revisions of the source among which they are found
 
 
-class Merging:
+class Merging(PlannedCommit):
     """The commit of a plan that is the merge itself."""
 
-    def __init__(self, merge):
+    def __init__(self, merge: Merge) -> None:
         """Take the merge that it is of."""
         self.merge = merge
 
-    def is_it(self, record):
-        """Tell whether a revision of the tree is this merge, made before."""
+    def is_it(self, entry: LogEntry) -> bool:
+        """Tell whether a revision of the tree is a merge, and the first to contain what is merged."""
         first = self.merge.on("here", self.merge.incoming)
-        return first is not None and first["revid"] == record["revid"] and len(record["parents"]) > 1
+        return first is not None and first["revid"] == entry["revid"] and len(entry["parents"]) > 1
 
-    def make(self):
-        """Make it."""
-        self.merge.make_merge()
+    def make(self) -> None:
+        """Merge into the tree and commit."""
+        merge = self.merge
+        name, step, what = "source", f"merge -r {merge.revision}", merge.what
+        if merge.resolution:
+            name, step = "resolution", f"merge {merge.resolution} ({merge.what}, resolved)"
+            what = f"the resolution {merge.resolution}"
+        merge.make(lambda: merge.working.merge(name, merge.incoming, step), merge.message, what)
 
 
 class Merge(Landing):
-    """One merge, as the arguments of modules bzr_merge and git_merge describe it."""
+    """One merge, as the arguments of the module merge describe it."""
 
     again, conflict_text = "./runbook.py run merge", CONFLICT
 
-    def __init__(self, working, params):
+    def __init__(self, working: WorkingTree, params: Mapping[str, Any]) -> None:
         """Take the working tree and the module's params."""
-        super().__init__(working)
-        self.source, self.revision, self.revid = params["source"], params["revision"], params["revid"] or None
-        self.resolution = params["resolution"]
+        self.source: str = params["source"]
+        self.revision: int = params["revision"]
+        self.pinned: str | None = params["revid"] or None
+        self.resolution: str | None = params.get("resolution")
         self.source_name = name_of(self.source)
         self.what = f"{self.source_name} {self.revision}"
-        self.deed = f"the merge of {self.what}"
-        self.message = params["message"] or f"Merge {self.what}."
-        self.beyond, self.incoming = None, None
-        self.restored = []
+        self.message: str = params.get("message") or f"Merge {self.what}."
+        super().__init__(working, f"the merge of {self.what}")
+        self.revid = self.incoming = self.pinned or ""  # until pin() has found it
+        self.beyond: str | None = None
+        self.restored: list[tuple[LogEntry, LogEntry]] = []
 
-    def words(self):
+    def words(self) -> dict[str, Any]:
         """Return what the texts are filled in with."""
         known = {"source": self.source, "resolution": self.resolution or ""}
         names = {"what": self.what, "source_name": self.source_name, "revision": self.revision}
         recipe = self.working.recipe(self.what, self.revision, self.revid)
         return {**super().words(), **{name: shlex.quote(value) for name, value in known.items()}, **names, **recipe}
 
-    def pin(self):
+    def more(self, *, made: bool) -> dict[str, Any]:
+        """Return what the module's answer has besides."""
+        return {"already_merged": not made, "source_revid": self.revid}
+
+    def pin(self) -> None:
         """Find the pinned revision's id and that of the next one. Raises LandingError unless it is what was pinned."""
         try:
-            onward = self.ask("log", "source", f"{self.revision}..")
-        except self.working.Error:
-            self.refuse(NO_SUCH_REVISION, tip=self.ask("revision_info", "source")[0])
+            onward = self.ask(self.vcs.log, "source", self.revision)
+        except MissingRevisionError:
+            self.refuse(NO_SUCH_REVISION, tip=self.ask(self.vcs.revision_info, "source")[0])
         found = onward[0]["revid"]
-        if self.revid not in (None, found):
-            self.refuse(MISMATCH, pinned=self.revid, found=found)
+        if self.pinned not in (None, found):
+            self.refuse(MISMATCH, pinned=self.pinned, found=found)
         self.revid = self.incoming = found
         self.beyond = onward[1]["revid"] if len(onward) > 1 else None
 
-    def merged(self, name):
-        """Return the log record of the mainline revision that first contains the pinned one, or None.
+    def merged(self, name: str) -> LogEntry | None:
+        """Return the mainline revision of a branch that first contains the pinned one, or None.
 
         Raises LandingError if the same revision brought more of the source than was pinned (R18).
         """
-        record = self.on(name, self.revid)
-        if record is None:
-            return None
-        more = self.beyond and self.ask("first_containing", name, self.beyond)
-        if more and more[0] <= record["revno"]:
-            branch = self.working.branches[name]
-            self.refuse(
-                BEYOND, branch=shlex.quote(branch), revno=record["revno"], see_it=self.working.see(name, record)
-            )
-        return record
+        entry = self.on(name, self.revid)
+        if entry:
+            self.refuse_beyond(name, entry["revno"])
+        return entry
 
-    def run(self, scratch):
-        """Merge; in `scratch`, a directory, if given. Return (log records of what was made or found, whether made)."""
+    def refuse_beyond(self, name: str, upto: int) -> None:
+        """Raise LandingError if revision `upto` of a branch has more of the source than was pinned (R18)."""
+        more = self.on(name, self.beyond) if self.beyond else None
+        if more and more["revno"] <= upto:
+            branch = shlex.quote(self.working.branches[name])
+            self.refuse(BEYOND, branch=branch, revno=more["revno"], see_it=self.working.see(name, more))
+
+    def run(self, scratch: Path | None) -> tuple[list[LogEntry], bool]:
+        """Merge; in `scratch`, a directory, if given."""
         self.look(scratch)
         self.pin()
-        record = self.merged("target")
-        out = [] if self.resolution else self.taken_back(record)
-        if record and not (out or self.to_resolve(record)):
-            return [self.standing(record)], False
+        entry = self.merged("target")
+        self.restored = [] if self.resolution else self.taken_back(entry)
+        if entry and not (self.restored or self.to_resolve(entry)):
+            return [self.standing(entry)], False
         if self.resolution:
             if self.merged("resolution") is None:
                 self.refuse(INCOMPLETE)
-            self.incoming = self.ask("revision_info", "resolution")[1]
+            self.incoming = self.ask(self.vcs.revision_info, "resolution")[1]
         if scratch:
             self.working.copy(scratch)
-        self.restored = out
-        plan = [self.restoring(back_out) for back_out, _brought in out]
-        if not record or self.resolution:
+        plan: list[PlannedCommit] = [self.restoring(back_out) for back_out, _brought in self.restored]
+        if not entry or self.resolution:
             plan.append(Merging(self))
         return self.land(plan, push=not scratch), True
 
-    def to_resolve(self, record):
+    def to_resolve(self, entry: LogEntry) -> bool:
         """Tell whether content is gone that a developer's resolution, not merged yet, is to bring back."""
-        if not self.resolution or self.on("target", self.ask("revision_info", "resolution")[1]):
+        if not self.resolution or self.on("target", self.ask(self.vcs.revision_info, "resolution")[1]):
             return False
-        return bool(self.lost(record, "target", self.ask("log", "target", "-1")[0]))
+        return bool(self.lost(entry, "target", self.tip("target")))
 
-    def restoring(self, back_out):
+    def restoring(self, back_out: LogEntry) -> Undoing:
         """Return the commit that takes a back-out back."""
         number = back_out["revno"]
         message = f"[release-critical=pqm][rollback={number}] Take back the back-out, to merge {self.what} again."
         return Undoing(self, back_out, f"take back the back-out {number}", message)
 
-    def make_merge(self):
-        """Merge into the tree and commit."""
-        if self.resolution:
-            step, incoming = f"merge {self.resolution} ({self.what}, resolved)", f"the resolution {self.resolution}"
-            self.make(lambda: self.working.merge("resolution", self.incoming, step), self.message, incoming)
-        else:
-            self.make(
-                lambda: self.working.merge("source", self.revid, f"merge -r {self.revision}"), self.message, self.what
-            )
-
     # -- content
 
-    def taken_back(self, record):
+    def taken_back(self, entry: LogEntry | None) -> list[tuple[LogEntry, LogEntry]]:
         """Return (the back-out, what it took back) of each merge of the source that was backed out, latest first.
 
-        `record` is the merge of the pinned revision, or None. Raises LandingError if something else took content of the
+        `entry` is the merge of the pinned revision, or None. Raises LandingError if something else took content of the
         last merge away; of older ones that is ordinary work.
         """
         out = []
-        for place, brought in enumerate(self.merges(record)):
-            lost = self.lost(brought, "target", self.ask("log", "target", "-1")[0])
-            if record and not lost:
+        for place, brought in enumerate(self.merges(entry)):
+            lost = self.lost(brought, "target", self.tip("target"))
+            if entry and not lost:
                 break
             back_out = self.back_out_of(brought) if lost else None
             if back_out:
@@ -177,77 +182,69 @@ class Merge(Landing):
                 self.refuse_taken_back(brought, lost)
         return out
 
-    def merges(self, record):
-        """Yield the merges of the source in the target, latest first: `record` if given, and a few before it."""
+    def merges(self, entry: LogEntry | None) -> Iterator[LogEntry]:
+        """Yield the merges of the source in the target, latest first: `entry` if given, and a few before it."""
         first = max(1, self.revision - SOURCE_REVISIONS + 1)
-        candidates = self.ask("log", "source", f"{first}..{self.revision}")
-        if record is None:
-            candidates, record = self.below(candidates, None)
+        candidates = self.ask(self.vcs.log, "source", first, self.revision)
+        if entry is None:
+            candidates, entry = self.below(candidates, None)
         for _ in range(LOOK_BACK):
-            if record is None or any(each["revid"] == record["revid"] for each in candidates) or not record["parents"]:
+            if entry is None or any(each["revid"] == entry["revid"] for each in candidates) or not entry["parents"]:
                 return  # from there on both branches are one
-            yield record
-            candidates, record = self.below(candidates, record["revno"])
+            yield entry
+            candidates, entry = self.below(candidates, entry["revno"])
 
-    def below(self, candidates, limit):
+    def below(self, candidates: list[LogEntry], limit: int | None) -> tuple[list[LogEntry], LogEntry | None]:
         """Return the candidates that came to the target below revision number `limit`, and the merge of their last."""
         low, high, found = 0, len(candidates), None
         while low < high:
             middle = (low + high) // 2
-            came = self.ask("first_containing", "target", candidates[middle]["revid"])
-            if came and (limit is None or came[0] < limit):
+            came = self.on("target", candidates[middle]["revid"])
+            if came and (limit is None or came["revno"] < limit):
                 low, found = middle + 1, came
             else:
                 high = middle
-        return candidates[:low], self.ask("log", "target", str(found[0]))[0] if found else None
+        return candidates[:low], found
 
-    def lost(self, brought, name, tip):
-        """Return the paths on which a branch, at revision `tip`, lacks what a merge brought (log records)."""
+    def lost(self, brought: LogEntry, name: str, tip: LogEntry) -> list[str]:
+        """Return the paths on which a branch, at revision `tip`, lacks what a merge brought."""
         if tip["revid"] == brought["revid"]:
             return []
         change = self.change(name, brought)
         wanted, there = self.manifest("source", self.revid), self.manifest(name, tip["revid"])
-        revids = {"before": brought["parents"][0], "after": brought["revid"], "tip": tip["revid"]}
+        text = self.text(name, before=brought["parents"][0], after=brought["revid"], tip=tip["revid"])
+        found = content.gone(change, there, wanted, text)
+        return content.gone(change, there, wanted, text, self.moved(name, brought, found, there)) if found else []
 
-        def lost(moved=()):
-            return content.gone(
-                change, there, wanted, lambda path, side: self.ask("cat", name, revids[side], path), moved
-            )
-
-        found = lost()
-        return lost(self.moved(name, brought, found, there)) if found else []
-
-    def moved(self, name, brought, paths, there):
+    def moved(self, name: str, brought: LogEntry, paths: Collection[str], there: Manifest) -> set[str]:
         """Return those of the paths whose file was renamed after the merge, and is there under the new name."""
-        moved = set()
-        for record in self.since(name, brought):
-            for entry in self.ask("changes", name, str(record["revno"])):
-                old, arrow, new = entry["path"].partition(" => ")
+        moved: set[str] = set()
+        for entry in self.since(name, brought):
+            for each in self.ask(self.vcs.changes, name, entry["revno"]):
+                old, arrow, new = each["path"].partition(" => ")
                 if arrow and old.endswith("/"):
                     moved.update(path for path in paths if path.startswith(old) and new + path[len(old) :] in there)
                 elif arrow and new in there:
                     moved.add(old)
         return moved & self.manifest(name, brought["revid"]).keys()
 
-    def back_out_of(self, brought):
-        """Return the log record of the last mainline revision that just takes a merge back, or None."""
-        for record in reversed(self.since("target", brought)):
-            if self.undoes("target", record, brought):
-                return record
-        return None
+    def back_out_of(self, brought: LogEntry) -> LogEntry | None:
+        """Return the last mainline revision that just takes a merge back, or None."""
+        later = reversed(self.since("target", brought))
+        return next((entry for entry in later if self.undoes("target", entry, brought)), None)
 
-    def standing(self, record):
-        """Return the log record of the revision from which on the target has all that the pinned one brings.
+    def standing(self, entry: LogEntry) -> LogEntry:
+        """Return the revision from which on the target has all that the pinned one brings.
 
         That is the merge, or the last revision that took a back-out back: its own, or one of a merge before it.
         """
-        found = self.put_back(record)
-        if found is record:
-            return record
-        return max((self.put_back(brought) for brought in self.merges(record)), key=lambda each: each["revno"])
+        found = self.put_back(entry)
+        if found is entry:
+            return entry
+        return max((self.put_back(brought) for brought in self.merges(entry)), key=lambda each: each["revno"])
 
-    def put_back(self, brought):
-        """Return the log record of the last revision that took a back-out of a merge back; the merge's without one."""
+    def put_back(self, brought: LogEntry) -> LogEntry:
+        """Return the last revision that took a back-out of a merge back; the merge without one."""
         found, out = brought, None
         for later in self.since("target", brought):
             if out is None and self.undoes("target", later, brought):
@@ -256,38 +253,16 @@ class Merge(Landing):
                 found, out = later, None
         return found
 
-    def check(self, made, _plan):
+    def check(self, made: list[LogEntry]) -> None:
         """Raise LandingError unless all that was put back is there."""
         for _back_out, brought in self.restored:
             lost = self.lost(brought, "here", made[-1])
             if lost:
                 self.refuse_taken_back(brought, lost)
 
-    def refuse_taken_back(self, brought, lost):
+    def refuse_taken_back(self, brought: LogEntry, lost: list[str]) -> NoReturn:
         """Raise LandingError with the names of the files that are not there any more."""
-        count = "1 file" if len(lost) == 1 else f"{len(lost)} files"
         self.refuse(
-            TAKEN_BACK, count=count, files=", ".join(lost), revno=brought["revno"],
+            TAKEN_BACK, count=counted(lost, "1 file"), files=", ".join(lost), revno=brought["revno"],
             see_later=self.working.see_later(brought), facts={"taken_back": lost},
         )  # fmt: skip
-
-
-ARGUMENTS = {
-    "tree": {"type": "path", "required": True},
-    "source": {"type": "str", "required": True},
-    "revision": {"type": "int", "required": True},
-    "revid": {"type": "str"},
-    "push_to": {"type": "str", "required": True},
-    "message": {"type": "str"},
-    "committer": {"type": "str"},
-    "resolution": {"type": "str"},
-}
-
-
-def merge(module, working_tree):
-    """Merge for a module, in a working tree of this class, answer, and end."""
-    if module.params["revision"] < 1:
-        found = module.params["revision"]
-        module.fail_json(msg=f"E-bad-revision  revision is {found}; a revision number from 1 was expected.")
-    landing = Merge(working_tree(module.params), module.params)
-    carry_out(module, landing, lambda changed: {"already_merged": not changed, "source_revid": landing.revid})

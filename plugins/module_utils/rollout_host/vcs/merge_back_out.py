@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import Any, Mapping
 
 from . import content
+from .base import LogEntry, WorkingTree
 from .landing import Landing, Undoing
 
 TOOK_BACK = re.compile(r"\[release-critical=pqm\]\[rollback=([0-9]{1,9})\] Take back the back-out, to merge .+ again\.")
@@ -26,36 +29,36 @@ E-not-as-before  Without the merge, these files are not as before it: {files}.
   A developer reproduces it:  {reproduce}"""
 
 
-class BackOut(Landing):
-    """One back-out, as the arguments of modules bzr_back_out and git_back_out describe it."""
+class MergeBackOutLanding(Landing):
+    """One back-out, as the arguments of the module merge_back_out describe it."""
 
     again, conflict_text = "./runbook.py run", CONFLICT
 
-    def __init__(self, working, params):
+    def __init__(self, working: WorkingTree, params: Mapping[str, Any]) -> None:
         """Take the working tree and the module's params."""
-        super().__init__(working)
-        self.revno, self.revid = params["revno"], params["revid"]
-        self.deed = f"the back-out of revision {self.revno} ({params['what']})"
+        self.revno: int = params["revno"]
+        self.revid: str = params["revid"]
+        super().__init__(working, f"the back-out of revision {self.revno} ({params['what']})")
         self.what, self.reason, self.approver = params["what"], params["reason"], params["approver"]
-        self.brought = []  # log records, the latest first: the merge, and what took back-outs back to make it
+        self.brought: list[LogEntry] = []  # the latest first: the merge, and what took back-outs back to make it
+        self.plan: list[Undoing] = []
 
-    def words(self):
+    def more(self, *, made: bool) -> dict[str, Any]:
+        """Return what the module's answer has besides."""
+        return {"already_backed_out": not made}
+
+    def words(self) -> dict[str, Any]:
         """Return what the texts are filled in with."""
         recipe = self.working.undo_recipe(self.brought[0]) if self.brought else {}
-        return {
-            **super().words(),
-            "revno": self.revno,
-            "revid": self.revid,
-            "message": self.message(self.revno),
-            **recipe,
-        }
+        known = {"revno": self.revno, "revid": self.revid, "message": self.message(self.revno)}
+        return {**super().words(), **known, **recipe}
 
-    def message(self, revno):
+    def message(self, revno: int) -> str:
         """Return the commit message of the undoing of one revision."""
         tags = f"[release-critical={self.approver}][rollback={revno}]"
         return f"{tags} Back out the merge of {self.what}: {self.reason}"
 
-    def find(self):
+    def find(self) -> None:
         """Find the merge on the mainline. Raises LandingError if it is not there."""
         found = self.on("target", self.revid)
         if found is None or found["revno"] != self.revno or found["revid"] != self.revid:
@@ -65,50 +68,48 @@ class BackOut(Landing):
             self.refuse(NO_MERGE)
         self.brought = [found]
         while self.brought[-1]["revno"] > 1:
-            below = self.ask("log", "target", str(self.brought[-1]["revno"] - 1))[0]
+            below = self.at("target", self.brought[-1]["revno"] - 1)
             if not self.takes_back(below):
                 return
             self.brought.append(below)
 
-    def takes_back(self, record):
+    def takes_back(self, entry: LogEntry) -> bool:
         """Tell whether a revision is one with which a merge took a back-out back: so it says, and its content too."""
-        said = TOOK_BACK.match(record["message"])
+        said = TOOK_BACK.match(entry["message"])
         number = int(said.group(1)) if said else 0
-        if not 0 < number < record["revno"]:
-            return False
-        return self.undoes("target", record, self.ask("log", "target", str(number))[0])
+        return 0 < number < entry["revno"] and self.undoes("target", entry, self.at("target", number))
 
-    def run(self, scratch):
-        """Back out; in `scratch`, a directory, if given. As Merge.run."""
+    def run(self, scratch: Path | None) -> tuple[list[LogEntry], bool]:
+        """Back out; in `scratch`, a directory, if given."""
         self.look(scratch)
         self.find()
-        done = [self.done(record) for record in self.brought]
-        if all(done):
-            return [max(done, key=lambda record: record["revno"])], False
+        done = [(entry, self.done(entry)) for entry in self.brought]
+        self.plan = [self.undoing(entry) for entry, undone in done if not undone]
+        if not self.plan:
+            return [max((undone for _, undone in done if undone), key=lambda entry: entry["revno"])], False
         if scratch:
             self.working.copy(scratch)
-        plan = [self.undoing(record) for record, undone in zip(self.brought, done) if not undone]
-        return self.land(plan, push=not scratch), True
+        return self.land(self.plan, push=not scratch), True
 
-    def undoing(self, record):
+    def undoing(self, entry: LogEntry) -> Undoing:
         """Return the commit that takes one of the revisions back."""
-        return Undoing(self, record, f"back out {record['revno']}", self.message(record["revno"]))
+        return Undoing(self, entry, f"back out {entry['revno']}", self.message(entry["revno"]))
 
-    def done(self, brought):
-        """Return the log record of the last undoing of a revision, unless that was taken back itself; else None."""
+    def done(self, brought: LogEntry) -> LogEntry | None:
+        """Return the last undoing of a revision, unless that was taken back itself; else None."""
         out = None
-        for record in self.since("target", brought):
+        for entry in self.since("target", brought):
             if out is None:
-                out = record if self.undoes("target", record, brought) else None
-            elif self.undoes("target", record, out):
+                out = entry if self.undoes("target", entry, brought) else None
+            elif self.undoes("target", entry, out):
                 out = None
         return out
 
-    def check(self, made, plan):
+    def check(self, made: list[LogEntry]) -> None:
         """Raise LandingError unless each commit is by content just an undoing: as before, later changes kept."""
-        for record, commit in zip(made, plan):
-            if not commit.is_it(record):
-                brought, done = self.change("here", commit.undone), self.change("here", record)
+        for entry, commit in zip(made, self.plan):
+            if not commit.is_it(entry):
+                brought, done = self.change("here", commit.undone), self.change("here", entry)
                 paths = {*content.changed(brought), *content.changed(done)}
                 other = sorted(path for path in paths if done[1].get(path) != brought[0].get(path))
                 self.refuse(NOT_AS_BEFORE, files=", ".join(other))

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: bzr_merge
-short_description: Merge one pinned revision of a Bazaar branch into another and push it
+module: merge
+short_description: Merge one pinned revision of a branch into another and push it
 description:
   - Does in the working tree I(tree) what the procedure says (R10). Update, revert, merge, commit, push to I(push_to).
+    In git the merge is always a commit of its own, and nothing is ever forced.
   - Everything is judged by the ancestry and the content of the branches, never by a commit message. A revision that
     I(push_to) already contains changes nothing; a merge that was committed but not pushed is only pushed. So it may be
     run again after any failure.
@@ -23,34 +24,33 @@ options:
     type: path
     required: true
   source:
-    description: Branch to merge from, a URL or path.
+    description: Branch to merge from, a URL or path; in git, C(LOCATION#BRANCH), or C(LOCATION) for the one that HEAD
+      names there.
     type: str
     required: true
   revision:
-    description: Revision number of I(source) to merge.
+    description: Revision number of I(source) to merge, its position on the line of first parents, the root being 1.
     type: int
     required: true
   revid:
-    description: Revision id that I(revision) must have. The plan pins both.
+    description: Id that I(revision) must have, in git its hash. The plan pins both.
     type: str
   push_to:
-    description: The target branch as everybody reads it, a URL or path.
+    description: The target branch as everybody reads it, named as I(source).
     type: str
     required: true
   message:
     description: Commit message. The default is C(Merge NAME REVISION.), NAME being the last part of I(source).
     type: str
   committer:
-    description: Who commits, as C(Name <address>). The default is who the host's user is to Bazaar.
+    description: Who commits, as C(Name <address>). The default is who the host's user is to the
+      version control.
     type: str
   resolution:
-    description: Branch in which a developer merged I(revision) into the target and resolved the conflicts. It is merged
-      instead.
+    description: Branch, named as I(source), in which a developer merged I(revision) into the target and resolved the
+      conflicts. It is merged instead.
     type: str
-  brz_executable:
-    description: The client, C(brz) or C(bzr).
-    type: str
-    default: brz
+extends_documentation_fragment: [downtime.runbook.vcs]
 attributes:
   check_mode: {support: full, description: The merge is tried in a temporary copy.}
   diff_mode: {support: full, description: The files that the merge changes.}
@@ -59,7 +59,7 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Merge db-stable 10381 into devel
-  downtime.runbook.bzr_merge:
+  downtime.runbook.merge:
     tree: /home/pqm/archives/rocketfuel/launchpad/devel
     source: lp:~launchpad-pqm/launchpad/db-stable
     revision: 10381
@@ -117,14 +117,32 @@ conflicts:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.rollout_host.vcs.bzr_working_tree import WorkingTree
-from ..module_utils.rollout_host.vcs.merge import ARGUMENTS, merge
+from ..module_utils.rollout_host.vcs import kinds
+from ..module_utils.rollout_host.vcs.landing import carry_out
+from ..module_utils.rollout_host.vcs.merge import Merge
 
 
-def main():
+def main() -> None:
     """Read the arguments, merge, tell."""
-    executable = {"brz_executable": {"type": "str", "default": "brz"}}
-    merge(AnsibleModule(argument_spec={**ARGUMENTS, **executable}, supports_check_mode=True), WorkingTree)
+    module = AnsibleModule(
+        argument_spec={
+            **kinds.ARGUMENTS,
+            "tree": {"type": "path", "required": True},
+            "source": {"type": "str", "required": True},
+            "revision": {"type": "int", "required": True},
+            "revid": {"type": "str"},
+            "push_to": {"type": "str", "required": True},
+            "message": {"type": "str"},
+            "committer": {"type": "str"},
+            "resolution": {"type": "str"},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    if params["revision"] < 1:
+        found = params["revision"]
+        module.fail_json(msg=f"E-bad-revision  revision is {found}; a revision number from 1 was expected.")
+    carry_out(module, Merge(kinds.named(params).working_tree(params), params))
 
 
 if __name__ == "__main__":

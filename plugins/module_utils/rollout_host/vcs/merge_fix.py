@@ -6,11 +6,14 @@ approved what landed in between, as PQM believes it.
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from typing import Any, Mapping
 
 from ...rollout_core.merge import rc_mode
 from ...rollout_core.schema.patches import PatchName
-from .merge import BEYOND, Merge
+from .base import LogEntry, WorkingTree
+from .branches import counted
+from .merge import Merge
 
 AGAIN = "./runbook.py run merge --fixed-in REVNO"
 NOT_MERGED = """\
@@ -41,58 +44,52 @@ E-other-patches  Between the merge of {what} ({merge}) and {fixed_in} of {target
   Or take a revision without that:  {again}"""
 
 
-class Fix(Merge):
+class MergeFix(Merge):
     """One revision of the target, said to have a fix of the merge."""
 
     again = AGAIN
 
-    def __init__(self, working, params):
+    def __init__(self, working: WorkingTree, params: Mapping[str, Any]) -> None:
         """Take the working tree and the module's params."""
-        super().__init__(working, {**params, "resolution": None, "message": None})
-        self.told = {}
+        super().__init__(working, params)
+        self.told: dict[str, Any] = {}
 
-    def words(self):
+    def words(self) -> dict[str, Any]:
         """Return what the texts are filled in with."""
         return {**super().words(), **self.told}
 
-    def judge(self, fixed_in, scratch, approvers):
+    def judge(
+        self, fixed_in: int, scratch: Path, approvers: Mapping[str, str]
+    ) -> tuple[LogEntry, list[tuple[LogEntry, str]], list[str]]:
         """Return (the merge, [(what came after it, why it may go out)], changed schema patches).
 
-        Revisions are log records, patches are paths. Raises LandingError if revision `fixed_in` may not go out.
+        Patches are paths. Raises LandingError if revision `fixed_in` may not go out.
         """
         self.look(scratch)
         self.pin()
-        record = self.merged("target")
-        if record is None:
+        entry = self.merged("target")
+        if entry is None:
             self.refuse(NOT_MERGED)
-        merge = self.standing(record)
+        merge = self.standing(entry)
         self.told = {"fixed_in": fixed_in, "merge": merge["revno"], "see_later": self.working.see_later(merge)}
-        tip = self.ask("revision_info", "target")[0]
+        tip = self.tip("target")["revno"]
         if fixed_in > tip:
             self.refuse(NO_SUCH_REVISION, tip=tip)
         if fixed_in <= merge["revno"]:
             self.refuse(NO_FIX)
         later = [each for each in self.since("target", merge) if each["revno"] <= fixed_in]
-        self.refuse_more_of_the_source(fixed_in)
-        self.refuse_what_is_gone(later[-1])
+        self.refuse_beyond("target", fixed_in)
+        self.refuse_what_is_gone(entry, later[-1])
         changed = self.changed_patches(merge, later[-1])
         return merge, self.approved(later, approvers), changed
 
-    def refuse_more_of_the_source(self, fixed_in):
-        """Raise LandingError if more of the source than was pinned came with what landed since (R18)."""
-        more = self.beyond and self.ask("first_containing", "target", self.beyond)
-        if more and more[0] <= fixed_in:
-            see = self.working.see("target", self.ask("log", "target", str(more[0]))[0])
-            self.refuse(BEYOND, branch=self.working.branches["target"], revno=more[0], see_it=see)
-
-    def refuse_what_is_gone(self, last):
+    def refuse_what_is_gone(self, brought: LogEntry, last: LogEntry) -> None:
         """Raise LandingError if what the merge brought is not there at revision `last`."""
-        lost = self.lost(self.merged("target"), "target", last)
+        lost = self.lost(brought, "target", last)
         if lost:
-            count = "1 file" if len(lost) == 1 else f"{len(lost)} files"
-            self.refuse(TAKEN_BACK, count=count, files=", ".join(lost), facts={"taken_back": lost})
+            self.refuse(TAKEN_BACK, count=counted(lost, "1 file"), files=", ".join(lost), facts={"taken_back": lost})
 
-    def changed_patches(self, merge, last):
+    def changed_patches(self, merge: LogEntry, last: LogEntry) -> list[str]:
         """Return the paths of the schema patches that changed. Raises LandingError if one came or went (R9, R17)."""
         before, after = self.manifest("target", merge["revid"]), self.manifest("target", last["revid"])
         named = sorted(path for path in {*before, *after} if _is_patch(path) and before.get(path) != after.get(path))
@@ -102,27 +99,27 @@ class Fix(Merge):
             self.refuse(OTHER_PATCHES, listed=listed)
         return named
 
-    def approved(self, later, approvers):
-        """Return (record, reason) of each. Raises LandingError that names what RC mode does not let land (R13)."""
+    def approved(self, later: list[LogEntry], approvers: Mapping[str, str]) -> list[tuple[LogEntry, str]]:
+        """Return (revision, reason) of each. Raises LandingError that names what RC mode does not let land (R13)."""
         answers = [
             (each, rc_mode.check(each["message"], in_rc_mode=True, approvers=approvers, pinned=self.revision))
             for each in later
         ]
         refused = [each for each, answer in answers if not answer.release_critical]
         if refused:
-            count = "1 revision" if len(refused) == 1 else f"{len(refused)} revisions"
             listed = "\n".join(f"  {each['revno']}  {first_line(each)}" for each in refused)
             revnos = [each["revno"] for each in refused]
+            count = counted(refused, "1 revision")
             self.refuse(NOT_CRITICAL, count=count, listed=listed, facts={"refused": revnos})
         return [(each, answer.reason) for each, answer in answers]
 
 
-def first_line(record):
+def first_line(entry: LogEntry) -> str:
     """Return the first line of a revision's message."""
-    return record["message"].partition("\n")[0]
+    return entry["message"].partition("\n")[0]
 
 
-def _is_patch(path):
+def _is_patch(path: str) -> bool:
     try:
         PatchName.parse(PurePosixPath(path).name)
     except ValueError:
