@@ -32,9 +32,9 @@ import os, signal, sys
 from rollout.commands import cli
 from rollout.journal.file import Journal
 write, last = Journal.write, sys.argv.pop(1)
-def write_and_die(journal, event, **fields):
-    write(journal, event, **fields)
-    if event == last:
+def write_and_die(journal, event):
+    write(journal, event)
+    if event.event_name == last:
         os.kill(os.getpid(), signal.SIGKILL)
 Journal.write = write_and_die
 cli.entry()

@@ -9,6 +9,7 @@ import time
 import pexpect
 import pytest
 
+from plugins.module_utils.rollout_core.journal import incidents as views
 from plugins.module_utils.rollout_core.journal.incidents import ProblemSeen
 from rollout import whole_file
 from rollout.gates import mailbox, other_terminal
@@ -17,7 +18,6 @@ from rollout.incidents import record as incidents
 from rollout.journal import store
 from rollout.outcomes import RunbookError
 from rollout.plan import store as plan_store
-from rollout.views import incidents as views
 
 NEW = ("incident", "new")
 RESOLVED = ("--resolution", "an index was made by hand")

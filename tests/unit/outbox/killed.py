@@ -12,12 +12,12 @@ directory, EVENT, WHEN, NUMBER = Path(sys.argv[1]), sys.argv[2], sys.argv[3], in
 write, seen = Journal.write, []
 
 
-def dying(journal, event, **fields):
-    if event == EVENT:
+def dying(journal, event):
+    if event.event_name == EVENT:
         seen.append(event)
     if WHEN == "before" and len(seen) == NUMBER:
         os.kill(os.getpid(), signal.SIGKILL)
-    entry = write(journal, event, **fields)
+    entry = write(journal, event)
     if WHEN == "after" and len(seen) == NUMBER:
         os.kill(os.getpid(), signal.SIGKILL)
     return entry
