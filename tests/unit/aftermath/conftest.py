@@ -76,11 +76,14 @@ class Site:
     journal: Journal
     clock: Stopped
 
+    @property
+    def aborted(self) -> Aborted:
+        return Aborted(self.directory, self.plan, self.journal, self.clock)
+
     def conclude(self, *told: str | None, verified: HostsLookedAt | None = AS_BEFORE) -> list[str]:
         """What the conductor does after the undo, closing included."""
-        aborted = Aborted(self.directory, self.plan, self.journal, self.clock)
         on_record = verified and verified.on_record("as_before")
-        said = conclusion.conclude(aborted, Says(lines=list(told)), on_record, WHY, write_draft)
+        said = conclusion.conclude(self.aborted, Says(lines=list(told)), on_record, WHY, write_draft)
         self.journal.write(event("rollout_closed", outcome="aborted", exit_code=4, message=WHY))
         return said
 

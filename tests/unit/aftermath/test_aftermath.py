@@ -38,14 +38,14 @@ def at(text):
 
 
 def test_the_story(site):
-    lines = site.conclude("missing index on translationmessage", FIXED, "yes")
+    said = site.conclude("missing index on translationmessage", FIXED, "yes")
     late = "47 h of notice is enough, but the fix comes 16 h before and merge, blessing and qastaging need 20 h"
-    assert lines[1:3] == [
+    assert said[1:3] == [
         f"Next attempt  Fri 11 Dec 2026 08:00 UTC (backup window)           no: {late}",
         "              Wed 16 Dec 2026 08:00 UTC (window of the schedule)  yes: 6 d 23 h of notice",
     ]
-    assert lines[-1] == "  Then:  ./runbook.py run"
-    assert "waived" not in "\n".join(lines), "a waiver would gain nothing"
+    assert said[-1] == "  Then:  ./runbook.py run"
+    assert "waived" not in "\n".join(said), "a waiver would gain nothing"
     told = last(site.journal, "problem_told")
     assert (told["source"], told["mended_at"], told["new_pin"], told["by"]) == (
         "missing index on translationmessage",
@@ -82,7 +82,7 @@ def test_what_nobody_tells_is_on_record_and_no_plan_is_made(site, told, known, m
 
 def test_who_mistypes_is_asked_again_and_told_why(site):
     asker = Says(lines=["a slow patch", "tomorrow", "2026-12-10 16:00", FIXED, "perhaps", "no"])
-    conclusion.conclude(site.directory, site.plan, site.journal, site.clock, asker, None, WHY)
+    conclusion.conclude(site.aborted, asker, None, WHY, write_draft)
     assert [name for name, _ in asker.prompts] == ["source", *["mended_at"] * 3, *["new_pin"] * 2]
     assert asker.prompts[2][1].startswith("E-bad-instant  'tomorrow': write 2026-12-10T16:00:00Z")
     assert last(site.journal, "problem_told")["new_pin"] is False
@@ -95,7 +95,7 @@ def test_an_answers_file_that_says_nonsense_is_not_asked_for_ever(site):
             return {"source": "a slow patch", "mended_at": "10 Dec"}.get(name)
 
     asker = File(by="robot")
-    lines = conclusion.conclude(site.directory, site.plan, site.journal, site.clock, asker, None, WHY)
+    lines = conclusion.conclude(site.aborted, asker, None, WHY, write_draft)
     assert len(asker.prompts) == 3
     assert "mended_at: '10 Dec' is no answer." in lines
     assert last(site.journal, "problem_told")["by"] == "robot"
@@ -107,7 +107,7 @@ def test_ctrl_c_at_the_question_keeps_the_abort_going(site):
             super().tell(name, prompt)
             raise KeyboardInterrupt
 
-    lines = conclusion.conclude(site.directory, site.plan, site.journal, site.clock, Busy(), None, WHY)
+    lines = conclusion.conclude(site.aborted, Busy(), None, WHY, write_draft)
     assert lines[-1].startswith("  When the problem is known:  ./runbook.py next")
     assert (site.directory / "abort.md").exists()
 
@@ -128,10 +128,10 @@ def test_a_plan_that_cannot_be_made_keeps_the_abort_going(site):
 
 def test_an_abort_that_was_interrupted_is_concluded_again_without_asking_again(site):
     told = Says(lines=["a lock of the backup", "now", "no"])
-    conclusion.conclude(site.directory, site.plan, site.journal, site.clock, told, None, WHY)
+    conclusion.conclude(site.aborted, told, None, WHY, write_draft)
     first = site.next_plan()
     again = Says()
-    conclusion.conclude(site.directory, site.plan, site.journal, site.clock, again, None, WHY)
+    conclusion.conclude(site.aborted, again, None, WHY, write_draft)
     assert again.prompts == []
     assert site.next_plan() == first
     assert len([e for e in lines(site.journal.entries) if e["event"] == "problem_told"]) == 1
