@@ -6,7 +6,7 @@ import os
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -14,6 +14,9 @@ from rich.console import Console
 from rollout import ROOT
 from rollout.commands.options import FILE, instant, instant_or_none, inventory_option, plan_option
 from rollout.journal.clock import Clock
+
+if TYPE_CHECKING:
+    from rollout.plan.move import Moved
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
 
@@ -58,14 +61,20 @@ def plan_new(inventory: Path | None, window: str | None, backup: str | None, **w
 def plan_move(inventory: Path | None, plan_file: Path | None, window: str, backup: str | None, reason: str) -> None:
     """Move the window: what was confirmed is withdrawn (R3), and who has heard of it is told (R7)."""
     from rollout.plan import move
-    from rollout.views.announcement_lines import missed
 
     moved = move.move(inventory, plan_file, move.Move(instant(window), reason, instant_or_none(backup)))
+    console.print("\n".join(told(moved)), markup=False, soft_wrap=True)
+
+
+def told(moved: Moved) -> list[str]:
+    """Return what is said of a move: from when to when, what is withdrawn, and whom the new time has missed."""
+    from rollout.views.announcement_lines import missed
+
     plan, rollout = moved.rollout.plan, moved.rollout
     lines = [f"The window was {_day(moved.before)} and is {_day(plan.window.start)}: {moved.reason}"]
     lines += [f"Withdrawn, to be done again: {', '.join(moved.redo)}"] if moved.redo else []
     lines += missed(plan.as_vars(), rollout.journal.entries, rollout.clock.now())
-    console.print("\n".join([*lines, "Then:  ./runbook.py run"]), markup=False, soft_wrap=True)
+    return [*lines, "Then:  ./runbook.py run"]
 
 
 @plan.command("check")

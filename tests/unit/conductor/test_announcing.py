@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from rollout.commands.plan import told
 from rollout.gates import answers_file
 from rollout.gates import terminal as terminals
 from rollout.journal.clock import Clock
@@ -58,7 +59,7 @@ def at_the_window(site, sent):
 
 def test_who_confirmed_is_on_record_and_is_asked_only_once(site):
     assert site.run("confirm", asker=says(losas=True, texts={"losas_name": "tom"})) == ExitCode.REFUSED
-    assert confirmed(typed(site)) == [("losas", "tom"), ("dba", None)]
+    assert confirmed(site) == [("losas", "tom"), ("dba", None)]
     plan = plans.load(site.directory / "plan.yml").as_vars()
     (line,) = announcement_lines.lines(
         plan, site.entries, plans.load(site.directory / "plan.yml").window.start - timedelta(days=3)
@@ -66,7 +67,7 @@ def test_who_confirmed_is_on_record_and_is_asked_only_once(site):
     assert line.startswith("   confirm: losas (tom, ")
     assert line.endswith(" · not yet: dba")
     assert site.run("confirm", asker=says(dba=True), begin=timedelta(hours=-2)) == ExitCode.DONE
-    assert confirmed(typed(site))[2:] == [("dba", "test")]
+    assert confirmed(site)[2:] == [("dba", "test")]
     assert "? LOSAs?  yes, tom (answers file, " in site.screen.getvalue()
 
 
@@ -113,7 +114,7 @@ def test_the_question_needs_a_reason_from_another_terminal_too(site):
         """Nobody is here; somebody at another terminal is asked."""
 
         def poll(self, question):
-            assert question.on_record()["needs"] == {"yes": ["name", "reason"]}
+            assert question.on_record("change").needs == {"yes": ["name", "reason"]}
             return super().poll(question)
 
     assert site.run(begin=timedelta(), asker=Elsewhere()) == ExitCode.REFUSED
@@ -152,7 +153,7 @@ def test_a_window_that_was_moved_by_hand_withdraws_what_was_said_of_it(site):
     assert moving.as_on_record(plan, journal, site.directory) == plan
     assert site.events("window_moved", "to") == [plan.window.start.isoformat()]
     assert site.run("confirm", asker=says(losas=True)) == ExitCode.REFUSED
-    assert confirmed(typed(site))[2:] == [("losas", "test"), ("dba", None)], "both are asked again"
+    assert confirmed(site)[2:] == [("losas", "test"), ("dba", None)], "both are asked again"
 
 
 def test_a_crash_between_the_journal_and_the_plan_is_mended(site):
@@ -172,7 +173,7 @@ def by_command(site, monkeypatch):
 
     def move(by, reason="the DBA is away"):
         start = plans.load(site.directory / "plan.yml").window.start + by
-        return moving.move(None, site.directory / "plan.yml", moving.Move(start, reason))
+        return told(moving.move(None, site.directory / "plan.yml", moving.Move(start, reason)))
 
     return move
 

@@ -45,7 +45,7 @@ def states(site):
 
 
 def taken_over(site):
-    return [entry["stage"] for entry in carried(plans.load(site.directory / "plan.yml"), typed(site.entries))]
+    return [each.stage for each in carried(plans.load(site.directory / "plan.yml"), typed(site.entries))]
 
 
 def test_the_same_again_leaves_everything_as_it_is(site):
@@ -87,7 +87,7 @@ def test_the_window_is_not_begun_over_it(site):
 
 
 def test_a_fix_is_said_to_the_stage_that_merges_and_not_once_the_window_has_begun(tmp_path):
-    site = Site(tmp_path, STAGES.replace("playbook: choose", "playbook: pqm_merge"), {"pqm_merge": {"pin": FIRST}})
+    site = Site(tmp_path, STAGES.replace("playbook: choose", "merges: true, playbook: choose"), {"choose": {"pin": FIRST}})
 
     def allowed(*stages):
         return lambda conductor: stage_selection.check_fix(conductor.rollout, stages)

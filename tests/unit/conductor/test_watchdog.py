@@ -23,7 +23,7 @@ from rollout.journal.file import Journal
 from rollout.outcomes import ExitCode
 from tests.unit.conductor.scripted_runner import scripted
 from tests.unit.conductor.site import Site
-from tests.unit.journals import event
+from tests.unit.journals import event, last
 
 QUICK = {"expects": {"minutes": 0.02, "from": "guess"}}
 HANG = "import time; time.sleep(100)"  # as in site.PLAYBOOK
@@ -81,7 +81,7 @@ def meanwhile(site):
     def watch(event, deed, **fields):
         def wait():
             for _ in range(1200):
-                if Journal(site.directory / "journal.jsonl").last(event, **fields):
+                if last(Journal(site.directory / "journal.jsonl"), event, **fields):
                     return deed()
                 time.sleep(0.05)
             return pytest.fail(f"{event} never came")
@@ -179,7 +179,7 @@ def test_a_problem_that_somebody_sees_is_put_on_record_and_the_rollout_goes_on(q
     def tell():
         asked = the_words(quick, "gate_asked")[-1]["seq"]
         seen = ProblemSeen("bug pages time out", Clock().now(), "Ann", "since nine\nOOPS-1802A17")
-        assert other_terminal.incident(quick.directory, seen)["number"] == 1
+        assert other_terminal.incident(quick.directory, seen).number == 1
         mailbox.send(quick.directory, MailboxMessage(kind="answer", by="Ann", text="yes", gate="go", asked=asked))
 
     meanwhile("gate_asked", tell, gate="go")
@@ -277,6 +277,7 @@ def test_ctrl_c_asks_once(quick, meanwhile, said, code):
         assert quick.run() == ExitCode.DONE, "it goes on where it was left"
 
 
+@pytest.mark.real_playbooks
 def test_a_hang_up_stops_nothing(quick, meanwhile):
     meanwhile("stage_started", lambda: os.kill(os.getpid(), signal.SIGHUP), stage="close")
     assert quick.run() == ExitCode.DONE
