@@ -41,7 +41,7 @@ def test_pinned_patches_are_rows(query, pinned, deployed):
     assert there == (list(pinned_rows) if deployed else []), f"rows: {sorted(rows)}"
 
 
-def test_the_access_is_open(query):
+def test_access_is_open(query):
     ((allowed, limit),) = query("SELECT datallowconn, datconnlimit FROM pg_database WHERE datname = current_database()")
     assert (allowed, limit != "0") == ("t", True), f"datallowconn {allowed}, datconnlimit {limit}"
 

@@ -12,6 +12,7 @@ from plugins.module_utils.rollout_core.journal.stages import actual, estimates
 from plugins.module_utils.rollout_core.time import timeline
 from rollout import ROOT
 from rollout.after_abort import conclusion
+from rollout.after_abort.aborted import Aborted
 from rollout.after_abort.next_attempt import backup_for, candidates
 from rollout.after_abort.next_plan import carried
 from rollout.announcing.abort_notices import write_draft
@@ -170,7 +171,8 @@ def test_what_was_carried_once_is_carried_again_from_where_it_was_done(site):
     for stage in ("deliver", "preflight"):
         again.write(event("stage_started", stage=stage, attempt=1))
         again.write(event("stage_finished", stage=stage, outcome="ok", facts={}, message=None))
-    conclusion.conclude(directory, plan, again, site.clock, Says(lines=["the same", "now", "no"]), None, WHY)
+    aborted_again = Aborted(directory, plan, again, site.clock)
+    conclusion.conclude(aborted_again, Says(lines=["the same", "now", "no"]), None, WHY, write_draft)
     third = (directory / last(again, "next_attempt")["plan"]).resolve()
     assert (third.parent.name, plans.load(third).window.start) == ("2026-12.3", at("2026-12-16T08:00"))
     assert plans.load(third).follows == ["2026-12", "2026-12.2"]
@@ -181,7 +183,7 @@ def test_what_was_carried_once_is_carried_again_from_where_it_was_done(site):
 
 def test_a_stage_that_was_not_done_is_not_carried_nor_what_rests_on_it(site):
     done = [entry for entry in lines(site.journal.entries) if entry.get("stage") != "merge"]
-    assert [entry["stage"] for entry in carried(site.plan, typed(done))] == ["select", "rc_mode"]
+    assert [each.stage for each in carried(site.plan, typed(done))] == ["select", "rc_mode"]
 
 
 def test_the_backup_window_leaves_room_for_another_abort(site):

@@ -46,8 +46,8 @@ def test_hosts_that_do_not_answer_are_failures_with_a_reason(rollout):
     for host, state in found.hosts.items():
         (reason,) = state.failed
         assert reason.startswith(f"{host} does not answer: ssh: connect to host 127.0.0.1 port 1: Connection refused")
-    fields = found.as_fields()
-    assert (fields["outcome"], fields["hosts"]["gac"]["passed"]) == ("failed", 0)
+    event = found.on_record("as_before")
+    assert (event.outcome, event.hosts["gac"]["passed"]) == ("failed", 0)
     assert "Connection refused" in (rollout / "verify-as_before.txt").read_text()
 
 
@@ -60,7 +60,7 @@ def test_the_command_shows_pytests_own_words_and_ends_with_1(rollout):
     assert seen.returncode == 1, seen.stdout + seen.stderr
     assert re.fullmatch(r"=+ \d+ errors in [\d.]+s =+", seen.stdout.splitlines()[-1])
     named = [line for line in seen.stdout.splitlines() if line.startswith("ERROR ")]
-    assert "test_the_gate_is_open[ansible://wildcherry] - Failed: wildcherry does not answer: ssh" in "\n".join(named)
+    assert "test_access_is_open[ansible://wildcherry] - Failed: wildcherry does not answer: ssh" in "\n".join(named)
 
 
 def test_no_host_at_all_is_not_well(rollout):

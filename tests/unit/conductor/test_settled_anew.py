@@ -87,7 +87,8 @@ def test_the_window_is_not_begun_over_it(site):
 
 
 def test_a_fix_is_said_to_the_stage_that_merges_and_not_once_the_window_has_begun(tmp_path):
-    site = Site(tmp_path, STAGES.replace("playbook: choose", "merges: true, playbook: choose"), {"choose": {"pin": FIRST}})
+    merging = STAGES.replace("playbook: choose", "merges: true, playbook: choose")
+    site = Site(tmp_path, merging, {"choose": {"pin": FIRST}})
 
     def allowed(*stages):
         return lambda conductor: stage_selection.check_fix(conductor.rollout, stages)

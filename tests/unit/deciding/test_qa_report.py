@@ -13,6 +13,7 @@ from plugins.module_utils.rollout_core.merge import deployable
 from rollout import ROOT
 from rollout.decisions import deployable as qa
 from rollout.views import qa_report
+from rollout.views.judged_branch import JudgedBranch
 
 HOSTILE = "<script>alert('x')</script> & \"quoted\" ]]> </style> {{ 7*7 }} \x1b[31mred\x1b[0m ☃"
 CASES = yaml.safe_load((ROOT / "tests/unit/deployable/branches.yml").read_text())
@@ -20,7 +21,7 @@ CASES = yaml.safe_load((ROOT / "tests/unit/deployable/branches.yml").read_text()
 
 def branch(name, messages, tags):
     log = [{"revno": revno, "message": message, "date": "2026-12-01"} for revno, message in messages.items()]
-    return qa.Branch(name, deployable.assess(log, tags), log)
+    return JudgedBranch(name, deployable.assess(log, tags), log)
 
 
 def tree(html):

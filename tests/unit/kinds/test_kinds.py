@@ -51,7 +51,7 @@ def test_what_a_process_needs(wanted: PlanWanted, says: str) -> None:
     [
         (PlanWanted(), "outage"),
         (PlanWanted("partial_downtime", playbook=REINDEX), "work"),
-        (PlanWanted("schema_undo", of="2026-12"), "undo_schema"),
+        (PlanWanted("schema_undo", of="2026-12"), "schema_undo"),
     ],
 )
 def test_the_processes_that_are_shipped(wanted: PlanWanted, stage: str) -> None:
@@ -158,7 +158,7 @@ def test_what_cannot_be_backed_out(kept: Path) -> None:
     rollout(kept, "2026-12-schema-undo", DONE[:1], of="2026-12")
     kinds.pinned(PlanWanted("x", of="2026-12"), LAB)
     rollout(kept, "2026-12-schema-undo.2", DONE, of="2026-12")
-    with pytest.raises(BadInputError, match=r"^E-backed-out  2026-12 was backed out before, by .*out\.2\."):
+    with pytest.raises(BadInputError, match=r"^E-backed-out  2026-12 was backed out before, by .*undo\.2\."):
         kinds.pinned(PlanWanted("x", of="2026-12"), LAB)
 
 
