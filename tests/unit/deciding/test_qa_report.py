@@ -11,7 +11,6 @@ import yaml
 
 from plugins.module_utils.rollout_core.merge import deployable
 from rollout import ROOT
-from rollout.decisions import deployable as qa
 from rollout.views import qa_report
 from rollout.views.judged_branch import JudgedBranch
 
