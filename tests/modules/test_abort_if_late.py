@@ -31,9 +31,9 @@ def judge(run_module: Callable[..., dict[str, Any]], tmp_path: Path) -> Callable
     def call(minutes: float, *events: tuple[str, str], check: bool = False, text: str | None = None) -> dict[str, Any]:
         path = tmp_path / "journal.jsonl"
         journal = Journal(path, lambda: WINDOW)
-        for stage, event in events:
-            outcome = {"outcome": "ok", "facts": {}} if event == "stage_finished" else {}
-            journal.write(event(event, stage=stage, attempt=1, **outcome))
+        for stage, name in events:
+            more = {"outcome": "ok", "facts": {}} if name == "stage_finished" else {"attempt": 1}
+            journal.write(event(name, stage=stage, **more))
         if text is not None:
             path.write_text(text)
         offset = WINDOW + timedelta(minutes=minutes) - datetime.now(UTC)

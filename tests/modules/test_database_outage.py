@@ -64,7 +64,7 @@ def test_rows_record_where_each_patch_came_from_and_its_own_time(run: Run, datab
     )
     assert {row[:3] for row in rows} == {("devel", 12735, "pqm@example.com-1")}
     measured = [step["seconds"] for step in answer["steps"] if step["step"] in FOUR]
-    assert [row[3] for row in rows] == pytest.approx(measured, abs=0.01)
+    assert [row[3] for row in rows] == pytest.approx(measured, abs=0.1)
     assert [row[4] for row in rows] == sorted({row[4] for row in rows}), "patches share a start_time"
 
 

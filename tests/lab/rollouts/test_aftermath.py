@@ -6,6 +6,7 @@ from rollout import ROOT
 from rollout.engine import verification
 from rollout.journal.file import Journal
 from rollout.plan import model as plans
+from tests.unit.journals import lines
 
 SAYS = {"source": "two branches of the same name", "mended_at": "now", "new_pin": "no"}
 
@@ -44,7 +45,7 @@ def test_from_the_undo_to_the_next_attempt(undone):
     found = look(undone)
     undone.sql("ALTER DATABASE launchpad_prod CONNECTION LIMIT -1")
     assert not found.ok
-    assert found.hosts["wildcherry"].failed == ["test_the_gate_is_open: datallowconn t, datconnlimit 0"]
+    assert found.hosts["wildcherry"].failed == ["test_access_is_open: datallowconn t, datconnlimit 0"]
     assert not found.hosts["gac"].failed
     assert look(undone).ok
 
@@ -53,7 +54,7 @@ def test_from_the_undo_to_the_next_attempt(undone):
     again = (undone.directory / told["plan"]).resolve()
     done = undone.runbook("run", *undone.answering(), "--plan", str(again))
     assert done.returncode == 0, done.stdout + done.stderr
-    journal = Journal(again.with_name("journal.jsonl")).entries
+    journal = lines(Journal(again.with_name("journal.jsonl")).entries)
     assert [e["stage"] for e in journal if e["event"] == "stage_carried"] == [
         "select",
         "rc_mode",
