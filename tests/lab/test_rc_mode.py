@@ -97,13 +97,13 @@ def test_in_and_out(
 
     taken = play("leave", "2027-01")["failed"]
     assert "E-rc-mode-taken  devel is in RC mode already, for 2026-12 since 2" in taken
-    other = play("release", "2027-01")
+    other = play("end_early", "2027-01")
     assert (other["released"], other["why"]) == (True, "devel is in RC mode for 2026-12, not for 2027-01")
     assert (pqm.read_bytes(), lab.topic.read_text()) == (entered, SAID)
 
     assert "on prae: devel is open again" in evidence(play("leave"))
     assert (pqm.read_bytes(), lab.topic.read_text()) == (OPEN, irc.TOPIC)
-    assert play("release")["released"] is True  # never entered, or left already
+    assert play("end_early")["released"] is True  # never entered, or left already
     assert (pqm.read_bytes(), lab.topic.read_text()) == (OPEN, irc.TOPIC)
 
 
@@ -118,13 +118,13 @@ def test_released_when_devel_is_as_before_and_only_then(
         f"brz merge -q -r18 {fresh_lab.bazaar_url}db-stable && brz commit -q -m 'Merge db-stable 18.' && brz push -q"
     )
     assert on_host("prae", tree + merge).returncode == 0
-    found = play("release")
+    found = play("end_early")
     assert (found["released"], found["why"]) == (False, "devel 10 stands: Merge db-stable 18.")
     assert (pqm.read_bytes(), fresh_lab.topic.read_text()) == (entered, SAID)
 
     back_out = "brz merge -q -r10..9 . && brz commit -q -m '[rollback=10] Back it out.' && brz push -q"
     assert on_host("prae", tree + back_out).returncode == 0
-    found = play("release")
+    found = play("end_early")
     assert (found["released"], found["why"]) == (True, "devel 11 has the content of 9: what landed was taken back")
     assert (pqm.read_bytes(), fresh_lab.topic.read_text()) == (OPEN, irc.TOPIC)
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from tests.modules import bzr_branches
-from tests.modules.bzr_branches import BRZ, Site
+from tests.modules import both_branches, bzr_branches
+from tests.modules.both_branches import Site
+from tests.modules.bzr_branches import BRZ
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    return bzr_branches.site(tmp_path / "site")
+    return both_branches.site(bzr_branches, tmp_path / "site")
 
 
 @pytest.fixture
