@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from rollout.journal.file import Journal
+from tests.unit.journals import event
 
 WINDOW = datetime(2026, 12, 9, 8, tzinfo=UTC)
 PLAN = {
