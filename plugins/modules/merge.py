@@ -39,7 +39,7 @@ options:
     description: The target branch as everybody reads it, named as I(source).
     type: str
     required: true
-  message:
+  commit_message:
     description: Commit message. The default is C(Merge NAME REVISION.), NAME being the last part of I(source).
     type: str
   committer:
@@ -132,7 +132,7 @@ def main() -> None:
             "revision": {"type": "int", "required": True},
             "revid": {"type": "str"},
             "push_to": {"type": "str", "required": True},
-            "message": {"type": "str"},
+            "commit_message": {"type": "str"},
             "committer": {"type": "str"},
             "resolution": {"type": "str"},
         },

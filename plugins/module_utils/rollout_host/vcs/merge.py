@@ -85,7 +85,7 @@ class Merge(Landing):
         self.resolution: str | None = params.get("resolution")
         self.source_name = name_of(self.source)
         self.what = f"{self.source_name} {self.revision}"
-        self.message: str = params.get("message") or f"Merge {self.what}."
+        self.message: str = params.get("commit_message") or f"Merge {self.what}."
         super().__init__(working, f"the merge of {self.what}")
         self.revid = self.incoming = self.pinned or ""  # until pin() has found it
         self.beyond: str | None = None
