@@ -62,7 +62,7 @@ def test_who_confirmed_is_on_record_and_is_asked_only_once(site):
     assert confirmed(site) == [("losas", "tom"), ("dba", None)]
     plan = plans.load(site.directory / "plan.yml").as_vars()
     (line,) = announcement_lines.lines(
-        plan, site.entries, plans.load(site.directory / "plan.yml").window.start - timedelta(days=3)
+        plan, typed(site.entries), plans.load(site.directory / "plan.yml").window.start - timedelta(days=3)
     )
     assert line.startswith("   confirm: losas (tom, ")
     assert line.endswith(" · not yet: dba")
