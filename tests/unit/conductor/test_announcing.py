@@ -14,7 +14,7 @@ from rollout.plan import model as plans
 from rollout.plan import move as moving
 from rollout.views import announcement_lines
 from tests.unit.conductor.site import Site
-from tests.unit.journals import event
+from tests.unit.journals import event, typed
 
 EXPECTS = "expects: {minutes: 1, from: guess}"
 STAGES = f"""
