@@ -120,7 +120,8 @@ def test_what_a_revision_changed(told: Sample) -> None:
 
 
 def test_which_revisions_changed_a_directory(told: Sample) -> None:
-    assert told.vcs.changed_in(told.devel, 2, 4, SCHEMA) == [3]
+    assert told.vcs.changed_in(told.devel, 1, 4, SCHEMA) == [1, 3]
+    assert told.vcs.changed_in(told.devel, 2, 2, SCHEMA) == []
     assert told.vcs.changed_in(told.devel, 2, 4, "docroot") == [2, 4]
 
 

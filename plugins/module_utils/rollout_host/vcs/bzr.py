@@ -88,10 +88,10 @@ class Bazaar(Vcs):
 
     def revision_info(self, branch: str, revision: Named = TIP) -> Numbered:
         argv = ["revision-info", "-d", self.at(branch), "-r", _spec(revision)]
-        number, revid = self.run(*argv).split()
+        number, revid = self.run(*argv).split(maxsplit=1)
         if number == "???":  # an id of the repository that is not an ancestor of the branch's tip
             raise MissingRevisionError([self.executable, *argv], 3, f"{branch} does not contain {revision}")
-        return _number(number), revid
+        return _number(number), revid.strip()
 
     def bringing(self, branch: str, revid: str) -> LogEntry | None:
         try:
@@ -116,13 +116,10 @@ class Bazaar(Vcs):
         return delta(printed.partition("\nmessage:\n")[2])
 
     def changed_in(self, branch: str, first: int, last: int, directory: str) -> list[int]:
-        """Return the numbers of the revisions that changed something in a directory.
-
-        Asked from the root on, the client stops at the directory's own creation.
-        """
         location = f"{self.at(branch)}/{directory}"
-        printed = self.run("log", "--line", "-n1", "--forward", "-r", f"{first}..{last}", "--", location)
-        return [int(line.split(":")[0]) for line in printed.splitlines()]
+        # Not --forward: with it the client stops at the first revision that makes something in the directory.
+        printed = self.run("log", "--line", "-n1", "-r", f"{first}..{last}", "--", location)
+        return sorted(int(line.split(":")[0]) for line in printed.splitlines())
 
     def export(self, branch: str, directory: str, revision: Named, target: Path) -> None:
         location = "/".join([self.at(branch).rstrip("/"), *filter(None, [directory.strip("/")])])
