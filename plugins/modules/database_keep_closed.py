@@ -199,8 +199,9 @@ def told(params: dict[str, Any], keeper: Keeper | None) -> dict[str, Any]:
         so_far = f"for {keeper.seconds:.0f} s so far · {keeper.state['ended_sessions']} connections ended"
         said = f"access is kept closed, {so_far} · it opens by itself at {opens:%H:%M:%S} UTC"
         opens_at = opens.isoformat(timespec="seconds")
-        return {"look": True, "run_id": run_id, "outage_seconds": keeper.seconds, "opens_at": opens_at, "summary": said}
-    known = {"look": False, "run_id": run_id, "outage_seconds": None, "opens_at": None}
+        known = {"kept_closed": True, "run_id": run_id, "outage_seconds": keeper.seconds}
+        return {**known, "opens_at": opens_at, "summary": said}
+    known = {"kept_closed": False, "run_id": run_id, "outage_seconds": None, "opens_at": None}
     if not answer:
         return {**known, "summary": "access is not kept closed by a worker of ours"}
     seconds = answer.get("outage_seconds", 0.0)
@@ -210,7 +211,7 @@ def told(params: dict[str, Any], keeper: Keeper | None) -> dict[str, Any]:
 
 def refuse_unheld(params: dict[str, Any], found: dict[str, Any]) -> None:
     """Raise RolloutError E-not-kept-closed when access had to be kept closed and is not."""
-    if params["required"] and not found["look"]:
+    if params["required"] and not found["kept_closed"]:
         raise RolloutError(
             f"E-not-kept-closed  users may be in: {found['summary']}.\n"
             "Then: see how far the site's work came; ./runbook.py run close_access closes it again",

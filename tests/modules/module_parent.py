@@ -65,6 +65,8 @@ def serve(connection: socket.socket) -> str | None:
             request, (*streams, told) = json.loads(message), descriptors
             child = os.fork()
             if not child:
+                selector.close()  # while they have these numbers: collected later, they would close the module's own
+                connection.close()
                 return _become(request, streams)
             for descriptor in streams:
                 os.close(descriptor)

@@ -31,6 +31,7 @@ PLAYBOOK = """
       until: outage.finished
       retries: 100
       delay: 0
+      when: not begun.finished
 """
 
 

@@ -71,7 +71,10 @@ class Stage:
 
     def judge(self, **more: Any) -> Played:
         """The entry point by itself, for revision 3."""
-        task = {"name": "Judge", "ansible.builtin.include_role": {"name": "revision", "tasks_from": "judge"}}
+        task = {
+            "name": "Judge",
+            "ansible.builtin.include_role": {"name": "downtime.runbook.revision", "tasks_from": "judge"},
+        }
         book = [{"name": "JUDGE", "hosts": "pqm", "gather_facts": False, "tasks": [task]}]
         path = self.directory / "judge.yml"
         path.write_text(yaml.safe_dump(book))

@@ -55,17 +55,17 @@ def test_closed_kept_and_opened(keep: KeepClosed, database: Database) -> None:
     user = database.user()
     closed = keep.close()
     assert not closed["failed"], closed
-    assert (closed["changed"], closed["look"], closed["run_id"]) == (True, True, RUN)
+    assert (closed["changed"], closed["kept_closed"], closed["run_id"]) == (True, True, RUN)
     database.assert_users_are_out()
     with pytest.raises(psycopg.OperationalError):
         user.execute("SELECT 1")
     again = keep.close(run_id="another")
-    assert (again["changed"], again["look"], again["run_id"]) == (False, True, RUN)
+    assert (again["changed"], again["kept_closed"], again["run_id"]) == (False, True, RUN)
     found = keep("look", required=True)
     assert found["kept_closed"]
     assert found["summary"].startswith("access is kept closed, for ")
     opened = keep("open")
-    assert (opened["failed"], opened["changed"], opened["look"]) == (False, True, False), opened
+    assert (opened["failed"], opened["changed"], opened["kept_closed"]) == (False, True, False), opened
     assert opened["summary"].startswith("access is open again · users were out for ")
     database.assert_users_are_in()
     assert not keep("open")["changed"]
@@ -75,7 +75,7 @@ def test_kept_in_pgbouncer(keep: KeepClosed, database: Database) -> None:
     """The pool is access: users are out there, and PostgreSQL itself may be restarted behind it."""
     with pooler(database.servers, database.name, database.directory / "home") as pool:
         closed = keep.close(pools=[pool.primary])
-        assert closed["look"], closed
+        assert closed["kept_closed"], closed
         with pytest.raises(psycopg.OperationalError, match="is disabled"):
             pool.connect("primary")
         postgres.stop(database.servers)
@@ -175,7 +175,7 @@ def test_too_late_to_close(keep: KeepClosed, database: Database) -> None:
 
 def test_check_mode_closes_nothing(keep: KeepClosed, database: Database) -> None:
     closed = keep.close(check=True)
-    assert (closed["changed"], closed["look"]) == (True, False)
+    assert (closed["changed"], closed["kept_closed"]) == (True, False)
     database.assert_users_are_in()
 
 
