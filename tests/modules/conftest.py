@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.modules.module_process import ModuleProcess
+from tests.forks.process import ForkedProcess
 
 if TYPE_CHECKING:
     from lab.postgres import Servers
@@ -39,7 +39,7 @@ class RunningModule:
             "_ansible_remote_tmp": str(PROJECT / "var" / "cache" / "modules"),  # a killed module leaves it behind
         }
         arguments = json.dumps({"ANSIBLE_MODULE_ARGS": params})
-        self.process = ModuleProcess(name, arguments, {**os.environ, **env}, cwd)
+        self.process = ForkedProcess("modules", [module], arguments.encode(), {**os.environ, **env}, cwd)
 
     def result(self, timeout: float = 60) -> dict[str, Any]:
         """The parsed JSON answer, always with `failed`, `changed` and `warnings` (texts). No answer fails the test."""

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from plugins.module_utils.rollout_core.schema.patches import Pending
 from rollout import ROOT
 from rollout.decisions import budget
 from rollout.outcomes import BadInputError, ExitCode
+from tests.forks.runbook import runbook
 
 HERE = Path(__file__).parent
 POLICY = Budget(90, 2, 10)
@@ -24,7 +24,7 @@ LOG = """\
 
 
 def command(*arguments):
-    return subprocess.run([ROOT / "runbook.py", "budget", *arguments], capture_output=True, text=True, check=False)
+    return runbook("budget", *arguments)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from plugins.module_utils.rollout_host.vcs import kinds
 from rollout import ROOT
 from rollout.decisions import branches, deployable
 from rollout.outcomes import BadInputError, ExitCode
+from tests.forks.runbook import runbook
 from tests.launchpad import service
 from tests.modules.both_branches import BOTH
 from tests.modules.git_branches import git
@@ -31,7 +31,7 @@ TAGS = {"1": ["qa-ok"], "2": ["qa-untestable"], "45419": ["qa-needstesting"]}
 
 
 def command(*arguments):
-    return subprocess.run([ROOT / "runbook.py", "deployable", *arguments], capture_output=True, text=True, check=False)
+    return runbook("deployable", *arguments)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from rollout.journal import store
 from rollout.journal.clock import Clock
 from rollout.journal.file import Journal
 from rollout.plan import model as plans
+from tests.forks.runbook import runbook
 from tests.unit.journals import lines
 from tests.unit.outbox.channels import Site as Channels
 
@@ -71,9 +72,7 @@ class Site:
 
     def type(self, *words: str, expect: int = 0) -> str:
         """`./runbook.py incident …` without a terminal; what it says."""
-        done = subprocess.run(
-            ["./runbook.py", *words], cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-        )
+        done = runbook(*words)
         assert done.returncode == expect, done.stdout + done.stderr
         return done.stdout + done.stderr
 

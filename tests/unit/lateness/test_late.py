@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from datetime import timedelta
 
 import pytest
@@ -18,6 +17,7 @@ from rollout.journal.file import Journal
 from rollout.outcomes import BadInputError, ExitCode
 from rollout.plan import model as plans
 from rollout.plan import process
+from tests.forks.runbook import runbook
 from tests.unit.journals import event_of, typed
 from tests.unit.lateness.rollouts import HERE, at, table
 
@@ -28,7 +28,7 @@ LINES = [json.loads(line) for line in JOURNAL.read_text().splitlines() if line]
 
 
 def command(*arguments):
-    return subprocess.run([ROOT / "runbook.py", "late", *arguments], capture_output=True, text=True, check=False)
+    return runbook("late", *arguments)
 
 
 def test_the_command_by_hand():

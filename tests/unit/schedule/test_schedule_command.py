@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from rollout import ROOT
 from rollout.outcomes import BadInputError, ExitCode
 from rollout.plan import schedule
 from rollout.schedule import calendars, check, proposal
+from tests.forks.runbook import runbook
 
 NOW = datetime(2026, 11, 23, 7, 30, tzinfo=UTC)
 FILE = """\
@@ -60,7 +60,7 @@ def inventory(tmp_path):
 
 
 def run(*words):
-    return subprocess.run([ROOT / "runbook.py", "schedule", *words], capture_output=True, text=True, check=False)
+    return runbook("schedule", *words)
 
 
 def found(inventory, now=NOW):

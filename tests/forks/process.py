@@ -1,4 +1,4 @@
-"""A module's process, started through its parent (module_parent.py), with what tests need of subprocess.Popen."""
+"""A process that is started through a warm parent (parent.py), with what tests need of subprocess.Popen."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from tests.modules.module_parent import ROOM, ROOM_BYTES
+from tests.forks.parent import ROOM, ROOM_BYTES
 
 PROJECT = Path(__file__).resolve().parents[2]
 PYTHONS_OWN = (signal.SIGPIPE, signal.SIGXFSZ)  # ignored by every Python, and not by what it starts
 
 
 class Parent:
-    """The one parent of this process's modules. It ends when the socket is closed, as by the end of this process."""
+    """The one parent of a kind in this process. It ends when the socket is closed, as by the end of this process."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
         """Start it."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.modules.module_parent", str(theirs.fileno())],
+                [sys.executable, "-m", "tests.forks.parent", str(theirs.fileno()), kind],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 cwd=PROJECT,
@@ -43,14 +43,14 @@ class Parent:
 
     @classmethod
     @functools.cache
-    def get(cls) -> Parent:
+    def of(cls, kind: str) -> Parent:
         """Return it, started if need be."""
-        parent = cls()
+        parent = cls(kind)
         atexit.register(parent.end)
         return parent
 
     def end(self) -> None:
-        """End it; modules that still run go on."""
+        """End it; what it has started and still runs goes on."""
         self._connection.close()
         self._process.wait()
 
@@ -59,22 +59,24 @@ class Parent:
         with self._turn:
             socket.send_fds(self._connection, [json.dumps(request).encode()], descriptors)
             answer = self._connection.recv(64)
-        assert answer, "the parent of the modules has ended: see its stderr"
+        assert answer, "the parent has ended: see its stderr"
         return int(answer)
 
 
-class ModuleProcess:
-    """`module.py`, running. `returncode` is negative for a signal, None until the end has been asked for."""
+class ForkedProcess:
+    """A program, running. `returncode` is negative for a signal, None until the end has been asked for."""
 
-    def __init__(self, name: str, arguments: str, environment: Mapping[str, str], cwd: Path | None) -> None:
-        """Start it with `arguments` on its stdin."""
-        given = os.memfd_create("arguments")
-        os.write(given, arguments.encode())
+    def __init__(
+        self, kind: str, argv: Sequence[str | Path], stdin: bytes, environment: Mapping[str, str], cwd: Path | None
+    ) -> None:
+        """Start it, a program of a kind that a parent knows (`modules`, `runbook`), with these bytes on its stdin."""
+        given = os.memfd_create("stdin")
+        os.write(given, stdin)
         os.lseek(given, 0, os.SEEK_SET)
         (stdout, child_stdout), (stderr, child_stderr), (self._end, told) = os.pipe(), os.pipe(), os.pipe()
         ignored = [number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN]
         request = {
-            "name": name,
+            "argv": [str(word) for word in argv],
             "environment": dict(environment),
             "cwd": str(cwd or Path.cwd()),
             "ignored": [number for number in ignored if number not in PYTHONS_OWN],
@@ -82,7 +84,7 @@ class ModuleProcess:
         }
         passed = [given, child_stdout, child_stderr, told]
         try:
-            self.pid = Parent.get().fork(request, passed)
+            self.pid = Parent.of(kind).fork(request, passed)
         finally:
             for descriptor in passed:
                 os.close(descriptor)
@@ -103,7 +105,7 @@ class ModuleProcess:
         """Return how it has ended, once it has. Raises subprocess.TimeoutExpired."""
         code = self._ended(timeout)
         if code is None:
-            raise subprocess.TimeoutExpired(f"module {self.pid}", timeout or 0)
+            raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
         return code
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
@@ -117,7 +119,7 @@ class ModuleProcess:
                 left = None if until is None else max(0.0, until - time.monotonic())
                 ready = selector.select(left)
                 if not ready and left == 0:
-                    raise subprocess.TimeoutExpired(f"module {self.pid}", timeout or 0)
+                    raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
                 for key, _ in ready:
                     data = os.read(key.fd, 65536)
                     self._said[key.fileobj].append(data)  # type: ignore[index]
@@ -147,6 +149,6 @@ class ModuleProcess:
                 selector.register(self._end, selectors.EVENT_READ)
                 if selector.select(timeout):
                     said = os.read(self._end, 64)
-                    assert said, "the parent of the modules has ended: see its stderr"
+                    assert said, "the parent has ended: see its stderr"
                     self.returncode = int(said)
         return self.returncode

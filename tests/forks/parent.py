@@ -1,9 +1,9 @@
-"""The parent of modules under test: a Python that has loaded what they import, and forks for each one that is started.
+"""The parent of processes under test: a Python that has loaded what they import, and forks for each of them.
 
-A module so started is a process as ever, with a number, signals, arguments on its stdin and an environment of its own,
-also in /proc. Only Python's start and the imports, nine tenths of a module's time, are had once.
+What is so started is a process as ever, with a number, signals, arguments, stdin and an environment of its own, also in
+/proc. Only Python's start and the imports, nine tenths of a module's time, are had once.
 
-    python -m tests.modules.module_parent DESCRIPTOR     a SOCK_SEQPACKET socket; see module_process.py
+    python -m tests.forks.parent DESCRIPTOR modules|runbook     DESCRIPTOR: a SOCK_SEQPACKET socket; see process.py
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import plugins.module_utils
+import rollout
 
 FOREIGN = (
     "ansible.module_utils.basic",
@@ -39,18 +42,19 @@ ROOM_BYTES = 65536
 _STAT_ENV_START = 47  # among the fields of /proc/self/stat behind the command's name (proc(5), field 50)
 
 
-def preload() -> None:
-    """Import what modules import, but not the modules: each runs its own code, as `__main__`."""
-    for name in FOREIGN:
+def preload(kind: str) -> None:
+    """Import what programs of a kind import, but not the programs: each runs its own code, as `__main__`."""
+    for name in FOREIGN if kind == "modules" else ():
         importlib.import_module(name)
-    for module in pkgutil.walk_packages(plugins.module_utils.__path__, "plugins.module_utils."):
+    package: ModuleType = plugins.module_utils if kind == "modules" else rollout
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         importlib.import_module(module.name)
     gc.collect()
     gc.freeze()  # children write to none of it
 
 
-def serve(connection: socket.socket) -> str | None:
-    """Fork for each request. Return the module's name in the child; None here, once nobody asks any more."""
+def serve(connection: socket.socket) -> list[str] | None:
+    """Fork for each request. Return what to run in the child, its argv; None here, once nobody asks any more."""
     selector = selectors.DefaultSelector()
     selector.register(connection, selectors.EVENT_READ)
     while True:
@@ -83,8 +87,8 @@ def _report_end(descriptor: int, child: int, told: int) -> None:
     os.close(told)
 
 
-def _become(request: Mapping[str, Any], streams: list[int]) -> str:
-    """Make this child the process that was asked for, up to its code, and return the module's name."""
+def _become(request: Mapping[str, Any], streams: list[int]) -> list[str]:
+    """Make this child the process that was asked for, up to its code, and return its argv."""
     for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
@@ -96,7 +100,7 @@ def _become(request: Mapping[str, Any], streams: list[int]) -> str:
     os.environ.update(request["environment"])
     time.tzset()
     os.chdir(request["cwd"])
-    return str(request["name"])
+    return [str(word) for word in request["argv"]]
 
 
 def _show_environment(environment: Mapping[str, str]) -> None:
@@ -109,8 +113,12 @@ def _show_environment(environment: Mapping[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    preload()
-    asked = serve(socket.socket(fileno=int(sys.argv[1])))
+    _, descriptor, kind = sys.argv
+    preload(kind)
+    asked = serve(socket.socket(fileno=int(descriptor)))
     if asked:
-        sys.argv[1:] = []
-        runpy.run_module(f"plugins.modules.{asked}", run_name="__main__")
+        sys.argv[:] = asked
+        if kind == "modules":  # they import from the packages beside them
+            runpy.run_module(f"plugins.modules.{Path(asked[0]).stem}", run_name="__main__")
+        else:
+            runpy.run_path(asked[0], run_name="__main__")
