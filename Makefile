@@ -15,7 +15,7 @@ rollout: $(READY)  ## one whole monthly deployment on the embedded lab, unattend
 	$(RUNBOOK) plan new && \
 	$(RUNBOOK) run --answers inventories/lab/answers.yml --at=-8d
 
-test: $(READY)  ## every test but those that take minutes; it says at its end which
+test: $(READY)  ## every test but those that take minutes; it says at its end which; DRILLS=all leaves no drill out
 	@mkdir -p var
 	@tests/debian_parts.sh
 	$(VENV)/bin/pytest
@@ -25,7 +25,7 @@ faults: $(READY)  ## 200 random kill moments of an outage, on real servers; FAUL
 	@tests/debian_parts.sh
 	FAULTS=200 $(VENV)/bin/pytest tests/faults
 
-drills: $(READY)  ## every drill: a rehearsal with a fault in it, on two labs at a time; `./runbook.py drill NAME` for one
+drills: $(READY)  ## every drill and other rehearsal with a fault in it, on two labs at a time; `./runbook.py drill NAME` for one
 	@mkdir -p var
 	@tests/debian_parts.sh
 	$(VENV)/bin/pytest -m drill tests/lab

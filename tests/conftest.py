@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out the drills that are not for every day, deal the others out, and begin with what takes longest."""
     drills = [item for item in items if item.get_closest_marker("drill")]
     asked_for = config.option.markexpr or any("::" in argument for argument in config.args)
-    left_out = [] if asked_for else [item for item in drills if not _always(item)]
+    left_out = [] if asked_for or os.environ.get("DRILLS") == "all" else [item for item in drills if not _always(item)]
     config.stash[LEFT_OUT] = len(left_out)
     groups = {item: _group(item) for item in items if item not in left_out}
     if asked_for:  # with nothing else to do, both workers have drills

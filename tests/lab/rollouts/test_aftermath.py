@@ -35,6 +35,7 @@ def look(rollout):
     return verification.verify(rollout.directory, ROOT / "inventories/lab", "as_before")
 
 
+@pytest.mark.drill
 def test_from_the_undo_to_the_next_attempt(undone):
     """Everything is as before, somebody who closes access is found out, and the next attempt needs no new merge."""
     (verified,) = [entry for entry in undone.journal if entry["event"] == "verified"]

@@ -1,6 +1,9 @@
 """Buildbot's blessing within a rollout (R11)."""
 
+import pytest
 
+
+@pytest.mark.drill
 def test_a_red_build_stops_the_rollout_and_a_fix_of_the_merge_is_blessed_and_goes_out(rollout, brz, tmp_path):
     """What nobody QA's because it says so ([no-qa]) can be pinned and merged; Buildbot sees that it is no Python.
 

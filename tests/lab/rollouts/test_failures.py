@@ -59,6 +59,7 @@ def test_a_host_that_does_not_answer(unchanged):
     assert "NOT UNDONE: outage" in stopped.stdout
 
 
+@pytest.mark.drill
 def test_a_smoke_failure_keeps_the_new_schema_and_opens_an_incident(at_the_window):
     before = at_the_window.schema()
     page = at_the_window.lab.links
@@ -77,6 +78,7 @@ def test_a_smoke_failure_keeps_the_new_schema_and_opens_an_incident(at_the_windo
     assert at_the_window.run().returncode == 0, "only smoke and done are left"
 
 
+@pytest.mark.drill
 def test_a_merge_conflict_and_a_developers_resolution(rollout, brz, tmp_path):
     """R10: nothing is committed, the commands that are shown work, and the second run goes through."""
     home, pqm = tmp_path / "developer", rollout.lab.home("prae") / "archives/rocketfuel/launchpad/devel"
@@ -108,6 +110,7 @@ def test_a_merge_conflict_and_a_developers_resolution(rollout, brz, tmp_path):
     assert rollout.outcomes()[-2:] == [("rc_mode", "ok"), ("merge", "ok")], "RC mode was left with the failure"
 
 
+@pytest.mark.drill
 def test_a_patch_that_leaves_no_row_is_found_on_qastaging(rollout, brz, tmp_path):
     """Its text has the INSERT, so it can be pinned; run, it leaves no row. Production never sees it (R12)."""
     home, db_stable = tmp_path / "developer", f"{rollout.lab.bazaar_url}db-stable"

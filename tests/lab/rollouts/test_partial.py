@@ -28,6 +28,7 @@ def partial(fresh_lab: Lab, tmp_path: Path) -> Rollout:
     return made
 
 
+@pytest.mark.drill
 def test_a_partial_downtime(partial: Rollout) -> None:
     """Its runbook is killed while access is closed: users stay out, and `resume` carries it through."""
     before = partial.sql(INDEXES)

@@ -66,6 +66,7 @@ def test_the_pinned_revision_is_below_the_tip_because_of_qa(deployed):
     assert "45419" in said, "the blocking bug must be named"
 
 
+@pytest.mark.drill
 def test_a_schema_is_backed_out_after_its_commit(deployed):
     """The whole way back: undo files on a copy, the DBA's gate, the trees, the schema."""
     rollout, before = deployed
