@@ -12,6 +12,33 @@ from rollout.fields import A_YEAR, Duration, Fact, Line, Minutes, Model, Rule, S
 from rollout.inventory import Policy
 from rollout.plan.messages import MESSAGES
 
+# Yesterday's names of playbooks, as plans that were made then have them frozen.
+RENAMED = {
+    "gate_close": "access_close",
+    "gate_open": "access_open",
+    "gate_release": "access_may_open",
+    "gate_stop": "access_stop",
+    "pqm_back_out": "merge_back_out",
+    "rc_mode_release": "rc_mode_end_early",
+    "schema_back_out": "schema_undo",
+    "schema_back_out_check": "schema_undo_check",
+    "schema_back_out_done": "schema_undo_done",
+    "schema_back_out_preflight": "schema_undo_preflight",
+    "schema_back_out_stop": "schema_undo_stop",
+    "schema_back_out_trees": "schema_undo_trees",
+    "schema_back_out_trees_undo": "schema_undo_trees_back",
+    "schema_back_out_undo": "schema_undo_reopen",
+}
+
+
+def _of_today(name: str) -> str:
+    if name in RENAMED:
+        raise ValueError(f"that playbook is called `{RENAMED[name]}` now")
+    return name
+
+
+PlaybookName = Annotated[Slug, AfterValidator(_of_today)]
+
 
 class ExpectedStep(Model):
     """One step of a stage and how many seconds it takes; `pad` is the minutes that R9 adds."""
@@ -41,7 +68,7 @@ class MergeBackOut(Model):
     question: Line
     who: list[Slug] = Field(min_length=1)
     waits: Duration
-    playbook: Slug
+    playbook: PlaybookName
 
 
 class Gate(Model):
@@ -64,7 +91,7 @@ class Gate(Model):
 class Undo(Model):
     """The playbook that takes a stage back, and at most how many minutes that takes: a guess, or history's worst."""
 
-    playbook: Slug
+    playbook: PlaybookName
     minutes: Minutes
     source: Slug = Field(alias="from", default="guess")
     samples: int | None = Field(default=None, gt=0)
@@ -75,7 +102,7 @@ class Bracket(Model):
 
     what: Line
     ends_with: Slug
-    end_early: Slug
+    end_early: PlaybookName
 
 
 def _message(name: str) -> str:
@@ -114,7 +141,7 @@ class Stage(Model):
     title: Line
     rules: list[Rule]
     due: Duration
-    playbook: SlugOrNone = ""
+    playbook: Annotated[SlugOrNone, AfterValidator(_of_today)] = ""
     announces: Announces | None = None
     expects: Expects
     begins_by: Duration | None = None
@@ -123,7 +150,7 @@ class Stage(Model):
     merges: bool = False
     bracket: Bracket | None = None
     gates: list[Gate] = Field(default_factory=list)
-    stop: Slug = "stop"
+    stop: PlaybookName = "stop"
     needs: Literal["playbook", "of"] | None = None
     any_day: bool = False
     abortable: Annotated[Literal["yes", "no", "until_commit"], BeforeValidator(timeline.yes_or_no)] = "yes"
