@@ -15,13 +15,12 @@ from typing import Any
 import ansible_runner
 
 from rollout import ROOT
+from rollout.engine import reasons, ssh
 
 LOOK_SECONDS = 0.2  # between two looks at a playbook at work
 POLL_SECONDS = 0.2  # how often ansible-runner looks at its child; its own default of 5 s delays every end (measured)
 
 TEMPORARY = ROOT / "var" / "tmp"  # what is killed leaves its temporary files behind: not outside of the checkout
-
-SAYS = ("msg", "module_stderr", "stderr")  # where a failed task's reason stands
 
 CONTROL_MARK = "ROLLOUT_CONTROL"  # in the environment of every process of a run on this machine
 
@@ -37,11 +36,8 @@ class Failure:
 
     @property
     def message(self) -> str:
-        """What to show: the module's message, or where to look when it has none."""
-        said = "\n  ".join(str(self.result[key]).strip() for key in SAYS if self.result.get(key)) or "no message"
-        if self.unreachable:
-            return f"E-unreachable  {self.host} does not answer: {said}\n  Look at:  ansible {self.host} -m ping"
-        return said if said.startswith("E-") else f"E-task-failed  {self.host}: {self.task}\n  {said}"
+        """What to show: the module's own message, or the reason that was found, and what to type."""
+        return reasons.message(self.host, self.task, self.result, unreachable=self.unreachable)
 
 
 @dataclass
@@ -98,9 +94,9 @@ class Playbook:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             CONTROL_MARK: str(self.artifacts),
             "TMPDIR": str(TEMPORARY),
+            **ssh.environment(),
         }
-        aloof = {"ANSIBLE_SSH_ARGS": "-o ControlMaster=no -o ControlPath=none", "ANSIBLE_TIMEOUT": "3"}
-        return {**common, **(aloof if self.aloof else {})}
+        return {**common, **(ssh.ALOOF if self.aloof else {})}
 
 
 @dataclass(frozen=True)
