@@ -65,6 +65,8 @@ def serve(connection: socket.socket) -> str | None:
             request, (*streams, told) = json.loads(message), descriptors
             child = os.fork()
             if not child:
+                selector.close()  # whoever collects them later would close what has their numbers by then
+                connection.detach()
                 return _become(request, streams)
             for descriptor in streams:
                 os.close(descriptor)

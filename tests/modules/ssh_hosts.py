@@ -30,6 +30,7 @@ echo "127.0.0.1 localhost $NAME" >/etc/hosts
 install -m 644 "$directory/id.pub" /etc/ssh/authorized
 for each in /home /srv /run; do mount -t tmpfs tmpfs "$each"; done
 mkdir /run/sshd
+[ -z "$PROC" ] || mount -t proc -o "$PROC" proc /proc
 for user; do useradd --create-home --shell /bin/bash "$user"; done
 chpasswd <"$directory/passwords"
 rm -f /etc/sudoers.d/* /etc/nologin
@@ -63,9 +64,9 @@ def possible() -> str | None:
 class SshHost:
     """One such host; `start` and `stop` are the test's."""
 
-    def __init__(self, directory: Path, configuration: str = "") -> None:
-        """Make its keys in a directory. `configuration` is added to sshd's."""
-        self.directory = directory
+    def __init__(self, directory: Path, configuration: str = "", proc: str = "") -> None:
+        """Make its keys in a directory. `configuration` is added to sshd's; `proc` are mount options of /proc."""
+        self.directory, self.proc = directory, proc
         directory.mkdir()
         for name in ("host_key", "id"):
             argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name)]
@@ -85,7 +86,7 @@ class SshHost:
         with (self.directory / "log").open("w") as log:
             self.process = subprocess.Popen(
                 [*argv, str(self.port), *PASSWORDS],
-                env={"PATH": os.environ["PATH"], "SSHD": str(SSHD), "NAME": NAME},
+                env={"PATH": os.environ["PATH"], "SSHD": str(SSHD), "NAME": NAME, "PROC": self.proc},
                 stderr=log,
             )
         eventually(self._listens)
