@@ -190,7 +190,9 @@ def _failed(host: str, result: Mapping[str, Any]) -> Iterable[tuple[str, Mapping
 def _reason(host: str, result: Mapping[str, Any], *, unreachable: bool) -> Reason:
     said = [_AROUND.sub("", str(result[key]).strip()) for key in SAYS if result.get(key)]
     text = "\n  ".join(said) or "no message"
-    if text.startswith("E-"):  # our own modules have said it already, but for the name that the inventory has for theirs
+    if text.startswith(
+        "E-"
+    ):  # our own modules have said it already, but for the name that the inventory has for theirs
         return Reason(host, text if host == "localhost" else text.replace("this host", host))
     if known := _known(host, "\n".join([*said, str(result.get("module_stdout") or "")])):
         return known
