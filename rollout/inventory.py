@@ -29,6 +29,7 @@ QUESTION = {
 
 # An answer may be a secret: neither the log nor the callbacks that somebody has configured get it.
 UNRECORDED = {"ANSIBLE_LOG_PATH": os.devnull, "ANSIBLE_LOAD_CALLBACK_PLUGINS": "0"}
+ANSWER_SECONDS = 120
 QUIET = {"ANSIBLE_DEPRECATION_WARNINGS": "0"}  # of --one-line, until ansible-core 2.23
 
 
@@ -101,7 +102,15 @@ def ask(inventory: Path, question: Mapping[str, str]) -> dict[str, Any]:
         "--one-line",
     ]
     environment = {**os.environ, **UNRECORDED, **QUIET}
-    asked = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    try:
+        asked = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=ANSWER_SECONDS
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BadInputError(
+            f"E-bad-inventory  Ansible has not read {inventory} within {ANSWER_SECONDS} s: a script of it, or that "
+            f"of its vault's password, waits for something.\n  Try it:  ansible-inventory -i {inventory} --list"
+        ) from error
     _, arrow, answer = asked.stdout.partition(" => ")
     if asked.returncode != 0 or not arrow:
         said = json.loads(answer).get("msg") if arrow else (asked.stderr or asked.stdout).strip()

@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +16,13 @@ from typing import Any
 import ansible_runner
 
 from rollout import ROOT
+from rollout.engine import reasons, ssh
+from rollout.engine.silence import Silence
 
 LOOK_SECONDS = 0.2  # between two looks at a playbook at work
 POLL_SECONDS = 0.2  # how often ansible-runner looks at its child; its own default of 5 s delays every end (measured)
 
 TEMPORARY = ROOT / "var" / "tmp"  # what is killed leaves its temporary files behind: not outside of the checkout
-
-SAYS = ("msg", "module_stderr", "stderr")  # where a failed task's reason stands
 
 CONTROL_MARK = "ROLLOUT_CONTROL"  # in the environment of every process of a run on this machine
 
@@ -37,11 +38,8 @@ class Failure:
 
     @property
     def message(self) -> str:
-        """What to show: the module's message, or where to look when it has none."""
-        said = "\n  ".join(str(self.result[key]).strip() for key in SAYS if self.result.get(key)) or "no message"
-        if self.unreachable:
-            return f"E-unreachable  {self.host} does not answer: {said}\n  Look at:  ansible {self.host} -m ping"
-        return said if said.startswith("E-") else f"E-task-failed  {self.host}: {self.task}\n  {said}"
+        """What to show: the module's own message, or the reason that was found, and what to type."""
+        return reasons.message(self.host, self.task, self.result, unreachable=self.unreachable)
 
 
 @dataclass
@@ -98,17 +96,18 @@ class Playbook:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             CONTROL_MARK: str(self.artifacts),
             "TMPDIR": str(TEMPORARY),
+            **ssh.environment(),
         }
-        aloof = {"ANSIBLE_SSH_ARGS": "-o ControlMaster=no -o ControlPath=none", "ANSIBLE_TIMEOUT": "3"}
-        return {**common, **(aloof if self.aloof else {})}
+        return {**common, **(ssh.ALOOF if self.aloof else {})}
 
 
 @dataclass(frozen=True)
 class Listener:
-    """Whom a run tells what: each task as a host begins it, and each `progress` that a module answers."""
+    """Whom a run tells what: each event, each task as a host begins it, and each `progress` that a module answers."""
 
     task: Callable[[str, str], None] = lambda _task, _host: None
     progress: Callable[[Mapping[str, Any]], None] = lambda _progress: None
+    event: Callable[[str, str, str], None] = lambda _kind, _host, _task: None
 
 
 def run_playbook(
@@ -152,15 +151,24 @@ def run_playbook(
 class PlaybookAtWork(threading.Thread):
     """A playbook at work, while this process judges. `progress` is what its modules have answered and nobody took."""
 
-    def __init__(self, playbook: Playbook, on_task: Callable[[str, str], None] = lambda _task, _host: None) -> None:
-        """Start it."""
+    def __init__(
+        self,
+        playbook: Playbook,
+        on_task: Callable[[str, str], None] = lambda _task, _host: None,
+        on_silence: Callable[[str], None] = lambda _line: None,
+    ) -> None:
+        """Start it. `on_silence` is told for what it waits, when nothing was heard of it for long."""
         super().__init__(name=playbook.name, daemon=True)
         self.playbook = playbook
         self.progress: SimpleQueue[Mapping[str, Any]] = SimpleQueue()
-        self._listener = Listener(on_task, self.progress.put)
+        self._silence, self._on_silence = Silence(time.monotonic()), on_silence
+        self._listener = Listener(on_task, self.progress.put, self._heard)
         self._cancelled = threading.Event()
         self._outcome: PlaybookRun | Exception = PlaybookRun(output=playbook.artifacts / "stdout")
         self.start()
+
+    def _heard(self, kind: str, host: str, task: str) -> None:
+        self._silence.hear(time.monotonic(), kind, host, task)
 
     def run(self) -> None:
         """Run the playbook; called by the thread."""
@@ -178,6 +186,8 @@ class PlaybookAtWork(threading.Thread):
         """Wait for its end, calling `meanwhile` several times a second, and return what it came to."""
         while not self.ended(LOOK_SECONDS):
             meanwhile()
+            if line := self._silence.line(time.monotonic()):
+                self._on_silence(line)
         return self.outcome()
 
     def cancel(self) -> None:
@@ -194,6 +204,7 @@ class PlaybookAtWork(threading.Thread):
 
 def _hear(event: dict[str, Any], run: PlaybookRun, listener: Listener) -> None:
     kind, data = event["event"], event.get("event_data", {})
+    listener.event(kind, data.get("host", ""), data.get("task", ""))
     if progress := (data.get("res") or {}).get("progress"):
         listener.progress(progress)
     if kind == "runner_on_start":

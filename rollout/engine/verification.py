@@ -18,13 +18,14 @@ from xml.etree import ElementTree
 
 from plugins.module_utils.rollout_core.journal.events import HostsVerified
 from rollout import ROOT
+from rollout.engine import ssh
 
-Expect = Literal["deployed", "as_before"]
+Expect = Literal["deployed", "as_before", "answers"]
 PATIENCE = 600.0  # seconds for all hosts: one that hangs costs about 20 (ansible.cfg), and then it is not asked again
 NO_HOST = "testinfra"  # what is no host's: tests that could not even be collected
 _HOST = re.compile(r"\[ansible://([^]?/]+)")
 _IN_FIXTURE = re.compile(r'failed on (?:setup|teardown) with "(.*)"', re.DOTALL)
-_RAISED = re.compile(r"^(?:AssertionError|Failed|RuntimeError): ")
+_RAISED = re.compile(r"^(?:AssertionError|Failed|RuntimeError|[\w.]+CannotLookError): ")
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class HostsLookedAt:
 
 
 def verify(directory: Path, inventory: Path, expect: Expect = "deployed", *, show: bool = False) -> HostsLookedAt:
-    """Run tests/verify over the inventory's hosts, against the plan of the rollout in `directory`.
+    """Run tests/verify over the inventory's hosts, against the plan of the rollout in `directory`. `answers`
+    looks only whether they can be looked at.
 
     `show` lets the tests write to the screen; otherwise that goes to `verify-EXPECT.txt` in `directory`. What each test
     found stands in `verify-EXPECT.xml` there. A host that does not answer is a failure like any other.
@@ -63,8 +65,11 @@ def verify(directory: Path, inventory: Path, expect: Expect = "deployed", *, sho
         command = [sys.executable, "-m", "pytest", *options, "tests/verify"]
         environment = {
             **os.environ,
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # of inventory scripts
             "ROLLOUT_PLAN": str(directory / "plan.yml"),
             "ROLLOUT_INVENTORY": str(inventory),
+            **ssh.environment("v"),
         }
         with (
             nullcontext() if show else log.open("w", encoding="utf-8") as output,
@@ -77,6 +82,8 @@ def verify(directory: Path, inventory: Path, expect: Expect = "deployed", *, sho
                     ok=False, summary=f"testinfra was not done after {PATIENCE / 60:.0f} min", hosts={}
                 )
     hosts = read(report) if report.exists() else {}
+    if NO_HOST in hosts and not hosts[NO_HOST].failed:  # tests of a group that this inventory does not have
+        del hosts[NO_HOST]
     if NO_HOST in hosts or not hosts:  # pytest runs nothing when it cannot collect everything
         why = hosts[NO_HOST].failed[0] if NO_HOST in hosts else f"pytest ended with exit code {code}"
         return HostsLookedAt(ok=False, summary=f"testinfra looked at no host: {why}", hosts={})
