@@ -105,7 +105,10 @@ def nothing_done(scene: Scene) -> None:
     faults.leave_out(checkout / "playbooks" / "outage.yml")
     before = scene.rollout.announced()
     scene.run("run", "--at=-30m")
-    scene.also["announced since"] = str(len(scene.rollout.announced()) - len(before))
+    told = scene.rollout.announced() - before
+    scene.also["people are told"] = (
+        "that it was aborted" if told and all("aborted" in each for each in told) else "otherwise"
+    )
 
 
 def late_past_no_return(scene: Scene) -> None:

@@ -123,10 +123,11 @@ class Rollout:
         path = self.directory / "journal.jsonl"
         return path.read_text(encoding="utf-8") if path.exists() else ""
 
-    def announced(self) -> list[Path | str]:
-        """What people have been told: every mail, and every post of the status account."""
+    def announced(self) -> set[str]:
+        """What people have been told: the texts of every mail, and of every post of the status account."""
         posts = json.loads((self.lab.status_account / "statuses.json").read_text(encoding="utf-8"))
-        return [*sorted((self.lab.mail / "mails").iterdir()), *(str(post) for post in posts)]
+        mails = (path.read_text(encoding="utf-8") for path in (self.lab.mail / "mails").iterdir())
+        return {*mails, *map(str, posts)}
 
     def outcomes(self) -> list[tuple[object, object]]:
         """Stages in the order in which they ended, and how."""
