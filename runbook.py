@@ -1,8 +1,8 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -I
 """The downtime runbook. Finds the project's .venv itself; the commands are rollout/commands/cli.py.
 
-Nothing is imported before that .venv is proven: one that is not there, half made, another user's, or of a Python that
-is gone, is an error with what to type.
+Nothing else is imported before the environment is ours and that .venv is proven: one that is not there, half made,
+another user's, or of a Python that is gone, is an error with what to type.
 """
 
 import os
@@ -16,11 +16,36 @@ VENV_PYTHON = VENV / "bin" / "python"
 TRIED = "ROLLOUT_VENV_TRIED"  # in the environment of the second start, which must not make a third
 OLDEST = (3, 11)
 
+sys.path.insert(0, str(ROOT))
 
-def not_set_up(why: str) -> NoReturn:
-    """Tell why it cannot begin, and what to type; exit code 2."""
-    print(f"E-not-set-up  {why}\n  Make it:  cd {ROOT} && make setup", file=sys.stderr)
-    sys.exit(2)
+from rollout import environment  # noqa: E402 - this Python may be any
+
+
+def begin_again() -> None:
+    """Become the project's own Python in an environment that is ours; returns if this is so already.
+
+    Streams that are closed lead to nowhere: otherwise the first file that is opened would take their place.
+    """
+    closed = [number for number in range(3) if not _open(number)]
+    try:
+        directory = os.getcwd()  # noqa: PTH109 - no library before we know
+    except OSError:
+        print("E-no-directory  The directory that you are in is gone.  Go to another:  cd", file=sys.stderr)
+        sys.exit(2)
+    check_venv()
+    tried = os.environ.pop(TRIED, None)
+    ours = environment.ours(os.environ, str(ROOT), directory)
+    if Path(sys.prefix) == VENV and ours.variables == dict(os.environ) and not closed:
+        return
+    if tried:
+        not_set_up(f"{VENV_PYTHON} does not use {VENV}.")
+    if ours.left_out and "ROLLOUT_CONTROL" not in os.environ and 2 not in closed:  # what a runbook starts is silent
+        print(environment.said(ours.left_out), file=sys.stderr, flush=True)
+    argv = [str(VENV_PYTHON), __file__, *sys.argv[1:]]
+    try:
+        os.execve(VENV_PYTHON, argv, {**ours.variables, TRIED: "1"})  # noqa: S606 - the same program, its own Python
+    except OSError as error:
+        not_set_up(f"{VENV_PYTHON} cannot be started: {error.strerror}.")
 
 
 def check_venv() -> None:
@@ -41,25 +66,25 @@ def check_venv() -> None:
         not_set_up(f"{VENV} is only half made.")
 
 
-def start_again() -> NoReturn:
-    """Become the same program under the Python of .venv."""
-    check_venv()
-    if TRIED in os.environ:
-        not_set_up(f"{VENV_PYTHON} does not use {VENV}.")
+def not_set_up(why: str) -> NoReturn:
+    """Tell why it cannot begin, and what to type; exit code 2."""
+    print(f"E-not-set-up  {why}\n  Make it:  cd {ROOT} && make setup", file=sys.stderr)
+    sys.exit(2)
+
+
+def _open(number: int) -> bool:
+    """Return True if that stream was open; it is now."""
     try:
-        environment = {**os.environ, TRIED: "1"}
-        os.execve(VENV_PYTHON, [str(VENV_PYTHON), __file__, *sys.argv[1:]], environment)  # noqa: S606 - our own program
-    except OSError as error:
-        not_set_up(f"{VENV_PYTHON} cannot be started: {error.strerror}.")
+        os.fstat(number)
+    except OSError:
+        os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003 - the lowest that is free: this one
+        return False
+    return True
 
 
-if Path(sys.prefix) != VENV:
-    start_again()
-os.environ.pop(TRIED, None)
-check_venv()
+begin_again()
 if sys.version_info < OLDEST:
     not_set_up(f"{VENV_PYTHON} is Python {sys.version.split()[0]}; it has to be {'.'.join(map(str, OLDEST))} or later.")
-sys.path.insert(0, str(ROOT))
 
 try:
     from rollout.commands.cli import entry

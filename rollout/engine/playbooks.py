@@ -9,12 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 import ansible_runner
 
+from plugins.module_utils.rollout_core.playbook import work
 from rollout import ROOT
 from rollout.engine import reasons, ssh
 from rollout.engine.silence import Silence
@@ -44,12 +46,17 @@ class Failure:
 
 @dataclass
 class PlaybookRun:
-    """What one run of a playbook came to. `stats` is what it handed over with set_stats; `output` is Ansible's own."""
+    """What one run of a playbook came to. `stats` is what it handed over with set_stats; `output` is Ansible's own.
+
+    `nothing_ran` is why one that Ansible calls a success is none: it did not do its work, or did not report it.
+    """
 
     output: Path
     ok: bool = False
     stats: dict[str, Any] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
+    plays: list[work.PlayWork] = field(default_factory=list)
+    nothing_ran: str = ""
 
     def failed_with(self, key: str) -> Any:
         """The first value a failed module returned under `key`, or None."""
@@ -59,9 +66,18 @@ class PlaybookRun:
     def message(self) -> str:
         """Every different failure once, and where Ansible's own output is."""
         seen = list(dict.fromkeys(failure.message for failure in self.failures))
+        if self.nothing_ran:
+            seen = [self.nothing_ran]
         if not seen:
-            seen = ["E-playbook-failed  ansible-playbook ended without saying what failed."]
+            seen = [_refused(self.output) or "E-playbook-failed  ansible-playbook ended without saying what failed."]
         return "\n".join([*seen, f"  Ansible's output:  {self.output}"])
+
+
+def _refused(output: Path) -> str:
+    """Return what the callback beside the playbooks said when it ended ansible-playbook; empty if it did not."""
+    lines = output.read_text(encoding="utf-8", errors="replace").splitlines() if output.exists() else []
+    said = list(dropwhile(lambda line: not line.startswith("E-not-whole"), lines))
+    return "\n".join([*said[:1], *takewhile(lambda line: line.startswith("  "), said[1:])])
 
 
 @dataclass(frozen=True)
@@ -70,7 +86,8 @@ class Playbook:
 
     `artifacts` is a directory of this run alone: ansible-runner keeps its events there, and every process of the run on
     this machine carries its path in the environment (CONTROL_MARK). `limit` is a pattern of hosts. `aloof`: over
-    connections of its own, given up early, because those of another run may hang.
+    connections of its own, given up early, because those of another run may hang. `reports` are the facts without which
+    it has not done its work.
     """
 
     name: str
@@ -82,6 +99,7 @@ class Playbook:
     limit: str | None = None
     check: bool = False
     aloof: bool = False
+    reports: tuple[str, ...] = ("evidence",)
 
     def arguments(self) -> str:
         """More of ansible-playbook's command line."""
@@ -144,8 +162,26 @@ def run_playbook(
         quiet=True,
     )
     (playbook.artifacts / "command").unlink(missing_ok=True)  # it holds the whole environment
-    run.ok = runner.rc == 0
+    if runner.rc == 0:
+        run.nothing_ran = _nothing_ran(playbook, run)
+    run.ok = runner.rc == 0 and not run.nothing_ran
     return run
+
+
+def _nothing_ran(playbook: Playbook, run: PlaybookRun) -> str:
+    """Return the message about a success that is none; empty when the playbook did its work on every host (R18)."""
+    found = [each.said for each in work.idle(run.plays)]
+    found += [f"`{fact}` was not reported" for fact in work.unreported(run.stats, playbook.reports)]
+    if not found:
+        return ""
+    argv = ["-i", str(playbook.inventory), f"playbooks/{playbook.name}.yml", "-e", f"@{playbook.plan_file}"]
+    lines = [
+        f"E-nothing-ran  playbooks/{playbook.name}.yml ended without an error, but its work was not done.",
+        *dict.fromkeys(found),
+        "Tags, a `when` or a loop over nothing may leave tasks out.",
+        f"See which there are:  {shlex.join(['ansible-playbook', *argv, '--list-tasks'])}",
+    ]
+    return "\n  ".join(lines)
 
 
 class PlaybookAtWork(threading.Thread):
@@ -205,6 +241,7 @@ class PlaybookAtWork(threading.Thread):
 def _hear(event: dict[str, Any], run: PlaybookRun, listener: Listener) -> None:
     kind, data = event["event"], event.get("event_data", {})
     listener.event(kind, data.get("host", ""), data.get("task", ""))
+    work.hear(run.plays, kind, data)
     if progress := (data.get("res") or {}).get("progress"):
         listener.progress(progress)
     if kind == "runner_on_start":
