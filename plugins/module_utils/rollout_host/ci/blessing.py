@@ -46,7 +46,7 @@ class Record:
             found = json.loads(self._path.read_text(encoding="utf-8"))
             if found["revid"] == revid:
                 self._kept.update(found)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             pass  # none yet, or not ours: Buildbot itself knows what it has built
 
     @property
