@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails, ValidationError
 
 from rollout import plain_yaml
 from rollout.outcomes import BadInputError
+from rollout.private import FOR_OTHERS
 from rollout.whole_file import write_whole
 
 if TYPE_CHECKING:  # 0.1 s, and `late` has no model
@@ -147,9 +148,12 @@ def _without_waiting(path: str, flags: int) -> int:
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Put the content in the file's place, whole. Raises BadInputError when it cannot be written there."""
+    """Put the content in the place of a file that a person named, whole; others may read it.
+
+    Raises BadInputError when it cannot be written there.
+    """
     try:
-        write_whole(path, content)
+        write_whole(path, content, FOR_OTHERS)
     except OSError as error:
         raise BadInputError(f"E-unwritable  {path}: {error.strerror}.") from error
 

@@ -135,6 +135,7 @@ def no_hang():
 def test_a_document_that_is_none(command, document, tmp_path, monkeypatch, capfd):
     path = make(tmp_path / "document", DOCUMENTS[document])
     argv = COMMANDS[command](tmp_path, path)
+    monkeypatch.setattr(cli.private, "begin", lambda _: None)  # the umask is this process's
     monkeypatch.setattr(sys, "argv", ["runbook.py", *map(str, argv)])
     monkeypatch.setattr("sys.stdin", (tmp_path / "stdin").open("w+"))
     with no_hang(), pytest.raises(SystemExit) as ended:
