@@ -88,7 +88,7 @@ class Record:
     def _write(self) -> None:
         if self._keep:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            whole_file.replace(self._path, (json.dumps(self._kept, indent=1) + "\n").encode(), mode=0o644)
+            whole_file.replace(self._path, (json.dumps(self._kept, indent=1) + "\n").encode())
 
 
 def red(blessing: Blessing, merged: str) -> str:
