@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import traceback
-from datetime import UTC, datetime
 
 from plugins.module_utils.rollout_core import plain_text
 from rollout import ROOT
 from rollout.documents import short
+from rollout.journal.clock import Clock
 from rollout.whole_file import write_whole
 
 PLACE = ROOT / "var" / "unexpected"
@@ -20,7 +20,7 @@ def message(error: Exception) -> str:
     what = short(plain_text.one_line(f"{type(error).__name__}: {error}"))
     try:
         PLACE.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = PLACE / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}.txt"
+        file = PLACE / f"{Clock().now():%Y%m%dT%H%M%S.%f}.txt"
         write_whole(file, told.encode("utf-8", "backslashreplace"))
         where = f"  Its traceback, for whoever mends it:  {os.path.relpath(file)}"
     except OSError as unwritten:

@@ -13,13 +13,18 @@ from plugins.module_utils.rollout_core import plain_text
 WIDTH = 130  # where there is no terminal
 
 
-class _Cleaned:
-    """What is to be shown, without what a terminal would do; rich's own commands, such as colours, are no text."""
+class Cleaned:
+    """What is to be shown, without what a terminal would do; rich's own commands, such as colours, are no text.
+
+    A live view is not printed, so it says so itself.
+    """
 
     def __init__(self, shown: ConsoleRenderable) -> None:
+        """Take what is to be shown."""
         self.shown = shown
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Give what is shown, cleaned."""
         for segment in console.render(self.shown, options):
             if segment.control:
                 yield segment
@@ -29,7 +34,7 @@ class _Cleaned:
 
 class _Cleaning(RenderHook):
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
-        return [_Cleaned(each) for each in renderables]
+        return [Cleaned(each) for each in renderables]
 
 
 def console() -> Console:

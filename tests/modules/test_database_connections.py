@@ -114,12 +114,12 @@ def test_a_password_is_refused_and_not_shown(module: str, dsn: str, run_module: 
 @pytest.mark.parametrize("where", ["standbys", "pools", "pools of a standby"])
 def test_so_is_one_of_a_standby_or_a_console(where: str, run_module: Run, database: Database) -> None:
     pool = {"console": FORMS[0], "database": "x"}
-    given = {
-        "standbys": {"standbys": [{"dsn": FORMS[0]}]},
-        "pools": {"pools": [pool]},
-        "pools of a standby": {"standbys": [{"dsn": database.dsn(), "pools": [pool]}]},
+    given, named = {
+        "standbys": ({"standbys": [{"dsn": FORMS[0]}]}, "standbys.0.dsn"),
+        "pools": ({"pools": [pool]}, "pools.0.console"),
+        "pools of a standby": ({"standbys": [{"dsn": database.dsn(), "pools": [pool]}]}, "standbys.0.pools.0.console"),
     }[where]
     answer = run_module("database_outage", database.outage(**given), env=database.environment())
-    assert answer["msg"].startswith(f"E-password-in-dsn  {where.split()[0]}.0."), answer
+    assert answer["msg"].startswith(f"E-password-in-dsn  {named} has"), answer
     assert SECRET not in json.dumps(answer)
     assert not (database.directory / "state").exists(), "nothing was touched"

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -266,3 +267,20 @@ def test_what_is_typed_on_the_command_line_is_plain(command, text, monkeypatch, 
     assert ended.value.code == ExitCode.BAD_INPUT, said
     assert said.startswith(("E-bad-text  --", "E-bad-summary  "))
     assert bad_in(said) == []
+
+
+@pytest.mark.parametrize("attack", ESCAPES)
+def test_a_live_view_shows_nothing_raw(attack, monkeypatch):
+    """At a real terminal: what is shown there are rich's own commands, and not the attack's."""
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w", encoding="utf-8") as out:
+        monkeypatch.setattr("sys.stdout", out)
+        monkeypatch.setenv("TERM", "xterm")
+        console = terminal.console()
+        with Live(terminal.Cleaned(Text(f"task{attack}\n.")), console=console, auto_refresh=False) as live:
+            live.refresh()
+        out.flush()
+        shown = os.read(ours, 65536).decode("utf-8", "replace")
+    os.close(ours)
+    assert "task" in shown
+    assert attack == "\x1b" or f"task{attack}" not in shown

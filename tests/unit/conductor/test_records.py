@@ -47,3 +47,18 @@ def test_what_a_killed_run_left_of_its_environment_goes_with_the_next(site):
     (killed / "command").write_text("{}")
     site.run_playbook("prepare")
     assert not (killed / "command").exists()
+
+
+@pytest.mark.real_playbooks
+def test_what_a_playbook_reports_is_plain(site):
+    """Evidence is what hosts say: a patch's comment, a commit's author, a page."""
+    told = {"evidence": ["pat\u202ech \x1b[2J\x9b1mwhat"], "facts": {"na\x07me": "two\nlines"}}
+    play = {"name": "Tell", "hosts": "localhost", "gather_facts": False}
+    says = {"name": "Tell", "ansible.builtin.set_stats": {"data": told, "per_host": False}}
+    fails = {"name": "Fail \x1b[2J", "ansible.builtin.fail": {"msg": "E-x  \x1b]0;all is well\x07no\u2028"}}
+    (site.directory / "playbooks/tell.yml").write_text(yaml.safe_dump([{**play, "tasks": [says, fails]}]))
+    run, heard = site.run_playbook("tell")
+    unseen = "\N{REPLACEMENT CHARACTER}"
+    assert run.stats == {"evidence": [f"pat{unseen}ch what"], "facts": {f"na{unseen}me": "two\nlines"}}
+    assert run.message.startswith(f"E-x  no{unseen}\n")
+    assert ("task", "Fail ", "localhost") in heard
