@@ -15,9 +15,9 @@ USERS_UMASK = "ROLLOUT_UMASK"  # in the environment: what it was before, which p
 DIRECTORY = 0o700
 FILE = 0o600
 FOR_OTHERS = 0o644  # pages and calendars that a person named
-PASSING = 0o711  # a lab's servers are other users', who pass through
+PASSING = 0o711  # servers of a lab are other users', who pass through
 MADE = ("ansible", "cp", "tmp")  # before Ansible makes them
-OPEN = ("lab", "pytest")  # directories of a lab, which looks after itself
+OURS = (*MADE, "cache", "rollouts", "unexpected")  # what else is in var/ is of labs and tests
 
 
 def begin(var: Path) -> None:
@@ -30,16 +30,15 @@ def begin(var: Path) -> None:
 
 
 def close(var: Path) -> None:
-    """Take the directory `var`, and those in it, away from others: an earlier version, or `make`, left them open.
+    """Take the directory `var` and ours in it away from others: an earlier version, or `make`, left them open.
 
     What is not ours, or is none, is left alone.
     """
     with suppress(OSError):
-        lab = any((var / name).exists() for name in OPEN)
-        _shut(var, PASSING if lab else DIRECTORY)
-        for entry in os.scandir(var):
-            if entry.is_dir(follow_symlinks=False) and entry.name not in OPEN:
-                _shut(Path(entry.path), DIRECTORY)
+        inside = {entry.name for entry in os.scandir(var) if entry.is_dir(follow_symlinks=False)}
+        for name in inside & set(OURS):
+            _shut(var / name, DIRECTORY)
+        _shut(var, PASSING if inside - set(OURS) else DIRECTORY)
 
 
 def _shut(directory: Path, at_most: int) -> None:

@@ -47,14 +47,14 @@ def test_a_page_that_somebody_named_is_for_others_too(tmp_path):
 
 @pytest.mark.parametrize(("lab", "var"), [(False, 0o700), (True, 0o711)])
 def test_what_was_left_open_is_closed(lab, var, tmp_path):
-    for name in ("rollouts", "tmp", *(["lab"] if lab else [])):
+    for name in ("rollouts", "tmp", *(["lab-test"] if lab else [])):
         (tmp_path / name).mkdir(mode=0o777)
     (tmp_path / "link").symlink_to("/")
     tmp_path.chmod(0o755)
     private.close(tmp_path)
     assert mode(tmp_path) == var
     assert (mode(tmp_path / "rollouts"), mode(tmp_path / "tmp")) == (0o700, 0o700)
-    assert not lab or mode(tmp_path / "lab") == 0o777, "it looks after itself"
+    assert not lab or mode(tmp_path / "lab-test") == 0o777, "it looks after itself"
 
 
 def test_the_program_writes_for_its_user_alone(tmp_path, monkeypatch):
