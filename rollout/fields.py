@@ -26,10 +26,16 @@ def _line(text: str) -> str:
     return text
 
 
+def _branch(text: str) -> str:
+    if text.startswith("-") or any(character.isspace() for character in text):
+        raise ValueError("expected a branch, without spaces and with no - at its beginning")
+    return text
+
+
 # One line of text. Ansible gets the plan and fills in templates, which can run anything: no {{, {% or {#.
 Line = Annotated[str, StringConstraints(max_length=400), AfterValidator(_line)]
-# A branch, or where one is: what a version control takes for an option, or Ansible for a template, is none.
-Branch = Annotated[str, StringConstraints(pattern=r"^[^\s{-][^\s{]*$", max_length=400), AfterValidator(_line)]
+# Where a branch is: what a version control would take for an option is none.
+Branch = Annotated[Line, AfterValidator(_branch)]
 PlaybookPath = Annotated[
     str, StringConstraints(pattern=r"^(playbooks|inventories)(/[\w-][\w.-]*)+\.yml$", max_length=200)
 ]

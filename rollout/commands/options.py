@@ -27,16 +27,17 @@ class _Text(click.ParamType[str]):
         self._kind = TypeAdapter(kind)
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
-        """Return the text as it was typed. Raises BadInputError."""
+        """Return the text in one line. Raises BadInputError."""
+        line = " ".join(value.split())
         try:
-            if value.strip():  # without any, the command says what is missing
-                self._kind.validate_python(" ".join(value.split()))
+            if line:  # without any, the command says what is missing
+                self._kind.validate_python(line)
         except ValidationError as error:
             what = error.errors()[0]["msg"].removeprefix("Value error, ")
             name = param.opts[0] if param else "text"
             said = f"E-bad-text  {name}: {what[0].lower()}{what[1:]}; nothing was touched."
             raise BadInputError(said) from error
-        return value
+        return line
 
 
 LINE, BRANCH = _Text(Line), _Text(Branch)
