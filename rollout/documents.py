@@ -1,8 +1,10 @@
-"""YAML files checked against a model, with errors that name file and line."""
+"""Files that people or other programs wrote, read with limits and checked; errors name file, line, what is expected."""
 
 from __future__ import annotations
 
+import json
 import os
+import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,7 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import yaml
 from pydantic_core import ErrorDetails, ValidationError
 
+from rollout import plain_yaml
 from rollout.outcomes import BadInputError
+from rollout.private import FOR_OTHERS
 from rollout.whole_file import write_whole
 
 if TYPE_CHECKING:  # 0.1 s, and `late` has no model
@@ -18,7 +22,8 @@ if TYPE_CHECKING:  # 0.1 s, and `late` has no model
 
 Model = TypeVar("Model", bound="BaseModel")
 Valid = TypeVar("Valid")
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # five times as fast where libyaml is
+LARGEST = 64 * 2**20  # bytes of any document: logs of restores are appended to for years
+LARGEST_YAML = 4 * 2**20  # bytes: a plan has 20 thousand
 # Yesterday's words, and what is written instead; a model that knows a field does not look here.
 RENAMED = {
     "holds": "is called `bracket` now: `bracket: {what: …, ends_with: STAGE, end_early: PLAYBOOK}` "
@@ -36,15 +41,60 @@ def load(path: Path, model: type[Model]) -> Model:
 
 def checked(path: Path, validate: Callable[[Any], Valid]) -> Valid:
     """What `validate` makes of what stands in `path`. Raises BadInputError like `load`."""
-    text = read_text(path)
+    text = read_text(path, LARGEST_YAML)
     try:
-        return validate(yaml.load(text, Loader=LOADER))  # noqa: S506 - it is a safe one
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise BadInputError(f"E-bad-yaml  {where}: {getattr(error, 'problem', error)}.") from error
+        return validate(_plain(path, text, plain_yaml.load))
     except ValidationError as error:
         raise refused(path, findings(error)) from error
+    except (RecursionError, ArithmeticError) as error:  # a number or a time that nothing can be added to
+        raise BadInputError(f"E-bad-input  {path} cannot be used; nothing was touched.\n  {error}") from error
+
+
+def compose(path: Path) -> yaml.Node | None:
+    """The YAML file's nodes, which know their lines. Raises BadInputError."""
+    return _plain(path, read_text(path, LARGEST_YAML), plain_yaml.compose)
+
+
+def _plain(path: Path, text: str, read: Callable[[str], Valid]) -> Valid:
+    try:
+        return read(text)
+    except yaml.YAMLError as error:
+        line, problem = _told(error, text)
+        where = f"{path}:{line}" if line else str(path)
+        raise BadInputError(f"E-bad-yaml  {where}: {problem}.") from error
+
+
+def _told(error: yaml.YAMLError, text: str) -> tuple[int | None, str]:
+    """The line and what is wrong there."""
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        return (mark.line + 1 if mark else None), (error.problem or error.context or "it is no YAML").rstrip(".")
+    if isinstance(error, yaml.reader.ReaderError):
+        before = text.encode("utf-8")[: error.position]
+        return before.count(b"\n") + 1, f"a character that YAML does not allow ({error.reason})"
+    return None, " ".join(str(error).split())
+
+
+def read_json(path: Path, text: str, expected: str) -> Any:
+    """What the JSON text of `path` stands for. Raises BadInputError, which says what was expected."""
+    try:
+        return json.loads(text, object_pairs_hook=_each_once)
+    except json.JSONDecodeError as error:
+        what = f"{error.msg}; expected {expected}"
+        raise BadInputError(f"E-bad-json  {path}:{error.lineno}:{error.colno}: {what}.") from error
+    except RecursionError as error:
+        raise BadInputError(f"E-bad-json  {path}: it is nested too deep; expected {expected}.") from error
+    except ValueError as error:  # a number without end, a key that is there twice
+        raise BadInputError(f"E-bad-json  {path}: {str(error).partition(';')[0]}; expected {expected}.") from error
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"an object has {twice[:SHOWN]!r} twice")
+    return made
 
 
 def findings(error: ValidationError) -> list[Finding]:
@@ -62,26 +112,55 @@ def refused(path: Path, findings: Sequence[Finding]) -> BadInputError:
     return BadInputError("\n".join([f"E-bad-input  {path} cannot be used; nothing was touched.", *lines]))
 
 
-def read_text(path: Path) -> str:
-    """The file's text. Raises BadInputError when it cannot be read."""
+def read_text(path: Path, largest: int = LARGEST, *, errors: str = "strict") -> str:
+    """The file's text, without a byte order mark. `errors`: what is done about bytes that are not UTF-8.
+
+    Raises BadInputError when it cannot be read, is no file (a pipe has no end, and is read once) or is too large.
+    """
+    content = _content(path, largest)
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise BadInputError(f"E-unreadable  {path}: {reason}.") from error
+        text = content.decode("utf-8", errors).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise BadInputError(f"E-unreadable  {path}:{line}: not UTF-8 text.") from error
+    if errors == "strict" and "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise BadInputError(f"E-unreadable  {path}:{line}: a NUL byte; expected UTF-8 text. Is it UTF-16, or binary?")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _content(path: Path, largest: int) -> bytes:
+    try:
+        with open(path, "rb", opener=_without_waiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise BadInputError(f"E-unreadable  {path}: no plain file; expected one, not a pipe or a device.")
+            content = file.read(largest + 1)
+    except OSError as error:
+        raise BadInputError(f"E-unreadable  {path}: {error.strerror}.") from error
+    if len(content) > largest:
+        raise BadInputError(f"E-unreadable  {path}: too large; expected at most {largest // 2**20} MiB.")
+    return content
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open the file; a pipe that nobody writes into is not waited for."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Put the content in the file's place, whole. Raises BadInputError when it cannot be written there."""
+    """Put the content in the place of a file that a person named, whole; others may read it.
+
+    Raises BadInputError when it cannot be written there.
+    """
     try:
-        write_whole(path, content)
+        write_whole(path, content, FOR_OTHERS)
     except OSError as error:
         raise BadInputError(f"E-unwritable  {path}: {error.strerror}.") from error
 
 
 def line_of(path: Path, location: Location) -> int:
     """The line (from 1) on which the innermost part of `location` that exists in the YAML file stands."""
-    node = yaml.compose(read_text(path), Loader=LOADER)
+    node = compose(path)
     line = 1
     for key in location:
         if isinstance(node, yaml.MappingNode):
@@ -104,5 +183,16 @@ def _expected(item: ErrorDetails) -> str:
     message = item["msg"].removeprefix("Value error, ").rstrip(".")
     if item["type"] in {"missing", "extra_forbidden"}:
         return {"missing": "is missing", "extra_forbidden": "is not a field that is known here"}[item["type"]]
-    found = repr(item["input"])
-    return f"{message[0].lower()}{message[1:]} (found {found if len(found) <= SHOWN else found[:SHOWN] + '…'})"
+    return f"{short(message[0].lower() + message[1:])} (found {short(_shown(item['input']))})"
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)
+    except (ValueError, RecursionError):  # Python writes no number of more than 4,300 digits
+        return "what is too long to be shown"
+
+
+def short(text: str) -> str:
+    """Return as much of the text as a message shows of it."""
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

@@ -5,11 +5,11 @@ Strings that reach a command line on a host are held to a pattern here, before a
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
+from plugins.module_utils.rollout_core import plain_text
 from plugins.module_utils.rollout_core.time import timeline
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
@@ -18,8 +18,24 @@ Fact = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length
 PlanId = Annotated[str, StringConstraints(pattern=r"^[0-9a-z][0-9a-z.-]*$", max_length=40)]
 Rule = Annotated[str, StringConstraints(pattern=r"^R([1-9]|1[0-9]|2[0-6])$")]
 Word = Annotated[str, StringConstraints(pattern=r"^[\w.@:+/=-]+$", max_length=200)]
+
+
+def _line(text: str) -> str:
+    if wrong := plain_text.no_line(text):
+        raise ValueError(wrong)
+    return text
+
+
+def _branch(text: str) -> str:
+    if text.startswith("-") or any(character.isspace() for character in text):
+        raise ValueError("expected a branch, without spaces and with no - at its beginning")
+    return text
+
+
 # One line of text. Ansible gets the plan and fills in templates, which can run anything: no {{, {% or {#.
-Line = Annotated[str, StringConstraints(pattern=r"^([^{\x00-\x1f\x7f]|\{[^{%#\x00-\x1f\x7f])+\{?$", max_length=400)]
+Line = Annotated[str, StringConstraints(max_length=400), AfterValidator(_line)]
+# Where a branch is: what a version control would take for an option is none.
+Branch = Annotated[Line, AfterValidator(_branch)]
 PlaybookPath = Annotated[
     str, StringConstraints(pattern=r"^(playbooks|inventories)(/[\w-][\w.-]*)+\.yml$", max_length=200)
 ]
@@ -32,7 +48,7 @@ def _duration(text: str) -> str:
 
 
 Duration = Annotated[str, AfterValidator(_duration)]
-Instant = Annotated[AwareDatetime, AfterValidator(lambda instant: instant.astimezone(UTC))]
+Instant = Annotated[AwareDatetime, AfterValidator(timeline.parse_instant)]
 
 
 class Model(BaseModel):

@@ -6,13 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, TypeAdapter
 
+from plugins.module_utils.rollout_core import connections
 from rollout import ROOT, documents
 from rollout.fields import FromZero, Minutes, Model
 from rollout.outcomes import BadInputError
@@ -25,6 +26,14 @@ QUESTION = {
     "groups": "{{ groups }}",
     "production_status": "{{ production_status_file | default('') }}",
     "rehearsals_allowed": "{{ rollout_rehearsals_allowed | default(false) }}",
+}
+
+# Every connection string of ours (docs/security.md), as JSON, of each host; what cannot be worked out yet is not there.
+CONNECTIONS = ("database_dsn", "database_standbys", "database_pools", "qastaging_dsn", "revision_database_dsn")
+QUESTION |= {
+    name: f"{{{{ groups['all'] | map('extract', hostvars) | map(attribute='{name}') | select('defined')"
+    " | map('to_json') | select('defined') | unique }}"
+    for name in CONNECTIONS
 }
 
 # An answer may be a secret: neither the log nor the callbacks that somebody has configured get it.
@@ -83,13 +92,29 @@ def policy(inventory: Path) -> Policy:
 
 
 def facts(inventory: Path) -> InventoryFacts:
-    """Ask Ansible. Raises BadInputError with Ansible's own words when the inventory does not parse."""
+    """Ask Ansible. Raises BadInputError with Ansible's own words when the inventory does not parse.
+
+    And for a password in a connection string: nothing of what follows may get it.
+    """
     found = ask(inventory, QUESTION)
+    for name in CONNECTIONS:
+        for value in found[name]:  # one for each that hosts have
+            if secrets := list(connections.secrets_in(json.loads(value), name, _libpq())):
+                raise BadInputError(connections.refusal(secrets))
     return InventoryFacts(
         groups=found["groups"],
         production_status=Path(found["production_status"]),
         rehearsals_allowed=bool(found["rehearsals_allowed"]),
     )
+
+
+def _libpq() -> Callable[[str], dict[str, Any]] | None:
+    """Return libpq's own parser of connection strings, None where psycopg is not installed."""
+    try:
+        from psycopg.conninfo import conninfo_to_dict
+    except ImportError:
+        return None
+    return conninfo_to_dict
 
 
 def ask(inventory: Path, question: Mapping[str, str]) -> dict[str, Any]:

@@ -6,18 +6,23 @@ import os
 import tempfile
 from pathlib import Path
 
+from rollout.private import FILE
 
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Put the content in the file's place by one rename, with the mode that the file had. Raises OSError."""
+
+def write_whole(path: Path, content: str | bytes, mode: int = FILE) -> None:
+    """Put the content in the file's place by one rename, with the mode that the file had, or else this one.
+
+    Raises OSError.
+    """
     path = path.resolve()
-    mode = path.stat().st_mode & 0o7777 if path.exists() else 0o644
+    mode = path.stat().st_mode & 0o7777 if path.exists() else mode
     draft(path, content, mode).replace(path)
     sync_directory(path.parent)
 
 
 def create_whole(path: Path, content: str | bytes) -> None:
     """Make the file with this content; one that is there already stays as it is. Raises OSError."""
-    made = draft(path, content, 0o644)
+    made = draft(path, content, FILE)
     try:
         os.link(made, path)
     except FileExistsError:
@@ -41,12 +46,16 @@ def draft(path: Path, content: str | bytes, mode: int) -> Path:
 def append(path: Path, line: str) -> None:
     """Add the line to the file; it is on disk when this returns. Raises OSError."""
     created = not path.exists()
-    with path.open("a", encoding="utf-8") as file:
+    with open(path, "a", encoding="utf-8", opener=_for_us_alone) as file:
         file.write(line)
         file.flush()
         sync(file.fileno())
     if created:
         sync_directory(path.parent)
+
+
+def _for_us_alone(path: str, flags: int) -> int:
+    return os.open(path, flags, FILE)
 
 
 def sync_directory(directory: Path) -> None:

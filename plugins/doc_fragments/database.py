@@ -15,7 +15,7 @@ options:
 requirements:
   - psycopg 3
 notes:
-  - Passwords come from the host user's ~/.pgpass.
+  - Passwords come from the host user's ~/.pgpass or ~/.pg_service.conf (C(service=NAME)); one in a conninfo is refused.
   - PostgreSQL has to be 14 or later.
 """
 

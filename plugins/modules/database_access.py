@@ -75,11 +75,11 @@ locked_out:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.rollout_host.database.access.base import Access
 from ..module_utils.rollout_host.database.access.postgres import access as access_of
-from ..module_utils.rollout_host.database.arguments import ACCESS, DATABASE, STANDBYS
+from ..module_utils.rollout_host.database.arguments import ACCESS, DATABASE, STANDBYS, check_connections
 from ..module_utils.rollout_host.database.connection import (
     RolloutError,
     connect,
@@ -87,7 +87,7 @@ from ..module_utils.rollout_host.database.connection import (
     require_primary,
     take_lock,
 )
-from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR, psycopg
+from ..module_utils.rollout_host.database.driver import psycopg
 from ..module_utils.rollout_host.database.standbys import left_paused, resume_replay, standbys_of
 
 ARGUMENTS = {
@@ -156,8 +156,7 @@ def summary(left_by: str | None, paused: dict[str, Any] | None, standbys: list[d
 def main() -> None:
     """Answer Ansible."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
-    if PSYCOPG_IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("psycopg"), exception=PSYCOPG_IMPORT_ERROR)
+    check_connections(module)
     try:
         answer = run(module)
     except (RolloutError, psycopg.Error, OSError) as error:

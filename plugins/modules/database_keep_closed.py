@@ -104,19 +104,19 @@ import time
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.rollout_core.time.timeline import parse_instant
 from ..module_utils.rollout_host.database.access.postgres import access as access_of
-from ..module_utils.rollout_host.database.arguments import ACCESS, DATABASE
+from ..module_utils.rollout_host.database.arguments import ACCESS, DATABASE, check_connections
 from ..module_utils.rollout_host.database.connection import (
     RolloutError,
     connect,
-    database_name,
     message,
     require_primary,
 )
-from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR, psycopg
+from ..module_utils.rollout_host.database.conninfo import database_name
+from ..module_utils.rollout_host.database.driver import psycopg
 from ..module_utils.rollout_host.database.outage.bundle import bring
 from ..module_utils.rollout_host.database.outage.detached import result as kept_result
 from ..module_utils.rollout_host.database.outage.detached import start
@@ -235,8 +235,7 @@ def now(params: dict[str, Any]) -> datetime:
 def main() -> None:
     """Answer Ansible."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True, required_if=[("state", "closed", ["run_id", "window"])])
-    if PSYCOPG_IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("psycopg"), exception=PSYCOPG_IMPORT_ERROR)
+    check_connections(module)
     params = module.params
     try:
         if params["state"] == "closed":

@@ -208,10 +208,17 @@ irreversible:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.rollout_host.database.arguments import ACCESS, DATABASE, PINNED, ROWS, SCHEMA, STANDBYS
-from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR
+from ..module_utils.rollout_host.database.arguments import (
+    ACCESS,
+    DATABASE,
+    PINNED,
+    ROWS,
+    SCHEMA,
+    STANDBYS,
+    check_connections,
+)
 from ..module_utils.rollout_host.database.outage.answer import failure
 from ..module_utils.rollout_host.database.outage.bundle import bring
 from ..module_utils.rollout_host.database.outage.detached import result as kept_result
@@ -257,8 +264,7 @@ def detached(params: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Answer Ansible."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
-    if PSYCOPG_IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("psycopg"), exception=PSYCOPG_IMPORT_ERROR)
+    check_connections(module)
     if module.check_mode:
         result = {"finished": True, **check(module.params)}
     elif module.params["detach"]:

@@ -81,11 +81,12 @@ committed:
 import time
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.rollout_host.database.arguments import ACCESS, DATABASE, PINNED
-from ..module_utils.rollout_host.database.connection import RolloutError, database_name
-from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR, psycopg
+from ..module_utils.rollout_host.database.arguments import ACCESS, DATABASE, PINNED, check_connections
+from ..module_utils.rollout_host.database.connection import RolloutError
+from ..module_utils.rollout_host.database.conninfo import database_name
+from ..module_utils.rollout_host.database.driver import psycopg
 from ..module_utils.rollout_host.database.outage.detached import result as kept_result
 from ..module_utils.rollout_host.database.outage.progress import read, running
 from ..module_utils.rollout_host.database.outage.remains import Remains, lost, silent
@@ -138,8 +139,7 @@ def lost_outage(params: dict[str, Any], state: dict[str, Any] | None) -> dict[st
 def main() -> None:
     """Answer Ansible."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
-    if PSYCOPG_IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("psycopg"), exception=PSYCOPG_IMPORT_ERROR)
+    check_connections(module)
     result = look(module.params)
     for warning in result.pop("warnings", []):
         module.warn(warning)

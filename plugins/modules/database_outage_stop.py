@@ -81,11 +81,12 @@ summary:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.rollout_host.database.arguments import ACCESS, DATABASE, PINNED
-from ..module_utils.rollout_host.database.connection import RolloutError, database_name, message
-from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR, psycopg
+from ..module_utils.rollout_host.database.arguments import ACCESS, DATABASE, PINNED, check_connections
+from ..module_utils.rollout_host.database.connection import RolloutError, message
+from ..module_utils.rollout_host.database.conninfo import database_name
+from ..module_utils.rollout_host.database.driver import psycopg
 from ..module_utils.rollout_host.database.outage.progress import COMMITTED
 from ..module_utils.rollout_host.database.outage.remains import Remains, found
 from ..module_utils.rollout_host.database.outage.stop import OutageStop
@@ -131,8 +132,7 @@ def climb(stop: OutageStop, params: dict[str, Any], *, act: bool) -> dict[str, A
 def main() -> None:
     """Answer Ansible."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
-    if PSYCOPG_IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("psycopg"), exception=PSYCOPG_IMPORT_ERROR)
+    check_connections(module)
     params = module.params
     stop = OutageStop(params["stop_run"], database_name(params["dsn"]), params["state_directory"])
     try:

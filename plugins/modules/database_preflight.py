@@ -163,12 +163,11 @@ remarks:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.rollout_core.preflight import findings as preflight
-from ..module_utils.rollout_host.database.arguments import ACCESS, DATABASE, STANDBYS
-from ..module_utils.rollout_host.database.connection import database_name
-from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR
+from ..module_utils.rollout_host.database.arguments import ACCESS, DATABASE, STANDBYS, check_connections
+from ..module_utils.rollout_host.database.conninfo import database_name
 from ..module_utils.rollout_host.preflight.checks import look
 
 TIME = {"type": "float", "required": True}
@@ -202,8 +201,7 @@ ARGUMENTS = {
 def main() -> None:
     """Answer Ansible."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
-    if PSYCOPG_IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("psycopg"), exception=PSYCOPG_IMPORT_ERROR)
+    check_connections(module)
     params = module.params
     findings, lag = look(params, bring_worker=not module.check_mode)
     answer: dict[str, Any] = {

@@ -57,10 +57,10 @@ timings:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.rollout_core.schema.patches import PatchName
-from ..module_utils.rollout_host.database.arguments import DATABASE
+from ..module_utils.rollout_host.database.arguments import DATABASE, check_connections
 from ..module_utils.rollout_host.database.connection import (
     RolloutError,
     connect,
@@ -68,7 +68,7 @@ from ..module_utils.rollout_host.database.connection import (
     read_patch,
     revision_rows,
 )
-from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR, psycopg
+from ..module_utils.rollout_host.database.driver import psycopg
 
 ARGUMENTS = {
     **DATABASE,
@@ -114,8 +114,7 @@ def run(params: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Answer Ansible."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
-    if PSYCOPG_IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("psycopg"), exception=PSYCOPG_IMPORT_ERROR)
+    check_connections(module)
     try:
         answer = run(module.params)
     except (RolloutError, psycopg.Error, OSError) as error:

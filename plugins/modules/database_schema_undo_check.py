@@ -68,11 +68,11 @@ evidence:
 
 from typing import Any, Sequence
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.rollout_core.schema.patches import PatchName
 from ..module_utils.rollout_core.schema.undo_files import Trip, losses
-from ..module_utils.rollout_host.database.arguments import DATABASE, PINNED, SCHEMA
+from ..module_utils.rollout_host.database.arguments import DATABASE, PINNED, SCHEMA, check_connections
 from ..module_utils.rollout_host.database.connection import (
     Patch,
     RolloutError,
@@ -82,7 +82,7 @@ from ..module_utils.rollout_host.database.connection import (
     revision_rows,
     take_lock,
 )
-from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR, psycopg
+from ..module_utils.rollout_host.database.driver import psycopg
 from ..module_utils.rollout_host.database.schema_copy import Tools, copy_of, round_trips
 from ..module_utils.rollout_host.database.work.undo_files import fingerprints, read_undos
 
@@ -132,8 +132,7 @@ def evidence(database: str, trips: Sequence[Trip], lost: Sequence[str]) -> list[
 def main() -> None:
     """Answer Ansible."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
-    if PSYCOPG_IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("psycopg"), exception=PSYCOPG_IMPORT_ERROR)
+    check_connections(module)
     tools = Tools(*(module.get_bin_path(name, required=True) for name in Tools._fields))
     try:
         answer = run(module.params, tools)

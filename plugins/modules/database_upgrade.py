@@ -55,10 +55,10 @@ rows:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.rollout_core.schema.patches import PatchName
-from ..module_utils.rollout_host.database.arguments import DATABASE, ROWS, SCHEMA
+from ..module_utils.rollout_host.database.arguments import DATABASE, ROWS, SCHEMA, check_connections
 from ..module_utils.rollout_host.database.connection import (
     Provenance,
     RolloutError,
@@ -69,7 +69,7 @@ from ..module_utils.rollout_host.database.connection import (
     revision_rows,
     take_lock,
 )
-from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR, psycopg
+from ..module_utils.rollout_host.database.driver import psycopg
 from ..module_utils.rollout_host.database.upgrade import upgrade
 
 ARGUMENTS = {**DATABASE, **SCHEMA, **ROWS, "log_file": {"type": "path"}}
@@ -103,8 +103,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
 def main() -> None:
     """Answer Ansible."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
-    if PSYCOPG_IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("psycopg"), exception=PSYCOPG_IMPORT_ERROR)
+    check_connections(module)
     try:
         answer = run(module)
     except (RolloutError, psycopg.Error, OSError) as error:

@@ -95,11 +95,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.rollout_core.schema import full_update
 from ..module_utils.rollout_host.database import upgrade_script as script
-from ..module_utils.rollout_host.database.arguments import DATABASE, SCHEMA
+from ..module_utils.rollout_host.database.arguments import DATABASE, SCHEMA, check_connections
 from ..module_utils.rollout_host.database.connection import (
     Patch,
     RevisionRow,
@@ -111,7 +111,7 @@ from ..module_utils.rollout_host.database.connection import (
     revision_rows,
     take_lock,
 )
-from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR, psycopg
+from ..module_utils.rollout_host.database.driver import psycopg
 
 ARGUMENTS = {
     **DATABASE,
@@ -201,8 +201,7 @@ def run(params: dict[str, Any], *, check: bool) -> dict[str, Any]:
 def main() -> None:
     """Answer Ansible."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
-    if PSYCOPG_IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("psycopg"), exception=PSYCOPG_IMPORT_ERROR)
+    check_connections(module)
     try:
         result = run(module.params, check=module.check_mode)
     except (RolloutError, psycopg.Error, OSError) as error:

@@ -111,8 +111,8 @@ def load(path: Path, text: str) -> dict[str, Any]:
     """The data of the file. StatusError names what is wrong with it."""
     try:
         status = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise StatusError(f"E-production-status  {path} cannot be read: {error}") from error
+    except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as error:  # also a date that there is not
+        raise StatusError(f"E-production-status  {path} cannot be read: {error or 'nested too deep'}") from error
     if not isinstance(status, dict) or not {"cowboys"} <= set(status) <= {"deployed", "cowboys"}:
         raise StatusError(f"E-production-status  {path} must have the keys deployed and cowboys, and no others.")
     problems = core.problems(status["cowboys"])
@@ -200,6 +200,8 @@ def main() -> None:
         status = load(path, old)
     except FileNotFoundError:
         module.fail_json(msg=f"E-production-status  There is no {path}; roles/production_status/README.md shows one.")
+    except (OSError, UnicodeDecodeError) as error:
+        module.fail_json(msg=f"E-production-status  {path} cannot be read: {error}")
     except StatusError as error:
         module.fail_json(msg=str(error))
     before = status.get("deployed") or {}

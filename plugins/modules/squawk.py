@@ -121,7 +121,7 @@ def report(patches: Mapping[str, str], pg_version: str, executable: str, seconds
         raise Silent(f"exited {done.returncode}: {said[0][:200]}")
     try:
         return json.loads(done.stdout.decode("utf-8", "replace"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Silent(f"its report cannot be read: {error}") from error
 
 

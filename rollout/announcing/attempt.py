@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from plugins.module_utils.rollout_core import plain_text
+
 LONGEST = 200  # characters of what a server said
 
 
@@ -97,4 +99,4 @@ def why(error: BaseException) -> str:
 def one_line(said: bytes | str) -> str:
     """What a server said, on one line."""
     text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
-    return " ".join(text.split())[:LONGEST]
+    return plain_text.one_line(text)[:LONGEST]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from rollout.views.text import clean
+from plugins.module_utils.rollout_core import plain_text
 
 ELLIPSIS = "…"
 REORDERING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])  # turn what follows them around
@@ -85,7 +85,7 @@ def sentence(text: str) -> str:
 def one_line(value: Any) -> Any:
     """Every text within `value` as one line, without what a terminal or a mail client would take amiss."""
     if isinstance(value, str):
-        return " ".join(str(clean(value)).translate(REORDERING).split())
+        return plain_text.one_line(value.translate(REORDERING))
     if isinstance(value, Mapping):
         return {key: one_line(inner) for key, inner in value.items()}
     return [one_line(inner) for inner in value] if isinstance(value, list | tuple) else value

@@ -142,6 +142,6 @@ def _object(content: bytes) -> dict[str, Any]:
     """Return the answer if it is a JSON object, else an empty one."""
     try:
         found = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

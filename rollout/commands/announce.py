@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rollout import ROOT
-from rollout.commands.options import FILE
+from rollout.commands.options import FILE, LINE
 from rollout.journal import store as journals
 from rollout.outcomes import BadInputError, ExitCode, NoPlanError
 from rollout.plan.messages import MESSAGES
+from rollout.views.console import say
 
 if TYPE_CHECKING:
     from rollout.gates import model as gates
@@ -49,7 +50,7 @@ def announce(context: click.Context, inventory: Path | None, plan_file: Path | N
     elif context.invoked_subcommand is None:
         from rollout.announcing import outstanding as on_hand
 
-        settled = on_hand.send_open(plan_file, _asker(), click.echo)
+        settled = on_hand.send_open(plan_file, _asker(), say)
         sys.exit(ExitCode.DONE if settled else ExitCode.FAILED)
 
 
@@ -67,14 +68,14 @@ def preview_command(
 
 @announce.command("correct")
 @click.argument("number", type=click.IntRange(min=1))
-@click.option("--right", required=True, metavar="TEXT", help="What is right, in a sentence.")
+@click.option("--right", type=LINE, required=True, metavar="TEXT", help="What is right, in a sentence.")
 @click.option("--plan", "plan_file", type=FILE, help="A plan file; otherwise the latest rollout's.")
 @click.pass_context
 def correct(context: click.Context, number: int, right: str, plan_file: Path | None) -> None:
     """Correct announcement NUMBER visibly, wherever it is out: what was wrong, and what is right."""
     from rollout.announcing import outstanding
 
-    settled = outstanding.correct(plan_file or context.obj[1], number, right, _asker(), click.echo)
+    settled = outstanding.correct(plan_file or context.obj[1], number, right, _asker(), say)
     sys.exit(ExitCode.DONE if settled else ExitCode.FAILED)
 
 
@@ -96,16 +97,14 @@ def show(messages: tuple[str, ...], inventory: Path | None, plan_file: Path | No
         where = {message: [(channel.name, channel.wording) for channel in loaded.of(message)] for message in MESSAGES}
     except BadInputError as error:
         why = "The channels cannot be used as they are (docs/operations.md, Channels): each wording is shown once."
-        click.echo(f"{error}\n{why}\n", err=True)
+        say(f"{error}\n{why}\n", err=True)
     entries = journals.entries(directory)
     after = announcements.aborted_before(plan) if plan.follows else None
-    click.echo(
-        f"{plan.id} · window {plan.window.start:%a} {plan.window.start.day} {plan.window.start:%b %Y %H:%M} UTC\n"
-    )
+    say(f"{plan.id} · window {plan.window.start:%a} {plan.window.start.day} {plan.window.start:%b %Y %H:%M} UTC\n")
     now = as_left(entries).now()
     for each in preview.previews(plan.as_vars(), entries, now, site, where, after):
         if not messages or each.message in messages:
-            click.echo("\n".join(preview.lines(each, entries)))
+            say("\n".join(preview.lines(each, entries)))
 
 
 def _asker() -> gates.Asker:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from importlib import import_module
@@ -10,18 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
-from rollout import ROOT
+from rollout import ROOT, private
 from rollout.commands import announce as announcing
 from rollout.commands import decisions, incident, lab, plan, schedule
-from rollout.commands.options import FILE, instant, instant_or_none, inventory_option, plan_option
+from rollout.commands.options import BRANCH, FILE, LINE, instant, instant_or_none, inventory_option, plan_option
 from rollout.outcomes import ExitCode, RunbookError
+from rollout.views.console import console as terminal_console
+from rollout.views.console import say
+from rollout.views.text import as_json as as_json_text
 
 if TYPE_CHECKING:
     from rollout.engine.verification import Expect
 
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
+console = terminal_console()
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -39,7 +40,7 @@ def main(context: click.Context) -> None:
 @click.option("--answers", type=FILE, help="Answers to the gates, for unattended runs.")
 @click.option("--at", help="Rehearsal clock (lab only): an instant, or a time from the window such as -48h.")
 @click.option("--check", is_flag=True, help="Try the next stage, or the named ones, in check mode: nothing changes.")
-@click.option("--resolution", metavar="BRANCH", help="A developer's branch with the merge's conflicts resolved.")
+@click.option("--resolution", type=BRANCH, metavar="BRANCH", help="A developer's branch that resolves the conflicts.")
 @click.option(
     "--fixed-in",
     type=click.IntRange(min=0),
@@ -73,7 +74,7 @@ def resume(**request: Any) -> None:
 @inventory_option
 @plan_option
 @click.option("--answers", type=FILE, help="Texts for the questions that follow, for unattended runs.")
-@click.option("--reason", required=True, metavar="TEXT", help="Why, in one line: it goes on record.")
+@click.option("--reason", type=LINE, required=True, metavar="TEXT", help="Why, in one line: it goes on record.")
 def abort(reason: str, **request: Any) -> None:
     """Abort the rollout, from any terminal: what the window did is undone (R19), the next attempt worked out (R21)."""
     from rollout.commands import run as runs
@@ -87,8 +88,8 @@ def abort(reason: str, **request: Any) -> None:
 @plan_option
 @click.argument("gate")
 @click.argument("said", nargs=-1, required=True, metavar="[ITEM] yes|no")
-@click.option("--name", help="Who says so, where the question needs a name.")
-@click.option("--reason", help="Why, where the question needs a reason.")
+@click.option("--name", type=LINE, help="Who says so, where the question needs a name.")
+@click.option("--reason", type=LINE, help="Why, where the question needs a reason.")
 def answer(
     gate: str, said: tuple[str, ...], inventory: Path | None, plan_file: Path | None, **told: str | None
 ) -> None:
@@ -127,7 +128,7 @@ def late(plan_file: Path, journal_file: Path, now: str, *, as_json: bool) -> Non
     from rollout.commands import late as lateness
 
     found = lateness.late(plan_file, journal_file, instant(now))
-    click.echo(json.dumps(found, ensure_ascii=False) if as_json else lateness.line(found))
+    say(as_json_text(found) if as_json else lateness.line(found))
 
 
 @main.command()
@@ -166,10 +167,10 @@ def drill(names: tuple[str, ...]) -> None:
 
 @main.command("next")
 @click.option("--plan", "plan_file", type=FILE, help="The plan that was aborted; otherwise the latest.")
-@click.option("--source", metavar="TEXT", help="What the source of the problem was, in one line (R20).")
+@click.option("--source", type=LINE, metavar="TEXT", help="What the source of the problem was, in one line (R20).")
 @click.option("--mended-at", metavar="ISO", help="When it can be fixed, at best; or: now.")
 @click.option("--new-pin/--same-pin", default=None, help="Whether the fix needs a new revision, to be merged.")
-@click.option("--waive-r8", "waived_by", metavar="NAME", help="Who waived the 48 h that R8 asks for.")
+@click.option("--waive-r8", "waived_by", type=LINE, metavar="NAME", help="Who waived the 48 h that R8 asks for.")
 @click.option("--window", metavar="ISO", help="A window of your choice, if it keeps the distances.")
 def next_attempt(window: str | None, **given: Any) -> None:
     """After an abort: work out the next attempt, or do it again, and write its plan (R20, R21)."""
@@ -201,9 +202,19 @@ for command in (
 
 
 def entry() -> None:
-    """Run a command; errors meant for people are printed as they are."""
+    """Run a command; errors meant for people are printed as they are, others as `E-unexpected`.
+
+    What it writes is for its user alone, whatever their umask; a lab has other users.
+    """
+    if not {"lab", "drill"} & set(sys.argv[1:2]):
+        private.begin(ROOT / "var")
     try:
         main(prog_name="./runbook.py")
     except RunbookError as error:
-        print(error, file=sys.stderr)
+        say(error, err=True)
         sys.exit(error.exit_code)
+    except Exception as error:
+        from rollout.commands import unexpected
+
+        say(unexpected.message(error), err=True)
+        sys.exit(ExitCode.FAILED)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +12,8 @@ from plugins.module_utils.rollout_host.vcs.kinds import ADAPTERS
 from rollout import ROOT
 from rollout.commands.options import FILE
 from rollout.outcomes import ExitCode
+from rollout.views.console import say
+from rollout.views.text import as_json as as_json_text
 
 DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 INVENTORY = click.option(
@@ -65,17 +66,13 @@ def deployable(
         raise click.UsageError("Give either --tags FILE or --launchpad.")
     read = deployable.revisions(logs, urls, deployed, vcs)
     if launchpad:
-        tags = deployable.ask_launchpad(launchpad, read, say=lambda line: click.echo(line, err=True))
+        tags = deployable.ask_launchpad(launchpad, read, say=lambda line: say(line, err=True))
     else:
         tags = deployable.read_tags(tags_file) if tags_file else {}
     branches = deployable.judge(read, tags)
     if html:
         deployable.write_page(html, branches)
-    click.echo(
-        json.dumps(deployable.as_json(branches), ensure_ascii=False)
-        if as_json
-        else "\n".join(deployable.lines(branches))
-    )
+    say(as_json_text(deployable.as_json(branches)) if as_json else "\n".join(deployable.lines(branches)))
 
 
 @click.command()
@@ -105,7 +102,7 @@ def budget(logs: tuple[Path, ...], schema: Path | None, applied: Path | None, *,
         raise click.UsageError("What is pending takes both, --schema DIRECTORY and --applied FILE.")
     pending = budget.read_pending(schema, applied) if schema and applied else None
     found = budget.judge(logs, budget.rule(**rule), pending)
-    click.echo(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(budget.lines(found)))
+    say(as_json_text(found) if as_json else "\n".join(budget.lines(found)))
     sys.exit(ExitCode.DONE if found["fits"] else ExitCode.REFUSED)
 
 
@@ -128,5 +125,5 @@ def rc_check(inventory: Path, mode: Literal["open", "rc"] | None, *, hook: bool,
         raise click.UsageError("--config takes --branch NAME, its section there.")
     message = sys.stdin.buffer.read().decode("utf-8", "replace")
     found = checking.judge(message, inventory, mode, **where)
-    click.echo(json.dumps(found, ensure_ascii=False) if as_json else checking.line(found))
+    say(as_json_text(found) if as_json else checking.line(found))
     sys.exit(ExitCode.DONE if found["lands"] else ExitCode.REFUSED)

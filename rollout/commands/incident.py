@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from plugins.module_utils.rollout_core.journal.incidents import ProblemSeen
-from rollout.commands.options import FILE, instant_or_none
+from rollout.commands.options import FILE, LINE, instant_or_none
 from rollout.journal import store as journals
 from rollout.journal.clock import as_left
 from rollout.outcomes import BadInputError, ExitCode, LockedError
+from rollout.views.console import console as terminal_console
 
 if TYPE_CHECKING:
     from rollout.plan.store import KeptRollout
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PLAN = click.option("--plan", "plan_file", type=FILE, help="The plan of the rollout; otherwise the latest rollout.")
 ANNOUNCE = click.option("--announce/--no-announce", "wanted", default=None, help="Without asking; otherwise it asks.")
 NUMBER = click.argument("number", type=click.IntRange(min=1))
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
+console = terminal_console()
 
 
 @click.group()
@@ -110,9 +110,9 @@ def show(number: int, plan_file: Path | None) -> None:
 @incident.command("close")
 @NUMBER
 @PLAN
-@click.option("--resolution", required=True, metavar="TEXT", help="How it ended, in one line.")
-@click.option("--source", metavar="TEXT", help="The source of the problem; otherwise what its page says.")
-@click.option("--mended-by", metavar="TEXT", help="Who or what mended it; otherwise what its page says.")
+@click.option("--resolution", type=LINE, required=True, metavar="TEXT", help="How it ended, in one line.")
+@click.option("--source", type=LINE, metavar="TEXT", help="The source of the problem; otherwise what its page says.")
+@click.option("--mended-by", type=LINE, metavar="TEXT", help="Who or what mended it; otherwise what its page says.")
 @click.option("--affected-from", metavar="ISO", help="Since when users were affected.")
 @click.option("--affected-until", metavar="ISO", help="Until when they were.")
 @ANNOUNCE
@@ -144,7 +144,9 @@ def close(
 @incident.command("announce")
 @NUMBER
 @PLAN
-@click.option("--saying", metavar="TEXT", help="What its readers are told, in one line; otherwise the summary.")
+@click.option(
+    "--saying", type=LINE, metavar="TEXT", help="What its readers are told, in one line; otherwise the summary."
+)
 def announce(number: int, plan_file: Path | None, saying: str | None) -> None:
     """Announce what is due of it, now: the problem, or its end; or go on where a channel was down."""
     from rollout.incidents import record as incidents

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 from types import ModuleType
 
 import click
-from rich.console import Console
 
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
+from rollout.views.console import console as terminal_console
+
+console = terminal_console()
 
 
 @click.group()

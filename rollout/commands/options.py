@@ -8,11 +8,39 @@ from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import TypeAdapter
+from pydantic_core import ValidationError
 
 from plugins.module_utils.rollout_core.time import timeline
+from rollout.fields import Branch, Line
 from rollout.outcomes import BadInputError
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class _Text(click.ParamType[str]):
+    """Text that goes on record, to a terminal or to Ansible: held to the same as in a plan (fields.Line)."""
+
+    name = "text"
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = TypeAdapter(kind)
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
+        """Return the text in one line. Raises BadInputError."""
+        line = " ".join(value.split())
+        try:
+            if line:  # without any, the command says what is missing
+                self._kind.validate_python(line)
+        except ValidationError as error:
+            what = error.errors()[0]["msg"].removeprefix("Value error, ")
+            name = param.opts[0] if param else "text"
+            said = f"E-bad-text  {name}: {what[0].lower()}{what[1:]}; nothing was touched."
+            raise BadInputError(said) from error
+        return line
+
+
+LINE, BRANCH = _Text(Line), _Text(Branch)
 
 
 def inventory_option(command: Callable[..., Any]) -> Callable[..., Any]:

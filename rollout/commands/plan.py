@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import os
-import sys
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
 from rollout import ROOT
-from rollout.commands.options import FILE, instant, instant_or_none, inventory_option, plan_option
+from rollout.commands.options import FILE, LINE, instant, instant_or_none, inventory_option, plan_option
 from rollout.journal.clock import Clock
+from rollout.views.console import console as terminal_console
 
 if TYPE_CHECKING:
     from rollout.plan.move import Moved
 
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
+console = terminal_console()
 
 
 @click.group()
@@ -57,7 +56,7 @@ def plan_new(inventory: Path | None, window: str | None, backup: str | None, **w
 @plan_option
 @click.option("--window", required=True, metavar="ISO", help="The new start of the window.")
 @click.option("--backup", metavar="ISO", help="Start of the backup window; otherwise as the schedule has it.")
-@click.option("--reason", required=True, metavar="TEXT", help="Why, in one line: it goes on record.")
+@click.option("--reason", type=LINE, required=True, metavar="TEXT", help="Why, in one line: it goes on record.")
 def plan_move(inventory: Path | None, plan_file: Path | None, window: str, backup: str | None, reason: str) -> None:
     """Move the window: what was confirmed is withdrawn (R3), and who has heard of it is told (R7)."""
     from rollout.plan import move

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +11,8 @@ import click
 from rollout.commands.decisions import AS_JSON, INVENTORY
 from rollout.journal.clock import Clock
 from rollout.outcomes import ExitCode
+from rollout.views.console import say
+from rollout.views.text import as_json as as_json_text
 
 
 @click.group()
@@ -28,9 +29,9 @@ def check(inventory: Path, *, as_json: bool) -> None:
 
     facts, found = checking.check(inventory, Clock().now())
     if as_json:
-        click.echo(json.dumps(checking.as_json(facts, found), ensure_ascii=False))
+        say(as_json_text(checking.as_json(facts, found)))
     else:
-        click.echo("\n".join(checking.lines(facts, found)))
+        say("\n".join(checking.lines(facts, found)))
     sys.exit(ExitCode.DONE if checking.sound(found) else ExitCode.BAD_INPUT)
 
 
@@ -46,7 +47,7 @@ def propose(inventory: Path, start: datetime | None, months: int | None, *, writ
     proposal = proposing.propose(inventory, Clock().now(), start, months)
     if write and proposal.new:
         proposing.write(proposal)
-    click.echo("\n".join(proposing.lines(proposal, written=write)))
+    say("\n".join(proposing.lines(proposal, written=write)))
     sys.exit(ExitCode.BAD_INPUT if proposal.impossible else ExitCode.DONE)
 
 
@@ -62,4 +63,4 @@ def ics(inventory: Path, output: Path | None) -> None:
         sys.stdout.buffer.write(text)
         return
     publishing.write(output, text)
-    click.echo(f"Calendar: {output}")
+    say(f"Calendar: {output}")

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
 
 from rollout import ROOT
 from rollout.engine import earlier_brackets
@@ -21,9 +18,10 @@ from rollout.outcomes import NoPlanError
 from rollout.plan import store
 from rollout.views import screen
 from rollout.views.brackets import still_on
+from rollout.views.console import console as terminal_console
 from rollout.views.overview import Overview, as_json, overview
 
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
+console = terminal_console()
 
 
 def show(inventory: Path | None, plan_file: Path | None, *, watch: bool = False, json_wanted: bool = False) -> None:

@@ -90,7 +90,4 @@ def read_pending(directory: Path, applied: Path) -> patches.Pending:
 
 def _text(path: Path) -> str:
     """A log may hold anything; a character that is none is no reason to refuse it."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise BadInputError(f"E-unreadable  {path}: {error.strerror}.") from error
+    return documents.read_text(path, errors="replace")

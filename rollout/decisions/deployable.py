@@ -13,7 +13,7 @@ from pydantic_core import SchemaValidator, ValidationError
 from pydantic_core import core_schema as schema
 
 from plugins.module_utils.rollout_core.merge import deployable, messages
-from rollout import ROOT, documents
+from rollout import ROOT, documents, plain_yaml
 from rollout.decisions import branches
 from rollout.documents import Finding
 from rollout.outcomes import BadInputError
@@ -114,15 +114,11 @@ def _told(verdict: deployable.RevisionVerdict) -> str:
 def read_log(path: Path) -> list[Revision]:
     """The revisions in a log file. Raises BadInputError with line, record and what was expected there."""
     text = documents.read_text(path)
+    read = documents.read_json(path, text, EXPECTED_LOG)
     try:
-        log: list[Revision] = _log().validate_python(json.loads(text))
-    except json.JSONDecodeError as error:
-        what = f"{error.msg}; expected {EXPECTED_LOG}"
-        raise BadInputError(f"E-bad-json  {path}:{error.lineno}:{error.colno}: {what}.") from error
+        log: list[Revision] = _log().validate_python(read)
     except ValidationError as error:
         raise _refused(path, text, documents.findings(error)) from error
-    except (RecursionError, ValueError) as error:  # nesting or a number without end
-        raise BadInputError(f"E-bad-json  {path}: {error}; expected {EXPECTED_LOG}.") from error
     if twice := list(_doubled(log)):
         raise _refused(path, text, twice)
     return log
@@ -186,10 +182,10 @@ def _next(text: str, at: int) -> int:
 def read_tags(path: Path) -> dict[int, list[str]]:
     """Tags by bug number. Raises BadInputError with line and what was expected there; a bug is there once."""
     tags: dict[int, list[str]] = documents.checked(path, _tags().validate_python)
-    node = yaml.compose(documents.read_text(path), Loader=documents.LOADER)
+    node = documents.compose(path)
     keys = node.value if isinstance(node, yaml.MappingNode) else []
-    if len(keys) > len(tags):
-        bugs = [int(key.value) for key, _ in keys]
+    if len(keys) > len(tags):  # the same key twice is no YAML of ours; two ways to write one number are
+        bugs = [_bug(plain_yaml.load(key.value)) for key, _ in keys]
         lines = [
             f"  {path}:{key.start_mark.line + 1}: bug {bug} is there already: all its tags in one list"
             for number, (bug, (key, _)) in enumerate(zip(bugs, keys, strict=True))

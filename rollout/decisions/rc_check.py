@@ -80,7 +80,7 @@ def configured(config: Path, branch: str) -> rc_mode.Branch:
     try:
         return rc_mode.configured(documents.read_text(config), branch)
     except ValueError as error:
-        raise BadInputError(f"E-pqm-configuration  {config}: {error}.") from error
+        raise BadInputError(f"E-pqm-configuration  {config}: {documents.short(str(error))}.") from error
 
 
 def read_approvers(path: Path) -> dict[str, str]:

@@ -16,15 +16,19 @@ from typing import Any
 
 import ansible_runner
 
+from plugins.module_utils.rollout_core import plain_text
 from plugins.module_utils.rollout_core.playbook import work
-from rollout import ROOT
+from rollout import ROOT, documents, private
 from rollout.engine import reasons, ssh
 from rollout.engine.silence import Silence
+from rollout.outcomes import BadInputError
 
 LOOK_SECONDS = 0.2  # between two looks at a playbook at work
 POLL_SECONDS = 0.2  # how often ansible-runner looks at its child; its own default of 5 s delays every end (measured)
 
 TEMPORARY = ROOT / "var" / "tmp"  # what is killed leaves its temporary files behind: not outside of the checkout
+
+OURS = Path(__file__).parent / "bin"  # its ansible-playbook is the one that ansible-runner finds
 
 CONTROL_MARK = "ROLLOUT_CONTROL"  # in the environment of every process of a run on this machine
 
@@ -111,10 +115,12 @@ class Playbook:
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_HOST_KEY_CHECKING": "True",  # ansible-runner switches it off unless it is told
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PATH": f"{OURS}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "ROLLOUT_ANSIBLE": str(Path(sys.executable).parent),
             CONTROL_MARK: str(self.artifacts),
             "TMPDIR": str(TEMPORARY),
             **ssh.environment(),
+            private.USERS_UMASK: os.environ.get(private.USERS_UMASK, ""),
         }
         return {**common, **(ssh.ALOOF if self.aloof else {})}
 
@@ -137,10 +143,13 @@ def run_playbook(
     outlive that.
     """
     run = PlaybookRun(output=playbook.artifacts / "stdout")
+    refuse_templates({**playbook.extra_vars, str(playbook.plan_file): documents.checked(playbook.plan_file, _as_it_is)})
     playbook.artifacts.parent.mkdir(exist_ok=True)
+    _forget_environments(playbook.artifacts.parent)  # of runs that were killed
     TEMPORARY.mkdir(parents=True, exist_ok=True)
 
     def hear(event: dict[str, Any]) -> bool:
+        (playbook.artifacts / "command").unlink(missing_ok=True)  # it is of no more use
         _hear(event, run, listener or Listener())
         return True
 
@@ -157,11 +166,12 @@ def run_playbook(
         envvars=playbook.environment(),
         settings={"pexpect_timeout": POLL_SECONDS, "suppress_ansible_output": True},
         suppress_env_files=True,
+        fact_cache_type="memory",  # else it is a directory that is as open as the playbook's umask
         event_handler=hear,
         cancel_callback=cancelled,
         quiet=True,
     )
-    (playbook.artifacts / "command").unlink(missing_ok=True)  # it holds the whole environment
+    _forget_environments(playbook.artifacts.parent)
     if runner.rc == 0:
         run.nothing_ran = _nothing_ran(playbook, run)
     run.ok = runner.rc == 0 and not run.nothing_ran
@@ -182,6 +192,23 @@ def _nothing_ran(playbook: Playbook, run: PlaybookRun) -> str:
         f"See which there are:  {shlex.join(['ansible-playbook', *argv, '--list-tasks'])}",
     ]
     return "\n  ".join(lines)
+
+
+def _as_it_is(document: Any) -> Any:
+    return document
+
+
+def refuse_templates(extra_vars: Mapping[str, Any]) -> None:
+    """Raise BadInputError for a text that Ansible would take for a template: it runs what that says, here."""
+    for name, value in extra_vars.items():
+        if mark := next((mark for text in plain_text.texts_in(value) if (mark := plain_text.template(text))), None):
+            raise BadInputError(f"E-template  {name}: expected text without {mark}; nothing was touched.")
+
+
+def _forget_environments(directory: Path) -> None:
+    """Delete what ansible-runner writes of each run before it begins: the whole environment, secrets and all."""
+    for file in directory.glob("*/command"):
+        file.unlink(missing_ok=True)
 
 
 class PlaybookAtWork(threading.Thread):
@@ -239,7 +266,7 @@ class PlaybookAtWork(threading.Thread):
 
 
 def _hear(event: dict[str, Any], run: PlaybookRun, listener: Listener) -> None:
-    kind, data = event["event"], event.get("event_data", {})
+    kind, data = event["event"], plain_text.cleaned(event.get("event_data", {}))  # hosts say what they like
     listener.event(kind, data.get("host", ""), data.get("task", ""))
     work.hear(run.plays, kind, data)
     if progress := (data.get("res") or {}).get("progress"):

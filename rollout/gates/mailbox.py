@@ -9,10 +9,11 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
+from plugins.module_utils.rollout_core import plain_text
 from rollout.fields import Line, Model, Slug
 from rollout.whole_file import write_whole
 
@@ -30,7 +31,7 @@ class MailboxMessage(Model):
     asked: int | None = None
     told: dict[Slug, Line] = pydantic.Field(default_factory=dict)
     seen: pydantic.AwareDatetime | None = None
-    details: str | None = None
+    details: Annotated[str, pydantic.AfterValidator(plain_text.clean)] | None = None
 
 
 def send(rollout: Path, message: MailboxMessage) -> Path:

@@ -7,6 +7,7 @@ import select
 import sys
 import time
 
+from plugins.module_utils.rollout_core import plain_text
 from rollout.gates.model import PROMPTS, Answer, Asker, Question
 
 
@@ -66,19 +67,23 @@ class Terminal:
         return None
 
     def tell(self, name: str, prompt: str) -> str | None:  # noqa: ARG002 - a person needs no name
-        """Ask for a line and return it; an empty one is nothing."""
+        """Ask for a line, until it is a plain one, and return it; an empty one is nothing."""
         if self.gone:
             return None
         self._say(f"? {prompt}  ")
         patience = time.monotonic() + self.PATIENCE
-        while (typed := self._line(self.LOOK)) is None and not self.gone and time.monotonic() < patience:
-            pass
-        return (typed or "").strip() or None
+        while not self.gone and time.monotonic() < patience:
+            if (typed := self._line(self.LOOK)) is None:
+                continue
+            if not typed.strip() or (wrong := plain_text.no_line(typed.strip())) is None:
+                return typed.strip() or None
+            self._say(f"  E-bad-text  {wrong}.\n? {prompt}  ")
+        return None
 
     def _say(self, text: str) -> None:
         """Write to the terminal; one that has hung up takes nothing."""
         try:
-            print(text, end="", flush=True)
+            print(plain_text.clean(text), end="", flush=True)
         except OSError:
             self.gone = True
 

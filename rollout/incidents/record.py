@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from plugins.module_utils.rollout_core import plain_text
 from plugins.module_utils.rollout_core.journal.entries import Entry
 from plugins.module_utils.rollout_core.journal.events import IncidentClosed, IncidentOpened, StageFinished
 from plugins.module_utils.rollout_core.journal.incidents import (
@@ -54,8 +55,9 @@ def seen(summary: str, details: str | None, at: datetime | None, now: datetime) 
     Raises BadInputError: without a summary, for one that is too long, for an instant that is still to come.
     """
     line = " ".join(summary.split())
-    if not 0 < len(line) <= SUMMARY_AT_MOST or any(mark in line for mark in ("{{", "{%", "{#")):
-        said = f"E-bad-summary  Say what is wrong in one line of at most {SUMMARY_AT_MOST} characters, without {{{{."
+    if len(line) > SUMMARY_AT_MOST or (wrong := plain_text.no_line(line)):
+        told = f"in one line of at most {SUMMARY_AT_MOST} characters" if len(line) > SUMMARY_AT_MOST else f"so: {wrong}"
+        said = f"E-bad-summary  Say what is wrong {told}."
         raise BadInputError(f'{said}\n  The rest:  ./runbook.py incident new "…" --details FILE')
     if at is not None and at > now + AHEAD:
         raise BadInputError(f"E-not-yet  --seen {at:%F %H:%M:%S} UTC is still to come; it is {now:%F %H:%M:%S} UTC.")
@@ -67,7 +69,7 @@ def _details(given: str | None) -> str | None:
     if text and len(text) > DETAILS_AT_MOST:
         said = f"E-long-details  {len(text)} characters; the journal keeps at most {DETAILS_AT_MOST}."
         raise BadInputError(f"{said}\n  Put the file beside the page, and name it in --details.")
-    return text.strip() or None if text else None
+    return plain_text.clean(text).strip() or None if text else None
 
 
 def record(directory: Path, journal: Journal, what: ProblemSeen) -> Incident:

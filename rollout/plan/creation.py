@@ -13,7 +13,7 @@ from rollout import inventory as inventories
 from rollout.fields import Line, Model, Word
 from rollout.journal import store
 from rollout.outcomes import BadInputError
-from rollout.plan import findings, kinds, past, schedule
+from rollout.plan import findings, kinds, old_runs, past, schedule
 from rollout.plan import model as plans
 from rollout.plan.kinds import PlanWanted
 from rollout.plan.model import Cowboy, Plan, Window
@@ -76,6 +76,7 @@ def new_plan(
         lines = [f"  {'.'.join(map(str, where))}: {what}" for where, what in wrong]
         raise BadInputError("\n".join(["E-bad-plan  This cannot be a plan; nothing was written.", *lines]))
     directory.mkdir(parents=True)
+    old_runs.remove()
     plans.save(plan, directory / "plan.yml")
     return directory / "plan.yml"
 

@@ -10,7 +10,7 @@ import yaml
 from pydantic import ConfigDict, Field, StringConstraints
 
 from rollout import documents
-from rollout.fields import Instant, Line, Model, PlanId, PlaybookPath, RelativePath, Slug, Word
+from rollout.fields import Fact, Instant, Line, Model, PlanId, PlaybookPath, RelativePath, Slug, Word
 from rollout.inventory import Policy
 from rollout.plan.process import Gate, MergeBackOut, Stage
 from rollout.whole_file import write_whole
@@ -44,7 +44,7 @@ class Pinned(Model):
     """What earlier stages settled. Written by the conductor, or by hand before the first run (`revision`)."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
-    __pydantic_extra__: dict[str, int | Word | list[Word]] = Field(init=False)
+    __pydantic_extra__: dict[Fact, int | Word | list[Word]] = Field(init=False)
 
     revision: int | None = Field(default=None, gt=0)
     patches: list[Annotated[str, StringConstraints(pattern=r"^patch-\d{4}-\d{2}-\d\.sql$")]] | None = None

@@ -12,8 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from plugins.module_utils.rollout_core.journal import text as journal
 from plugins.module_utils.rollout_core.journal.entries import Entry, of
 from plugins.module_utils.rollout_core.journal.events import (
@@ -27,10 +25,10 @@ from plugins.module_utils.rollout_core.journal.events import (
     UndoFinished,
     UndoStarted,
 )
-from rollout.documents import LOADER
+from rollout import documents
 from rollout.journal import store
 from rollout.journal.file import NAME, typed
-from rollout.outcomes import RunbookError
+from rollout.outcomes import BadInputError, RunbookError
 from rollout.plan.process import Expects, Stage, Undo
 
 Entries = Sequence[Entry]
@@ -72,9 +70,8 @@ def journals(directory: Path, same: Mapping[str, str | None]) -> list[Entries]:
 def fields(plan_file: Path, names: Iterable[str]) -> dict[str, Any] | None:
     """Those fields of a plan. Old plans may lack what today's need: only these are looked at."""
     try:
-        document = yaml.load(plan_file.read_text(encoding="utf-8"), Loader=LOADER)  # noqa: S506 - it is a safe one
-        return {name: document["rollout"].get(name) for name in names}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+        return documents.checked(plan_file, lambda document: {name: document["rollout"].get(name) for name in names})
+    except (BadInputError, KeyError, TypeError, AttributeError):
         return None
 
 

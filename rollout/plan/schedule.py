@@ -15,12 +15,22 @@ from plugins.module_utils.rollout_core.time import schedule, timeline
 from rollout import documents
 from rollout.fields import Duration, Instant, Line, Model, RelativePath, Slug
 from rollout.outcomes import BadInputError
+from rollout.plan import recurrence
 
 FILE = "schedule.yml"
 
 
 def _rule(text: str) -> str:
-    rrulestr(text, dtstart=datetime(2000, 1, 1, tzinfo=UTC))
+    """Raise ValueError for what is no rule, or none that ever comes to a window."""
+    if wrong := recurrence.problem(text.strip().removeprefix("RRULE:")):
+        raise ValueError(f"in this rule, {wrong}")
+    try:
+        with recurrence.patience():
+            first = rrulestr(text, dtstart=datetime(2000, 1, 1, tzinfo=UTC)).after(datetime(2000, 1, 1, tzinfo=UTC))
+    except (ArithmeticError, LookupError, TypeError) as error:
+        raise ValueError(f"the rule cannot be worked out: {error}") from error
+    if first is None:
+        raise ValueError("the rule has no window at all")
     return text
 
 

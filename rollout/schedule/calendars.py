@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import recurring_ical_events  # type: ignore[import-untyped]
@@ -20,10 +20,12 @@ from icalendar.timezone import tzp
 from plugins.module_utils.rollout_core.time import schedule
 from rollout import documents
 from rollout.outcomes import BadInputError
+from rollout.plan import recurrence
 
 LINE = "X-RUNBOOK-LINE"  # put into every event, so that an occurrence tells where it is from
 ZONE = "X-WR-TIMEZONE"  # of all that names none itself; not in RFC 5545, but Google and Apple write it
 DAY = timedelta(days=1)
+RULES = ("RRULE", "EXRULE")
 ONCE = ("DTSTART", "DTEND", "DURATION")
 Problem = tuple[int, str]  # line, what is wrong there
 Content = tuple[int, str, dict[str, Any], str]  # line, name, parameters, value
@@ -39,13 +41,32 @@ def read(
     """
     unfolded = list(_unfolded(documents.read_text(path)))
     contents, problems = _contents(unfolded)
-    problems = problems or [*_nesting(contents), *_zones(contents)]
+    problems = problems or [*_nesting(contents), *_zones(contents), *_rules(contents)]
     if problems:
         raise _refused(path, problems)
     text = "\r\n".join(content for _, content in unfolded) + "\r\n"
+    try:
+        with recurrence.patience():
+            found = _worked_out(path, text, contents, _Asked(name, span, zone))
+    except (recurrence.EndlessError, RecursionError) as error:
+        raise _refused(path, [(1, f"{error}: are there rules in it that never come true?")]) from error
+    return sorted((one for one in found if schedule.overlap(one, *span)), key=lambda one: one.start)
+
+
+class _Asked(NamedTuple):
+    """What is asked of a calendar: its name, from when to when, and the zone of what names none."""
+
+    name: str
+    span: tuple[datetime, datetime]
+    zone: str | None
+
+
+def _worked_out(path: Path, text: str, contents: Sequence[Content], asked: _Asked) -> list[schedule.CalendarEvent]:
+    """The occurrences around the span. Raises BadInputError."""
     calendars = _parsed(path, text, contents)
     events = [event for calendar in calendars for event in calendar.walk("VEVENT")]
     starts = [line for line, key, _, value in contents if key == "BEGIN" and value.upper() == "VEVENT"]
+    problems: list[Problem] = []
     for event, line in zip(events, starts, strict=True):
         event[LINE] = str(line)
         problems += _wrong_with(event, line, contents)
@@ -53,26 +74,30 @@ def read(
         raise _refused(path, problems)
     found: list[schedule.CalendarEvent] = []
     for calendar in calendars:
-        if zone:
-            calendar[ZONE] = zone
+        if asked.zone:
+            calendar[ZONE] = asked.zone
         for series in _series(calendar):
+            line = int(str(series.walk("VEVENT")[0][LINE]))
             try:
-                found += _occurrences(series, name, path, span)
-            except (ValueError, KeyError, TypeError, OverflowError) as error:
-                line = int(str(series.walk("VEVENT")[0][LINE]))
-                problems.append((line, f"the event cannot be worked out: {error}"))
+                found += _occurrences(series, asked.name, path, asked.span)
+            except recurrence.EndlessError as error:
+                raise _refused(path, [(line, str(error))]) from error
+            except Exception as error:
+                problems.append((line, f"the event cannot be worked out: {error or type(error).__name__}"))
     if problems:
         raise _refused(path, problems)
-    return sorted((one for one in found if schedule.overlap(one, *span)), key=lambda one: one.start)
+    return found
 
 
 def _parsed(path: Path, text: str, contents: Sequence[Content]) -> list[Calendar]:
     """The calendars; a wrong event has it in its `errors`, a wrong time zone of the file is refused here."""
     try:
         found: list[Calendar] = Calendar.from_ical(text, multiple=True)
-    except ValueError as error:
+    except recurrence.EndlessError:
+        raise
+    except Exception as error:
         zones = (line for line, key, _, value in contents if (key, value.upper()) == ("BEGIN", "VTIMEZONE"))
-        raise _refused(path, [(next(zones, 1), f"it cannot be worked out: {error}")]) from error
+        raise _refused(path, [(next(zones, 1), f"it cannot be worked out: {error or type(error).__name__}")]) from error
     return found
 
 
@@ -144,6 +169,13 @@ def _zones(contents: Sequence[Content]) -> Iterator[Problem]:
             yield line, f"no such time zone: {named}; expected an IANA name such as Europe/London"
 
 
+def _rules(contents: Sequence[Content]) -> Iterator[Problem]:
+    """Rules that nothing can be worked out from."""
+    for line, key, _, value in contents:
+        if key in RULES and (wrong := recurrence.problem(value)):
+            yield line, f"{key}: {wrong}"
+
+
 def _wrong_with(event: Any, line: int, contents: Sequence[Content]) -> Iterator[Problem]:
     """What the parser could not make sense of; it would leave that out."""
     own = [content for content in contents if content[0] >= line]
@@ -154,11 +186,7 @@ def _wrong_with(event: Any, line: int, contents: Sequence[Content]) -> Iterator[
         yield line, f"expected {twice[0]} only once"
     if event.errors or twice:
         return
-    rules = event.get("RRULE") or []
-    often = {str(name) for rule in (rules if isinstance(rules, list) else [rules]) for name in rule.get("FREQ", ())}
-    if often & {"SECONDLY", "MINUTELY"}:
-        yield line, "RRULE: an event of every minute or second is not worked out"
-    elif "DTSTART" not in event:
+    if "DTSTART" not in event:
         yield line, "the event has no DTSTART"
     elif "DTEND" in event:
         start, end = event["DTSTART"].dt, event["DTEND"].dt

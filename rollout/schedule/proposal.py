@@ -15,7 +15,7 @@ from plugins.module_utils.rollout_core.time import proposal as core
 from plugins.module_utils.rollout_core.time import schedule
 from plugins.module_utils.rollout_core.time.proposal import Proposed
 from plugins.module_utils.rollout_core.time.schedule import Pair
-from rollout import documents
+from rollout import documents, plain_yaml
 from rollout import inventory as inventories
 from rollout.outcomes import BadInputError
 from rollout.plan import schedule as schedules
@@ -129,7 +129,7 @@ def write(proposal: Proposal) -> None:
 
 def edit(text: str, new: Sequence[Proposed]) -> str:
     """The text with the new windows in it; an empty one where the layout is too unusual."""
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    root = plain_yaml.compose(text)
     own = _value(root, "schedule")
     if not isinstance(own, yaml.MappingNode) or own.flow_style:
         return ""
@@ -168,7 +168,7 @@ def _row(pair: Pair) -> dict[str, datetime]:
 
 
 def _plain(text: str) -> Any:
-    return yaml.safe_load(text)
+    return plain_yaml.load(text)
 
 
 def _value(node: yaml.Node | None, key: str) -> yaml.Node | None:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from plugins.module_utils.rollout_core.journal.runs import FINAL
 from rollout.plan.process import Stage
+from rollout.views.console import Cleaned
 from rollout.views.overview import Overview, Said, StageRow, State
 
 MARKS: dict[State, tuple[str, str]] = {
@@ -122,7 +123,7 @@ def watch(console: Console, look: Callable[[], tuple[Overview, Mapping[str, Any]
     def whole() -> RenderableType:
         view, owner = look()
         texts = [Text(line) for line in (*standing_lines(view), lateness_line(view), next_line(view, owner))]
-        return Group(Text(headline(view)), table(view), *texts)
+        return Cleaned(Group(Text(headline(view)), table(view), *texts))
 
     with suppress(KeyboardInterrupt), Live(whole(), console=console, auto_refresh=False) as live:
         while True:
@@ -206,4 +207,6 @@ class Screen:
         view = self._view()
         # While a runbook is at work nothing else may end it, so what is as planned needs no command.
         still_on = [Text(each.line, "bold yellow") if each.why else Text(each.sentence) for each in view.still_on]
-        return Group(Text(), table(view), *still_on, Text(self._task, "dim"), Text(lateness_line(view), "bold"))
+        return Cleaned(
+            Group(Text(), table(view), *still_on, Text(self._task, "dim"), Text(lateness_line(view), "bold"))
+        )

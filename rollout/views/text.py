@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import timedelta
 from typing import Any
 
 from markupsafe import Markup
 
-TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
-UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+from plugins.module_utils.rollout_core import plain_text
 
 
 def length(duration: timedelta | float | None) -> str:
@@ -41,7 +39,10 @@ def value_text(value: Any) -> str:
 
 
 def clean(value: Any) -> Any:
-    """Text without a terminal's colour codes and without what no browser can show."""
-    if isinstance(value, Markup) or not isinstance(value, str):
-        return value
-    return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", TERMINAL_CODES.sub("", value))
+    """Text without what a terminal would do and what nobody sees; Markup, and what is no text, as it is."""
+    return value if isinstance(value, Markup) or not isinstance(value, str) else plain_text.clean(value)
+
+
+def as_json(value: Any) -> str:
+    """The value as JSON for programs; what is not seen is escaped in it, as JSON does."""
+    return plain_text.escaped(json.dumps(value, ensure_ascii=False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,6 +29,15 @@ def replace(path: Path, content: bytes, *, mode: int = 0o600, durable: bool = Tr
         raise
     if durable:
         sync(path.parent)
+
+
+def private_directory(directory: Path) -> Path:
+    """Make the directory if it is not there, see to it that it is for its user alone, and return it. Raises OSError."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if stat.S_IMODE(directory.stat().st_mode) & 0o077:  # made by an earlier version, or by hand
+        with suppress(PermissionError):  # somebody else's, who knows why
+            directory.chmod(0o700)
+    return directory
 
 
 def sync(directory: Path) -> None:

@@ -29,7 +29,8 @@ def is_line(text):
     return True
 
 
-LINES = st.text(max_size=400).filter(is_line)
+SEEN = st.characters(exclude_categories=("C", "Zl", "Zp"))  # nobody types what is not seen: it is refused
+LINES = st.text(SEEN, min_size=1, max_size=400).filter(is_line)
 WORDS = st.builds(
     sites.Words,
     service=LINES.map(lambda text: text[:20]).filter(is_line),

@@ -147,7 +147,7 @@ class Site:
     def entries(self):
         return text_format.read((self.directory / "journal.jsonl").read_text()).entries
 
-    def run_playbook(self, name, cancelled=lambda: False):
+    def run_playbook(self, name, cancelled=lambda: False, **extra_vars):
         """Run one playbook by itself: what it came to, and which tasks were heard of."""
         heard = []
         run_id = f"{name}-{len(list(self.directory.glob('ansible/*')))}"
@@ -155,7 +155,7 @@ class Site:
             name=name,
             inventory=self.directory / "hosts.yml",
             plan_file=self.directory / "plan.yml",
-            extra_vars={},
+            extra_vars=extra_vars,
             artifacts=self.directory / "ansible" / run_id,
             project=self.directory,
         )

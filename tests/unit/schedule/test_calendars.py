@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from rollout.outcomes import BadInputError
+from rollout.plan import recurrence
 from rollout.schedule import calendars
 
 TABLE = yaml.safe_load((Path(__file__).parent / "calendars.yml").read_text())
@@ -62,3 +63,12 @@ def test_an_occurrence_knows_its_line(write):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(BadInputError, match=r"E-unreadable  .*none\.ics: No such file"):
         calendars.read(tmp_path / "none.ics", "teams", SPAN)
+
+
+def test_a_rule_that_never_comes_true_is_not_waited_for(write, monkeypatch):
+    """It is looked for until the year 9999, hour by hour."""
+    monkeypatch.setattr(recurrence, "PATIENCE", 0.3)
+    rule = "RRULE:FREQ=HOURLY;BYMONTH=2;BYMONTHDAY=30"
+    path = write({"event": ["DTSTART:20261209T080000Z", rule, "SUMMARY:a"]})
+    with pytest.raises(BadInputError, match=r"teams\.ics:3: it cannot be worked out in 0 s"):
+        calendars.read(path, "teams", SPAN)

@@ -21,6 +21,7 @@ _EARLIER = re.compile(_NUMBER + r" (?:.*applied [0-9-]{10} in [0-9.]+ seconds|no
 _BEGINS = re.compile(r"(?:^|\s)(?:Running upgrade\.py|Applying patches\.|Applying trusted\.sql)")
 _APPLIED_ALL = re.compile(r"(?:^|\s)Applying comments\.sql\s*$")
 _FAILED = re.compile(r"(?:^|\s)CRITICAL\s+(?P<reason>.*)$")
+_LONGEST = 366 * 86400  # seconds
 _SAME_RUN = timedelta(minutes=1)
 
 
@@ -124,7 +125,7 @@ def _read(line: str, number: int, run: Restore | None) -> Restore | None:
         return run
     if just_now := _JUST_NOW.search(line):
         patch = PatchName(*(int(just_now[part]) for part in ("major", "minor", "patch")))
-        seconds = float(just_now["seconds"])
+        seconds = _seconds(just_now["seconds"], number)
         if run is None or run.failure is not None or _later(run, at) or _comes_again(run, patch, at, seconds):
             run = Restore(number)
         run.seconds[str(patch)] = seconds
@@ -138,6 +139,14 @@ def _read(line: str, number: int, run: Restore | None) -> Restore | None:
         if failed := _FAILED.search(line):
             run.failure = failed["reason"]
     return run
+
+
+def _seconds(text: str, line: int) -> float:
+    """Raise NoTimings for a time that no patch takes: nobody knows what of the rest is right."""
+    seconds = float(text)
+    if seconds > _LONGEST:
+        raise NoTimings(f"line {line} tells of more than {_LONGEST} seconds; expected {EXPECTED_LINE!r}")
+    return seconds
 
 
 def _later(run: Restore, at: datetime | None) -> bool:

@@ -30,7 +30,7 @@ MEANINGS = {
 TOLD_LINES = 6  # of the log's end, in a message
 SAME = 0.1  # it prints tenths
 _PREFIX = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(?:,[0-9]{3})? (?P<level>[A-Z]+) +")
-_JUST_NOW = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]) applied just now in ([0-9]+(?:\.[0-9]+)?) seconds")
+_JUST_NOW = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]) applied just now in ([0-9]{1,8}(?:\.[0-9]+)?) seconds")
 _STARTS = re.compile(r"Outage starts\.(?P<closed> Shutting down pgbouncer\.)?")
 _CLOSING = re.compile(r"Disabling access to (?P<database>\S+?)\.?")
 _OVER = re.compile(
@@ -43,7 +43,9 @@ _STEP = re.compile(
     r"(?:Applying patches|Streaming replicas syncing|Starting upgrade|Rolling back all schema and security changes"
     r"|Outage starts|(?:Pausing|Resuming) replication to \S+?|(?:Disabling|Enabling) access to \S+?)\.?"
 )
-_TOOK = re.compile(r"(?:(?P<days>[0-9]+) days?, )?(?P<hours>[0-9]+):(?P<minutes>[0-9]{2}):(?P<seconds>[0-9.]+)")
+_TOOK = re.compile(
+    r"(?:(?P<days>[0-9]{1,4}) days?, )?(?P<hours>[0-9]{1,4}):(?P<minutes>[0-9]{2}):(?P<seconds>[0-9]{2}(?:\.[0-9]+)?)"
+)
 _REPLICATION = re.compile(r"(?P<what>Pausing|Resuming) replication to (?P<standby>\S+?)\.?")
 
 

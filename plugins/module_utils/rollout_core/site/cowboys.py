@@ -16,7 +16,8 @@ ID = re.compile(r"[a-z0-9-]+")
 REQUIRED = ("id", "who", "why", "diff")
 OPTIONAL = ("bug", "tree", "hosts")
 CONTROL_DIRECTORIES = (".bzr", ".git")
-_HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+_HUNK = re.compile(r"@@ -([0-9]+)(?:,([0-9]+))? \+([0-9]+)(?:,([0-9]+))? @@")
+_DIGITS = 9  # of a line's number: there is no longer file
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")  # str.splitlines would also split at form feeds, which source code contains
 _NO_FILE = re.compile(r"\t(?:1970-01-01|1969-12-31) ")  # the epoch, in any time zone: the file is not there
 _WORD = re.compile(r"\w")
@@ -110,8 +111,8 @@ def parse_diff(text: str) -> tuple[FilePatch, ...]:
     """Split a unified diff into its files.
 
     Lines between the files are ignored, as patch does. The prefixes of git and brz (``a/``, ``old/``) are taken off.
-    Raises DiffError for a path that leaves the tree, a hunk that ends early, and what a text diff cannot carry (binary,
-    renames, modes).
+    Raises DiffError for a path that leaves the tree, a hunk that ends early or has numbers without end, and what a
+    text diff cannot carry (binary, renames, modes).
     """
     lines = _LINE.findall(text)
     found: list[FilePatch] = []
@@ -141,6 +142,8 @@ def _end_of_hunks(lines: list[str], at: int) -> int:
         if not hunk:
             break
         begin = at
+        if any(number and len(number) > _DIGITS for number in hunk.groups()):
+            raise DiffError(f"line {begin + 1}: a hunk with a number of more than {_DIGITS} digits")
         old, new = (int(hunk[group]) if hunk[group] is not None else 1 for group in (2, 4))
         at += 1
         while old > 0 or new > 0:

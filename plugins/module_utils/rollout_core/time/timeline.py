@@ -18,7 +18,7 @@ Estimates = Mapping[
 
 PAD = "pad"  # the step that stands for the minutes that R9 adds to the database time
 
-_DURATION = re.compile(r"(?P<sign>-?)(?P<count>\d+)(?P<unit>[smhd])")
+_DURATION = re.compile(r"(?P<sign>-?)(?P<count>[0-9]{1,12})(?P<unit>[smhd])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _TEN_YEARS = 3653 * 86400
 _YEARS = range(1970, 3000)  # of an instant: there is room to add to it
@@ -41,7 +41,7 @@ def parse_instant(value: Any) -> datetime:
     try:
         text = re.sub(r"[Zz]$", "+00:00", value.strip()) if isinstance(value, str) else ""
         instant = value if isinstance(value, datetime) else datetime.fromisoformat(text)
-    except ValueError:
+    except ValueError:  # which a very long text is, too
         raise ValueError(f"{value!r} is not an instant such as 2026-12-09T08:00:00Z") from None
     if instant.tzinfo is None:
         raise ValueError(f"{value!r} has no offset from UTC: write 2026-12-09T08:00:00Z")

@@ -46,7 +46,7 @@ class Record:
             found = json.loads(self._path.read_text(encoding="utf-8"))
             if found["revid"] == revid:
                 self._kept.update(found)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             pass  # none yet, or not ours: Buildbot itself knows what it has built
 
     @property
@@ -88,7 +88,7 @@ class Record:
     def _write(self) -> None:
         if self._keep:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            whole_file.replace(self._path, (json.dumps(self._kept, indent=1) + "\n").encode(), mode=0o644)
+            whole_file.replace(self._path, (json.dumps(self._kept, indent=1) + "\n").encode())
 
 
 def red(blessing: Blessing, merged: str) -> str:

@@ -111,7 +111,7 @@ class Buildbot:
         found: list[dict[str, Any]]
         try:
             (found,) = (value for name, value in json.loads(answer).items() if name != "meta")
-        except (ValueError, AttributeError) as error:
+        except (ValueError, AttributeError, RecursionError) as error:
             told = f"{self.url}api/v2/{path} is not what Buildbot's REST API answers: {error}"
             raise BuildbotError(told) from error
         return found
@@ -136,6 +136,6 @@ def _said(error: HTTPError) -> str:
     """Return what an error's answer says, in brackets."""
     try:
         answer = json.loads(error.read())["error"]
-    except (ValueError, KeyError, TypeError, OSError):
+    except (ValueError, KeyError, TypeError, OSError, RecursionError):
         return ""
     return " ({})".format(answer.get("message") if isinstance(answer, dict) else answer)

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from ...rollout_core import connections
+from .driver import PSYCOPG_IMPORT_ERROR, conninfo_to_dict
+
 Arguments = Dict[str, Dict[str, Any]]
 
 DATABASE: Arguments = {"dsn": {"type": "str", "required": True}}
@@ -25,3 +30,14 @@ STANDBYS: Arguments = {
 SCHEMA: Arguments = {"schema_directory": {"type": "path", "required": True}}
 PINNED: Arguments = {"patches": {"type": "list", "elements": "str", "required": True}}
 ROWS: Arguments = {"branch_nick": {"type": "str"}, "revno": {"type": "int"}, "revid": {"type": "str"}}
+
+
+def check_connections(module: AnsibleModule) -> None:
+    """Fail unless psycopg is there and no connection string has a password in it; then nothing shows that string."""
+    if PSYCOPG_IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("psycopg"), exception=PSYCOPG_IMPORT_ERROR)
+    given = {name: module.params.get(name) for name in ("dsn", "standbys", "pools")}
+    found = [each for name, value in given.items() for each in connections.secrets_in(value, name, conninfo_to_dict)]
+    if found:
+        module.no_log_values.update(connections.with_secrets(given, conninfo_to_dict))
+        module.fail_json(msg=connections.refusal(found))

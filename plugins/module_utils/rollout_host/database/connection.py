@@ -13,7 +13,8 @@ from typing import Any, Callable, Iterable, NamedTuple, Sequence
 
 from ...rollout_core.schema import patches, statements
 from ...rollout_core.schema.patch_title import patch_title
-from .driver import conninfo_to_dict, make_conninfo, psycopg
+from .conninfo import refusal, resolved
+from .driver import make_conninfo, psycopg
 
 _LOCK = 2208_0400  # any number will do, as long as everything that patches uses the same
 _LOCK_HOLDER = """
@@ -104,8 +105,10 @@ def connect(dsn: str, application_name: str) -> psycopg.Connection[Any]:
 
     Raises RolloutError `E-no-connection` with what libpq said.
     """
+    if told := refusal(dsn):
+        raise RolloutError(told)
     try:
-        given = conninfo_to_dict(dsn)
+        given = resolved(dsn)
         options = f"{given.get('options') or ''} -c timezone=UTC -c client_connection_check_interval=1s"
         timeout = given.get("connect_timeout") or 10
         conninfo = make_conninfo(
@@ -115,12 +118,6 @@ def connect(dsn: str, application_name: str) -> psycopg.Connection[Any]:
     except psycopg.Error as error:
         said = " ".join(str(error).split())
         raise RolloutError(f"E-no-connection  {said}\nTry it on this host:  psql '{dsn}'") from error
-
-
-def database_name(dsn: str) -> str:
-    """Return the name of the database that a conninfo leads to, which is the user's where it names none."""
-    given = conninfo_to_dict(dsn)
-    return str(given.get("dbname") or given.get("user"))
 
 
 def session_names(run_id: str) -> tuple[str, str]:

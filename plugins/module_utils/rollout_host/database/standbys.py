@@ -15,7 +15,8 @@ from typing import Any, Callable, Iterator, Mapping, NamedTuple, Sequence
 from .access.base import read_record, write_record
 from .access.console import as_given, pools_of
 from .connection import RolloutError, connect, one_row
-from .driver import conninfo_to_dict, psycopg
+from .conninfo import host_name
+from .driver import psycopg
 
 _PAUSES = 10.0  # seconds
 _RESTARTS = 30.0
@@ -215,4 +216,4 @@ def _record(file: Path, record: dict[str, Any], standbys: dict[str, dict[str, An
 
 
 def _name(dsn: str) -> str:
-    return str(conninfo_to_dict(dsn).get("host") or dsn)
+    return host_name(dsn) or dsn

@@ -58,7 +58,7 @@ def run(argv: Sequence[str], directory: str | None, log: Path, deadline: float, 
 
 def start(argv: Sequence[str], directory: str | None, log: Path, **environment: str) -> subprocess.Popen[bytes]:
     """Start a command in a process group of its own, its output into `log`. Raises OSError."""
-    with log.open("wb") as output:
+    with open(log, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as output:
         return subprocess.Popen(
             argv,
             cwd=directory,
@@ -126,7 +126,7 @@ def _lives(group: int) -> bool:
 
 def new_log(directory: str, database: str, what: str = "upgrade") -> Path:
     """Make the file for one run's output, for its user only; its name says when, in the host's UTC."""
-    Path(directory).mkdir(mode=0o700, parents=True, exist_ok=True)
+    whole_file.private_directory(Path(directory))
     when = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}"
     descriptor, path = tempfile.mkstemp(prefix=f"{what}-{database}-{when}-", suffix=".log", dir=directory)
     os.close(descriptor)
@@ -143,7 +143,7 @@ def last_success(directory: str, database: str) -> dict[str, Any] | None:
 
 def record_success(directory: str, database: str, success: dict[str, Any]) -> None:
     """Remember a run that came to its end: permissions, which it sets as well, are in no row."""
-    whole_file.replace(_record(directory, database), json.dumps(success).encode(), mode=0o644)
+    whole_file.replace(_record(directory, database), json.dumps(success).encode())
 
 
 def _record(directory: str, database: str) -> Path:

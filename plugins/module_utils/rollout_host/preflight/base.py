@@ -11,7 +11,8 @@ from typing import Any, Callable, Iterable, Mapping
 
 from ...rollout_core.preflight.findings import Finding, finding
 from ..database.connection import RolloutError, connect, message
-from ..database.driver import conninfo_to_dict, dict_row, psycopg
+from ..database.conninfo import host_name
+from ..database.driver import dict_row, psycopg
 
 # A check asks; it never waits for somebody's lock, nor for ever.
 _PATIENCE = "SET lock_timeout = '5s'; SET statement_timeout = '60s'"
@@ -53,8 +54,7 @@ def asking(dsn: str) -> psycopg.Connection[Any]:
 
 def host_of(dsn: str) -> str:
     """Return the host that a conninfo names."""
-    given = conninfo_to_dict(dsn)
-    return str(given.get("host") or given.get("hostaddr") or "this host")
+    return host_name(dsn) or "this host"
 
 
 def findings_of(checks: Iterable[tuple[str, Check]], inspection: Inspection) -> list[Finding]:

@@ -35,6 +35,7 @@ from .base import (
 from .git_tree import GitTree
 
 NOTHING_THERE = re.compile(r"does not appear to be a git repository|couldn't find remote ref|not found|does not exist")
+LAST = 253402300799  # the last second that has a date; a commit may say any
 HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 FORMAT = "%H%x00%P%x00%cn <%ce>%x00%ct%x00%B"
 CHANGES = {"A": "added", "D": "removed", "M": "modified", "R": "renamed", "T": "kind changed"}
@@ -201,7 +202,7 @@ class Git(Vcs):
                     "revid": revid,
                     "parents": parents.split(),
                     "committer": committer,
-                    "date": datetime.fromtimestamp(int(seconds), timezone.utc).isoformat(),
+                    "date": datetime.fromtimestamp(min(int(seconds), LAST), timezone.utc).isoformat(),
                     "message": message.strip(),
                 }
             )

@@ -209,8 +209,8 @@ def record_file(state_directory: str, database: str) -> Path:
 
 def write_record(path: Path, record: dict[str, Any]) -> None:
     """Write a record that is there, whole, even if the host loses its power right after this. Raises OSError."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    whole_file.replace(path, json.dumps(record).encode(), mode=0o644)
+    whole_file.private_directory(path.parent)
+    whole_file.replace(path, json.dumps(record).encode())
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

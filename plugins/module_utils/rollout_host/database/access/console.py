@@ -12,7 +12,8 @@ import time
 from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
 from ..connection import RolloutError
-from ..driver import ExecStatus, conninfo_to_dict, make_conninfo, psycopg
+from ..conninfo import refusal, resolved
+from ..driver import ExecStatus, make_conninfo, psycopg
 
 _SECONDS = 3.0
 _CONSOLE = "pgbouncer"  # the database's name
@@ -46,7 +47,7 @@ class Console:
     @property
     def name(self) -> str:
         """It in a line for people: `pgbouncer at 10.0.0.1:6432`."""
-        given = conninfo_to_dict(self.conninfo)
+        given = resolved(self.conninfo)
         return f"pgbouncer at {given.get('host') or 'its socket'}:{given.get('port') or 5432}"
 
     def ask(self, command: str, seconds: float = _SECONDS) -> list[dict[str, str]]:
@@ -86,6 +87,8 @@ class Console:
         return shlex.join(["psql", self.conninfo, *(part for command in commands for part in ("-c", command))])
 
     def _connect(self, seconds: float) -> psycopg.Connection[Any]:
+        if told := refusal(self.conninfo, "console"):
+            raise RolloutError(told)
         try:
             conninfo = make_conninfo(self.conninfo, connect_timeout=max(2, round(seconds)))
             connection = psycopg.connect(conninfo, autocommit=True)

@@ -17,10 +17,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Iterator
 
+from ....rollout_core import retention
 from ... import whole_file
 from . import main
 from .worker_file import PATTERN
 
+_LEFT = ("answer-*.json", "spec-*.json", "log-*.txt", "upgrade-*.log", "permissions-*.log")
 _PACKAGE = "rollout_worker"  # what it is called in the file
 _ABOVE = main.__name__[: main.__name__.index("rollout_host")]  # the package that both halves are in
 _MAIN = f"""import sys
@@ -40,7 +42,7 @@ def bring(state_directory: str | Path) -> Path:
     directory = Path(state_directory).expanduser()
     content = packed()
     path = directory / f"outage-{hashlib.sha256(content).hexdigest()[:12]}.pyz"
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    whole_file.private_directory(directory)
     if not path.is_file() or path.read_bytes() != content:
         own = path.with_suffix(f".{os.getpid()}")  # somebody else may bring it at this moment
         whole_file.replace(own, content)
@@ -50,7 +52,17 @@ def bring(state_directory: str | Path) -> Path:
         if other != path and not _used(other):
             with suppress(OSError):
                 other.unlink()
+    _remove_old_runs(directory)
     return path
+
+
+def _remove_old_runs(directory: Path) -> None:
+    """Delete what runs of long ago have left: their answers, and what they wrote."""
+    for pattern in _LEFT:
+        found = [(file.lstat().st_mtime, file) for file in directory.glob(pattern)]
+        for file in retention.old(found):
+            with suppress(OSError):
+                file.unlink()
 
 
 def packed() -> bytes:

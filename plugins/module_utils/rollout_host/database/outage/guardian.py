@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, Mapping
 
 from ..access.base import LEFT_CLOSED
-from ..connection import RolloutError, database_name, take_lock
+from ..connection import RolloutError, take_lock
+from ..conninfo import database_name
 from ..driver import psycopg
 from ..standbys import resume_replay, standbys_of
 from ..upgrade_script import end_group_of_run

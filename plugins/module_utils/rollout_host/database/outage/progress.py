@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Callable, Mapping
 
+from ... import whole_file
 from ...services import processes
 
 COMMITTED, ROLLED_BACK, LOCKED_OUT, REFUSED = "committed", "rolled_back", "locked_out", "refused"
@@ -73,9 +74,11 @@ def close(state_directory: str, database: str, state: Mapping[str, Any], answer:
 
 
 def _replace(file: Path, state: Mapping[str, Any], suffix: str = ".new") -> None:
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    whole_file.private_directory(file.parent)
     new = file.with_suffix(suffix)
-    new.write_text(json.dumps(state))
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w") as written:
+        os.fchmod(written.fileno(), 0o600)
+        written.write(json.dumps(state))
     new.replace(file)
 
 
