@@ -25,6 +25,7 @@ QUESTION = {
     "groups": "{{ groups }}",
     "production_status": "{{ production_status_file | default('') }}",
     "rehearsals_allowed": "{{ rollout_rehearsals_allowed | default(false) }}",
+    "service": "{{ rollout_service if rollout_service is defined else '' }}",
 }
 
 # An answer may be a secret: neither the log nor the callbacks that somebody has configured get it.
@@ -65,11 +66,15 @@ class PolicyFile(Model):
 
 @dataclass(frozen=True)
 class InventoryFacts:
-    """`groups` by name, the path of the production status file, and whether a virtual clock may be used (labs only)."""
+    """`groups` by name, the path of the production status file, and whether a virtual clock may be used (labs only).
+
+    `service` is the name of what is rolled out; an inventory that says none is a service of its own.
+    """
 
     groups: dict[str, list[str]]
     production_status: Path
     rehearsals_allowed: bool
+    service: str = ""
 
 
 def policy(inventory: Path) -> Policy:
@@ -84,6 +89,7 @@ def facts(inventory: Path) -> InventoryFacts:
         groups=found["groups"],
         production_status=Path(found["production_status"]),
         rehearsals_allowed=bool(found["rehearsals_allowed"]),
+        service=str(found["service"]),
     )
 
 

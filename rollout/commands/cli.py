@@ -14,7 +14,7 @@ from rich.console import Console
 
 from rollout import ROOT
 from rollout.commands import announce as announcing
-from rollout.commands import decisions, incident, lab, plan, schedule
+from rollout.commands import decisions, incident, lab, plan, schedule, take_over
 from rollout.commands.options import FILE, instant, instant_or_none, inventory_option, plan_option
 from rollout.outcomes import ExitCode, RunbookError
 
@@ -190,6 +190,7 @@ for command in (
     incident.incident,
     schedule.schedule,
     plan.plan,
+    take_over.take_over,
     lab.lab,
 ):
     main.add_command(command)

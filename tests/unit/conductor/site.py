@@ -13,6 +13,7 @@ from rollout.engine import processes
 from rollout.engine.conductor import Conductor
 from rollout.engine.playbooks import CONTROL_MARK, Listener, Playbook, run_playbook
 from rollout.engine.rollout import Rollout
+from rollout.engine.service_claim import ServiceClaim
 from rollout.gates import answers_file
 from rollout.journal.clock import Clock, RehearsalClock
 from rollout.journal.file import Journal
@@ -62,6 +63,13 @@ REPORTS = {
     },
     "change": {"irreversible": True},
 }
+
+
+class NowhereToClaim(ServiceClaim):
+    """This site has no database host: nothing is claimed there (tests/lab has one)."""
+
+    def take(self, *_: object, **__: object) -> None:
+        pass
 
 
 class Site:
@@ -133,6 +141,7 @@ class Site:
         )
         conductor = Conductor(
             rollout=rollout,
+            claim=NowhereToClaim(rollout),
             asker=asker or answers_file.AnswersFile(by="test", answers=dict(answers)),
             open_incident=lambda problem: f"incident about {problem.splitlines()[0]}",
             conclude=lambda why: ([f"concluded: {why.splitlines()[0]}", "then"], True),
