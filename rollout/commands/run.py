@@ -27,7 +27,7 @@ from rollout.engine.conductor import Conductor
 from rollout.engine.earlier_brackets import LeftOn
 from rollout.engine.playbooks import Playbook, run_playbook
 from rollout.engine.rollout import Rollout
-from rollout.engine.service_claim import ServiceClaim
+from rollout.engine.service_claim import ServiceClaim, code_of
 from rollout.gates import mailbox, other_terminal
 from rollout.gates import model as gates
 from rollout.incidents import record as incidents
@@ -234,5 +234,5 @@ def _try_out(request: RunRequest, kept: KeptRollout, console: Console) -> ExitCo
         console.print(Text(tried.output.read_text(encoding="utf-8")), soft_wrap=True)
         if not tried.ok:
             console.print(Text(tried.message), soft_wrap=True)
-            return ExitCode.FAILED
+            return code_of(tried)
     return ExitCode.DONE

@@ -76,12 +76,12 @@ class Conductor:
         with self.interrupt.noted():
             sha256 = hashlib.sha256(self.rollout.plan_file.read_bytes()).hexdigest()
             opened = RolloutOpened(sha256, getpass.getuser(), self.rollout.plan.window.start)
-            first = not self.journal.entries  # a claim knows a journal by its first line
-            if first:
-                self.journal.write(opened)
-            self.claim.take(may_be_unknown=takes_back)
-            if not first:
-                self.journal.write(opened)
+            begun = self.claim.on_record
+            if begun:
+                self.claim.take(may_be_unknown=takes_back)  # before a word is written: is the journal what it was?
+            self.journal.write(opened)
+            if takes_back and not begun:
+                self.claim.take(may_be_unknown=True)
             self.rollout.pin()
             try:
                 finished = work()
@@ -137,6 +137,7 @@ class Conductor:
             said = f"Next: {stage.stage}, due {due:%a %d %b %H:%M} UTC.  ./runbook.py run"
             self.screen.say("\n".join([said, *brackets.still_on(self.rollout)]))
             return False
+        self.claim.begin()
         stage_gates.begin_late(self.watchdog, stage)
         announcements.in_time(self.watchdog, stage)
         before = [timeline.parse_duration(gate.waits) for gate in stage.gates if gate.ask == "before"]

@@ -49,6 +49,16 @@ class ServiceClaim:
             self.rollout.journal.write(ServiceClaimed(str(claim.get("service")), getpass.getuser(), *where))
         self.heard = len(self.rollout.journal.entries)
 
+    @property
+    def on_record(self) -> bool:
+        """Return True if the service was claimed for this rollout, in this run or before."""
+        return self.rollout.journal.last(ServiceClaimed) is not None
+
+    def begin(self) -> None:
+        """Claim the service if this run has not: a rollout begins. Raises ClaimRefusedError."""
+        if not self.heard:
+            self.take()
+
     def still_ours(self) -> None:
         """See that it is ours still, before something is said, if anything has happened since. Raises LeftAsIs."""
         if len(self.rollout.journal.entries) > self.heard:
@@ -60,7 +70,7 @@ class ServiceClaim:
     def settle(self, outcome: str) -> None:
         """Tell the host how far the journal is, and end the claim if the rollout is over."""
         over = outcome in core.ENDS
-        if not (self.heard or over) or not self.rollout.journal.last(ServiceClaimed):
+        if not (self.heard or over) or not self.on_record:
             return
         run = self._played(END, {"claim_ends": outcome}) if over else self._played(TAKE, {})
         self.heard = len(self.rollout.journal.entries)
@@ -80,6 +90,13 @@ class ServiceClaim:
         if run.failed_with("journal_lost") or not may_be_unknown:
             raise ClaimRefusedError(f"{run.message}\n  Mend it, then:  ./runbook.py run", ExitCode.FAILED)
         self.rollout.screen.say(f"! Whether the service is still this rollout's is not known.\n{run.message}")
+
+
+def code_of(run: PlaybookRun) -> ExitCode:
+    """Return the exit code of a command whose playbook came to that: another rollout may have the service."""
+    if run.ok:
+        return ExitCode.DONE
+    return ExitCode.LOCKED if run.failed_with("claim_lost") else ExitCode.FAILED
 
 
 def _closed_here() -> list[str]:

@@ -40,7 +40,7 @@ def dropped(rollout: str, reason: str) -> Iterator[KeptRollout]:
         raise BadInputError("E-no-reason  Say in one line why the plan is dropped:  --reason TEXT")
     directory = journals.directory() / rollout
     open_ = {path.name for path, _ in store.open_rollouts()}
-    if rollout not in open_ and not (directory / "plan.yml").is_file():
+    if directory.parent != journals.directory() or not (directory / "plan.yml").is_file():
         said = f"E-no-such-plan  There is no plan {rollout}. Open are: {', '.join(sorted(open_)) or 'none'}."
         raise BadInputError(f"{said}\n  See:  ./runbook.py status")
     with store.locked(directory) as kept:

@@ -25,7 +25,7 @@ def call(run_module: Callable[..., dict[str, Any]], tmp_path: Path) -> Call:
             "rollout": "2026-12",
             "service": "launchpad",
             "database": "dbname=launchpad_prod",
-            "journal": "journal.jsonl",
+            "journal": f"/home/{by}/journal.jsonl",
             "checkout": f"/home/{by}",
             "state_directory": str(tmp_path / "state"),
             "control": {"by": by, "machine": "prae", "heads": heads.split()},

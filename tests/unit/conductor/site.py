@@ -66,7 +66,7 @@ REPORTS = {
 
 
 class NowhereToClaim(ServiceClaim):
-    """This site has no database host: nothing is claimed there (tests/lab has one)."""
+    """This site has no database host: nothing is claimed there (tests/lab/test_claim.py has one)."""
 
     def take(self, *_: object, **__: object) -> None:
         pass
@@ -115,8 +115,17 @@ class Site:
         plans.save(plans.Plan.model_validate(plan), self.directory / "plan.yml")
 
     def run(
-        self, *stages, answers=(("ready", True), ("go", True)), at=None, begin=None, clock=None, asker=None, work=None
+        self,
+        *stages,
+        answers=(("ready", True), ("go", True)),
+        at=None,
+        begin=None,
+        clock=None,
+        asker=None,
+        work=None,
+        claim=NowhereToClaim,
     ):
+        """Carry out what is due; `claim` makes the rollout's claim on its service."""
         plan = plans.load(self.directory / "plan.yml")
         journal = Journal(self.directory / "journal.jsonl")
         if clock is None:
@@ -141,7 +150,7 @@ class Site:
         )
         conductor = Conductor(
             rollout=rollout,
-            claim=NowhereToClaim(rollout),
+            claim=claim(rollout),
             asker=asker or answers_file.AnswersFile(by="test", answers=dict(answers)),
             open_incident=lambda problem: f"incident about {problem.splitlines()[0]}",
             conclude=lambda why: ([f"concluded: {why.splitlines()[0]}", "then"], True),
