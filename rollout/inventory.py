@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError
 
 from rollout import ROOT, documents
-from rollout.fields import FromZero, Minutes, Model
+from rollout.fields import FromZero, Line, Minutes, Model
 from rollout.outcomes import BadInputError
 
 IMPORTS = ("import_playbook", "ansible.builtin.import_playbook")
 PLAYS = TypeAdapter(list[dict[str, Any]])
+SERVICE: TypeAdapter[str] = TypeAdapter(Line)
 
 # Asked of Ansible in one go, because only Ansible knows what its templates come to.
 QUESTION = {
@@ -89,8 +90,17 @@ def facts(inventory: Path) -> InventoryFacts:
         groups=found["groups"],
         production_status=Path(found["production_status"]),
         rehearsals_allowed=bool(found["rehearsals_allowed"]),
-        service=str(found["service"]),
+        service=_service(inventory, str(found["service"])),
     )
+
+
+def _service(inventory: Path, name: str) -> str:
+    """Return the service's name, empty if the inventory says none. Raises BadInputError: it is shown, and kept."""
+    try:
+        return SERVICE.validate_python(name) if name else ""
+    except ValidationError as error:
+        said = f"E-bad-inventory  {inventory}: rollout_service is {name[:80]!r}; one line of text was expected."
+        raise BadInputError(f"{said}\n  It stands in group_vars/all, and is the name of the service.") from error
 
 
 def ask(inventory: Path, question: Mapping[str, str]) -> dict[str, Any]:

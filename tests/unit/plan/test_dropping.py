@@ -14,7 +14,7 @@ from rollout.commands import cli
 from rollout.journal import store as journals
 from rollout.journal.file import NAME, Journal
 from rollout.outcomes import BadInputError, LockedError, NoPlanError
-from rollout.plan import drop, store, windows
+from rollout.plan import drop, move, store, windows
 from rollout.plan import model as plans
 from rollout.plan.model import Window
 from tests.unit.journals import event, lines
@@ -144,3 +144,12 @@ def test_other_services_and_what_is_over_take_no_window(records: Path) -> None:
     windows.refuse_taken(LAB, None, window)
     with pytest.raises(BadInputError, match=r"^E-window-taken  2026-11"):  # the same service by another inventory
         windows.refuse_taken(LAB, "bugs", window)
+
+
+def test_a_window_is_not_moved_to_where_another_is(records: Path) -> None:
+    planned(records)
+    moved = planned(records, "2026-11", window={"start": (START - timedelta(days=7)).isoformat(), "minutes": 90})
+    wanted = move.Move(START + timedelta(minutes=30), "it suits us", START + timedelta(days=3))
+    with pytest.raises(BadInputError, match=r"^E-window-taken  2026-12"):
+        move.move(None, moved.path.with_name("plan.yml"), wanted)
+    assert not moved.path.exists()
