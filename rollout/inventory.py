@@ -11,21 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError
 
 from plugins.module_utils.rollout_core import connections
 from rollout import ROOT, documents
-from rollout.fields import FromZero, Minutes, Model
+from rollout.fields import FromZero, Line, Minutes, Model
 from rollout.outcomes import BadInputError
 
 IMPORTS = ("import_playbook", "ansible.builtin.import_playbook")
 PLAYS = TypeAdapter(list[dict[str, Any]])
+SERVICE: TypeAdapter[str] = TypeAdapter(Line)
 
 # Asked of Ansible in one go, because only Ansible knows what its templates come to.
 QUESTION = {
     "groups": "{{ groups }}",
     "production_status": "{{ production_status_file | default('') }}",
     "rehearsals_allowed": "{{ rollout_rehearsals_allowed | default(false) }}",
+    "service": "{{ rollout_service if rollout_service is defined else '' }}",
 }
 
 # Every connection string of ours (docs/security.md), as JSON, of each host; what cannot be worked out yet is not there.
@@ -79,11 +81,15 @@ class PolicyFile(Model):
 
 @dataclass(frozen=True)
 class InventoryFacts:
-    """`groups` by name, the path of the production status file, and whether a virtual clock may be used (labs only)."""
+    """`groups` by name, the path of the production status file, and whether a virtual clock may be used (labs only).
+
+    `service` is the name of what is rolled out; an inventory that says none is a service of its own.
+    """
 
     groups: dict[str, list[str]]
     production_status: Path
     rehearsals_allowed: bool
+    service: str = ""
 
 
 def policy(inventory: Path) -> Policy:
@@ -105,6 +111,7 @@ def facts(inventory: Path) -> InventoryFacts:
         groups=found["groups"],
         production_status=Path(found["production_status"]),
         rehearsals_allowed=bool(found["rehearsals_allowed"]),
+        service=_service(inventory, str(found["service"])),
     )
 
 
@@ -115,6 +122,15 @@ def _libpq() -> Callable[[str], dict[str, Any]] | None:
     except ImportError:
         return None
     return conninfo_to_dict
+
+
+def _service(inventory: Path, name: str) -> str:
+    """Return the service's name, empty if the inventory says none. Raises BadInputError: it is shown, and kept."""
+    try:
+        return SERVICE.validate_python(name) if name else ""
+    except ValidationError as error:
+        said = f"E-bad-inventory  {inventory}: rollout_service is {name[:80]!r}; one line of text was expected."
+        raise BadInputError(f"{said}\n  It stands in group_vars/all, and is the name of the service.") from error
 
 
 def ask(inventory: Path, question: Mapping[str, str]) -> dict[str, Any]:

@@ -38,6 +38,19 @@ class LockedError(RunbookError):
     exit_code = ExitCode.LOCKED
 
 
+class ServiceLockedError(LockedError):
+    """Another rollout of the service is at work on this machine."""
+
+
+class ClaimRefusedError(RunbookError):
+    """The service is not this rollout's, or nobody knows: nothing was said or touched."""
+
+    def __init__(self, message: str, exit_code: ExitCode) -> None:
+        """Say why, and with which exit code."""
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 class Stop(Exception):  # noqa: N818 - the end of a run, not always an error
     """The run ends here: `outcome` and `message` go into the journal, `exit_code` to the shell, `then` ends the screen.
 

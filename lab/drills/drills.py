@@ -17,6 +17,8 @@ from lab.drills import faults, timing
 from lab.drills.judge import Check, Expected, judge, undo_command
 from lab.drills.rollout import TIMEOUT, Rollout
 from lab.drills.scene import Scene
+from lab.drills.second_checkout import second_checkout
+from lab.layout import Lab
 from lab.waiting import NeverHappenedError
 from rollout import ROOT
 
@@ -151,6 +153,36 @@ def control_frozen(scene: Scene) -> None:
     scene.end(process)
 
 
+def two_operators(scene: Scene) -> None:
+    """While the first is at work, others begin the same: in its checkout, in a second one, and on another machine."""
+    rollout, lab = scene.rollout, scene.rollout.lab
+    second = scene.fault(second_checkout(lab))
+    begin = ("run", "--at=-22d", "--answers", "inventories/lab/answers.yml")
+    with faults.stuck_jobs(rollout):  # so that pausing takes long enough
+        process = scene.start("run", "--at=-30m")
+        scene.until(lambda: rollout.paused(HOST), f"the jobs of {HOST} are off")
+        before = _said_and_touched(lab)
+        scene.also["a second plan in this checkout"] = _refusal(rollout.runbook("plan", "new"))
+        scene.also["a plan in a second checkout"] = _refusal(second.runbook("plan", "new"))
+        scene.also["it runs on this machine"] = _refusal(second.runbook(*begin))
+        scene.also["it runs on another machine"] = _refusal(second.runbook(*begin, machine="prae"))
+        scene.also["said and touched by them"] = "nothing" if _said_and_touched(lab) == before else "something"
+    scene.end(process)
+
+
+def _refusal(done: subprocess.CompletedProcess[str]) -> str:
+    """The exit code, and the error's name if there is one."""
+    said = (done.stderr.split() or ["nothing"])[0]
+    return f"exit code {done.returncode}" + (f", {said}" if said.startswith("E-") else "")
+
+
+def _said_and_touched(lab: Lab) -> list[bytes]:
+    """What others have posted and mailed, and whether PQM is in RC mode."""
+    mails = sorted((lab.mail / "mails").iterdir())
+    files = [lab.status_account / "statuses.json", lab.home("prae") / "pqm.conf", lab.topic]
+    return [*(path.name.encode() for path in mails), *(path.read_bytes() for path in files)]
+
+
 def _until_it_patches(scene: Scene) -> None:
     """Users are out, and a patch has got where it can not go on."""
     scene.until(lambda: not scene.probe.users_are_in, "users are out")
@@ -187,6 +219,7 @@ SCRIPTS = (
     late_past_no_return,
     control_killed,
     control_frozen,
+    two_operators,
 )
 EXPECTED = yaml.safe_load(Path(__file__).with_name("expected.yml").read_text(encoding="utf-8"))
 DRILLS = {name: Drill(name, script, Expected(**EXPECTED[name])) for script in SCRIPTS for name in [_name(script)]}

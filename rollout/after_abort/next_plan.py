@@ -38,7 +38,7 @@ def write(aborted: Aborted, start: datetime, backup: datetime, *, same_pin: bool
     With the same pin, what was done and `carries` is done in the new rollout too: its journal says so from the start.
     """
     plan, clock = aborted.plan, aborted.clock
-    path = creation.new_plan(ROOT / plan.inventory, clock.now(), start, backup, PlanWanted.as_in(plan))
+    path = creation.new_plan(ROOT / plan.inventory, clock.now(), start, backup, PlanWanted.as_in(plan), plan.id)
     fresh = plans.load(path)
     seed = Journal(path.with_name("journal.jsonl"), now=clock.now)
     if clock.offset:

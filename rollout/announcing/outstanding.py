@@ -13,21 +13,28 @@ from rollout.announcing.outbox import Outbox
 from rollout.gates import model as gates
 from rollout.outcomes import BadInputError
 from rollout.plan import store
+from rollout.plan.store import KeptRollout
 
 Say = Callable[[str], None]
 
 
-def send_open(plan_file: Path | None, asker: gates.Asker, say: Say) -> bool:
+def send_open(
+    plan_file: Path | None, asker: gates.Asker, say: Say, ours: Callable[[KeptRollout], object] = lambda _: None
+) -> bool:
     """Send what the latest rollout has queued and is not out, and its abort; whether all is out or settled by then.
 
-    What no stage has queued yet is a stage's: `run`. Raises LockedError while a runbook is at work, BadInputError.
+    What no stage has queued yet is a stage's: `run`. `ours` is called before a rollout that is open says anything: it
+    raises when the service is another's. Raises LockedError while a runbook is at work, BadInputError.
     """
-    with _box(plan_file, asker, say) as box:
+    with store.locked(*store.latest(plan_file)) as kept:
+        box = outbox.at_rest(kept, asker, say)
         if runs.outcome(box.journal.entries) == "aborted" and abort_notices.untold(box.journal):
             box.queue(abort_notices.ABORTED)
         open_ = [each.number for each in core.announcements(box.journal.entries) if not each.settled]
         if not open_:
             say("Nothing that was queued is left to be sent.  What comes next:  ./runbook.py status")
+        elif runs.outcome(box.journal.entries) not in runs.FINAL:
+            ours(kept)
         settled = [_sent(box, number) for number in open_]
         return all(settled)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.console import Console
 
 from rollout import ROOT
 from rollout.commands.options import FILE, LINE
@@ -18,6 +19,7 @@ from rollout.views.console import say
 
 if TYPE_CHECKING:
     from rollout.gates import model as gates
+    from rollout.plan.store import KeptRollout
 
 DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path, resolve_path=True)
 
@@ -50,8 +52,16 @@ def announce(context: click.Context, inventory: Path | None, plan_file: Path | N
     elif context.invoked_subcommand is None:
         from rollout.announcing import outstanding as on_hand
 
-        settled = on_hand.send_open(plan_file, _asker(), say)
+        settled = on_hand.send_open(plan_file, _asker(), say, _see_that_it_is_ours)
         sys.exit(ExitCode.DONE if settled else ExitCode.FAILED)
+
+
+def _see_that_it_is_ours(kept: KeptRollout) -> None:
+    """Raise ClaimRefusedError unless the service is still this rollout's."""
+    from rollout.commands.run import at_work
+    from rollout.engine.service_claim import ServiceClaim
+
+    ServiceClaim(at_work(kept, Console(highlight=False))).take()
 
 
 @announce.command("preview")

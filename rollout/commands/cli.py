@@ -12,7 +12,7 @@ import click
 
 from rollout import ROOT, private
 from rollout.commands import announce as announcing
-from rollout.commands import decisions, incident, lab, plan, schedule
+from rollout.commands import decisions, incident, lab, plan, schedule, take_over
 from rollout.commands.options import BRANCH, FILE, LINE, instant, instant_or_none, inventory_option, plan_option
 from rollout.outcomes import ExitCode, RunbookError
 from rollout.views.console import console as terminal_console
@@ -196,6 +196,7 @@ for command in (
     incident.incident,
     schedule.schedule,
     plan.plan,
+    take_over.take_over,
     lab.lab,
 ):
     main.add_command(command)

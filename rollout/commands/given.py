@@ -16,6 +16,7 @@ from rollout.gates import model as gates
 from rollout.journal.clock import Clock, RehearsalClock
 from rollout.outcomes import BadInputError
 from rollout.plan import creation, findings, store
+from rollout.plan.drop import refuse_dropped
 from rollout.plan.model import Plan
 from rollout.plan.store import KeptRollout
 
@@ -43,6 +44,7 @@ def check(request: RunRequest, *, goes_on: bool = True) -> tuple[KeptRollout, ga
     known = inventory.facts(ROOT / plan.inventory)
     inventory.check_groups(ROOT / plan.inventory, known, plan.playbooks(), plan.playbook)
     kept = _with_clock(store.kept(directory, plan), request.at, rehearsals_allowed=known.rehearsals_allowed)
+    refuse_dropped(kept)
     if goes_on:
         _check_plan(kept, known)
     return kept, asker

@@ -1,4 +1,4 @@
-"""`./runbook.py plan new|move|check|show`: the paper side of a rollout (docs/operations.md)."""
+"""`./runbook.py plan new|move|drop|check|show`: the paper side of a rollout (docs/operations.md)."""
 
 from __future__ import annotations
 
@@ -63,6 +63,22 @@ def plan_move(inventory: Path | None, plan_file: Path | None, window: str, backu
 
     moved = move.move(inventory, plan_file, move.Move(instant(window), reason, instant_or_none(backup)))
     console.print("\n".join(told(moved)), markup=False, soft_wrap=True)
+
+
+@plan.command("drop")
+@click.argument("rollout", metavar="ID")
+@click.option("--reason", required=True, metavar="TEXT", help="Why, in one line: it goes on record.")
+def plan_drop(rollout: str, reason: str) -> None:
+    """Drop a plan of which nothing has begun: its window is free again, and its claim on the service ends."""
+    from rollout.commands.run import at_work
+    from rollout.engine.service_claim import ServiceClaim
+    from rollout.plan import drop
+
+    with drop.dropped(rollout, reason) as kept:
+        ServiceClaim(at_work(kept, console)).settle(drop.DROPPED)
+        said = f"{rollout} is dropped: {' '.join(reason.split())}"
+        console.print(said, markup=False, soft_wrap=True)
+    console.print("Then:  ./runbook.py plan new", soft_wrap=True)
 
 
 def told(moved: Moved) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from getpass import getuser
 from pathlib import Path
@@ -28,12 +28,14 @@ from rollout.engine.conductor import Conductor
 from rollout.engine.earlier_brackets import LeftOn
 from rollout.engine.playbooks import Playbook, run_playbook
 from rollout.engine.rollout import Rollout
+from rollout.engine.service_claim import ServiceClaim, code_of
 from rollout.gates import mailbox, other_terminal
 from rollout.gates import model as gates
 from rollout.incidents import record as incidents
+from rollout.journal import service_lock
 from rollout.journal import store as journals
 from rollout.journal.file import Journal
-from rollout.outcomes import CrashedError, ExitCode, LockedError, RunbookError
+from rollout.outcomes import CrashedError, ExitCode, LockedError, RunbookError, ServiceLockedError
 from rollout.plan import move, store
 from rollout.plan.store import KeptRollout
 from rollout.views.brackets import still_on
@@ -103,11 +105,14 @@ def abort(request: RunRequest, reason: str, console: Console) -> ExitCode:
             left = crash.left_by(conductor.rollout)
             crashed = (left.stage, left.run_id) if left.stage else None
             return _conducted(conductor, lambda: conductor.abort(reason, crashed))
+    except ServiceLockedError:
+        raise
     except LockedError:
         return other_terminal.abort(directory, reason, console)
 
 
-def _conductor(request: RunRequest, kept: KeptRollout, asker: gates.Asker, console: Console) -> Conductor:
+def at_work(kept: KeptRollout, console: Console, extra_vars: Mapping[str, str | int] | None = None) -> Rollout:
+    """Return the rollout as it works, seen on the console."""
     plan, journal, clock = kept.plan, kept.journal, kept.clock
     rollout = Rollout(
         directory=kept.directory,
@@ -116,19 +121,31 @@ def _conductor(request: RunRequest, kept: KeptRollout, asker: gates.Asker, conso
         journal=journal,
         clock=clock,
         screen=Screen(console, lambda: overview(rollout.plan.as_vars(), journal.entries, clock.now())),
-        extra_vars=request.extra_vars or {},
+        extra_vars=extra_vars or {},
     )
+    return rollout
+
+
+def _conductor(request: RunRequest, kept: KeptRollout, asker: gates.Asker, console: Console) -> Conductor:
+    rollout = at_work(kept, console, request.extra_vars)
     return Conductor(
         rollout=rollout,
+        claim=ServiceClaim(rollout),
         asker=asker,
         open_incident=lambda failure: os.path.relpath(
-            incidents.found_by_checks(kept.directory, plan, journal, failure)
+            incidents.found_by_checks(kept.directory, kept.plan, kept.journal, failure)
         ),
         conclude=lambda why: _conclude(rollout, asker, why),
     )
 
 
 def _conducted(conductor: Conductor, work: Callable[[], ExitCode]) -> ExitCode:
+    """Do the work while no other rollout of the service is at work here. Raises LockedError."""
+    with service_lock.held(conductor.rollout.plan.service_name, conductor.rollout.directory):
+        return _reported(conductor, work)
+
+
+def _reported(conductor: Conductor, work: Callable[[], ExitCode]) -> ExitCode:
     """Do the work, and write the report however it ends."""
     rollout = conductor.rollout
     for message in mailbox.receive(rollout.directory):  # what was meant for a runbook that is gone
@@ -222,7 +239,7 @@ def _try_out(request: RunRequest, kept: KeptRollout, console: Console) -> ExitCo
         console.print(Text(tried.output.read_text(encoding="utf-8")), soft_wrap=True)
         if not tried.ok:
             console.print(Text(tried.message), soft_wrap=True)
-            return ExitCode.FAILED
+            return code_of(tried)
     return ExitCode.DONE
 
 

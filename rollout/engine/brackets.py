@@ -19,6 +19,7 @@ from plugins.module_utils.rollout_core.journal.events import (
 )
 from plugins.module_utils.rollout_core.journal.incidents import first_sentence
 from rollout.engine.rollout import Rollout
+from rollout.engine.service_claim import code_of
 from rollout.outcomes import ExitCode
 from rollout.plan.process import Stage
 from rollout.views.brackets import ends, sentence
@@ -52,7 +53,7 @@ def end_now(rollout: Rollout, stage: Stage) -> ExitCode:
     rollout.screen.stage_ends(stage, outcome)
     over = [f"  over: {each.what}" for each in before if each not in rollout.still_on]
     rollout.screen.say("\n".join([*([message] if message else []), *over, *still_on(rollout)]))
-    return ExitCode.DONE if run.ok else ExitCode.FAILED
+    return code_of(run)
 
 
 def _end(rollout: Rollout, bracket: SwitchedOn, *, proven: bool) -> Iterator[str]:

@@ -19,6 +19,7 @@ from rollout import documents
 from rollout.engine import announcements, brackets, merge_back_out, stage_gates, stage_selection, undo
 from rollout.engine import stop as stopping
 from rollout.engine.rollout import Rollout
+from rollout.engine.service_claim import ServiceClaim
 from rollout.engine.stage_run import FAILURE_WAITS, StageRun
 from rollout.engine.watchdog import LOSA, Watchdog
 from rollout.gates import model as gates
@@ -32,10 +33,12 @@ class Conductor:
     """One run of one rollout.
 
     `open_incident` begins a report of a problem after the commit and returns its path; `conclude` does what follows an
-    abort (verification, R20, R21) and returns lines for the screen and whether all is as before.
+    abort (verification, R20, R21) and returns lines for the screen and whether all is as before. `claim` is the
+    rollout's on its service.
     """
 
     rollout: Rollout
+    claim: ServiceClaim
     asker: gates.Asker
     open_incident: Callable[[str], str]
     conclude: Callable[[str], tuple[list[str], bool]]
@@ -53,7 +56,7 @@ class Conductor:
 
     def resume(self, stage: Stage, run_id: str, evidence: Sequence[str]) -> ExitCode:
         """Go on after a runbook that ended in the middle of `stage`, or abort; a person says which."""
-        return self._until_it_stops(lambda: self._resume(stage, run_id, evidence))
+        return self._until_it_stops(lambda: self._resume(stage, run_id, evidence), takes_back=True)
 
     def abort(self, reason: str, crashed: tuple[Stage, str] | None) -> ExitCode:
         """Abort now; `crashed` is the stage, and its run, that a runbook which is gone left unfinished."""
@@ -63,19 +66,31 @@ class Conductor:
             self._abort(crashed, reason)
             raise Stop("refused", ExitCode.REFUSED, "E-too-late-to-abort  " + self._reason(), "  ./runbook.py run")
 
-        return self._until_it_stops(give_up)
+        return self._until_it_stops(give_up, takes_back=True)
 
-    def _until_it_stops(self, work: Callable[[], bool]) -> ExitCode:
-        """Do the work on record; however it stops, take back what must be, and close."""
-        sha256 = hashlib.sha256(self.rollout.plan_file.read_bytes()).hexdigest()
-        self.journal.write(RolloutOpened(sha256, getpass.getuser(), self.rollout.plan.window.start))
-        self.rollout.pin()
+    def _until_it_stops(self, work: Callable[[], bool], *, takes_back: bool = False) -> ExitCode:
+        """Do the work on record, on a service that is ours; however it stops, take back what must be, and close.
+
+        What takes something back goes on when nobody can be asked whose the service is. Raises ClaimRefusedError.
+        """
         with self.interrupt.noted():
+            sha256 = hashlib.sha256(self.rollout.plan_file.read_bytes()).hexdigest()
+            opened = RolloutOpened(sha256, getpass.getuser(), self.rollout.plan.window.start)
+            begun = self.claim.on_record
+            if begun:
+                self.claim.take(may_be_unknown=takes_back)  # before a word is written: is the journal what it was?
+            self.journal.write(opened)
+            if takes_back and not begun:
+                self.claim.take(may_be_unknown=True)
+            self.rollout.pin()
             try:
                 finished = work()
             except Stop as stop:
                 return self._close(self._stopped(stop))
-        return self._close(Stop("done", ExitCode.DONE, "Every stage is done.")) if finished else ExitCode.DONE
+        if finished:
+            return self._close(Stop("done", ExitCode.DONE, "Every stage is done."))
+        self.claim.settle("open")
+        return ExitCode.DONE
 
     def _go_on(self, names: Sequence[str] = ()) -> bool:
         """Carry out what is to do; return True if nothing is left. Raises Stop."""
@@ -122,6 +137,7 @@ class Conductor:
             said = f"Next: {stage.stage}, due {due:%a %d %b %H:%M} UTC.  ./runbook.py run"
             self.screen.say("\n".join([said, *brackets.still_on(self.rollout)]))
             return False
+        self.claim.begin()
         stage_gates.begin_late(self.watchdog, stage)
         announcements.in_time(self.watchdog, stage)
         before = [timeline.parse_duration(gate.waits) for gate in stage.gates if gate.ask == "before"]
@@ -133,6 +149,8 @@ class Conductor:
             self.screen.evidence(evidence)
             stage_gates.gates_of(self.watchdog, stage, "before", {}, evidence)
         self.stage_run.wait_until(due, stage, f"{stage.stage} begins")
+        if stage.announces:  # a playbook's first task looks for itself
+            self.claim.still_ours()
         facts = self.stage_run.carry_out(stage)
         try:
             stage_gates.gates_of(self.watchdog, stage, "after", facts, facts.get("evidence", []))
@@ -239,5 +257,6 @@ class Conductor:
 
     def _close(self, stop: Stop) -> ExitCode:
         self.journal.write(RolloutClosed(stop.outcome, int(stop.exit_code), stop.message))
+        self.claim.settle(stop.outcome)
         self.screen.say("\n".join(filter(None, [stop.message, stop.then])))
         return stop.exit_code

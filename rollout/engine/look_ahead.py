@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rollout.engine import stop
 from rollout.engine.rollout import Rollout
+from rollout.engine.service_claim import code_of
 from rollout.outcomes import ExitCode
 from rollout.plan.process import Stage
 
@@ -24,7 +25,7 @@ def look_ahead(rollout: Rollout, stages: Sequence[Stage]) -> ExitCode:
         rollout.screen.quiet()
         if not run.ok:
             rollout.screen.say(run.message)
-            return ExitCode.FAILED
+            return code_of(run)
         due = f"{stage.due_at(rollout.plan.window.start):%a %d %b %H:%M} UTC"
         rollout.screen.say(f"A look ahead, not on record: {stage.stage} is due {due}, and is done again then.")
     return ExitCode.DONE

@@ -18,6 +18,7 @@ from rollout.outcomes import Abort, BadInputError, ExitCode, LeftAsIs, Stop
 from rollout.plan.process import Stage
 
 FAILURE_WAITS = timedelta(minutes=15)
+NOT_MENDED_HERE = (ExitCode.BAD_INPUT, ExitCode.ABORTED, ExitCode.LOCKED_OUT)
 
 
 @dataclass
@@ -46,7 +47,7 @@ class StageRun:
                 return facts
             stop = self._failed(stage, run, facts)
             self.finish(stage, stop.stage, facts, stop.message)
-            if not stage.window or stop.exit_code in (ExitCode.BAD_INPUT, ExitCode.ABORTED, ExitCode.LOCKED_OUT):
+            if not stage.window or isinstance(stop, LeftAsIs) or stop.exit_code in NOT_MENDED_HERE:
                 raise stop
             answer = self._retry_or_go_on(stage, stop)
             if answer.word == "go-on":
@@ -132,6 +133,10 @@ class StageRun:
                 "failed", ExitCode.BAD_INPUT, str(documents.refused(self.rollout.plan_file, [(where, message)]))
             )
         mend = "  Mend it, then:  ./runbook.py run"
+        if run.failed_with("claim_lost"):  # nothing is undone: it is another rollout's by now
+            return LeftAsIs(message, "", ExitCode.LOCKED)
+        if run.failed_with("journal_lost"):
+            return LeftAsIs(message, mend)
         if run.failed_with("locked_out"):
             return Stop("failed", ExitCode.LOCKED_OUT, message, mend, aborts=not facts.get("irreversible"))
         if run.failed_with("verdict") == "abort":

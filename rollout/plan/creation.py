@@ -13,7 +13,7 @@ from rollout import inventory as inventories
 from rollout.fields import Line, Model, Word
 from rollout.journal import store
 from rollout.outcomes import BadInputError
-from rollout.plan import findings, kinds, old_runs, past, schedule
+from rollout.plan import findings, kinds, old_runs, past, schedule, windows
 from rollout.plan import model as plans
 from rollout.plan.kinds import PlanWanted
 from rollout.plan.model import Cowboy, Plan, Window
@@ -39,15 +39,25 @@ class ProductionStatus(Model):
 
 
 def new_plan(
-    inventory: Path, now: datetime, window: datetime | None, backup: datetime | None, wanted: PlanWanted = MONTHLY
+    inventory: Path,
+    now: datetime,
+    window: datetime | None,
+    backup: datetime | None,
+    wanted: PlanWanted = MONTHLY,
+    after: str | None = None,
 ) -> Path:
-    """Write a new plan file and return its path. Raises BadInputError naming the file that is wrong."""
+    """Write a new plan file and return its path; `after` is the rollout whose next attempt it is.
+
+    Raises BadInputError naming the file that is wrong, or the open plan that has the window.
+    """
     kinds.stages(wanted)  # first of all: what was typed
     dates = schedule.load(inventory)
     policy = inventories.policy(inventory)
     known = inventories.facts(inventory)
     start = window or schedule.next_window(dates.schedule, now + timedelta(hours=policy.merge_hours_before))
     backup = backup or dates.schedule.backup_of(start)
+    frame = Window(start=start, minutes=policy.window_minutes)
+    windows.refuse_taken(inventory, known.service or None, frame, but=[after] if after else [])
     if not known.production_status.is_file():
         said = f"E-no-production-status  {known.production_status} is not there, so nobody knows what production runs."
         lab = "The lab's is made with it:  ./runbook.py lab up"
@@ -64,7 +74,8 @@ def new_plan(
         playbook=site_playbook,
         of=wanted.of,
         inventory=name,
-        window=Window(start=start, minutes=policy.window_minutes),
+        service=known.service or None,
+        window=frame,
         backup_window=Window(start=backup, minutes=policy.window_minutes),
         people=dates.people,
         policy=policy,

@@ -53,6 +53,7 @@ class Pinned(Model):
 class Plan(Model):
     """One rollout. `follows`: the aborted ones whose next attempt it is; what they have left on is its own.
 
+    `service` is what the inventory calls the service: one rollout of it is open at a time (plans of before have none).
     `kind`: which of `processes/` it follows, none for the monthly deployment. `playbook`: the site's own, for which the
     gate is closed (R18). `of`: the rollout whose schema is backed out (R17).
     """
@@ -63,6 +64,7 @@ class Plan(Model):
     of: PlanId | None = None
     follows: list[PlanId] = Field(default_factory=list)
     inventory: Line
+    service: Line | None = None
     window: Window
     backup_window: Window
     people: dict[Slug, Line]
@@ -74,6 +76,11 @@ class Plan(Model):
     def as_vars(self) -> dict[str, Any]:
         """The plan as plain data: what stands in the file, what playbooks get, what rollout_core reads."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    @property
+    def service_name(self) -> str:
+        """What the claim and the lock are on: the service, or the inventory where that names none."""
+        return self.service or self.inventory
 
     def gates(self) -> dict[str, Gate | MergeBackOut]:
         """Every gate of the process by name."""

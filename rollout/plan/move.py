@@ -15,8 +15,9 @@ from rollout import ROOT, documents
 from rollout import inventory as inventories
 from rollout.journal.file import Journal
 from rollout.outcomes import BadInputError
-from rollout.plan import findings, schedule, store
+from rollout.plan import findings, schedule, store, windows
 from rollout.plan import model as plans
+from rollout.plan.drop import refuse_dropped
 from rollout.plan.model import Plan, Window
 from rollout.plan.store import KeptRollout
 
@@ -56,7 +57,9 @@ def move(inventory: Path | None, plan_file: Path | None, wanted: Move) -> Moved:
         if any(stage.window and stage.stage in done and not done[stage.stage].undone for stage in plan.process):
             said = "E-window-begun  The window has begun: it is not moved."
             raise BadInputError(f"{said}\n  To end it and work out the next attempt:  ./runbook.py abort --reason …")
+        refuse_dropped(kept)
         moved = _at(plan, wanted.window, wanted.backup or _backup(plan, wanted.window))
+        windows.refuse_taken(ROOT / plan.inventory, plan.service, moved.window, but=[plan.id])
         if wrong := findings.findings(moved, kept.clock.now(), kept.journal.entries):
             raise documents.refused(kept.plan_file, wrong)
         redo = put_on_record(plan, moved, kept.journal, reason)

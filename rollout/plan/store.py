@@ -66,19 +66,26 @@ def current(inventory: Path | None, plan_file: Path | None = None) -> tuple[Path
     raise NoPlanError("E-no-plan  There is no open plan.  Make one:  ./runbook.py plan new")
 
 
+def open_rollouts() -> Iterator[tuple[Path, Plan]]:
+    """Give directory and plan of each rollout that is not over. Raises BadInputError for a plan that cannot be read."""
+    for path in sorted(store.directory().glob("*/plan.yml")):
+        if not store.is_closed(path.parent):
+            yield path.parent, plans.load(path)
+
+
 def open_plans(inventory: Path) -> list[str]:
     """Return the ids of the plans of an inventory whose rollouts are not over."""
-    found = [path for path in sorted(store.directory().glob("*/plan.yml")) if not store.is_closed(path.parent)]
-    return [path.parent.name for path in found if (ROOT / plans.load(path).inventory).resolve() == inventory]
+    return [path.name for path, plan in open_rollouts() if (ROOT / plan.inventory).resolve() == inventory]
 
 
 def latest(plan_file: Path | None = None) -> tuple[Path, Plan]:
     """Return directory and plan of the given file, else of the rollout whose journal was written last, closed or not.
 
-    Raises NoPlanError.
+    One that was dropped has never been: it is shown only when there is no other. Raises NoPlanError.
     """
     if plan_file is None:
-        newest = next(store.newest_first(), None)
+        written = list(store.newest_first())
+        newest = next((path for path in written if store.outcome(path) != "dropped"), next(iter(written), None))
         if newest is None:
             raise NoPlanError("E-no-rollout  Nothing has been rolled out yet.  Begin:  ./runbook.py plan new")
         plan_file = newest / "plan.yml"

@@ -15,15 +15,18 @@ from plugins.module_utils.rollout_core.journal.events import (
     AnnouncementWaived,
     BackOutFinished,
     BackOutStarted,
+    ClaimTakeOver,
     Event,
     GateAnswered,
     HostsVerified,
     IncidentClosed,
     IncidentOpened,
     NextAttemptPlanned,
+    PlanDropped,
     ProblemTold,
     ReleaseFinished,
     ReleaseStarted,
+    ServiceClaimed,
     StageCarried,
     StageFinished,
     StageStarted,
@@ -184,6 +187,18 @@ def _window_moved(event: WindowMoved, _: str) -> str:
     return f"{event.by} moves the window {when}: {event.reason}{again}"
 
 
+def _plan_dropped(event: PlanDropped, _: str) -> str:
+    return f"{event.by} drops the plan: {event.reason}"
+
+
+def _service_claimed(event: ServiceClaimed, _: str) -> str:
+    return f"{event.service} is claimed by {event.by} on {event.machine} ({event.checkout})"
+
+
+def _claim_take_over(event: ClaimTakeOver, _: str) -> str:
+    return f"{event.by} takes the service over from {event.from_}: {event.reason}"
+
+
 def _incident_opened(event: IncidentOpened, _: str) -> str:
     who = f"seen by {event.by}" if event.by else "found by the checks"
     return f"incident {event.number}, {who}: {first_sentence(event.problem)}"
@@ -224,6 +239,9 @@ TELL: dict[type[Event], Callable[[Any, str], str]] = {
     AnnouncementSettled: _announcement_settled,
     AnnouncementWaived: _announcement_waived,
     WindowMoved: _window_moved,
+    PlanDropped: _plan_dropped,
+    ServiceClaimed: _service_claimed,
+    ClaimTakeOver: _claim_take_over,
     IncidentOpened: _incident_opened,
     IncidentClosed: _incident_closed,
 }

@@ -133,7 +133,7 @@ class History:
 
     @property
     def outcome(self) -> str:
-        """Return `done`, `failed`, `refused`, `aborted`, `backed_out`, or `open` while the rollout goes on."""
+        """Return the outcome of `rollout_closed`, or `open` while the rollout goes on."""
         return (self.closed.outcome if self.closed else None) or "open"
 
     @property

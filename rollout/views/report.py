@@ -103,6 +103,7 @@ def headline(history: History) -> Headline:
         "aborted": "The rollout was aborted.",
         "backed_out": "Everything was backed out.",
         "failed": "The rollout failed.",
+        "dropped": "The plan was dropped before anything had begun.",
     }
     if history.outcome == "backed_out":
         refused = [gate for stage in history.stages for gate in stage.gates if gate.answer == "no"]

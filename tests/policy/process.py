@@ -15,7 +15,14 @@ from .source import ROOT, Finding, Located, Source, module_of, playbooks, role_o
 
 RULES = {f"R{number}" for number in range(1, 27)}
 CHECKPOINT = ("lateness", "checkpoint")
-LOOKS_ONLY = {"go", "preflight"}  # entry points that may stand before the checkpoint: they refuse, they do not act
+CLAIM = "claim"  # the role that says whose the service is
+CLAIM_PLAYBOOKS = {"claim", "claim_end"}  # the conductor's own: a run begins with one, a rollout ends with the other
+LOOKS_ONLY = {
+    "go",
+    "preflight",
+    "check",
+    "free",
+}  # entry points that may stand before the checkpoint: they refuse, they do not act
 ONLY_LOOK = "preflight"  # how entry points are called that change nothing
 AFTER_THE_CALL = {"set_stats", "assert", "fail"}  # what may stand beside the outage's one module call
 LOOKS = "_progress"  # and modules so named, which look how far it is
@@ -65,6 +72,12 @@ class Project:
         return {stage["bracket"].get("end_early") for stage in self.stages if stage.get("bracket")}
 
     @property
+    def ending_playbooks(self) -> set[str]:
+        """Playbooks of the stages that end what another has switched on: also when the rollout is over."""
+        ends = {stage["bracket"].get("ends_with") for stage in self.stages if stage.get("bracket")}
+        return {stage.get("playbook") for stage in self.stages if stage.get("stage") in ends}
+
+    @property
     def back_out_playbooks(self) -> set[str]:
         """Playbooks that take everything back after a gate was answered no."""
         gates = [gate for stage in self.stages for gate in stage.get("gates") or []]
@@ -112,7 +125,7 @@ def playbooks_belong(project: Project) -> Iterator[Finding]:
     """Every playbook is a stage's, or takes one back: nothing is run that the process does not know."""
     known = {stage.get("playbook") for stage in project.stages} | project.taking_back | project.stop_playbooks
     for name, source in project.playbooks.items():
-        if name not in known:
+        if name not in known | CLAIM_PLAYBOOKS:
             yield source.finding(
                 1, "belongs to no stage", "Name it in process.yml, as `playbook`, `stop`, in `undo` …, or remove it."
             )
@@ -133,7 +146,7 @@ def any_day_only_looks(project: Project) -> Iterator[Finding]:
     for stage in project.stages:
         source = project.playbooks.get(stage.get("playbook"))
         for task, (role, entry) in entry_points(source) if stage.get("any_day") and source else []:
-            if not str(entry).endswith(ONLY_LOOK):
+            if not str(entry).endswith(ONLY_LOOK) and (role, entry) != (CLAIM, "free"):
                 problem = f"{role}: {entry} in a playbook that runs on any day"
                 yield source.finding(task.line, problem, f"Name an entry point …{ONLY_LOOK}, or drop `any_day`.")
 
@@ -170,6 +183,22 @@ def lateness_is_judged_first(project: Project) -> Iterator[Finding]:
             yield source.finding(
                 checkpoint.line, f"the checkpoint comes after {acts}", "Move it before the first that acts."
             )
+
+
+def claim_is_seen_first(project: Project) -> Iterator[Finding]:
+    """A stage's first task sees that the service is this rollout's; only the refusal without a `go` stands before it.
+
+    What is undone or ended, and what looks on any day, wants only that it is no other rollout's.
+    """
+    any_day = {stage.get("playbook") for stage in project.stages if stage.get("any_day")}
+    lenient = project.undo_playbooks | project.release_playbooks | project.ending_playbooks | any_day
+    for name, source in project.playbooks.items():
+        entries = [target for _, target in entry_points(source)]
+        if not entries or name in project.stop_playbooks | CLAIM_PLAYBOOKS:
+            continue
+        wanted = (CLAIM, "free" if name in lenient else "check")
+        if next((target for target in entries if target[1] != "go"), None) != wanted:
+            yield source.finding(1, "never sees whose the service is", f"Begin with role {CLAIM}, {wanted[1]}.")
 
 
 def taking_back_never_aborts(project: Project) -> Iterator[Finding]:
@@ -296,6 +325,7 @@ CHECKS = (
     any_day_only_looks,
     rules_are_real,
     lateness_is_judged_first,
+    claim_is_seen_first,
     only_stop_playbooks_stop,
     taking_back_never_aborts,
     lockout_wants_a_go,

@@ -41,12 +41,14 @@ SOUND = {
     "playbooks/smoke.yml": """\
 - hosts: localhost
   tasks:
+    - ansible.builtin.include_role: {name: claim, tasks_from: check}
     - ansible.builtin.include_role: {name: smoke, tasks_from: site}
 """,
     "playbooks/outage.yml": """\
 - hosts: database
   tasks:
     - ansible.builtin.include_role: {name: database, tasks_from: go}
+    - ansible.builtin.include_role: {name: claim, tasks_from: check}
     - ansible.builtin.include_role: {name: lateness, tasks_from: checkpoint}
     - ansible.builtin.include_role: {name: database, tasks_from: outage}
     - ansible.builtin.include_role: {name: database, tasks_from: verify}
@@ -73,6 +75,7 @@ SOUND = {
     "playbooks/rc_release.yml": """\
 - hosts: pqm
   tasks:
+    - ansible.builtin.include_role: {name: claim, tasks_from: free}
     - ansible.builtin.include_role: {name: pqm, tasks_from: release}
 """,
     "roles/pqm/tasks/release.yml": """\

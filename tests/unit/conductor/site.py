@@ -13,6 +13,7 @@ from rollout.engine import processes
 from rollout.engine.conductor import Conductor
 from rollout.engine.playbooks import CONTROL_MARK, Listener, Playbook, run_playbook
 from rollout.engine.rollout import Rollout
+from rollout.engine.service_claim import ServiceClaim
 from rollout.gates import answers_file
 from rollout.journal.clock import Clock, RehearsalClock
 from rollout.journal.file import Journal
@@ -64,6 +65,13 @@ REPORTS = {
 }
 
 
+class NowhereToClaim(ServiceClaim):
+    """This site has no database host: nothing is claimed there (tests/lab/test_claim.py has one)."""
+
+    def take(self, *_: object, **__: object) -> None:
+        pass
+
+
 class Site:
     """That site, and a rollout of it, in a directory of their own."""
 
@@ -107,8 +115,17 @@ class Site:
         plans.save(plans.Plan.model_validate(plan), self.directory / "plan.yml")
 
     def run(
-        self, *stages, answers=(("ready", True), ("go", True)), at=None, begin=None, clock=None, asker=None, work=None
+        self,
+        *stages,
+        answers=(("ready", True), ("go", True)),
+        at=None,
+        begin=None,
+        clock=None,
+        asker=None,
+        work=None,
+        claim=NowhereToClaim,
     ):
+        """Carry out what is due; `claim` makes the rollout's claim on its service."""
         plan = plans.load(self.directory / "plan.yml")
         journal = Journal(self.directory / "journal.jsonl")
         if clock is None:
@@ -133,6 +150,7 @@ class Site:
         )
         conductor = Conductor(
             rollout=rollout,
+            claim=claim(rollout),
             asker=asker or answers_file.AnswersFile(by="test", answers=dict(answers)),
             open_incident=lambda problem: f"incident about {problem.splitlines()[0]}",
             conclude=lambda why: ([f"concluded: {why.splitlines()[0]}", "then"], True),

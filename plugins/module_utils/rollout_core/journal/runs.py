@@ -10,7 +10,7 @@ from .entries import Entry
 from .events import RolloutClosed, RolloutOpened, StageStarted, WindowMoved
 from .pairs import pairs
 
-FINAL = frozenset({"done", "aborted", "backed_out"})  # nothing more is to be done in it
+FINAL = frozenset({"done", "aborted", "backed_out", "dropped"})  # nothing more is to be done in it
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,14 @@ def digest(written: str) -> str:
     return hashlib.sha256(written.encode("utf-8")).hexdigest()
 
 
+def heads(text: str) -> list[str]:
+    """Return the hash of each whole line of a journal, in order. Raises ValueError where the chain of hashes breaks."""
+    reading = read(text)
+    if reading.broken_at is not None:
+        raise ValueError(f"line {reading.broken_at} does not follow from the line before it")
+    return [*(entry["prev"] for entry in reading.entries[1:]), *([reading.prev] if reading.entries else [])]
+
+
 def read(text: str, parse: Callable[[str], Any] = json.loads) -> Reading:
     """Parse a whole journal and follow its chain of hashes. `parse` reads one line of JSON, or raises ValueError."""
     *lines, torn = text.split("\n")  # not splitlines(): U+2028 and friends may stand inside an entry

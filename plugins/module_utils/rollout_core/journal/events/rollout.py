@@ -22,9 +22,39 @@ class RolloutOpened(Event):
 class RolloutClosed(Event):
     """A run of the runbook ends, and says how; one that only waits for what is due later does not write this."""
 
-    outcome: str = one_of("done", "failed", "refused", "aborted", "backed_out")
+    outcome: str = one_of("done", "failed", "refused", "aborted", "backed_out", "dropped")
     exit_code: int = or_else(0)
     message: str | None = or_else(None)
+
+
+@dataclass(frozen=True)
+class PlanDropped(Event):
+    """Somebody drops the plan before anything of it has begun; `rollout_closed` follows."""
+
+    by: str = or_else("")
+    reason: str = or_else("")
+
+
+@dataclass(frozen=True)
+class ClaimTakeOver(Event):
+    """Somebody takes the service over from the rollout `from`, of which nothing is at work any more, they say.
+
+    `service_claimed` follows once that is done. With this rollout's own id, the journal counts as it is.
+    """
+
+    from_: str = or_else("")
+    by: str = or_else("")
+    reason: str = or_else("")
+
+
+@dataclass(frozen=True)
+class ServiceClaimed(Event):
+    """The service is claimed for this rollout on the database host; `machine` and `checkout` are the conductor's."""
+
+    service: str = or_else("")
+    by: str = or_else("")
+    machine: str = or_else("")
+    checkout: str = or_else("")
 
 
 @dataclass(frozen=True)

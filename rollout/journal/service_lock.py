@@ -1,0 +1,89 @@
+"""One rollout of a service at a time on the control machine, whatever plan and whatever checkout: a lock in the home.
+
+`~/.rollout/lock-SERVICE-…` is shared by all checkouts of a user, and private to them. Other users, and other machines,
+meet the claim on the database host.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rollout import ROOT
+from rollout.journal.clock import Clock
+from rollout.outcomes import RunbookError, ServiceLockedError
+
+DIRECTORY = ".rollout"
+NAME_LENGTH = 40
+
+
+@contextmanager
+def held(service: str, rollout: Path) -> Iterator[None]:
+    """Hold the service's lock for the rollout in that directory.
+
+    Raises ServiceLockedError, saying who has it, where, since when and with which plan; RunbookError when there can be
+    none.
+    """
+    path = place(service)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        said = f"E-no-lock  {path} cannot be opened: {error.strerror}."
+        raise RunbookError(
+            f"{said}\n  It keeps two rollouts apart.  See:  ls -ld {path.parent}; df {path.parent}"
+        ) from error
+    with os.fdopen(handle, "r+", encoding="utf-8", errors="replace") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ServiceLockedError(f"E-locked  {service} is being rolled out already{_told(file.read())}") from error
+        file.truncate(0)
+        file.write(json.dumps(_mine(service, rollout)))
+        file.flush()
+        yield
+        file.truncate(0)
+
+
+def place(service: str) -> Path:
+    """Return where the lock of a service is: a name that people recognise, and that no other service has."""
+    known = re.sub(r"[^a-z0-9]+", "-", service.lower()).strip("-")[-NAME_LENGTH:]
+    return Path.home() / DIRECTORY / f"lock-{known}-{hashlib.sha256(service.encode()).hexdigest()[:8]}"
+
+
+def _mine(service: str, rollout: Path) -> dict[str, Any]:
+    return {
+        "service": service,
+        "rollout": rollout.name,
+        "plan": str(rollout / "plan.yml"),
+        "by": getpass.getuser(),
+        "host": os.uname().nodename,
+        "checkout": str(ROOT),
+        "pid": os.getpid(),
+        "since": Clock().now().isoformat(timespec="seconds"),
+    }
+
+
+def _told(content: str) -> str:
+    """Return who holds it, as far as that can be read: it is not believed more than it must be."""
+    try:
+        owner: Mapping[str, Any] = json.loads(content)
+        since = str(owner["since"])[:16].replace("T", " ")
+        who = f"{owner['rollout']} by {owner['by']} on {owner['host']}, in {owner['checkout']}, since {since} UTC"
+        plan = str(owner["plan"])
+    except (ValueError, KeyError, TypeError):
+        return ", by somebody on this machine.\n  Nothing was said or touched.  See:  ./runbook.py status"
+    lines = [
+        f": {who} (pid {owner.get('pid')}).",
+        f"  Its plan is {plan}. Nothing was said or touched.",
+        "  When it has ended:  ./runbook.py run",
+    ]
+    return "\n".join("".join(letter if letter.isprintable() else "?" for letter in line) for line in lines)
