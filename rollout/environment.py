@@ -25,6 +25,7 @@ FAMILIES = {
     r"GIT_\w+|(BZR|BRZ)_\w+": "another repository, other settings",
     r"PG([A-OQ-Z]\w*|PASSWORD|PASSFILE|PORT)|PSQL\w*": "another database, where its host is this machine",
     r"SSH_ASKPASS\w*": "a window that waits where nobody looks",
+    r"ROLLOUT_RUN": "the mark of a run: what carries it is ended with that run",
     r"BASH_ENV|ENV|BASH_FUNC_.+|SHELLOPTS|BASHOPTS": "commands before those of a script",
     r"POSIXLY_CORRECT|VERSION_CONTROL|PATCH_\w+|SIMPLE_BACKUP_SUFFIX|QUOTING_STYLE": "another kind of patch",
 }

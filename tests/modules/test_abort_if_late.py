@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from rollout.journal.file import Journal
+from tests.modules.playing import play
 from tests.unit.journals import event
 
 WINDOW = datetime(2026, 12, 9, 8, tzinfo=UTC)
@@ -152,3 +153,13 @@ def test_a_journal_of_its_own_is_judged_whatever_was_carried_over_or_moved(
     arguments = {"plan": {"id": "2026-12", **PLAN}, "journal": str(journal.path), "limit_minutes": 30}
     answer = run_module("abort_if_late", {**arguments, "clock_offset": offset})
     assert (answer["failed"], answer["verdict"], answer["stage"]) == (False, "on_track", "pause")
+
+
+def test_a_playbook_by_hand_stops_at_a_journal_that_is_not_there(tmp_path: Path) -> None:
+    plan = {"id": "2026-12", "policy": {"abort_after_minutes": 30}, **PLAN}
+    variables = {"rollout": plan, "rollout_journal": "/nonexistent/journal.jsonl"}
+    played = play("services_pause", tmp_path, ["services"], variables)
+    assert played.code != 0
+    assert "E-lateness-unknown  Whether the rollout is late cannot be judged" in played.output
+    assert "/nonexistent/journal.jsonl: No such file or directory." in played.output
+    assert "TASK [Pause the services]" not in played.output

@@ -92,7 +92,7 @@ def test_a_schema_is_backed_out_after_its_commit(deployed):
         assert (rollout.lab.home(host) / "srv/launchpad/current").readlink().name == "r9"
     again = rollout.runbook("plan", "new", "--process", "schema_undo", "--of", done.name)
     assert again.returncode == 2
-    assert again.stderr.startswith(f"E-backed-out  {done.name} was backed out before, by {plan.parent.name}.")
+    assert f"\nE-backed-out  {done.name} was backed out before, by {plan.parent.name}." in again.stderr
 
 
 def test_each_playbook_runs_by_hand_on_the_plan(at_the_window, ansible):
