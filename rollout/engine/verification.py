@@ -25,6 +25,7 @@ Expect = Literal["deployed", "as_before", "answers"]
 PATIENCE = 600.0  # seconds for all hosts: one that hangs costs about 20 (ansible.cfg), and then it is not asked again
 NO_HOST = "testinfra"  # what is no host's: tests that could not even be collected
 NO_TEST = "no test looked at it"
+IN_NO_GROUP = "no host of the inventory is in its group"
 _GROUP = re.compile(r"ansible://(\w+)")  # whose hosts a file of tests is for
 _HOST = re.compile(r"\[ansible://([^]?/]+)")
 _IN_FIXTURE = re.compile(r'failed on (?:setup|teardown) with "(.*)"', re.DOTALL)
@@ -86,22 +87,22 @@ def verify(directory: Path, inventory: Path, expect: Expect = "deployed", *, sho
                     ok=False, summary=f"testinfra was not done after {PATIENCE / 60:.0f} min", hosts={}
                 )
     hosts = read(report) if report.exists() else {}
-    if NO_HOST in hosts and not hosts[NO_HOST].failed:  # tests of a group that this inventory does not have
-        del hosts[NO_HOST]
+    groups = tested_groups(inventory)
+    if NO_HOST in hosts and all(IN_NO_GROUP in why for why in hosts[NO_HOST].failed) and all(groups.values()):
+        del hosts[NO_HOST]  # tests of a group that this inventory does not have
     if NO_HOST in hosts or not hosts:  # pytest runs nothing when it cannot collect everything
         why = hosts[NO_HOST].failed[0] if NO_HOST in hosts else f"pytest ended with exit code {code}"
         return HostsLookedAt(ok=False, summary=f"testinfra looked at no host: {why}", hosts={})
-    hosts = complete(hosts, wanted(inventory))
+    hosts = complete(hosts, {host for found in groups.values() for host in found})
     ok = code == 0 and not any(state.failed for state in hosts.values())
     return HostsLookedAt(ok=ok, summary=_summary(hosts), hosts=hosts)
 
 
-def wanted(inventory: Path) -> set[str]:
-    """Return the hosts that tests/verify is for: those of every group that a test names. Raises BadInputError."""
+def tested_groups(inventory: Path) -> dict[str, list[str]]:
+    """Return the hosts of each group that tests/verify is for and the inventory has. Raises BadInputError."""
     files = (ROOT / "tests/verify").glob("test_*.py")
     named = {group for path in files for group in _GROUP.findall(path.read_text(encoding="utf-8"))}
-    groups = inventories.facts(inventory).groups
-    return {host for group in named for host in groups.get(group, [])}
+    return {group: hosts for group, hosts in inventories.facts(inventory).groups.items() if group in named}
 
 
 def complete(hosts: Mapping[str, HostState], named: Iterable[str]) -> dict[str, HostState]:
@@ -128,7 +129,7 @@ def read(report: Path) -> dict[str, HostState]:
         if problem is not None:
             reasons.setdefault(_reason(problem), []).append(name.partition("[")[0])
         elif found is None:
-            reasons.setdefault("no host of the inventory is in its group", []).append(name.partition("[")[0])
+            reasons.setdefault(IN_NO_GROUP, []).append(name.partition("[")[0])
         elif case.find("skipped") is None:
             passed[found[1]] += 1
     return {

@@ -13,7 +13,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,24 +33,41 @@ def held(service: str, rollout: Path) -> Iterator[None]:
     none.
     """
     path = place(service)
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        said = f"E-no-lock  {path} cannot be opened: {error.strerror}."
-        raise RunbookError(
-            f"{said}\n  It keeps two rollouts apart.  See:  ls -ld {path.parent}; df {path.parent}"
-        ) from error
-    with os.fdopen(handle, "r+", encoding="utf-8", errors="replace") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ServiceLockedError(f"E-locked  {service} is being rolled out already{_told(file.read())}") from error
+    with os.fdopen(_locked(path, service), "r+", encoding="utf-8", errors="replace") as file:
         file.truncate(0)
         file.write(json.dumps(_mine(service, rollout)))
         file.flush()
-        yield
-        file.truncate(0)
+        try:
+            yield
+        finally:  # nothing is left in the home
+            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.parent.rmdir()
+
+
+def _locked(path: Path, service: str) -> int:
+    """Return the descriptor of the file, locked: the one that has this name, not one that was just deleted."""
+    while True:
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except FileNotFoundError:
+            continue  # the directory was deleted meanwhile
+        except OSError as error:
+            said = f"E-no-lock  {path} cannot be opened: {error.strerror}."
+            see = f"  It keeps two rollouts apart.  See:  ls -ld {path.parent}; df {path.parent}"
+            raise RunbookError(f"{said}\n{see}") from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            with os.fdopen(handle, encoding="utf-8", errors="replace") as file:
+                raise ServiceLockedError(
+                    f"E-locked  {service} is being rolled out already{_told(file.read())}"
+                ) from error
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), path.lstat()):
+                return handle
+        os.close(handle)
 
 
 def place(service: str) -> Path:

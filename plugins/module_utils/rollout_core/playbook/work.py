@@ -11,6 +11,7 @@ from typing import Any, Mapping, NamedTuple, Sequence
 NO_WORK = {
     *("include_role", "include_tasks", "include_vars", "import_role", "import_tasks", "import_playbook"),
     *("meta", "set_fact", "debug"),
+    *("rollout_claim", "abort_if_late"),  # they tell whether there may be work
 }
 
 
