@@ -20,6 +20,7 @@ from plugins.module_utils.rollout_core.journal.events import HostsVerified
 from rollout import ROOT
 from rollout import inventory as inventories
 from rollout.engine import ssh
+from rollout.outcomes import BadInputError
 
 Expect = Literal["deployed", "as_before", "answers"]
 PATIENCE = 600.0  # seconds for all hosts: one that hangs costs about 20 (ansible.cfg), and then it is not asked again
@@ -87,18 +88,22 @@ def verify(directory: Path, inventory: Path, expect: Expect = "deployed", *, sho
                     ok=False, summary=f"testinfra was not done after {PATIENCE / 60:.0f} min", hosts={}
                 )
     hosts = read(report) if report.exists() else {}
-    groups = tested_groups(inventory)
-    if NO_HOST in hosts and all(IN_NO_GROUP in why for why in hosts[NO_HOST].failed) and all(groups.values()):
-        del hosts[NO_HOST]  # tests of a group that this inventory does not have
-    if NO_HOST in hosts or not hosts:  # pytest runs nothing when it cannot collect everything
+    try:
+        groups = groups_looked_at(inventory)
+    except BadInputError as error:  # of a vault, say: then each host has said so already
+        groups = {}
+        hosts = hosts if hosts.keys() - {NO_HOST} else {NO_HOST: HostState(0, [str(error)])}
+    unnamed = NO_HOST in hosts and all(groups.values()) and all(IN_NO_GROUP in why for why in hosts[NO_HOST].failed)
+    if not hosts or (NO_HOST in hosts and not unnamed):  # pytest runs nothing when it cannot collect everything
         why = hosts[NO_HOST].failed[0] if NO_HOST in hosts else f"pytest ended with exit code {code}"
         return HostsLookedAt(ok=False, summary=f"testinfra looked at no host: {why}", hosts={})
+    hosts.pop(NO_HOST, None)  # tests of a group that this inventory does not have
     hosts = complete(hosts, {host for found in groups.values() for host in found})
     ok = code == 0 and not any(state.failed for state in hosts.values())
     return HostsLookedAt(ok=ok, summary=_summary(hosts), hosts=hosts)
 
 
-def tested_groups(inventory: Path) -> dict[str, list[str]]:
+def groups_looked_at(inventory: Path) -> dict[str, list[str]]:
     """Return the hosts of each group that tests/verify is for and the inventory has. Raises BadInputError."""
     files = (ROOT / "tests/verify").glob("test_*.py")
     named = {group for path in files for group in _GROUP.findall(path.read_text(encoding="utf-8"))}

@@ -58,15 +58,16 @@ SOUND = {
 - name: '{phase}'
   hosts: {hosts}
   tasks:
-    - ansible.builtin.include_role: {{name: report, tasks_from: {entry}}}
+    - ansible.builtin.include_role: {{name: {first[0]}, tasks_from: {first[1]}}}
+    - ansible.builtin.include_role: {{name: report, tasks_from: done}}
 """
-        for name, phase, hosts, entry in (
-            ("outage_undo", "UNDO: open access", "database", "done"),
-            ("outage_stop", "OUTAGE STOP: ask the worker", "database", "stopped"),
-            ("smoke_stop", "SMOKE STOP: end it", "all:!localhost", "stopped"),
-            ("stop", "STOP: end it", "all:!localhost", "stopped"),
-            ("services_resume", "RESUME: the services", "services", "done"),
-            ("back_out", "BACK OUT: the merge", "pqm", "done"),
+        for name, phase, hosts, first in (
+            ("outage_undo", "UNDO: open access", "database", ("claim", "free")),
+            ("outage_stop", "OUTAGE STOP: ask the worker", "database", ("report", "stopped")),
+            ("smoke_stop", "SMOKE STOP: end it", "all:!localhost", ("report", "stopped")),
+            ("stop", "STOP: end it", "all:!localhost", ("report", "stopped")),
+            ("services_resume", "RESUME: the services", "services", ("claim", "free")),
+            ("back_out", "BACK OUT: the merge", "pqm", ("claim", "check")),
         )
     },
     "roles/report/tasks/done.yml": "- ansible.builtin.set_stats: {data: {evidence: [done]}}\n",

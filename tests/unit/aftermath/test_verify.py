@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from rollout import ROOT
-from rollout.engine.verification import NO_TEST, HostState, complete, read, tested_groups, verify
+from rollout.engine.verification import NO_TEST, HostState, complete, groups_looked_at, read, verify
 
 
 def test_what_passed_and_what_failed_of_each_host():
@@ -36,8 +36,8 @@ def test_a_host_on_which_nothing_passed_has_failed():
 
 
 def test_every_host_of_the_groups_that_tests_name_is_to_be_looked_at():
-    groups = tested_groups(ROOT / "inventories/production")
-    assert groups == {"app": ["gac", "soybean"], "database": ["wildcherry"], "services": ["gac"]}
+    groups = groups_looked_at(ROOT / "inventories/production")
+    assert groups == {"app": ["gac", "soybean"], "database": ["wildcherry"], "services": ["gac", "soybean"]}
 
 
 def test_a_group_without_hosts_is_not_well(rollout):

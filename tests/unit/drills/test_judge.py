@@ -160,5 +160,5 @@ def test_the_table_of_drills_is_sound(name: str) -> None:
     assert expected.exit_code in range(8)
     assert expected.schema in ("as before", "deployed")
     assert expected.verdict in (None, "abort", "must_finish")
-    assert (expected.outcome == "aborted") == (expected.exit_code in (4, 6))
+    assert expected.outcome == "aborted" or expected.exit_code not in (4, 6)
     assert json.dumps(expected.also), "plain words"

@@ -75,9 +75,10 @@ def test_what_somebody_else_wrote_is_not_believed(another_at_work: subprocess.Po
 
 
 def test_it_is_private(home: Path) -> None:
-    held_by_us()
     place = service_lock.place("launchpad")
-    assert [oct(path.stat().st_mode & 0o777) for path in (place, place.parent)] == ["0o600", "0o700"]
+    with service_lock.held("launchpad", home / "2026-12"):
+        assert [oct(path.stat().st_mode & 0o777) for path in (place, place.parent)] == ["0o600", "0o700"]
+    assert not place.parent.exists(), "nothing is left in the home"
 
 
 def test_a_home_that_cannot_be_written_is_named(home: Path) -> None:
