@@ -256,6 +256,20 @@ def test_ctrl_c_while_a_doubt_is_asked_about_leaves_it(site):
     assert site.events("gate_answered", "answer") == ["withdrawn"]
 
 
+def test_ctrl_c_while_a_waiver_is_asked_for_leaves_it(site):
+    at_the_window(site, LATE)
+    asker = Leaves()
+
+    def work(conductor):
+        asker.conductor = conductor
+        return conductor.run()
+
+    assert site.run(asker=asker, work=work, begin=timedelta()) == ExitCode.FAILED
+    assert "E-interrupted" in site.screen.getvalue()
+    assert site.events("gate_answered", "answer") == ["withdrawn"]
+    assert site.ran == []
+
+
 TELLS = f"""
 - {{stage: change, title: Change, rules: [], due: 0m, window: true, playbook: change, abortable: until_commit,
    {EXPECTS}}}
