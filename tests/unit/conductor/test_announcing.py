@@ -190,6 +190,14 @@ def test_the_command_moves_it_and_says_what_is_withdrawn(site, by_command):
     assert entry["reason"] == "the DBA is away"
 
 
+@pytest.mark.parametrize(("later", "stays"), [(timedelta(), True), (timedelta(seconds=1), False)])
+def test_the_backup_stays_while_it_is_far_enough_from_the_new_window(site, by_command, later, stays):
+    before = plans.load(site.directory / "plan.yml")
+    apart = timedelta(hours=before.policy.next_attempt_hours_notice, minutes=before.policy.window_minutes)
+    by_command(before.backup_window.start - before.window.start - apart + later)
+    assert (plans.load(site.directory / "plan.yml").backup_window == before.backup_window) is stays
+
+
 def test_the_command_says_which_deadlines_the_new_time_has_missed(site, by_command):
     until_then = plans.load(site.directory / "plan.yml").window.start - Clock().now()
     lines = by_command(timedelta(hours=3) - until_then)
