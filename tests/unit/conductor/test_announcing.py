@@ -190,6 +190,14 @@ def test_the_command_moves_it_and_says_what_is_withdrawn(site, by_command):
     assert entry["reason"] == "the DBA is away"
 
 
+@pytest.mark.parametrize(("later", "stays"), [(timedelta(), True), (timedelta(seconds=1), False)])
+def test_the_backup_stays_while_it_is_far_enough_from_the_new_window(site, by_command, later, stays):
+    before = plans.load(site.directory / "plan.yml")
+    apart = timedelta(hours=before.policy.next_attempt_hours_notice, minutes=before.policy.window_minutes)
+    by_command(before.backup_window.start - before.window.start - apart + later)
+    assert (plans.load(site.directory / "plan.yml").backup_window == before.backup_window) is stays
+
+
 def test_the_command_says_which_deadlines_the_new_time_has_missed(site, by_command):
     until_then = plans.load(site.directory / "plan.yml").window.start - Clock().now()
     lines = by_command(timedelta(hours=3) - until_then)
@@ -254,6 +262,20 @@ def test_ctrl_c_while_a_doubt_is_asked_about_leaves_it(site):
     assert site.run(asker=asker, work=work, begin=timedelta(hours=-5)) == ExitCode.FAILED
     assert "E-interrupted" in site.screen.getvalue()
     assert site.events("gate_answered", "answer") == ["withdrawn"]
+
+
+def test_ctrl_c_while_a_waiver_is_asked_for_leaves_it(site):
+    at_the_window(site, LATE)
+    asker = Leaves()
+
+    def work(conductor):
+        asker.conductor = conductor
+        return conductor.run()
+
+    assert site.run(asker=asker, work=work, begin=timedelta()) == ExitCode.FAILED
+    assert "E-interrupted" in site.screen.getvalue()
+    assert site.events("gate_answered", "answer") == ["withdrawn"]
+    assert site.ran == []
 
 
 TELLS = f"""

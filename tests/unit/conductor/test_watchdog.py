@@ -315,6 +315,7 @@ def test_after_a_crash_a_person_says_whether_to_go_on(quick, crashed, word, code
 
     assert quick.run(begin=timedelta(minutes=-9), asker=person, work=resume) == code
     assert quick.survivors() == []
+    assert "too late to stop" not in quick.screen.getvalue(), "it was stopped, or is gone"
     assert quick.ran == (["prepare", "close", "change", "open"] if word == "yes" else ["prepare", "open"])
 
 
