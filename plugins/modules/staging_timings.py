@@ -88,11 +88,7 @@ def main() -> None:
     except OSError as error:
         module.fail_json(msg=f"E-restore-log-unreadable  {path}: {error.strerror}.")
     except budget.NoTimings as error:
-        module.fail_json(
-            msg=f"E-no-timings  {path}: {error}.\n"
-            "  An older restore says nothing about the patches of today.\n"
-            "  Then:  restore staging again, and ./runbook.py run select"
-        )
+        module.fail_json(msg=f"E-no-timings  {path}: {error}.\n  {error.then}\n  Then:  ./runbook.py run select")
     at = restore.at.isoformat() if restore.at else None
     evidence = told(restore, path)
     module.exit_json(changed=False, timings=restore.seconds, log=str(path), line=restore.line, at=at, evidence=evidence)

@@ -30,7 +30,8 @@ def rule(
 
 
 def judge(logs: Sequence[Path], rule: budgets.Budget, pending: patches.Pending | None) -> dict[str, Any]:
-    """The answer, as `budget --json` prints it: times in seconds. Raises BadInputError when no log tells a time.
+    """The answer, as `budget --json` prints it: times in seconds. Raises BadInputError when no log tells a time, and
+    when the last restore has lines of timings that cannot be read.
 
     `pending`, where it is known, is what production has to apply: nothing else counts, and what of it has no time is
     named, and then it does not fit.
@@ -38,8 +39,7 @@ def judge(logs: Sequence[Path], rule: budgets.Budget, pending: patches.Pending |
     try:
         log, restore = budgets.last_of({str(path): _text(path) for path in logs})
     except budgets.NoTimings as error:
-        then = "An older restore says nothing about the patches of today: restore staging again."
-        raise BadInputError(f"E-no-timings  {error}.\n  {then}") from error
+        raise BadInputError(f"E-no-timings  {error}.\n  {error.then}") from error
     wanted = None if pending is None else [str(patch) for patch in pending.patches]
     counted = {name: seconds for name, seconds in restore.seconds.items() if wanted is None or name in wanted}
     estimate = rule.estimate(counted.values())

@@ -276,6 +276,10 @@ TOLD = {**JOINED, "TOPIC": f":irc 332 rollout {CHANNEL} :{TOPIC}\r\n"}
         (WELCOME, "E-irc-silent  127.0.0.1:{port} did not say who is in the channel within 1 s."),
         (JOINED, "E-irc-silent  127.0.0.1:{port} did not say what the topic is within 1 s."),
         (TOLD, "E-irc-silent  127.0.0.1:{port} did not say the new topic within 1 s."),
+        (
+            {**JOINED, "TOPIC": f":irc 485 rollout {CHANNEL} :No topics here\r\n"},
+            f"E-irc-channel  127.0.0.1:{{port}} does not tell the topic of {CHANNEL}: {CHANNEL} No topics here.",
+        ),
         ({"NICK": None}, "E-irc-refused  127.0.0.1:{port} hung up: "),
         ({**JOINED, "TOPIC": None}, "E-irc-refused  127.0.0.1:{port} hung up: "),
         ({"NICK": "ERROR :Closing link: banned\r\n"}, "E-irc-refused  127.0.0.1:{port} hung up: Closing link: banned."),
@@ -298,6 +302,38 @@ def test_a_server_that_takes_the_connection_and_no_more(set_topic, puppet, answe
         in result["msg"]
     )
     assert result["msg"].endswith("Then:  ./runbook.py run")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ("480 rollout {0} :Cannot join channel (+j) - throttle exceeded", "{0} Cannot join channel (+j) - throttle"),
+        ("489 rollout {0} :Cannot join channel (SSL is required)", "{0} Cannot join channel (SSL is required)"),
+        ("495 rollout {0} :You must wait 30 seconds before rejoining", "{0} You must wait 30 seconds"),
+        ("470 rollout {0} ##overflow :Forwarding to another channel", "{0} ##overflow Forwarding"),
+        ("437 rollout {0} :Nick/channel is temporarily unavailable", "{0} Nick/channel is temporarily"),
+        ("520 rollout :Cannot join channel (IRCops only)", "Cannot join channel (IRCops only)"),
+        ("926 rollout {0} :Channel {0} is forbidden: spam", "{0} Channel {0} is forbidden: spam"),
+        ("263 rollout JOIN :This command could not be completed: the server is busy", "JOIN This command could"),
+        ("FAIL JOIN NEED_REGISTRATION {0} :You must be registered", "NEED_REGISTRATION {0} You must be registered"),
+        ("NOTICE rollout :*** You are joining too fast", "*** You are joining too fast"),
+    ],
+)
+def test_a_server_that_keeps_us_out_says_why_at_once(set_topic, puppet, answer, reason):
+    """Every server has refusals of its own."""
+    said = f":irc {answer.format(CHANNEL)}\r\n"
+    port = puppet({**WELCOME, "JOIN": said, "PING": ":irc PONG irc :joined\r\n", "QUIT": None})
+    result = set_topic(port, "present")
+    wanted = f"E-irc-channel  127.0.0.1:{port} does not let us into {CHANNEL}: {reason.format(CHANNEL)}"
+    assert result["msg"].startswith(wanted), result["msg"]
+
+
+def test_a_welcome_that_goes_on_after_the_join_is_no_refusal(set_topic, puppet):
+    late = ":irc 396 rollout host :is now your host\r\n:irc 900 rollout r r :Logged in\r\n:irc 422 rollout :No MOTD\r\n"
+    notice = ":NickServ!s@services NOTICE rollout :This nickname is registered.\r\n"
+    port = puppet({**TOLD, "JOIN": late + notice + JOINED["JOIN"], "PING": ":irc PONG irc :joined\r\n"})
+    result = set_topic(port, "present", timeout_seconds=1)
+    assert result["msg"].startswith(f"E-irc-silent  127.0.0.1:{port} did not say the new topic"), result["msg"]
 
 
 @pytest.mark.parametrize(("option", "value"), [("channel", "#a b"), ("channel", "launchpad"), ("nick", "a\r\nQUIT")])

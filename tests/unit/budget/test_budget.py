@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugins.module_utils.rollout_core.schema import budget
-from plugins.module_utils.rollout_core.schema.budget import Budget, NoTimings
+from plugins.module_utils.rollout_core.schema.budget import Budget, NoTimings, UnreadLine
 from plugins.module_utils.rollout_core.schema.patches import PatchName
 
 HERE = Path(__file__).parent
@@ -44,6 +44,11 @@ def test_log(case: dict[str, Any]) -> None:
         with pytest.raises(NoTimings) as error:
             budget.last_restore(case["log"])
         assert case["nothing"] in str(error.value)
+        return
+    if "unread" in case:
+        with pytest.raises(UnreadLine) as refused:
+            budget.last_restore(case["log"])
+        assert case["unread"] in str(refused.value)
         return
     restore = budget.last_restore(case["log"])
     assert restore.seconds == {f"patch-{number}.sql": seconds for number, seconds in case["patches"].items()}

@@ -155,3 +155,12 @@ def test_bad_input_is_exit_code_2(options, says, log):
     answered = command(log, *options)
     assert (answered.returncode, answered.stdout) == (ExitCode.BAD_INPUT, "")
     assert says in answered.stderr
+
+
+def test_a_line_that_cannot_be_read_is_a_patch_that_would_not_be_counted(log):
+    log.write_text(LOG + "2026-12-06 03:03:41,047 INFO    2208-32-0 applied just now in 3")
+    answered = command(log)
+    assert (answered.returncode, answered.stdout) == (ExitCode.BAD_INPUT, "")
+    assert answered.stderr.startswith(f"E-no-timings  {log}: its last upgrade tells of patches what cannot be read; ")
+    assert "line 5: '2208-32-0 applied just now in 3'" in answered.stderr
+    assert "Get that log again" in answered.stderr

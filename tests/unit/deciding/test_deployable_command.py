@@ -190,6 +190,23 @@ def test_two_branches_of_one_git_repository_have_their_own_names(tmp_path):
     }
 
 
+def test_a_shallow_clone_cannot_tell_numbers(tmp_path):
+    devel, shallow = tmp_path / "devel", tmp_path / "shallow"
+    GIT.create(devel, {"README": "A service.\n"}, "[no-qa] Start.")
+    for number in range(3):
+        GIT.commit(devel, {"README": f"{number}\n"}, "[bug=45419] More.")
+    git(tmp_path, "clone", "-q", "--depth", "2", f"file://{devel}", str(shallow))
+    (tmp_path / "tags.yml").write_text(json.dumps(TAGS))
+    for url in (shallow, f"file://{shallow}"):
+        answered = command("--branch", url, "--vcs", "git", "--tags", tmp_path / "tags.yml")
+        assert (answered.returncode, answered.stdout) == (ExitCode.BAD_INPUT, "")
+        assert f"{url} is a shallow clone: its history is cut off" in answered.stderr
+        assert "git fetch --unshallow" in answered.stderr
+    git(shallow, "fetch", "-q", "--unshallow")
+    answered = command("--branch", shallow, "--vcs", "git", "--tags", tmp_path / "tags.yml", "--json")
+    assert json.loads(answered.stdout)["tip"] == 4
+
+
 @pytest.mark.parametrize(
     ("url", "kind", "name"),
     [

@@ -17,16 +17,30 @@ EXPECTED_LINE = "2208-30-0 applied just now in 70.5 seconds"
 _PREFIX = re.compile(r"(?P<time>[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2})(?:,[0-9]{3})? [A-Z]+ +")
 _NUMBER = r"(?<![\w.-])(?P<major>[0-9]{4})-(?P<minor>[0-9]{1,2})-(?P<patch>[0-9])"
 _JUST_NOW = re.compile(_NUMBER + r" applied just now in (?P<seconds>[0-9]+(?:\.[0-9]+)?) seconds\s*$")
+_TIMING = re.compile(r"applied just now", re.IGNORECASE)
+# How a line of timings begins, or what is left of one that is cut off; a date has two digits more.
+_OWN = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9](?![0-9:])|[0-9]{4}-(?:[0-9]{1,2}-?)?$")
+_LINES = re.compile(r"\r\n?|\n")
+_COLOUR = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[ -/]*[0-~])")
 _EARLIER = re.compile(_NUMBER + r" (?:.*applied [0-9-]{10} in [0-9.]+ seconds|no application time)\s*$")
 _BEGINS = re.compile(r"(?:^|\s)(?:Running upgrade\.py|Applying patches\.|Applying trusted\.sql)")
 _APPLIED_ALL = re.compile(r"(?:^|\s)Applying comments\.sql\s*$")
 _FAILED = re.compile(r"(?:^|\s)CRITICAL\s+(?P<reason>.*)$")
 _LONGEST = 366 * 86400  # seconds
+SHOWN, TOLD_LINES = 120, 5  # characters of such a line, and how many of them
 _SAME_RUN = timedelta(minutes=1)
 
 
 class NoTimings(ValueError):  # noqa: N818  it says what is missing
-    """A log without a usable restore; the text says what was found and what was expected."""
+    """A log without a usable restore; the text says what was found and what was expected, `then` what to do."""
+
+    then = "An older restore says nothing about the patches of today: restore staging again."
+
+
+class UnreadLine(NoTimings):
+    """A log whose last restore has lines of timings that cannot be read: cut off, say, or merged by hand."""
+
+    then = "Get that log again from where it was written, or mend the lines: each is a patch that would not be counted."
 
 
 @dataclass
@@ -34,7 +48,8 @@ class Restore:
     """The last restore of a log: staging seconds by patch file name, and where and when its upgrade ran.
 
     ``line`` is where it begins, from 1; ``at`` is the log's own time of the timings, in UTC, None without prefixes;
-    ``seen`` that of its last line, whatever became of it.
+    ``seen`` that of its last line, whatever became of it. ``unread``: number and text of each line that tells of a
+    patch and cannot be read.
     """
 
     line: int
@@ -44,6 +59,7 @@ class Restore:
     complete: bool = False
     failure: str | None = None
     last: PatchName | None = None
+    unread: list[tuple[int, str]] = field(default_factory=list)
 
     @property
     def fresh(self) -> bool:
@@ -97,13 +113,13 @@ def last_of(logs: Mapping[str, str]) -> tuple[str, Restore]:
     try:
         return name, _told(run)
     except NoTimings as error:
-        raise NoTimings(f"{name}: {error}") from error
+        raise type(error)(f"{name}: {error}") from error
 
 
 def _last_run(log: str) -> Restore | None:
     run: Restore | None = None
-    for number, line in enumerate(log.splitlines(), start=1):
-        run = _read(line, number, run)
+    for number, line in enumerate(_LINES.split(log), start=1):
+        run = _read(_COLOUR.sub("", line).rstrip(), number, run)
     return run
 
 
@@ -113,6 +129,11 @@ def _told(run: Restore) -> Restore:
         raise NoTimings(f"its last upgrade (line {run.line}) failed: {run.failure}")
     if run.fresh:
         raise NoTimings(f"its last upgrade (line {run.line}) did not come to its timings; expected {EXPECTED_LINE!r}")
+    if run.unread:
+        shown = "; ".join(f"line {number}: {text[:SHOWN]!r}" for number, text in run.unread[:TOLD_LINES])
+        more = len(run.unread) - TOLD_LINES
+        shown += f"; and {more} more" if more > 0 else ""
+        raise UnreadLine(f"its last upgrade tells of patches what cannot be read; expected {EXPECTED_LINE!r}; {shown}")
     return run
 
 
@@ -134,6 +155,11 @@ def _read(line: str, number: int, run: Restore | None) -> Restore | None:
         if run is None or run.failure is not None or _later(run, at):
             run = Restore(number)
         run.at, run.seen, run.complete = at, at, True
+    elif _TIMING.search(line) or _OWN.match(_text(line)):
+        if run is None or run.failure is not None or _later(run, at):
+            run = Restore(number)
+        run.unread.append((number, _text(line)))
+        run.at, run.seen, run.complete = at or run.at, at or run.seen, True
     elif run is not None and run.fresh:
         run.seen = at or run.seen
         if failed := _FAILED.search(line):
@@ -159,6 +185,12 @@ def _comes_again(run: Restore, patch: PatchName, at: datetime | None, seconds: f
     if run.last is None or (at is not None and run.at is not None):
         return False
     return patch < run.last or (patch == run.last and seconds != run.seconds[str(patch)])
+
+
+def _text(line: str) -> str:
+    """A line without what stands before a message: the time, and the file's name as grep has it."""
+    prefix = _PREFIX.search(line)
+    return line[prefix.end() :] if prefix else line.strip()
 
 
 def _time(line: str) -> datetime | None:

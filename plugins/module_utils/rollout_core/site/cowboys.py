@@ -1,35 +1,25 @@
 """Cowboys: the list of them, their diffs, and whether one is in a file (R16, R25).
 
-A cowboy is a patch that somebody applied by hand in production. Its diff is a unified one, as ``brz diff`` or
-``git diff`` prints it; applying hunks is GNU patch's work, not ours.
+A cowboy is a patch that somebody applied by hand in production. Its diff is a unified one (`diffs`); applying hunks is
+GNU patch's work, not ours.
 """
 
 from __future__ import annotations
 
-import posixpath
 import re
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Iterable, Mapping
+
+from .diffs import DiffError as DiffError
+from .diffs import FilePatch as FilePatch
+from .diffs import parse_diff as parse_diff
+from .diffs import path_problem as path_problem
 
 ID = re.compile(r"[a-z0-9-]+")
 REQUIRED = ("id", "who", "why", "diff")
 OPTIONAL = ("bug", "tree", "hosts")
-CONTROL_DIRECTORIES = (".bzr", ".git")
-_HUNK = re.compile(r"@@ -([0-9]+)(?:,([0-9]+))? \+([0-9]+)(?:,([0-9]+))? @@")
-_DIGITS = 9  # of a line's number: there is no longer file
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")  # str.splitlines would also split at form feeds, which source code contains
-_NO_FILE = re.compile(r"\t(?:1970-01-01|1969-12-31) ")  # the epoch, in any time zone: the file is not there
 _WORD = re.compile(r"\w")
-_PREFIXES = (("a/", "b/"), ("old/", "new/"))  # of git diff and of brz diff; bzr diff has none
-_UNSUPPORTED = re.compile(
-    r"(?P<binary>GIT binary patch|Binary files .* differ)|(?P<rename>rename from |copy from |=== renamed )"
-    r"|(?P<mode>old mode |new mode |=== modified file .* \(properties changed)"
-)
-
-
-class DiffError(ValueError):
-    """A diff that cannot be used; the text says why, and in which line."""
 
 
 class CowboyState(str, Enum):
@@ -40,16 +30,6 @@ class CowboyState(str, Enum):
     TO_APPLY = "to_apply"  # not, or not wholly, in the files; it can be applied
     CONFLICT = "conflict"  # neither in the files nor applicable
     ANOTHER_FORM = "another_form"  # the revision looks as if it contained it, but not as the diff has it
-
-
-@dataclass(frozen=True)
-class FilePatch:
-    """The hunks of one diff for one file. ``path`` is relative to the tree and safe to join to it."""
-
-    path: str
-    text: str
-    creates: bool = False
-    deletes: bool = False
 
 
 def problems(cowboys: Any) -> list[str]:
@@ -93,88 +73,6 @@ def _field_problems(cowboy: Mapping[Any, Any]) -> Iterable[str]:
 def on_host(cowboys: Iterable[Mapping[str, Any]], host: str) -> list[Mapping[str, Any]]:
     """Those that belong on ``host`` (its inventory name); without ``hosts``, a cowboy belongs everywhere."""
     return [cowboy for cowboy in cowboys if not cowboy.get("hosts") or host in cowboy["hosts"]]
-
-
-def path_problem(path: str) -> str | None:
-    """Why ``path`` must not be touched in a tree, or None: it would leave the tree or change its version control."""
-    parts = path.split("/")
-    if not path or path.startswith(("/", '"')) or "\0" in path:
-        return f"{path!r} is not a plain relative path"
-    if ".." in parts:
-        return f"{path!r} leaves the tree"
-    if parts[0] in CONTROL_DIRECTORIES:
-        return f"{path!r} belongs to the version control"
-    return None
-
-
-def parse_diff(text: str) -> tuple[FilePatch, ...]:
-    """Split a unified diff into its files.
-
-    Lines between the files are ignored, as patch does. The prefixes of git and brz (``a/``, ``old/``) are taken off.
-    Raises DiffError for a path that leaves the tree, a hunk that ends early or has numbers without end, and what a
-    text diff cannot carry (binary, renames, modes).
-    """
-    lines = _LINE.findall(text)
-    found: list[FilePatch] = []
-    at = 0
-    while at < len(lines):
-        if lines[at].startswith("--- ") and at + 1 < len(lines) and lines[at + 1].startswith("+++ "):
-            end = _end_of_hunks(lines, at + 2)
-            found.append(_file_patch(lines[at:end], at + 1))
-            at = end
-            continue
-        unsupported = _UNSUPPORTED.match(lines[at])
-        if unsupported:
-            raise DiffError(f"line {at + 1}: a {unsupported.lastgroup} change cannot be carried by a cowboy")
-        if lines[at].startswith("@@ "):
-            raise DiffError(f"line {at + 1}: a hunk without the lines '---' and '+++' before it")
-        at += 1
-    if not found:
-        raise DiffError("it changes no file (expected a unified diff)")
-    return tuple(found)
-
-
-def _end_of_hunks(lines: list[str], at: int) -> int:
-    """Index of the first line after the hunks that begin at ``at``. Lines are counted: a hunk may contain '--- '."""
-    first = at
-    while at < len(lines):
-        hunk = _HUNK.match(lines[at])
-        if not hunk:
-            break
-        begin = at
-        if any(number and len(number) > _DIGITS for number in hunk.groups()):
-            raise DiffError(f"line {begin + 1}: a hunk with a number of more than {_DIGITS} digits")
-        old, new = (int(hunk[group]) if hunk[group] is not None else 1 for group in (2, 4))
-        at += 1
-        while old > 0 or new > 0:
-            mark = lines[at][:1] if at < len(lines) else "end of the diff"
-            if mark not in (" ", "\n", "\r", "-", "+", "\\"):
-                raise DiffError(f"line {begin + 1}: the hunk ends early, at line {at + 1}")
-            old -= mark not in "+\\"
-            new -= mark not in "-\\"
-            at += 1
-        if at < len(lines) and lines[at].startswith("\\"):
-            at += 1
-    if at == first:
-        raise DiffError(f"line {first - 1}: a file without a hunk")
-    return at
-
-
-def _file_patch(lines: list[str], number: int) -> FilePatch:
-    """Read the paths of one file's part of a diff, which begins in line ``number``."""
-    sides = [line[4:].rstrip("\r\n") for line in lines[:2]]
-    names = [side.split("\t")[0].rstrip() for side in sides]
-    gone = [name == "/dev/null" or bool(_NO_FILE.search(side)) for name, side in zip(names, sides)]
-    for prefixes in _PREFIXES:
-        if all(name == "/dev/null" or name.startswith(prefix) for name, prefix in zip(names, prefixes)):
-            names = [name if name == "/dev/null" else name[len(prefix) :] for name, prefix in zip(names, prefixes)]
-            break
-    path = names[0] if gone[1] else names[1]
-    path = posixpath.normpath(path) if path and ".." not in path.split("/") else path
-    problem = path_problem(path)
-    if problem:
-        raise DiffError(f"line {number}: {problem}")
-    return FilePatch(path, "".join(lines), creates=gone[0], deletes=gone[1])
 
 
 def is_in(taken_out: int | None, put_in: int | None) -> bool:

@@ -29,14 +29,12 @@ NICK_TAKEN = ("nicknameinuse", "unavailresource", "nickcollision")
 NICK_REFUSED = ("erroneusnickname", "nonicknamegiven")
 NICKS = 3  # how many are tried
 OPERATOR_SECONDS, GOODBYE_SECONDS = 5.0, 2.0
-NOT_JOINED = (
-    *("nosuchchannel", "toomanychannels", "channelisfull", "inviteonlychan", "bannedfromchan", "badchannelkey"),
-    *("badchanmask", "nochanmodes", "unavailresource", "needmoreparams", "cannotsendtochan"),
-)
-NOT_SET = ("chanoprivsneeded", "notonchannel", "nosuchchannel", "needmoreparams", "cannotsendtochan")
 
+# Servers have refusals of their own, such as 480 (+j), 489 (+S), 495 and 926; from 600 on most numbers are none.
+ERRORS, OTHERS = range(400, 600), range(600, 1000)
+NO_ERROR = {"nomotd"}  # the end of a welcome
 LINE_BYTES = 512  # of a line of IRC, with its sender and its end
-REFUSED = ("fail", *(irc.events.numeric.get(str(code), str(code)) for code in range(400, 600)))
+REFUSED = {"fail", *(irc.events.numeric.get(str(code), str(code)) for code in ERRORS)} - NO_ERROR
 
 
 class IrcError(Exception):
@@ -108,24 +106,24 @@ class IrcChannel:
     def topic(self) -> str:
         """Return the topic, "" if there is none. Raises IrcError."""
         self._send(f"TOPIC {self.name}")
-        answer = self._wait("what the topic is", "currenttopic", "notopic", *NOT_SET)
-        if answer.type in NOT_SET:
+        answer = self._wait("what the topic is", "currenttopic", "notopic", *REFUSED)
+        if answer.type in REFUSED:
             raise IrcError(f"E-irc-channel  {self.server} does not tell the topic of {self.name}: {_said(answer)}.")
         return answer.arguments[-1] if answer.type == "currenttopic" else ""
 
     def set_topic(self, text: str) -> None:
         """Change the topic; `topic` tells what the server made of it. Raises NotOperator and IrcError."""
         self._send(f"TOPIC {self.name} :{text}")
-        answer = self._wait("the new topic", "topic", *NOT_SET)
+        answer = self._wait("the new topic", "topic", *REFUSED)
         if answer.type == "chanoprivsneeded" and self.options["account"] and self._made_operator():
             self._send(f"TOPIC {self.name} :{text}")
-            answer = self._wait("the new topic", "topic", *NOT_SET)
+            answer = self._wait("the new topic", "topic", *REFUSED)
         if answer.type == "chanoprivsneeded":
             nick = self.connection.get_nickname()
             raise NotOperator(
                 f"E-irc-operator  {self.name} takes its topic from operators only (+t), and {nick} is none."
             )
-        if answer.type in NOT_SET:
+        if answer.type in REFUSED:
             raise IrcError(f"E-irc-channel  {self.server} does not set the topic of {self.name}: {_said(answer)}.")
 
     def say(self, text: str, sending: Callable[[], None] = lambda: None) -> None:
@@ -142,8 +140,9 @@ class IrcChannel:
         sending()
         self._send(line)
         self._send("PING rollout")
-        answer = self._wait("that it has taken the message", "pong", *REFUSED)
-        if answer.type != "pong":
+        while not _is_pong(answer := self._wait("that it has taken the message", "pong", *REFUSED), "rollout"):
+            if answer.type == "pong":
+                continue  # to the PING of another time
             raise NotSaid(f"E-irc-refused  {self.server} does not take it for {self.name}: {_said(answer)}.")
 
     def _made_operator(self) -> bool:
@@ -192,14 +191,34 @@ class IrcChannel:
         return connected
 
     def _join(self) -> None:
+        """Join, and learn who is there. A server answers in order: what it says instead is said before its PONG."""
         self._send(f"JOIN {self.name} {self.options.get('channel_key', '')}".rstrip())
+        self._send("PING joined")
+        noticed: list[str] = []
         while True:
-            answer = self._wait("who is in the channel", "endofnames", "namreply", *NOT_JOINED)
-            if answer.type in NOT_JOINED:
-                raise IrcError(f"E-irc-channel  {self.server} does not let us into {self.name}: {_said(answer)}.")
+            answer = self._wait("who is in the channel")
             if answer.type == "endofnames":
                 return
-            self.members.update(nick.lstrip("~&@%+") for nick in answer.arguments[-1].split())
+            if answer.type == "namreply":
+                self.members.update(nick.lstrip("~&@%+") for nick in answer.arguments[-1].split())
+            if answer.type in ("privnotice", "pubnotice") and "!" not in str(answer.source):
+                noticed.append(_said(answer))  # the server itself says so, and perhaps nothing else
+            told = noticed if _is_pong(answer, "joined") else [_said(answer)] if self._kept_out(answer) else []
+            if told:
+                raise IrcError(f"E-irc-channel  {self.server} does not let us into {self.name}: {'; '.join(told)}.")
+
+    def _kept_out(self, event: irc.client.Event) -> bool:
+        """Return True for what, after a JOIN, can only be a no to it."""
+        code = str(irc.events.codes.get(event.type, event.type))
+        number = int(code) if code.isdigit() else 0
+        named = [str(argument).lower() for argument in [event.target, *event.arguments]]
+        if event.type == "kick":
+            return self.connection.get_nickname() in event.arguments
+        if event.type == "tryagain":
+            return "join" in named
+        if event.type == "fail" or number in OTHERS:
+            return self.name.lower() in named or (event.type == "fail" and "join" in named)
+        return event.type in REFUSED
 
     @property
     def alone(self) -> bool:
@@ -219,14 +238,17 @@ class IrcChannel:
             raise self._lost() from error
 
     def _wait(self, what: str, *types: str) -> irc.client.Event:
-        """Return the first event of one of the types. Raises IrcError if the server hangs up, and at the deadline."""
+        """Return the first event of one of the types, or of any if none is named.
+
+        Raises IrcError if the server hangs up, and at the deadline.
+        """
         while True:
             while self.heard:
                 event = self.heard.pop(0)
-                if event.type in types:
-                    return event
-                if event.type in ("error", "disconnect"):
+                if event.type in ("error", "disconnect") and event.type not in types:
                     raise self._lost(_said(event))
+                if event.type in types or not types:
+                    return event
             if self._left() <= 0:
                 raise IrcError(
                     f"E-irc-silent  {self.server} did not say {what} within {self.options['timeout_seconds']:g} s."
@@ -244,6 +266,11 @@ class IrcChannel:
 
     def _lost(self, said: str = "no connection") -> IrcError:
         return IrcError(f"E-irc-refused  {self.server} hung up: {said}.")
+
+
+def _is_pong(event: irc.client.Event, token: str) -> bool:
+    """Return True if the event answers `PING token`."""
+    return event.type == "pong" and token in [event.target, *event.arguments]
 
 
 def _said(event: irc.client.Event) -> str:

@@ -72,7 +72,11 @@ class Git(Vcs):
         return (path / ".git").exists() or ((path / "objects").is_dir() and (path / "HEAD").is_file())
 
     def at(self, branch: str) -> tuple[str, str]:
-        """Return (repository on this host, hash of the tip) of a branch, or raise NotABranchError."""
+        """Return (repository on this host, hash of the tip) of a branch.
+
+        Raises NotABranchError, and VcsError for a shallow clone: what it says of numbers and of what contains what
+        would be wrong.
+        """
         location, reference = git_client.split(branch)
         if git_client.is_url(location):
             repository, reference = self._fetched(location, reference), "FETCH_HEAD"
@@ -83,6 +87,12 @@ class Git(Vcs):
         found = self.run(["rev-parse", "-q", "--verify", reference + REVISION], repository, ok=(0, 1, 128))
         if not found:
             raise NotABranchError(["open", branch], 128, f"There is no branch at {branch}")
+        if self.run(["rev-parse", "--is-shallow-repository"], repository).strip() == "true":
+            said = (
+                f"{location} is a shallow clone: its history is cut off, so nobody can tell the numbers of revisions. "
+                f"Get the rest of it, in that repository:  git fetch --unshallow"
+            )
+            raise VcsError(["open", branch], 128, said)
         return repository, found.strip()
 
     def _fetched(self, location: str, reference: str) -> str:
@@ -94,7 +104,8 @@ class Git(Vcs):
             self._copies[location] = copy
         keep = f"+{reference}:refs/copied/{reference}"
         try:
-            self.run([*git_client.transfer("fetch", location), keep], self._copies[location])
+            # A shallow one is fetched as it is: `at` says so. Without the option git leaves it out, and exits 0.
+            self.run([*git_client.transfer("fetch", location, "--update-shallow"), keep], self._copies[location])
         except VcsError as error:
             if NOTHING_THERE.search(error.stderr):
                 said = f"There is no branch at {location}: {error.stderr}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, Callable, Iterator, Mapping, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 from ....rollout_core.schema import full_update
 from .. import upgrade_script as script
@@ -34,7 +34,7 @@ def run(
     begun = time.monotonic()
     process = script.start(argv, params["schema_directory"], log, PGAPPNAME=session_names(params["run_id"])[0])
     outage.note(script=process.pid, log=str(log))
-    lines = _new_lines(log)
+    output = GrowingLog(log, take)
     try:
         if interruptible is None:
             while process.poll() is None and ((left := outage.seconds_left()) is None or left > 0):
@@ -42,8 +42,7 @@ def run(
         else:
             with interruptible():
                 while process.poll() is None:
-                    for line in next(lines):
-                        take(line)
+                    output.take_new()
                     time.sleep(_LOOK_SECONDS)
     except Interruption:
         pass  # told by the caller, who has also to know how it ended
@@ -52,18 +51,30 @@ def run(
         if code is None:
             script.end_group(process.pid)
             process.poll()
-    for line in next(lines):
-        take(line)
+    output.take_new()
     return script.ScriptEnd(code, time.monotonic() - begun)
 
 
-def _new_lines(log: Path) -> Iterator[list[str]]:
-    """Each time the whole lines that have been added since."""
-    with log.open("rb") as file:
-        rest = b""
-        while True:
-            *lines, rest = (rest + file.read()).split(b"\n")
-            yield [line.decode(errors="replace") for line in lines]
+class GrowingLog:
+    """A file that grows, of which `take` gets each whole line once.
+
+    An interruption may come at any point of it: what was not begun to be taken is taken the next time. (It is no
+    generator, for an exception inside one ends it, and the next time there would be nothing but a StopIteration.)
+    """
+
+    def __init__(self, path: Path, take: Callable[[str], None]) -> None:
+        """Nothing of the file is taken yet."""
+        self.path, self.take = path, take
+        self._taken = 0
+
+    def take_new(self) -> None:
+        """Take the whole lines that have been added since the last time. Raises OSError."""
+        with self.path.open("rb") as file:
+            file.seek(self._taken)
+            *lines, _ = file.read().split(b"\n")
+        for line in lines:
+            self._taken += len(line) + 1
+            self.take(line.decode(errors="replace"))
 
 
 def run_permissions(outage: Outage, params: Mapping[str, Any]) -> None:
