@@ -6,7 +6,7 @@ import getpass
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pydantic
 from rich.console import Console
@@ -26,6 +26,7 @@ from plugins.module_utils.rollout_core.journal.questions import unanswered
 from rollout.gates import mailbox
 from rollout.gates.mailbox import MailboxMessage
 from rollout.journal import store
+from rollout.journal.lock_owner import LockOwner
 from rollout.outcomes import BadInputError, ExitCode, RunbookError
 
 REACTION_SECONDS = 10.0  # a runbook at work looks several times a second
@@ -39,7 +40,7 @@ def answer(rollout: Path, gate: str, item: str | None, word: str, told: Mapping[
     may have to say besides: a name, a reason.
     """
     open_questions = {asked.gate: (entry.seq, asked) for entry, asked in unanswered(store.entries(rollout))}
-    owner, told = store.owner(rollout), told or {}
+    owner, told = _at_work(rollout), told or {}
     if owner is None:
         raise BadInputError("E-nobody-asks  No runbook is at work on this rollout.  Begin:  ./runbook.py run")
     if gate not in open_questions:
@@ -60,7 +61,7 @@ def answer(rollout: Path, gate: str, item: str | None, word: str, told: Mapping[
     mailbox.send(rollout, _message(gate, word, number, told))
     taken = _wait(rollout, number, GateAnswered, lambda answered: answered.gate == gate)
     if taken is None:
-        raise _no_reaction(owner)
+        raise _no_reaction(rollout)
     return f"{' '.join(filter(None, [gate, item]))}: {taken.answer}, by {taken.by} ({taken.source})."
 
 
@@ -73,7 +74,7 @@ def _message(gate: str, word: str, number: int, told: Mapping[str, str]) -> Mail
 
 def abort(rollout: Path, reason: str, console: Console) -> ExitCode:
     """Have the runbook at work abort, and follow it to its end; returns its exit code. Raises RunbookError."""
-    owner = store.owner(rollout)
+    owner = _at_work(rollout)
     begun = len(store.entries(rollout))
     try:
         message = MailboxMessage(kind="abort", by=getpass.getuser(), text=reason)
@@ -82,11 +83,11 @@ def abort(rollout: Path, reason: str, console: Console) -> ExitCode:
     mailbox.send(rollout, message)
     taken = _wait(rollout, begun, AbortRequested)
     if taken is None:
-        raise _no_reaction(owner)
+        raise _no_reaction(rollout)
     if not taken.possible:
         console.print("It cannot be aborted any more: it must finish.  Look:  ./runbook.py status")
         return ExitCode.REFUSED
-    console.print(f"The runbook of {_who(owner)} aborts …")
+    console.print(f"The runbook of {owner or 'nobody'} aborts …")
     closed = None
     for entry in _follow(rollout, begun):
         event = entry.event
@@ -108,7 +109,8 @@ def incident(rollout: Path, what: ProblemSeen) -> IncidentOpened:
 
     It is on record once, or, with the error, not at all: what nobody has taken is taken back.
     """
-    owner, begun = store.owner(rollout), len(store.entries(rollout))
+    _at_work(rollout)
+    begun = len(store.entries(rollout))
     by = what.by or getpass.getuser()
     message = MailboxMessage(kind="incident", by=by, text=what.problem, seen=what.at, details=what.details)
     sent = mailbox.send(rollout, message)
@@ -123,7 +125,7 @@ def incident(rollout: Path, what: ProblemSeen) -> IncidentOpened:
         except FileNotFoundError:  # it is at it, in this very moment
             found = taken()
     if found is None:
-        raise _no_reaction(owner)
+        raise _no_reaction(rollout)
     return found
 
 
@@ -152,14 +154,21 @@ def _follow(rollout: Path, begun: int) -> Iterator[Entry]:
         time.sleep(0.2)
 
 
-def _who(owner: Mapping[str, Any] | None) -> str:
-    return f"pid {owner.get('pid')} on {owner.get('host')} (terminal {owner.get('terminal')})" if owner else "nobody"
+def _at_work(rollout: Path) -> LockOwner | None:
+    """Return the runbook at work, None without one. Raises LockedError when somebody else holds its lock."""
+    owner = store.owner(rollout)
+    if owner is not None and not owner.proven:
+        raise owner.refusal(rollout.name)
+    return owner
 
 
-def _no_reaction(owner: Mapping[str, Any] | None) -> RunbookError:
-    pid = owner.get("pid", "PID") if owner else "PID"
+def _no_reaction(rollout: Path) -> RunbookError:
+    """Return the error of a runbook that does not take a message: what to do with it, if it is one that is proven."""
+    owner = _at_work(rollout)
+    if owner is None:
+        return RunbookError("E-runbook-gone  The runbook ended before it took that.  Then:  ./runbook.py status")
     return RunbookError(
-        f"E-no-reaction  The runbook at work, {_who(owner)}, has not reacted for {REACTION_SECONDS:.0f} s.\n"
-        f"  Is it stopped?  kill -CONT {pid}\n"
-        f"  Otherwise:  kill -KILL {pid} && ./runbook.py resume"
+        f"E-no-reaction  The runbook at work, {owner}, has not reacted for {REACTION_SECONDS:.0f} s.\n"
+        f"  Is it stopped?  kill -CONT {owner.pid}\n"
+        f"  Otherwise:  kill -KILL {owner.pid} && ./runbook.py resume"
     )
