@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from rollout.commands import announce as announcing
 from rollout.commands import decisions, incident, lab, plan, schedule
 from rollout.commands.options import FILE, instant, instant_or_none, inventory_option, plan_option
 from rollout.outcomes import ExitCode, RunbookError
+from rollout.system_errors import system_error
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
 
@@ -196,9 +198,28 @@ for command in (
 
 
 def entry() -> None:
-    """Run a command; errors meant for people are printed as they are."""
+    """Run a command; errors meant for people are printed as they are, and the system's in words."""
     try:
-        main(prog_name="./runbook.py")
+        try:
+            main(prog_name="./runbook.py")
+        finally:
+            sys.stdout.flush()  # here, and not at the end of everything, where nobody could say what went wrong
     except RunbookError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
+        _end(str(error), error.exit_code)
+    except BrokenPipeError:  # whoever read it has read enough
+        _end("", ExitCode.FAILED)
+    except OSError as error:
+        command = " ".join(["./runbook.py", *sys.argv[1:2]])
+        _end(f"{system_error(error)}\n  That was while:  {command}   Then the same again.", ExitCode.FAILED)
+
+
+def _end(said: str, code: ExitCode) -> None:
+    """Say it on stderr, and end; a terminal or a pipe that takes nothing any more is no reason for more."""
+    with suppress(OSError):
+        print(said, end="\n" if said else "", file=sys.stderr, flush=True)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(code)

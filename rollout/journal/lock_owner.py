@@ -78,7 +78,7 @@ def open_lock(path: Path) -> IO[str]:
 
 
 def take(file: IO[str], path: Path, what: str) -> None:
-    """Take the lock of `what`, and leave our name in it. Raises LockedError, which says who holds it."""
+    """Take the lock of `what`, and leave our name in it. Raises LockedError, which says who holds it, and OSError."""
     for attempt in range(ATTEMPTS):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -87,10 +87,14 @@ def take(file: IO[str], path: Path, what: str) -> None:
             if attempt + 1 == ATTEMPTS:
                 raise _believed(path).refusal(what) from error
             time.sleep(PAUSE)
-    file.seek(0)
-    file.truncate(0)
-    file.write(json.dumps(_here()))
-    file.flush()
+    try:
+        file.seek(0)
+        file.truncate(0)
+        file.write(json.dumps(_here()))
+        file.flush()
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def owner(path: Path) -> LockOwner | None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from plugins.module_utils.rollout_core.journal import runs
-from plugins.module_utils.rollout_core.journal import text as text_format
 from plugins.module_utils.rollout_core.journal.entries import Entry
 from rollout import ROOT
 from rollout.journal import lock_owner
-from rollout.journal.file import NAME, typed
+from rollout.journal.file import NAME, raw, read
 from rollout.journal.lock_owner import LockOwner
 
 
@@ -39,12 +38,18 @@ def outcome(rollout: Path) -> str | None:
 
 
 def entries(rollout: Path) -> list[Entry]:
-    """Return what its journal holds, as far as its lines follow from one another; nothing before there is one.
+    """Return what its journal holds; nothing before there is one.
 
-    Raises RunbookError for a line that is no entry.
+    Raises BrokenJournalError when a line does not follow from the one before it, or is no entry: what came after it is
+    not known, and that is not the same as nothing.
     """
-    path = rollout / NAME
-    return typed(path, text_format.read(path.read_text(encoding="utf-8"))) if path.exists() else []
+    return read(rollout / NAME).entries
+
+
+def mentions(rollout: Path, marks: Iterable[bytes]) -> bool:
+    """Return True if one of the marks stands anywhere in its journal: cheap, and most have none."""
+    content = raw(rollout / NAME)
+    return any(mark in content for mark in marks)
 
 
 @contextmanager
