@@ -53,8 +53,8 @@ def lock_holders(path: Path) -> list[int]:
     The system shows who took it: that may have ended and left it to a process that it had started.
     """
     try:
-        there = path.stat()
-        found = core.holders(Path("/proc/locks").read_text(encoding="utf-8"), there.st_dev, there.st_ino)
+        there, locks = path.stat(), Path("/proc/locks").read_text(encoding="utf-8")
+        found = core.holders(locks, (os.major(there.st_dev), os.minor(there.st_dev)), there.st_ino)
     except OSError:
         return []
     return [pid for pid in found if started(pid) is not None]

@@ -65,6 +65,8 @@ def serve(connection: socket.socket) -> str | None:
             request, (*streams, told) = json.loads(message), descriptors
             child = os.fork()
             if not child:
+                selector.close()  # or it closes its descriptor's number later, when that is a connection's to a database
+                connection.close()
                 return _become(request, streams)
             for descriptor in streams:
                 os.close(descriptor)

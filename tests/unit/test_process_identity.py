@@ -40,14 +40,7 @@ def test_what_stat_says(text, said):
     ],
 )
 def test_who_holds_a_lock(device, inode, pids):
-    assert core.holders(LOCKS, os.makedev(*device), inode) == pids
-
-
-@pytest.mark.parametrize("device", [(8, 1), (259, 3), (8, 300), (4095, 1048575)])
-def test_devices_are_read_as_the_system_counts_them(device):
-    line = f"1: FLOCK  ADVISORY  WRITE 5 {device[0]:02x}:{device[1]:02x}:7 0 EOF\n"
-    elsewhere = "2: FLOCK  ADVISORY  WRITE 6 00:01:7 0 EOF\n"
-    assert core.holders(line + elsewhere, os.makedev(*device), 7) == [5]
+    assert core.holders(LOCKS, device, inode) == pids
 
 
 def test_a_process_lives_as_the_one_that_began_then():

@@ -5,7 +5,6 @@ Facts in (the text of /proc/PID/stat, /proc/locks, instants in seconds), an answ
 
 from __future__ import annotations
 
-import os
 from typing import NamedTuple
 
 CLOCK_ERROR = 2.0  # seconds that a file's time and the begin of a process may be apart, both told by the same machine
@@ -36,16 +35,17 @@ def stat(text: str) -> Stat | None:
         return None
 
 
-def holders(locks: str, device: int, inode: int) -> list[int]:
+def holders(locks: str, device: tuple[int, int], inode: int) -> list[int]:
     """Return the pids that hold a lock on a file, by the text of /proc/locks; those that only wait for one do not.
+
+    `device` is the major and minor number of the file's device.
 
     Where no line has the file's device (some file systems show another there), the inode's number decides.
     """
     found = [line.split() for line in locks.splitlines() if " -> " not in line]
     held = [(fields[-3].split(":"), int(fields[-4])) for fields in found if len(fields) >= 8]
     same = [(place, pid) for place, pid in held if len(place) == 3 and place[2] == str(inode)]
-    where = (os.major(device), os.minor(device))
-    exact = [pid for place, pid in same if (int(place[0], 16), int(place[1], 16)) == where]
+    exact = [pid for place, pid in same if (int(place[0], 16), int(place[1], 16)) == tuple(device)]
     return sorted({pid for pid in exact or [pid for _, pid in same] if pid > 0})
 
 
