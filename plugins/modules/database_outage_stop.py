@@ -20,9 +20,12 @@ description:
     Linux.
 options:
   stop_run:
-    description: Id of the run to stop.
+    description:
+      - Id of the run to stop. Without one it is the last run that this host knows on the database; with C(by hand) the
+        same, if that was played by hand.
+      - Processes at work on another database are left alone, whatever their mark.
     type: str
-    required: true
+    default: ""
   grace_seconds:
     description: How long the worker has to answer.
     type: float
@@ -88,13 +91,13 @@ from ..module_utils.rollout_host.database.connection import RolloutError, databa
 from ..module_utils.rollout_host.database.driver import PSYCOPG_IMPORT_ERROR, psycopg
 from ..module_utils.rollout_host.database.outage.progress import COMMITTED
 from ..module_utils.rollout_host.database.outage.remains import Remains, found
-from ..module_utils.rollout_host.database.outage.stop import OutageStop
+from ..module_utils.rollout_host.database.outage.stop import OutageStop, run_meant
 
 ARGUMENTS = {
     **DATABASE,
     **ACCESS,
     **PINNED,
-    "stop_run": {"type": "str", "required": True},
+    "stop_run": {"type": "str", "default": ""},
     "grace_seconds": {"type": "float", "default": 3},
 }
 
@@ -106,7 +109,7 @@ def climb(stop: OutageStop, params: dict[str, Any], *, act: bool) -> dict[str, A
     """
     if act:
         stop.ask(params["grace_seconds"])
-    remains = Remains(params, params["stop_run"])
+    remains = Remains(params, stop.run_id)
     if act:
         stop.end_patching(remains)
     if act and stop.answer != COMMITTED and not stop.committing(remains):
@@ -131,7 +134,11 @@ def main() -> None:
     if PSYCOPG_IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("psycopg"), exception=PSYCOPG_IMPORT_ERROR)
     params = module.params
-    stop = OutageStop(params["stop_run"], database_name(params["dsn"]), params["state_directory"])
+    database, directory = database_name(params["dsn"]), params["state_directory"]
+    try:
+        stop = OutageStop(run_meant(params["stop_run"], database, directory), database, directory)
+    except RolloutError as error:
+        module.fail_json(msg=message(error), answer="unknown", ladder=[], survivors=[])
     try:
         result = climb(stop, params, act=not module.check_mode)
     except (RolloutError, psycopg.Error, OSError) as error:

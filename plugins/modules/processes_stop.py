@@ -14,9 +14,11 @@ description:
   - Never touches a process without the mark. Only root sees the processes of other users. Needs Linux.
 options:
   stop_run:
-    description: Id of the run to stop.
+    description:
+      - Id of the run to stop. Without one, and with C(by hand) alone, nothing is stopped and the module fails with what
+        is at work here by hand; what one person plays is not another's.
     type: str
-    required: true
+    default: ""
   grace_seconds:
     description: How long the processes have before they are killed.
     type: float
@@ -64,9 +66,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.rollout_host.services.processes import ask, marked, wait
+from ..module_utils.rollout_host.services.processes import BY_HAND, ask, marked, marks_by_hand, wait
 
-ARGUMENTS = {"stop_run": {"type": "str", "required": True}, "grace_seconds": {"type": "float", "default": 3}}
+ARGUMENTS = {"stop_run": {"type": "str", "default": ""}, "grace_seconds": {"type": "float", "default": 3}}
 ROUNDS = 3  # one that is being ended may just have started another
 KILL_SECONDS = 2.0
 
@@ -90,10 +92,25 @@ def stop(run: str, grace_seconds: float) -> dict[str, list[str]]:
     return told
 
 
+def which_run() -> str:
+    """Return the message for somebody who names no run: what is at work here by hand may be anybody's."""
+    there = [f"  {mark}  ({', '.join(each.text for each in found)})" for mark, found in sorted(marks_by_hand().items())]
+    return "\n".join(
+        [
+            "E-which-run  What one person plays by hand is not another's: nothing was stopped.",
+            f"  At work on this host by hand:{'' if there else '  nothing'}",
+            *there,
+            '  Say which:  -e \'{"stop_run": "MARK"}\'',
+        ]
+    )
+
+
 def main() -> None:
     """Answer Ansible."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
     run = module.params["stop_run"]
+    if run in ("", BY_HAND):
+        module.fail_json(msg=which_run(), asked=[], ended=[], killed=[], survivors=[])
     told: dict[str, Any] = {"asked": [], "ended": [], "killed": []}
     if not module.check_mode:
         told = stop(run, module.params["grace_seconds"])
