@@ -65,7 +65,7 @@ def serve(connection: socket.socket) -> str | None:
             request, (*streams, told) = json.loads(message), descriptors
             child = os.fork()
             if not child:
-                selector.close()  # or it closes its descriptor's number later, when that is a connection's to a database
+                selector.close()  # or it closes that number later, when it is a database connection's
                 connection.close()
                 return _become(request, streams)
             for descriptor in streams:

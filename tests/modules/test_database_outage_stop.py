@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
-from plugins.module_utils.rollout_host.database.outage import progress
+from plugins.module_utils.rollout_host.database.outage import detached, progress
 from plugins.module_utils.rollout_host.database.outage.stop import OutageStop
 from plugins.module_utils.rollout_host.services import processes
 from tests.modules.conftest import RunningModule
@@ -299,3 +300,12 @@ def test_a_later_process_with_the_workers_number_and_mark_is_not_the_worker(star
     finally:
         process.kill()
         process.wait()
+
+
+def test_what_is_detached_carries_the_name_of_its_database(tmp_path: Path) -> None:
+    says = tmp_path / "outage.pyz"
+    says.write_text("import os; print(os.environ['ROLLOUT_DATABASE'], os.environ['ROLLOUT_RUN'])")
+    with mock.patch.dict(os.environ, {"ROLLOUT_RUN": RUN}):
+        _, answer_file = detached.start(says, {"dsn": "host=x dbname=ours"}, 30)
+    log = Path(answer_file.replace("answer-", "log-").replace(".json", ".txt"))
+    assert log.read_text() == f"ours {RUN}\n"
