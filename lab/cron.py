@@ -16,6 +16,8 @@ import psutil
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from plugins.module_utils.rollout_core.site.process_identity import began_after
+
 log = logging.getLogger("lab.cron")
 INTERVAL = 1.0  # seconds between two runs of a job
 JOBS = {
@@ -38,10 +40,11 @@ def enabled(job: str, switches: Path) -> bool:
 
 
 def still_running(lock: Path) -> bool:
-    """Whether the process that the lock file names is there; the lock of a dead one is stale."""
+    """Whether the process that the lock file names is there, and not a later one with its number."""
     try:
-        return psutil.pid_exists(int(lock.read_text()))
-    except (FileNotFoundError, ValueError):
+        began = psutil.Process(int(lock.read_text())).create_time()
+        return not began_after(began, lock.stat().st_mtime)
+    except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
         return False
 
 

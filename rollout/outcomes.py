@@ -28,6 +28,14 @@ class BadInputError(RunbookError):
     exit_code = ExitCode.BAD_INPUT
 
 
+class BrokenJournalError(BadInputError):
+    """A journal cannot be read, or was edited or damaged: what happened is not known for certain."""
+
+
+class UnwrittenError(RunbookError, OSError):
+    """Something that was to be on disk is not."""
+
+
 class NoPlanError(BadInputError):
     """There is no plan to work on."""
 
@@ -49,6 +57,12 @@ class ClaimRefusedError(RunbookError):
         """Say why, and with which exit code."""
         super().__init__(message)
         self.exit_code = exit_code
+
+
+class AnsweredError(RunbookError):
+    """Somebody else has answered, or said no to it since: what was typed here is not what counts."""
+
+    exit_code = ExitCode.REFUSED
 
 
 class Stop(Exception):  # noqa: N818 - the end of a run, not always an error

@@ -20,9 +20,12 @@ description:
     Linux.
 options:
   stop_run:
-    description: Id of the run to stop.
+    description:
+      - Id of the run to stop. Without one it is the last run that this host knows on the database; with C(by hand) the
+        same, if that was played by hand.
+      - Processes at work on another database are left alone, whatever their mark.
     type: str
-    required: true
+    default: ""
   grace_seconds:
     description: How long the worker has to answer.
     type: float
@@ -89,13 +92,13 @@ from ..module_utils.rollout_host.database.conninfo import database_name
 from ..module_utils.rollout_host.database.driver import psycopg
 from ..module_utils.rollout_host.database.outage.progress import COMMITTED
 from ..module_utils.rollout_host.database.outage.remains import Remains, found
-from ..module_utils.rollout_host.database.outage.stop import OutageStop
+from ..module_utils.rollout_host.database.outage.stop import OutageStop, run_meant
 
 ARGUMENTS = {
     **DATABASE,
     **ACCESS,
     **PINNED,
-    "stop_run": {"type": "str", "required": True},
+    "stop_run": {"type": "str", "default": ""},
     "grace_seconds": {"type": "float", "default": 3},
 }
 
@@ -108,7 +111,7 @@ def climb(stop: OutageStop, params: dict[str, Any], *, act: bool) -> dict[str, A
     stop.others(keep=act)  # before what began them has ended
     if act:
         stop.ask(params["grace_seconds"])
-    remains = Remains(params, params["stop_run"])
+    remains = Remains(params, stop.run_id)
     if act:
         stop.end_patching(remains)
     stop.others(keep=act)
@@ -134,7 +137,11 @@ def main() -> None:
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
     check_connections(module)
     params = module.params
-    stop = OutageStop(params["stop_run"], database_name(params["dsn"]), params["state_directory"])
+    database, directory = database_name(params["dsn"]), params["state_directory"]
+    try:
+        stop = OutageStop(run_meant(params["stop_run"], database, directory), database, directory)
+    except RolloutError as error:
+        module.fail_json(msg=message(error), answer="unknown", ladder=[], survivors=[])
     try:
         result = climb(stop, params, act=not module.check_mode)
     except (RolloutError, psycopg.Error, OSError) as error:

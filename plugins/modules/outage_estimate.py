@@ -98,8 +98,10 @@ ARGUMENTS = {
 
 def earlier(plan: Mapping[str, Any], path: Path, stage: str) -> tuple[list[dict[str, Any]], float]:
     """Return the stage's steps and its whole seconds as they were estimated so far; no steps for a mere guess."""
-    lines = journal.read(path.read_text(encoding="utf-8")).entries if path.exists() else []
-    planned = {each.name: each for each in timeline.planned(plan, estimates(entries(lines)))}
+    reading = journal.read(path.read_text(encoding="utf-8") if path.exists() else "")
+    if reading.broken_at is not None:
+        raise ValueError(f"{path}:{reading.broken_at} does not follow from the line before it")
+    planned = {each.name: each for each in timeline.planned(plan, estimates(entries(reading.entries)))}
     if stage not in planned:
         return [], 0.0
     steps = [{"step": step.name, "seconds": step.seconds} for step in planned[stage].steps]

@@ -16,9 +16,11 @@ description:
     is told. It is written down in C(~/.rollout), so that a later look names it too, as long as it lives. Needs Linux.
 options:
   stop_run:
-    description: Id of the run to stop.
+    description:
+      - Id of the run to stop. Without one, and with C(by hand) alone, nothing is stopped and the module fails with what
+        is at work here by hand; what one person plays is not another's.
     type: str
-    required: true
+    default: ""
   grace_seconds:
     description: How long the processes have before they are killed.
     type: float
@@ -78,10 +80,10 @@ from typing import Sequence
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.rollout_host.services.family import Relative, relative, relatives, unmarked, write_down
-from ..module_utils.rollout_host.services.processes import Process, ask, lives, marked, wait
+from ..module_utils.rollout_host.services.processes import BY_HAND, Process, ask, lives, marked, marks_by_hand, wait
 
 ARGUMENTS = {
-    "stop_run": {"type": "str", "required": True},
+    "stop_run": {"type": "str", "default": ""},
     "grace_seconds": {"type": "float", "default": 3},
     "relatives": {"type": "list", "elements": "dict"},
 }
@@ -127,9 +129,24 @@ class FamilyStop:
         self.told["killed"] += [process.text for process in left if process not in alive]
 
 
+def which_run() -> str:
+    """Return the message for somebody who names no run: what is at work here by hand may be anybody's."""
+    there = [f"  {mark}  ({', '.join(each.text for each in found)})" for mark, found in sorted(marks_by_hand().items())]
+    return "\n".join(
+        [
+            "E-which-run  What one person plays by hand is not another's: nothing was stopped.",
+            f"  At work on this host by hand:{'' if there else '  nothing'}",
+            *there,
+            '  Say which:  -e \'{"stop_run": "MARK"}\'',
+        ]
+    )
+
+
 def main() -> None:
     """Answer Ansible."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
+    if module.params["stop_run"] in ("", BY_HAND):
+        module.fail_json(msg=which_run(), asked=[], ended=[], killed=[], survivors=[], relatives=[])
     given = module.params["relatives"]
     stop = FamilyStop(module.params["stop_run"], module.params["grace_seconds"])
     if given is not None:

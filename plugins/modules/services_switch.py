@@ -32,7 +32,8 @@ options:
     description:
       - Directory in which a running job holds its lock file C(launchpad-JOB.lock), which contains its process id.
         Without it, running jobs are not waited for.
-      - A lock file whose process does not exist any more does not count. One without a process id does.
+      - A lock file whose process does not exist any more, or began after the file was written, is stale and not waited
+        for. One without a process id is.
     type: path
   banner:
     description: The file that announces the maintenance on the site's pages. Without it, this host has no banner.
@@ -83,7 +84,14 @@ disabled:
   elements: str
 still_running:
   description:
-    - Jobs that hold their lock, each C({job, pid, command, lock}). A success leaves none, except in check mode.
+    - Jobs that hold their lock, each C({job, pid, command, lock, text}). A success leaves none, except in check mode.
+  returned: always
+  type: list
+  elements: dict
+stale_locks:
+  description:
+    - Lock files that a job which is gone has left, each C({job, pid, command, lock, text}); the process with that
+      number, if there is one, is another. Nothing is done about them.
   returned: always
   type: list
   elements: dict
@@ -110,7 +118,8 @@ from typing import Any, Mapping, Sequence
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.rollout_core.site import cron_switch
-from ..module_utils.rollout_host.services.switch import Banner, CronIni, SwitchError, SwitchStep, holders
+from ..module_utils.rollout_host.services import job_locks
+from ..module_utils.rollout_host.services.switch import Banner, CronIni, SwitchError, SwitchStep
 
 JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 STILL_RUNNING = """E-jobs-still-running  {jobs} held its lock for {timeout:g} s after it was switched off.
@@ -150,7 +159,7 @@ def wait_for_jobs(
     """Wait until no job has held its lock for `settle` seconds; (those that still do at the end, seconds waited)."""
     began = free_since = time.monotonic()
     while True:
-        held, now = holders(lock_directory, jobs), time.monotonic()
+        held, now = [each.as_dict() for each in job_locks.held(lock_directory, jobs)], time.monotonic()
         free_since = now if held else free_since
         if not held and now - free_since >= settle:
             return [], now - began
@@ -183,15 +192,18 @@ def main() -> None:
 
     result = dict(facts, changed=bool(steps), diff=[step.diff for step in steps], still_running=[], waited_seconds=0.0)
     result["kept"] = next((step.keeps for step in steps if step.keeps), None)
+    result["stale_locks"] = []
     if ini and pausing and options["lock_directory"]:
+        locks = job_locks.look(options["lock_directory"], names)
+        result["stale_locks"] = [each.as_dict() for each in locks if each.stale]
         if module.check_mode:
-            result["still_running"] = holders(options["lock_directory"], names)
+            result["still_running"] = [each.as_dict() for each in locks if not each.stale]
         else:
             result["still_running"], result["waited_seconds"] = wait_for_jobs(
                 options["lock_directory"], names, options["timeout_seconds"], options["settle_seconds"]
             )
             if result["still_running"]:
-                module.fail_json(msg=describe(result["still_running"], options["timeout_seconds"]), **result)
+                module.fail_json(msg=describe(result, options["timeout_seconds"]), **result)
     module.exit_json(**result)
 
 
@@ -213,14 +225,16 @@ def state_of(ini: CronIni | None, banner: Banner | None) -> dict[str, Any]:
     }
 
 
-def describe(held: Sequence[Mapping[str, Any]], timeout: float) -> str:
-    """The message about jobs that do not end."""
+def describe(result: Mapping[str, Any], timeout: float) -> str:
+    """The message about jobs that do not end, and about locks that nobody holds."""
+    held: Sequence[Mapping[str, Any]] = result["still_running"]
     process = {True: "pid {pid}: {command}", False: "no pid"}
     jobs = ", ".join(f"{one['job']} ({process[bool(one['pid'])].format(**one)})" for one in held)
     pids = ",".join(str(one["pid"]) for one in held if one["pid"])
     message = STILL_RUNNING.format(jobs=jobs, timeout=timeout, pids=pids or "PID")
     nameless = [one["lock"] for one in held if not one["pid"]]
-    return message + "".join(f"\n  {lock} names no process; if no such job runs:  rm {lock}" for lock in nameless)
+    message += "".join(f"\n  {lock} names no process; if no such job runs:  rm {lock}" for lock in nameless)
+    return message + "".join(f"\n  {one['text']}" for one in result["stale_locks"])
 
 
 if __name__ == "__main__":

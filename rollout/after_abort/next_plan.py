@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -39,6 +40,17 @@ def write(aborted: Aborted, start: datetime, backup: datetime, *, same_pin: bool
     """
     plan, clock = aborted.plan, aborted.clock
     path = creation.new_plan(ROOT / plan.inventory, clock.now(), start, backup, PlanWanted.as_in(plan), plan.id)
+    try:
+        _fill(path, aborted, same_pin=same_pin)
+    except BaseException:
+        shutil.rmtree(path.parent)  # with half of what it should carry it would be another plan
+        raise
+    return path
+
+
+def _fill(path: Path, aborted: Aborted, *, same_pin: bool) -> None:
+    """Have the new plan follow the aborted rollout, and carry what stands of it. Raises OSError."""
+    plan, clock = aborted.plan, aborted.clock
     fresh = plans.load(path)
     seed = Journal(path.with_name("journal.jsonl"), now=clock.now)
     if clock.offset:
@@ -54,7 +66,6 @@ def write(aborted: Aborted, start: datetime, backup: datetime, *, same_pin: bool
                 pinned.update(event.facts.get("pin", {}))
         update["pinned"] = Pinned.model_validate(pinned)
     plans.save(fresh.model_copy(update=update), path)
-    return path
 
 
 def carried(plan: Plan, entries: Sequence[Entry]) -> list[StageCarried]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from rollout.commands import announce as announcing
 from rollout.commands import decisions, incident, lab, plan, schedule, take_over
 from rollout.commands.options import BRANCH, FILE, LINE, instant, instant_or_none, inventory_option, plan_option
 from rollout.outcomes import ExitCode, RunbookError
+from rollout.system_errors import system_error
 from rollout.views.console import console as terminal_console
 from rollout.views.console import say
 from rollout.views.text import as_json as as_json_text
@@ -203,19 +205,38 @@ for command in (
 
 
 def entry() -> None:
-    """Run a command; errors meant for people are printed as they are, others as `E-unexpected`.
+    """Run a command; errors meant for people are printed as they are, the system's in words, others as `E-unexpected`.
 
     What it writes is for its user alone, whatever their umask; a lab has other users.
     """
     if not {"lab", "drill"} & set(sys.argv[1:2]):
         private.begin(ROOT / "var")
     try:
-        main(prog_name="./runbook.py")
+        try:
+            main(prog_name="./runbook.py")
+        finally:
+            sys.stdout.flush()  # here, and not at the end of everything, where nobody could say what went wrong
     except RunbookError as error:
-        say(error, err=True)
-        sys.exit(error.exit_code)
+        _end(str(error), error.exit_code)
+    except BrokenPipeError:  # whoever read it has read enough
+        _end("", ExitCode.FAILED)
+    except OSError as error:
+        command = " ".join(["./runbook.py", *sys.argv[1:2]])
+        _end(f"{system_error(error)}\n  That was while:  {command}   Then the same again.", ExitCode.FAILED)
     except Exception as error:
         from rollout.commands import unexpected
 
-        say(unexpected.message(error), err=True)
-        sys.exit(ExitCode.FAILED)
+        _end(unexpected.message(error), ExitCode.FAILED)
+
+
+def _end(said: str, code: ExitCode) -> None:
+    """Say it on stderr, and end; a terminal or a pipe that takes nothing any more is no reason for more."""
+    with suppress(OSError):
+        if said:
+            say(said, err=True)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(code)

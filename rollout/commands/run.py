@@ -38,6 +38,7 @@ from rollout.journal.file import Journal
 from rollout.outcomes import CrashedError, ExitCode, LockedError, RunbookError, ServiceLockedError
 from rollout.plan import move, store
 from rollout.plan.store import KeptRollout
+from rollout.system_errors import system_error
 from rollout.views.brackets import still_on
 from rollout.views.overview import overview
 from rollout.views.screen import Screen
@@ -163,7 +164,16 @@ def _reported(conductor: Conductor, work: Callable[[], ExitCode]) -> ExitCode:
         return code
     finally:
         rollout.screen.quiet()
-        rollout.screen.say(f"Report: {os.path.relpath(write_report(rollout.directory))}")
+        rollout.screen.say(_report(rollout.directory))
+
+
+def _report(directory: Path) -> str:
+    """Write the report and return where it is; that it cannot be written changes nothing about how the run ended."""
+    try:
+        return f"Report: {os.path.relpath(write_report(directory))}"
+    except (OSError, RunbookError) as error:
+        said = str(error) if isinstance(error, RunbookError) else system_error(error)
+        return f"! There is no report of this run.  {said}\n  Then:  ./runbook.py report"
 
 
 def _tell_of_incidents(conductor: Conductor, entries: Sequence[Entry]) -> None:

@@ -10,7 +10,6 @@ from plugins.module_utils.rollout_core.journal import brackets
 from plugins.module_utils.rollout_core.journal.brackets import SwitchedOn
 from rollout import ROOT
 from rollout.journal import store
-from rollout.journal.file import NAME
 
 MARKS = (b'"until":', b'"hold":')  # of a stage that switched something on, or was carried over while that was on
 
@@ -31,7 +30,7 @@ def left_on(inventory: Path | None, but: Path | None = None) -> LeftOn | None:
     is. `but` is the rollout that somebody looks at already.
     """
     for directory in store.newest_first():
-        if not any(mark in (directory / NAME).read_bytes() for mark in MARKS):  # cheap: many have nothing to do with it
+        if not store.mentions(directory, MARKS):
             continue
         if not any(map(brackets.begins, store.entries(directory))):
             continue

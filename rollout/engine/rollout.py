@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -90,10 +92,18 @@ class Rollout:
         return found[name]
 
     def run_id(self, label: str) -> str:
-        """Return the id of a run that begins now; it marks its processes and names the directory of its artifacts."""
+        """Return the id of a run that begins now; it marks its processes and names the directory of its artifacts.
+
+        Its end is this rollout's alone: two services may have plans of one name, and a host.
+        """
         name = f"{len(self.journal.entries) + 1:04}-{label}"
-        earlier = len(list((self.directory / "ansible").glob(f"{name}*")))
-        return f"{self.plan.id}/{name}{f'.{earlier + 1}' if earlier else ''}"
+        earlier = len(list((self.directory / "ansible").glob(f"{name}[.-]*")))
+        return f"{self.plan.id}/{name}{f'.{earlier + 1}' if earlier else ''}-{self._own}"
+
+    @property
+    def _own(self) -> str:
+        first = dict(self.journal.entries[0].fields) if self.journal.entries else {}
+        return hashlib.sha256(json.dumps(first, sort_keys=True, default=str).encode()).hexdigest()[:6]
 
     def begin(self, playbook: str, run_id: str, **more: Any) -> PlaybookAtWork:
         """Start a playbook of this rollout; `more` are fields of Playbook, extra variables among them."""

@@ -11,14 +11,13 @@ from plugins.module_utils.rollout_core.journal.questions import confirmed, still
 from plugins.module_utils.rollout_core.time import lateness, timeline
 from rollout.engine import merge_back_out
 from rollout.engine.rollout import Rollout
-from rollout.engine.watchdog import LOSA, Watchdog
+from rollout.engine.watchdog import AGAIN, LOSA, Watchdog
 from rollout.gates import model as gates
+from rollout.gates.answer_box import NO
 from rollout.gates.model import Answer, Question
 from rollout.outcomes import ExitCode, Stop
 from rollout.plan.process import Gate, Stage
 from rollout.schedule import check
-
-AGAIN = "  To be asked again:  ./runbook.py run"
 
 
 def gates_of(watchdog: Watchdog, stage: Stage, when: str, facts: Mapping[str, Any], evidence: Sequence[str]) -> None:
@@ -85,6 +84,7 @@ def _questions(
 def _said_no(watchdog: Watchdog, stage: Stage, questions: Sequence[Question]) -> Iterator[tuple[Question, Answer]]:
     """Ask; gives what was answered no. Once nobody answers, nothing more is asked. Raises Stop."""
     rollout = watchdog.rollout
+    agreed = []
     for asked in questions:
         entries = rollout.journal.entries
         if asked.needs:
@@ -102,6 +102,13 @@ def _said_no(watchdog: Watchdog, stage: Stage, questions: Sequence[Question]) ->
             yield asked, answer
             if answer.source == "nobody":
                 return
+        else:
+            agreed.append(asked)
+    watchdog.hear_objections()
+    for asked in agreed:  # somebody may have said no to it since
+        last = rollout.journal.last(GateAnswered, stage=stage.stage, gate=asked.gate, item=asked.item)
+        if last and last[1].answer == NO:
+            yield asked, Answer(NO, last[1].by, "another terminal")
 
 
 def _refused(stage: Stage, said_no: Sequence[tuple[Question, Answer]]) -> Stop:

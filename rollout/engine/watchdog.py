@@ -7,22 +7,24 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from plugins.module_utils.rollout_core.journal.events import AbortRequested, GateAsked, VerdictChanged
+from plugins.module_utils.rollout_core.journal.events import AbortRequested, GateAsked, StageStarted, VerdictChanged
 from plugins.module_utils.rollout_core.time import lateness
 from plugins.module_utils.rollout_core.time.lateness import Outlook, Verdict
 from rollout.engine.interrupts import Interrupt
 from rollout.engine.rollout import Rollout
 from rollout.gates import mailbox
 from rollout.gates import model as gates
+from rollout.gates.answer_box import AnswerBox
 from rollout.gates.model import Answer, Question
 from rollout.incidents import record as incidents
-from rollout.outcomes import Abort, LeftAsIs, Stop
+from rollout.outcomes import Abort, ExitCode, LeftAsIs, Stop
 from rollout.plan.process import Stage
 
 JUDGE_SECONDS = 0.5  # between two judgements: a limit that is crossed is acted on within a second
 INTERRUPT_WAITS = timedelta(minutes=5)
 LOSA = ("losa",)
 WITHDRAWN = "withdrawn"
+AGAIN = "  To be asked again:  ./runbook.py run"
 
 
 class Watchdog:
@@ -38,6 +40,8 @@ class Watchdog:
         self._asked: int | None = None  # the number of the journal's entry of the question that is open
         self._questions = 0
         self._from_elsewhere: Answer | None = None
+        self._agreed: dict[int, tuple[str, Question]] = {}  # what was answered otherwise than no, by the same number
+        self._named: set[tuple[str, str]] = set()  # what lies in the mailbox and is no message
         last = rollout.journal.last(VerdictChanged)
         self._verdict = Verdict(last[1].verdict) if last else Verdict.ON_TRACK
 
@@ -46,13 +50,8 @@ class Watchdog:
     def look(self, stage: Stage) -> None:
         """See whether something ends the run: an abort that was asked for, lateness, Ctrl-C. Raises Stop."""
         self.heard()
-        for message in mailbox.receive(self.rollout.directory):
-            if message.kind == "abort":
-                self.abort_asked(message.by, message.text, "another terminal")
-            elif message.kind == "incident":
-                self._problem_seen(message)
-            elif message.asked == self._asked:
-                self._from_elsewhere = Answer(message.text, message.by, "another terminal", message.told)
+        self._hear_messages()
+        self.hear_objections()
         now = time.monotonic()
         if (stage.window or self.rollout.in_window) and now - self._judged >= JUDGE_SECONDS:
             self._judged = now
@@ -60,6 +59,45 @@ class Watchdog:
         if self.interrupt.came:
             self.interrupt.came = False
             self._ctrl_c(stage)
+
+    def _hear_messages(self) -> None:
+        """Take what other terminals have sent; what is no message of ours is named, once. Raises Stop."""
+        received = mailbox.look(self.rollout.directory)
+        box = mailbox.box(self.rollout.directory)
+        for name, why in received.passed_over.items():
+            if (name, why) not in self._named:
+                self._named.add((name, why))
+                self.rollout.screen.say(f"! {box / name} is passed over: {why}.  Look:  ls -ld {box / name}")
+        for message in received.messages:
+            if message.kind == "abort":
+                self.abort_asked(message.by, message.text, "another terminal")
+            elif message.kind == "incident":
+                self._problem_seen(message)
+            elif message.asked == self._asked:
+                self._from_elsewhere = Answer(message.text, message.by, "another terminal", message.told)
+
+    def hear_objections(self) -> None:
+        """Put a no on record that came after a yes. Before the work began, it counts: raises Stop.
+
+        While a stage is at work it does not end that; a gate that is being asked then looks at what is on record.
+        """
+        for seq, (stage, asked) in list(self._agreed.items()):
+            if refused := AnswerBox(self.rollout.directory, seq).refusal():
+                del self._agreed[seq]
+                self.rollout.journal.write(refused.on_record(stage, asked))
+                no = f"{asked.text} was answered no by {refused.by} ({refused.source})"
+                if not self._began_since(seq):
+                    message = f"E-gate-no  {stage}: {no}, after a yes: nothing was begun."
+                    raise Stop("refused", ExitCode.REFUSED, message, AGAIN)
+                self.rollout.screen.say(
+                    f"! {no}, and the stage is at work.  To stop:  ./runbook.py abort --reason TEXT"
+                )
+
+    def _began_since(self, seq: int) -> bool:
+        """Return True if a stage is at work, or has begun since that entry of the journal."""
+        started = self.rollout.journal.last(StageStarted)
+        at_work = any(record.running for record in self.rollout.records.values())
+        return at_work or (started is not None and started[0].seq > seq)
 
     def abort_asked(self, by: str, reason: str, source: str) -> None:
         """A person wants to abort. Raises Stop, unless it is too late for that: then says so."""
@@ -119,6 +157,7 @@ class Watchdog:
         Silence for `waits` is its last option; a question that becomes `moot` is answered WITHDRAWN.
         """
         journal, screen = self.rollout.journal, self.rollout.screen
+        AnswerBox(self.rollout.directory, len(journal.entries) + 1).clear()
         entry = journal.write(asked.on_record(stage.stage))
         screen.quiet()
         try:
@@ -126,9 +165,13 @@ class Watchdog:
         except Stop:
             self.asker.withdraw()
             raise
+        if answer.word != WITHDRAWN:
+            answer = AnswerBox(self.rollout.directory, entry.seq).settle(asked, answer)
         if answer.source in ("another terminal", "nobody"):
             self.asker.withdraw()
         journal.write(answer.on_record(stage.stage, asked))
+        if answer.yes:
+            self._agreed[entry.seq] = (stage.stage, asked)
         if answer.source != "terminal":
             who = answer.told.get("name", answer.by)
             screen.say(f"? {asked.text}  {answer.word}, {who} ({answer.source})")
@@ -139,10 +182,11 @@ class Watchdog:
         before, self._asked, self._from_elsewhere = self._asked, seq, None
         self._questions += 1
         until = time.monotonic() + asked.waits.total_seconds()
+        box = AnswerBox(self.rollout.directory, seq)
         self.asker.begin(asked)
         try:
             while time.monotonic() < until:
-                answer = self.asker.poll(asked) or self._from_elsewhere
+                answer = self.asker.poll(asked) or self._from_elsewhere or box.answer()
                 if answer is not None and answer.word in asked.options:
                     return answer
                 self._from_elsewhere = None

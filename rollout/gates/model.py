@@ -160,17 +160,24 @@ def questions(gate: Gate, facts: Mapping[str, Any], evidence: Sequence[str]) -> 
 
 
 def ask(asker: Asker, journal: Journal, asked: Question) -> Answer:
-    """Ask where no rollout is at work that would have to be judged meanwhile; question and answer are on record."""
+    """Ask where no rollout is at work that would have to be judged meanwhile; question and answer are on record.
+
+    `answer` at any other terminal answers it as well.
+    """
+    from rollout.gates.answer_box import AnswerBox  # which knows answers and questions
+
+    box = AnswerBox(journal.path.parent, len(journal.entries) + 1)
+    box.clear()
     journal.write(asked.on_record(""))
     asker.begin(asked)
     until = time.monotonic() + asked.waits.total_seconds()
     answer = None
     try:
         while answer is None and time.monotonic() < until:
-            answer = asker.poll(asked)
+            answer = asker.poll(asked) or box.answer()
     finally:  # Ctrl-C, too, leaves no question open
-        if answer is None:
+        answer = box.settle(asked, answer or Answer(asked.silence, "nobody", "nobody"))
+        if answer.source in ("another terminal", "nobody"):
             asker.withdraw()
-            answer = Answer(asked.silence, "nobody", "nobody")
         journal.write(answer.on_record("", asked))
     return answer

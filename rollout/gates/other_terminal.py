@@ -6,7 +6,7 @@ import getpass
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pydantic
 from rich.console import Console
@@ -16,17 +16,21 @@ from plugins.module_utils.rollout_core.journal.events import (
     AbortRequested,
     Event,
     GateAnswered,
+    GateAsked,
     IncidentOpened,
     RolloutClosed,
+    StageStarted,
     StopFinished,
     UndoFinished,
 )
 from plugins.module_utils.rollout_core.journal.incidents import ProblemSeen
-from plugins.module_utils.rollout_core.journal.questions import unanswered
+from plugins.module_utils.rollout_core.journal.questions import just_answered, unanswered
 from rollout.gates import mailbox
+from rollout.gates.answer_box import NO, AnswerBox
 from rollout.gates.mailbox import MailboxMessage
 from rollout.journal import store
-from rollout.outcomes import BadInputError, ExitCode, RunbookError
+from rollout.journal.lock_owner import LockOwner
+from rollout.outcomes import AnsweredError, BadInputError, ExitCode, RunbookError
 
 REACTION_SECONDS = 10.0  # a runbook at work looks several times a second
 Kind = TypeVar("Kind", bound=Event)
@@ -35,17 +39,42 @@ Kind = TypeVar("Kind", bound=Event)
 def answer(rollout: Path, gate: str, item: str | None, word: str, told: Mapping[str, str] | None = None) -> str:
     """Answer the question that is open; returns what to tell. Raises BadInputError when it is not that one.
 
+    Raises AnsweredError if somebody was faster: it says who, and with what. A no is on record all the same.
+
     Of a gate that asks about several items, one after the other, `item` says which is meant. `told` is what the answer
     may have to say besides: a name, a reason.
     """
-    open_questions = {asked.gate: (entry.seq, asked) for entry, asked in unanswered(store.entries(rollout))}
-    owner, told = store.owner(rollout), told or {}
-    if owner is None:
+    entries, told = store.entries(rollout), told or {}
+    open_questions = {asked.gate: (entry.seq, asked) for entry, asked in unanswered(entries)}
+    if _at_work(rollout) is None:
         raise BadInputError("E-nobody-asks  No runbook is at work on this rollout.  Begin:  ./runbook.py run")
-    if gate not in open_questions:
+    is_open = gate in open_questions and open_questions[gate][1].item == item
+    settled = None if is_open else just_answered(entries, gate, item)
+    if settled is not None and (gate not in open_questions or item):
+        number, asked = settled[0].seq, settled[1]
+    elif gate in open_questions:
+        number, asked = open_questions[gate]
+    else:
         instead = ", ".join(open_questions) or "nothing"
         raise BadInputError(f"E-not-asked  {gate} is not asked now; asked is: {instead}.  Look:  ./runbook.py status")
-    number, asked = open_questions[gate]
+    _check(asked, item, word, told)
+    message, box = _message(gate, word, number, told), AnswerBox(rollout, number)
+    if settled is not None and number == settled[0].seq:
+        first = settled[2]
+        if word == NO != first.answer:
+            box.refuse(message)
+        who = f"{first.answer}, by {first.name or first.by}"
+    else:
+        other = box.put(message)
+        if other is None:
+            return _taken(rollout, number, message, asked.item)
+        who = f"{other.text}, by {other.told.get('name', other.by)}"
+    raise _came_second(rollout, number, message, asked.item, who)
+
+
+def _check(asked: GateAsked, item: str | None, word: str, told: Mapping[str, str]) -> None:
+    """Raise BadInputError for what is no answer to this question."""
+    gate = asked.gate
     if word not in asked.options:
         raise BadInputError(f"E-no-such-answer  {gate} takes {' or '.join(asked.options)}, not {word!r}.")
     if item != asked.item:
@@ -57,11 +86,37 @@ def answer(rollout: Path, gate: str, item: str | None, word: str, told: Mapping[
         said = f"E-not-told  {word} to {gate} needs a {' and a '.join(missing)} on record."
         typed = " ".join(filter(None, [gate, asked.item, word, given]))
         raise BadInputError(f"{said}\n  ./runbook.py answer {typed}")
-    mailbox.send(rollout, _message(gate, word, number, told))
-    taken = _wait(rollout, number, GateAnswered, lambda answered: answered.gate == gate)
+
+
+def _taken(rollout: Path, number: int, message: MailboxMessage, item: str | None) -> str:
+    """Wait until the first answer is on record, and return what to tell. Raises AnsweredError if another one counts."""
+    gate = str(message.gate)
+    taken = _wait(rollout, number, GateAnswered, lambda answered: (answered.gate, answered.item) == (gate, item))
     if taken is None:
-        raise _no_reaction(owner)
-    return f"{' '.join(filter(None, [gate, item]))}: {taken.answer}, by {taken.by} ({taken.source})."
+        raise _no_reaction(rollout)
+    said = f"{' '.join(filter(None, [gate, item]))}: {taken.answer}, by {taken.name or taken.by} ({taken.source})."
+    if taken.answer != message.text:
+        raise AnsweredError(f"E-outvoted  {said}  Your {message.text} came at the same time and does not count.")
+    return said
+
+
+def _came_second(rollout: Path, number: int, message: MailboxMessage, item: str | None, first: str) -> RunbookError:
+    """Return what somebody is told who was not the first; a no of theirs is on record by then."""
+    told = f"E-answered-already  {message.gate} was answered before you: {first}."
+    if message.text != NO or first.startswith(f"{NO},"):
+        return AnsweredError(f"{told}  Yours is not on record.  Look:  ./runbook.py status")
+    no = (message.gate, item, NO)
+    refused = _wait(rollout, number, GateAnswered, lambda said: (said.gate, said.item, said.answer) == no)
+    if refused is None:
+        return _no_reaction(rollout)
+    entries = [entry for entry in store.entries(rollout) if entry.seq > number]
+    at = next(entry.seq for entry in entries if entry.event == refused)
+    if any(isinstance(entry.event, StageStarted) for entry in entries if entry.seq < at):
+        return AnsweredError(
+            f"{told}\n  Your no is on record; the work had begun by then, and goes on.\n"
+            "  To stop it:  ./runbook.py abort --reason TEXT"
+        )
+    return AnsweredError(f"{told}\n  Your no is on record, and it counts: the work had not begun.")
 
 
 def _message(gate: str, word: str, number: int, told: Mapping[str, str]) -> MailboxMessage:
@@ -73,7 +128,7 @@ def _message(gate: str, word: str, number: int, told: Mapping[str, str]) -> Mail
 
 def abort(rollout: Path, reason: str, console: Console) -> ExitCode:
     """Have the runbook at work abort, and follow it to its end; returns its exit code. Raises RunbookError."""
-    owner = store.owner(rollout)
+    owner = _at_work(rollout)
     begun = len(store.entries(rollout))
     try:
         message = MailboxMessage(kind="abort", by=getpass.getuser(), text=reason)
@@ -82,11 +137,11 @@ def abort(rollout: Path, reason: str, console: Console) -> ExitCode:
     mailbox.send(rollout, message)
     taken = _wait(rollout, begun, AbortRequested)
     if taken is None:
-        raise _no_reaction(owner)
+        raise _no_reaction(rollout)
     if not taken.possible:
         console.print("It cannot be aborted any more: it must finish.  Look:  ./runbook.py status")
         return ExitCode.REFUSED
-    console.print(f"The runbook of {_who(owner)} aborts …")
+    console.print(f"The runbook of {owner or 'nobody'} aborts …")
     closed = None
     for entry in _follow(rollout, begun):
         event = entry.event
@@ -108,7 +163,8 @@ def incident(rollout: Path, what: ProblemSeen) -> IncidentOpened:
 
     It is on record once, or, with the error, not at all: what nobody has taken is taken back.
     """
-    owner, begun = store.owner(rollout), len(store.entries(rollout))
+    _at_work(rollout)
+    begun = len(store.entries(rollout))
     by = what.by or getpass.getuser()
     message = MailboxMessage(kind="incident", by=by, text=what.problem, seen=what.at, details=what.details)
     sent = mailbox.send(rollout, message)
@@ -123,7 +179,7 @@ def incident(rollout: Path, what: ProblemSeen) -> IncidentOpened:
         except FileNotFoundError:  # it is at it, in this very moment
             found = taken()
     if found is None:
-        raise _no_reaction(owner)
+        raise _no_reaction(rollout)
     return found
 
 
@@ -152,14 +208,21 @@ def _follow(rollout: Path, begun: int) -> Iterator[Entry]:
         time.sleep(0.2)
 
 
-def _who(owner: Mapping[str, Any] | None) -> str:
-    return f"pid {owner.get('pid')} on {owner.get('host')} (terminal {owner.get('terminal')})" if owner else "nobody"
+def _at_work(rollout: Path) -> LockOwner | None:
+    """Return the runbook at work, None without one. Raises LockedError when somebody else holds its lock."""
+    owner = store.owner(rollout)
+    if owner is not None and not owner.proven:
+        raise owner.refusal(rollout.name)
+    return owner
 
 
-def _no_reaction(owner: Mapping[str, Any] | None) -> RunbookError:
-    pid = owner.get("pid", "PID") if owner else "PID"
+def _no_reaction(rollout: Path) -> RunbookError:
+    """Return the error of a runbook that does not take a message: what to do with it, if it is one that is proven."""
+    owner = _at_work(rollout)
+    if owner is None:
+        return RunbookError("E-runbook-gone  The runbook ended before it took that.  Then:  ./runbook.py status")
     return RunbookError(
-        f"E-no-reaction  The runbook at work, {_who(owner)}, has not reacted for {REACTION_SECONDS:.0f} s.\n"
-        f"  Is it stopped?  kill -CONT {pid}\n"
-        f"  Otherwise:  kill -KILL {pid} && ./runbook.py resume"
+        f"E-no-reaction  The runbook at work, {owner}, has not reacted for {REACTION_SECONDS:.0f} s.\n"
+        f"  Is it stopped?  kill -CONT {owner.pid}\n"
+        f"  Otherwise:  kill -KILL {owner.pid} && ./runbook.py resume"
     )

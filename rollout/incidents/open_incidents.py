@@ -8,7 +8,6 @@ from typing import Any
 from plugins.module_utils.rollout_core.journal.incidents import incidents
 from rollout import ROOT
 from rollout.journal import store
-from rollout.journal.file import NAME
 from rollout.views.incidents import OpenIncident, standing
 
 MARK = b'"incident_opened"'
@@ -21,7 +20,7 @@ def standing_in(inventory: Path) -> list[OpenIncident]:
     """
     found: list[OpenIncident] = []
     for number, rollout in enumerate(store.newest_first()):
-        if MARK not in (rollout / NAME).read_bytes():  # cheap, and most have none
+        if not store.mentions(rollout, (MARK,)):
             continue
         plan_file = rollout / "plan.yml"
         plan = _plan(plan_file)

@@ -206,11 +206,14 @@ def _edit(page: Path, closing: IncidentEnd) -> None:
         if ended == text:
             return
         draft = whole_file.draft(page, ended, before.st_mode & 0o777)
-        now = page.stat()
-        if (now.st_mtime_ns, now.st_ino) == (before.st_mtime_ns, before.st_ino):
-            draft.replace(page)
-            return
-        draft.unlink()
+        try:
+            now = page.stat()
+            if (now.st_mtime_ns, now.st_ino) == (before.st_mtime_ns, before.st_ino):
+                draft.replace(page)
+                whole_file.sync_directory(page.parent)
+                return
+        finally:
+            draft.unlink(missing_ok=True)
 
 
 def _text(page: Path) -> str:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
-import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
 
 from plugins.module_utils.rollout_core.journal import runs
-from plugins.module_utils.rollout_core.journal import text as text_format
 from plugins.module_utils.rollout_core.journal.entries import Entry
 from rollout import ROOT
-from rollout.journal.file import NAME, typed
-from rollout.outcomes import LockedError
+from rollout.journal import lock_owner
+from rollout.journal.file import NAME, raw, read
+from rollout.journal.lock_owner import LockOwner
 
 
 def directory() -> Path:
@@ -42,60 +38,29 @@ def outcome(rollout: Path) -> str | None:
 
 
 def entries(rollout: Path) -> list[Entry]:
-    """Return what its journal holds, as far as its lines follow from one another; nothing before there is one.
+    """Return what its journal holds; nothing before there is one.
 
-    Raises RunbookError for a line that is no entry.
+    Raises BrokenJournalError when a line does not follow from the one before it, or is no entry: what came after it is
+    not known, and that is not the same as nothing.
     """
-    path = rollout / NAME
-    return typed(path, text_format.read(path.read_text(encoding="utf-8"))) if path.exists() else []
+    return read(rollout / NAME).entries
+
+
+def mentions(rollout: Path, marks: Iterable[bytes]) -> bool:
+    """Return True if one of the marks stands anywhere in its journal: cheap, and most have none."""
+    content = raw(rollout / NAME)
+    return any(mark in content for mark in marks)
 
 
 @contextmanager
 def lock(rollout: Path) -> Iterator[None]:
-    """Hold the rollout's lock. Raises LockedError, naming the owner, when another runbook holds it."""
+    """Hold the rollout's lock. Raises LockedError, which says who holds it and how far that can be believed."""
     path = rollout / "lock"
-    with path.open("a+", encoding="utf-8") as file:
-        try:
-            _take(file)
-        except BlockingIOError as error:
-            file.seek(0)
-            owner = file.read().strip() or "somebody"
-            raise LockedError(f"E-locked  {rollout.name} is being rolled out already, by {owner}.") from error
-        file.truncate(0)
-        file.write(json.dumps({"pid": os.getpid(), "host": os.uname().nodename, "terminal": _terminal()}))
-        file.flush()
+    with lock_owner.open_lock(path) as file:
+        lock_owner.take(file, path, rollout.name)
         yield
 
 
-def _take(file: IO[str]) -> None:
-    """Take the lock. Somebody who asks for its owner holds it for a moment, so not at once: raises BlockingIOError."""
-    for attempt in range(5):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if attempt == 4:
-                raise
-            time.sleep(0.05)
-        else:
-            return
-
-
-def owner(rollout: Path) -> dict[str, Any] | None:
-    """Return who holds the rollout's lock, {pid, host, terminal}; None when nobody does."""
-    path = rollout / "lock"
-    if not path.exists():
-        return None
-    with path.open(encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            held: dict[str, Any] = json.loads(file.read() or "{}")
-            return held
-    return None
-
-
-def _terminal() -> str:
-    try:
-        return os.ttyname(0)
-    except OSError:
-        return "none"
+def owner(rollout: Path) -> LockOwner | None:
+    """Return who holds the rollout's lock, None when nobody does; believe only one that is `proven`."""
+    return lock_owner.owner(rollout / "lock")

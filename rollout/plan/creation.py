@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import AwareDatetime, Field
 
-from rollout import ROOT, documents
+from rollout import ROOT, documents, whole_file
 from rollout import inventory as inventories
 from rollout.fields import Line, Model, Word
 from rollout.journal import store
@@ -87,8 +87,13 @@ def new_plan(
         lines = [f"  {'.'.join(map(str, where))}: {what}" for where, what in wrong]
         raise BadInputError("\n".join(["E-bad-plan  This cannot be a plan; nothing was written.", *lines]))
     directory.mkdir(parents=True)
+    try:
+        plans.save(plan, directory / "plan.yml")
+    except BaseException:
+        directory.rmdir()  # a plan is there whole, or not at all
+        raise
+    whole_file.sync_directory(directory.parent)
     old_runs.remove()
-    plans.save(plan, directory / "plan.yml")
     return directory / "plan.yml"
 
 

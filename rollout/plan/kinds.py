@@ -22,6 +22,7 @@ from rollout.plan import model as plans
 from rollout.plan.model import Pinned, Plan
 from rollout.plan.process import ProcessFile, Stage
 
+BY_HAND = "lookup('downtime.runbook.run_by_hand')"
 MARK = "ROLLOUT_RUN"  # in the environment of every play that is not on localhost (docs/architecture.md, Marks)
 MEANS = {
     "playbook": "--playbook FILE  the site's own playbook, for which access is closed",
@@ -125,5 +126,5 @@ def _findings(path: Path, known: inventories.InventoryFacts) -> Iterator[Finding
         if hosts != "localhost" and not known.groups.get(hosts):
             yield (*where, "hosts"), f"{what}the inventory has no group `{hosts}` with a host"
         if hosts != "localhost" and MARK not in (play.get("environment") or {}):
-            said = f"environment: {{{MARK}: \"{{{{ rollout_run | default('by hand') }}}}\"}}"
+            said = f'environment: {{{MARK}: "{{{{ rollout_run | default({BY_HAND}) }}}}"}}'
             yield where, f"{what}what this play starts could not be found and stopped: it needs `{said}`"

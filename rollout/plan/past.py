@@ -12,7 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from plugins.module_utils.rollout_core.journal import text as journal
 from plugins.module_utils.rollout_core.journal.entries import Entry, of
 from plugins.module_utils.rollout_core.journal.events import (
     ClockSet,
@@ -27,7 +26,6 @@ from plugins.module_utils.rollout_core.journal.events import (
 )
 from rollout import documents
 from rollout.journal import store
-from rollout.journal.file import NAME, typed
 from rollout.outcomes import BadInputError, RunbookError
 from rollout.plan.process import Expects, Stage, Undo
 
@@ -61,9 +59,8 @@ def journals(directory: Path, same: Mapping[str, str | None]) -> list[Entries]:
         if len(found) == NEWEST:
             break
         if fields(rollout / "plan.yml", same) == same:
-            reading = journal.read((rollout / NAME).read_text(encoding="utf-8", errors="replace"))
             with suppress(RunbookError):
-                found += [typed(rollout / NAME, reading)] if reading.broken_at is None else []
+                found.append(store.entries(rollout))
     return found
 
 

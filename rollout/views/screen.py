@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -15,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from plugins.module_utils.rollout_core.journal.runs import FINAL
+from rollout.journal.lock_owner import LockOwner
 from rollout.plan.process import Stage
 from rollout.views.console import Cleaned
 from rollout.views.overview import Overview, Said, StageRow, State
@@ -92,14 +92,16 @@ def _told_of(said: Said) -> str:
     return f"{mark}  {said.gate}: {said.item}  {said.answer}, {said.by} ({said.source}, {said.at:%a %H:%M})"
 
 
-def next_line(view: Overview, owner: Mapping[str, Any] | None) -> str:
+def next_line(view: Overview, owner: LockOwner | None) -> str:
     """What to type next: to answer, to follow the runbook at work (`owner` of the lock), or to begin one."""
+    if owner is not None and not owner.proven:
+        return "\n".join(["! The lock is held, and not by a runbook that can be proven to be at work.", *owner.lines()])
     if view.waiting_for and owner is not None:
         _, asked = view.waiting_for[-1]
         about = f"{asked.item} " if asked.item else ""
         return f"Waiting: {asked.question}   ./runbook.py answer {asked.gate} {about}{'|'.join(asked.options)}"
     if owner is not None:
-        return f"At work: pid {owner.get('pid')} on {owner.get('host')}, terminal {owner.get('terminal')}"
+        return f"At work: {owner}"
     if view.next_stage is None or (view.closed and view.closed[1].outcome in FINAL):
         return "Next: ./runbook.py plan new"
     row = view.next_stage
@@ -107,7 +109,7 @@ def next_line(view: Overview, owner: Mapping[str, Any] | None) -> str:
     return f"Next: ./runbook.py {command}   ({row.stage}, planned {row.planned_start:%a %d %b %H:%M} UTC)"
 
 
-def show(console: Console, view: Overview, owner: Mapping[str, Any] | None) -> None:
+def show(console: Console, view: Overview, owner: LockOwner | None) -> None:
     """All that `status` shows."""
     console.print(Text(headline(view)), soft_wrap=True)
     console.print(table(view))
@@ -117,7 +119,7 @@ def show(console: Console, view: Overview, owner: Mapping[str, Any] | None) -> N
     console.print(Text(next_line(view, owner)), soft_wrap=True)
 
 
-def watch(console: Console, look: Callable[[], tuple[Overview, Mapping[str, Any] | None]]) -> None:
+def watch(console: Console, look: Callable[[], tuple[Overview, LockOwner | None]]) -> None:
     """The same, anew every second, until Ctrl-C."""
 
     def whole() -> RenderableType:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
+from plugins.module_utils.rollout_host.database.outage import detached, progress
+from plugins.module_utils.rollout_host.database.outage.stop import OutageStop
+from plugins.module_utils.rollout_host.services import processes
 from tests.modules.conftest import RunningModule
 from tests.modules.database_servers import FOUR, ROWS_AFTER, RUN, SLOW_COMMIT, Database, Slow, wait_for
 
@@ -237,3 +242,70 @@ def test_worker_is_asked_even_if_the_database_cannot_be(slow: Slow, stop: Run, d
     assert (answer["answer"], rungs(answer), answer["survivors"]) == ("unknown", ["ask"], [])
     assert "it answered rolled_back" in answer["ladder"][0]["did"]
     database.assert_users_are_in()
+
+
+def test_without_a_run_the_last_one_on_the_database_is_stopped(slow: Slow, stop: Run, database: Database) -> None:
+    """Who plays it by hand need not know the mark: the outage has left it on its host."""
+    running = slow.start()
+    answer = stop(stop_run="")
+    assert (answer["answer"], answer["survivors"]) == ("rolled_back", [])
+    assert f"asked pid {running.process.pid}: " in answer["ladder"][0]["did"]
+    database.assert_users_are_in()
+
+
+def test_by_hand_is_nobodys_mark(slow: Slow, stop: Run, database: Database) -> None:
+    """The last run here is the runbook's, and was not played by hand: it goes on."""
+    running = slow.start()
+    answer = stop(stop_run="by hand")
+    assert answer["failed"]
+    assert answer["msg"].startswith("E-which-run  No outage of ")
+    assert f"the last one was {RUN}" in answer["msg"]
+    assert (answer["ladder"], answer["survivors"]) == ([], [])
+    assert running.process.poll() is None
+    slow.let_go()
+    assert running.result()["committed"]
+
+
+def test_where_nothing_is_on_record_nothing_is_stopped(stop: Run, database: Database) -> None:
+    answer = stop(stop_run="")
+    assert answer["failed"]
+    assert "none is on record" in answer["msg"]
+
+
+def test_a_process_of_another_services_database_is_left_alone(tmp_path: Path) -> None:
+    """The same mark, as a plan of the same name gives it, on a host that both use: the database tells them apart."""
+    environment = {**os.environ, "ROLLOUT_RUN": RUN}
+    ours, other, nameless = (
+        subprocess.Popen(["/bin/sleep", "600"], env={**environment, **of})
+        for of in ({"ROLLOUT_DATABASE": "ours"}, {"ROLLOUT_DATABASE": "theirs"}, {})
+    )
+    try:
+        found = {process.pid for process in OutageStop(RUN, "ours", str(tmp_path)).processes()}
+        assert {ours.pid, nameless.pid} <= found
+        assert other.pid not in found
+    finally:
+        for process in (ours, other, nameless):
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.parametrize(("started", "lives"), [(0, True), (1, False)])
+def test_a_later_process_with_the_workers_number_and_mark_is_not_the_worker(started: int, lives: bool) -> None:
+    process = subprocess.Popen(["/bin/sleep", "600"], env={**os.environ, "ROLLOUT_RUN": RUN})
+    try:
+        wait_for(lambda: processes.process_of(process.pid, RUN), "the mark of the process")
+        state = {"pid": process.pid, "run_id": RUN, "started": processes.started(process.pid)}
+        state["started"] -= started
+        assert (progress.worker(state) is not None) == lives
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_what_is_detached_carries_the_name_of_its_database(tmp_path: Path) -> None:
+    says = tmp_path / "outage.pyz"
+    says.write_text("import os; print(os.environ['ROLLOUT_DATABASE'], os.environ['ROLLOUT_RUN'])")
+    with mock.patch.dict(os.environ, {"ROLLOUT_RUN": RUN}):
+        _, answer_file = detached.start(says, {"dsn": "host=x dbname=ours"}, 30)
+    log = Path(answer_file.replace("answer-", "log-").replace(".json", ".txt"))
+    assert log.read_text() == f"ours {RUN}\n"

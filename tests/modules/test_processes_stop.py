@@ -122,3 +122,21 @@ def test_check_mode_ends_nothing(start: Start, stop: Run) -> None:
     assert (answer["changed"], answer["asked"]) == (False, [])
     assert answer["survivors"] == [f"pid {process.pid}: sleep 600"]
     assert lives(process)
+
+
+@pytest.mark.parametrize("run", ["", "by hand"])
+def test_what_one_person_plays_by_hand_is_not_anothers(start: Start, stop: Run, run: str) -> None:
+    """Both are named, and neither is stopped, until somebody says which."""
+    mine, theirs = f"by hand {os.getpid()}a tom 2026-12", f"by hand {os.getpid()}b ann 2026-12"
+    sleeps = ("sh", "-c", "echo ready; sleep 600")
+    one, other = start(*sleeps, run=mine), start(*sleeps, run=theirs)
+    answer = stop(stop_run=run)
+    assert answer["failed"]
+    assert answer["msg"].startswith("E-which-run  ")
+    for mark, process in ((mine, one), (theirs, other)):
+        assert f"{mark}  (" in answer["msg"]
+        assert f"pid {process.pid}: sh -c " in answer["msg"]
+        assert lives(process)
+    assert stop(stop_run=mine)["survivors"] == []
+    assert not lives(one)
+    assert lives(other)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -213,7 +214,65 @@ def test_a_lock_of_a_dead_process_is_not_held(switch, host, holder):
     process.kill()
     process.communicate()
     assert (host / "locks" / "launchpad-soyuz-publisher.lock").exists()
+    result = ok(switch("paused"))
+    assert result["still_running"] == []
+    (stale,) = result["stale_locks"]
+    assert f"there is no process {process.pid}" in stale["text"]
+
+
+def lock_of(host: Path, job: str, pid: object) -> Path:
+    lock = host / "locks" / f"launchpad-{job}.lock"
+    lock.write_text(f"{pid}\n")
+    return lock
+
+
+def test_a_pid_that_somebody_else_has_got_since_holds_no_lock(switch, host, holder):
+    """The lock is older than the process: the job is gone, and its number was given again."""
+    lock = lock_of(host, "soyuz-publisher", os.getpid())
+    os.utime(lock, (0, 0))
+    running = holder("translations-export")
+    for check in (True, False):
+        result = switch("paused", check=check, timeout_seconds=0)
+        (stale,) = result["stale_locks"]
+        assert (stale["job"], stale["pid"]) == ("soyuz-publisher", os.getpid())
+        assert stale["text"].startswith("soyuz-publisher: its lock is stale, and not waited for: process ")
+        assert "after the lock was written (1970-01-01 00:00:00 UTC): it is another one" in stale["text"]
+        assert [one["pid"] for one in result["still_running"]] == [running.pid]
+    assert result["msg"].splitlines()[-1].strip() == stale["text"]
+    assert f"ps -fp {running.pid}\n" in result["msg"]
+    assert lock.exists()
+
+
+def test_who_has_locked_the_file_holds_it_whatever_the_clock_says(switch, host):
+    """A clock that was set on makes a running job look as if it had begun after it wrote its lock."""
+    lock = lock_of(host, "soyuz-publisher", os.getpid())
+    os.utime(lock, (0, 0))
+    with lock.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        result = switch("paused", check=True)
+    assert [one["pid"] for one in result["still_running"]] == [os.getpid()]
+    assert result["stale_locks"] == []
+
+
+def test_a_job_that_has_ended_and_that_nobody_took_note_of_holds_no_lock(switch, host, holder):
+    process = holder("soyuz-publisher")
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert ok(switch("paused"))["still_running"] == []
+
+
+@pytest.mark.parametrize("content", ["", "soon", "-1", "12 13", "9" * 5000, "²"])
+def test_a_lock_that_names_no_process_is_held(switch, host, content):
+    lock_of(host, "soyuz-publisher", content)
+    result = switch("paused", check=True)
+    assert [one["pid"] for one in result["still_running"]] == [None]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_a_lock_that_is_no_file_is_held_and_not_waited_for_to_be_read(switch, host, make):
+    make(host / "locks" / "launchpad-soyuz-publisher.lock")
+    result = switch("paused", check=True)
+    assert [one["job"] for one in result["still_running"]] == ["soyuz-publisher"]
 
 
 @pytest.mark.parametrize(

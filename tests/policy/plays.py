@@ -96,11 +96,10 @@ def play_tolerates_no_failed_host(source: Source) -> Iterator[Finding]:
 def play_marks_its_processes(source: Source) -> Iterator[Finding]:
     """Whatever a play starts on a host carries the run's id: that is how it is found when it must be stopped (R19).
 
-    The mark of one that stops by hand is another than that of what it stops.
+    What is played by hand has a mark of that one play.
     """
     for play in plays_of(source):
-        by_hand = "stop by hand" if stops(play) else "by hand"
-        wanted = {"ROLLOUT_RUN": f"{{{{ rollout_run | default('{by_hand}') }}}}"}
+        wanted = {"ROLLOUT_RUN": "{{ rollout_run | default(lookup('downtime.runbook.run_by_hand')) }}"}
         if play.get("hosts") != "localhost" and play.get("environment") != wanted:
             said = f"environment: {play['environment']}" if "environment" in play else "no environment"
             remedy = f'Write `environment: {{ROLLOUT_RUN: "{wanted["ROLLOUT_RUN"]}"}}`.'

@@ -20,7 +20,7 @@ SOUND = """\
   gather_facts: false
   any_errors_fatal: true
   max_fail_percentage: 0
-  environment: {ROLLOUT_RUN: "{{ rollout_run | default('by hand') }}"}
+  environment: {ROLLOUT_RUN: "{{ rollout_run | default(lookup('downtime.runbook.run_by_hand')) }}"}
   tasks:
     - name: Switch the tree and restart
       ansible.builtin.include_role: {name: app_tree, tasks_from: switch}
@@ -34,13 +34,13 @@ SOUND = """\
   gather_facts: false
   any_errors_fatal: false
   max_fail_percentage: 100
-  environment: {ROLLOUT_RUN: "{{ rollout_run | default('stop by hand') }}"}
+  environment: {ROLLOUT_RUN: "{{ rollout_run | default(lookup('downtime.runbook.run_by_hand')) }}"}
 - name: "OUTAGE STOP: ask the worker"
   hosts: database
   gather_facts: false
   any_errors_fatal: false
   max_fail_percentage: 100
-  environment: {ROLLOUT_RUN: "{{ rollout_run | default('stop by hand') }}"}
+  environment: {ROLLOUT_RUN: "{{ rollout_run | default(lookup('downtime.runbook.run_by_hand')) }}"}
 """
 SOUND_TASKS = """\
 - name: Switch, and say so when it did not work

@@ -130,7 +130,7 @@ def test_control_machine_is_lost(by_hand: ByHand) -> None:
 def test_stop_then_undo(by_hand: ByHand) -> None:
     before = by_hand.rollout.schema()
     by_hand.begin()
-    stopped = by_hand.play("outage_stop", "-e", "{stop_run: by hand}")
+    stopped = by_hand.play("outage_stop")  # the mark of what was played is on the host
     assert stopped.returncode == 0, stopped.stdout
     stats = stats_of(stopped)
     assert (stats["answer"], stats["survivors"]) == ("rolled_back", [])

@@ -1,107 +1,25 @@
 """The watchdog, on a process that is not ours: what happens inside a stage, and at a question, when it gets late."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
-from contextlib import suppress
 from datetime import timedelta
 
-import psutil
 import pytest
 
 from plugins.module_utils.rollout_core.journal.incidents import ProblemSeen
 from rollout.engine.playbooks import CONTROL_MARK
 from rollout.gates import mailbox, other_terminal
 from rollout.gates.mailbox import MailboxMessage
-from rollout.gates.model import Answer
 from rollout.journal.clock import Clock
 from rollout.journal.file import Journal
 from rollout.outcomes import ExitCode
-from tests.unit.conductor.scripted_runner import scripted
-from tests.unit.conductor.site import Site
-from tests.unit.journals import event, last
+from tests.unit.conductor.people import HANG, Person, what_hangs
+from tests.unit.journals import event
 
-QUICK = {"expects": {"minutes": 0.02, "from": "guess"}}
-HANG = "import time; time.sleep(100)"  # as in site.PLAYBOOK
 JUST_BEFORE_THE_LIMIT = timedelta(minutes=29, seconds=50)
-
-
-class Person:
-    """Says what the script has for a gate, after doing something first; otherwise nothing at all."""
-
-    def __init__(self, **words):
-        self.words, self.asked = words, []
-
-    def begin(self, question):
-        self.asked.append(question)
-
-    def poll(self, question):
-        word = self.words.get(question.gate)
-        time.sleep(0.05)
-        if callable(word):
-            word = word()
-        return Answer(word, "Tom", "terminal") if word else None
-
-    def withdraw(self):
-        """Nothing stands on a screen."""
-
-    def tell(self, *_):
-        return None
-
-
-@pytest.fixture(scope="session")
-def prepared(tmp_path_factory):
-    """A site with stages that take a second, and everything before the window done: every test begins with it."""
-    site = Site(tmp_path_factory.mktemp("prepared"))
-    site.plan(close=QUICK, change=QUICK, open=QUICK)
-    site.playbooks(prepare={**site.reports["prepare"], "estimates": {}})
-    with scripted():
-        assert site.run("prepare") == ExitCode.DONE
-    return site
-
-
-@pytest.fixture
-def quick(site, prepared):
-    """The same, of its own."""
-    site.playbooks(prepare={**site.reports["prepare"], "estimates": {}})
-    for kept in ("plan.yml", "journal.jsonl", "notes"):
-        shutil.copy(prepared.directory / kept, site.directory / kept)
-    return site
-
-
-@pytest.fixture
-def meanwhile(site):
-    """`meanwhile(event, deed, **fields)`: does the deed once the journal has that event."""
-    threads = []
-
-    def watch(event, deed, **fields):
-        def wait():
-            for _ in range(1200):
-                if last(Journal(site.directory / "journal.jsonl"), event, **fields):
-                    return deed()
-                time.sleep(0.05)
-            return pytest.fail(f"{event} never came")
-
-        threads.append(threading.Thread(target=wait))
-        threads[-1].start()
-
-    yield watch
-    for thread in threads:
-        thread.join()
-
-
-def what_hangs(site):
-    """The process that a task waits for, once it is there."""
-    while True:
-        for process in site.survivors():
-            with suppress(psutil.NoSuchProcess):  # they come and go
-                if process.cmdline()[1:] == ["-c", HANG]:
-                    return process
-        time.sleep(0.05)
 
 
 def the_words(site, event):

@@ -23,7 +23,7 @@ KNOWN = InventoryFacts(
     groups={"database": ["wildcherry"], "empty": []}, production_status=Path(), rehearsals_allowed=True
 )
 PLAN = (Path(__file__).parents[1] / "plan/plan.yml").read_text()
-MARKED = {"environment": {"ROLLOUT_RUN": "{{ rollout_run | default('by hand') }}"}}
+MARKED = {"environment": {"ROLLOUT_RUN": "{{ rollout_run | default(lookup('downtime.runbook.run_by_hand')) }}"}}
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,15 @@ from .events import Event, event
 Kind = TypeVar("Kind", bound=Event)
 
 
+class NoEntryError(ValueError):
+    """Line `number` of a journal (from 1) is no entry, and `why`."""
+
+    def __init__(self, number: int, why: str) -> None:
+        """Say which and why."""
+        super().__init__(f"entry {number}: {why}")
+        self.number, self.why = number, why
+
+
 @dataclass(frozen=True)
 class Entry:
     """One line. `at` is the rollout's clock; `fields` is the line as it stands, with what a newer version may know."""
@@ -34,13 +43,13 @@ def entry(fields: Mapping[str, Any], seq: int = 0) -> Entry:
 
 
 def entries(lines: Iterable[Mapping[str, Any]]) -> list[Entry]:
-    """Return the entries of these lines. Raises ValueError, with the number of the line, for one that is none."""
+    """Return the entries of these lines. Raises NoEntryError for one that is none."""
     found = []
     for number, fields in enumerate(lines, start=1):
         try:
             found.append(entry(fields, number))
-        except ValueError as error:
-            raise ValueError(f"entry {number}: {error}") from error
+        except (ValueError, TypeError, AttributeError, OverflowError) as error:
+            raise NoEntryError(number, str(error)) from error
     return found
 
 

@@ -30,10 +30,27 @@ def unanswered(found: Iterable[Entry]) -> list[tuple[Entry, GateAsked]]:
         if isinstance(event, GateAsked):
             opened[event.gate] = (entry, event)
         elif isinstance(event, GateAnswered):
-            opened.pop(event.gate, None)
+            if event.gate in opened and opened[event.gate][1].item == event.item:  # not a late no to an earlier item
+                del opened[event.gate]
         elif isinstance(event, (RolloutOpened, RolloutClosed)):
             opened.clear()
     return list(opened.values())
+
+
+def just_answered(found: Sequence[Entry], gate: str, item: str | None) -> tuple[Entry, GateAsked, GateAnswered] | None:
+    """Return the last question of that gate, by its entry, and its answer, if this run asked it; None without one."""
+    answered: GateAnswered | None = None
+    for entry in reversed(found):
+        event = entry.event
+        if isinstance(event, (RolloutOpened, RolloutClosed)):
+            return None
+        if not isinstance(event, (GateAsked, GateAnswered)) or event.gate != gate or (item and event.item != item):
+            continue
+        if isinstance(event, GateAnswered):
+            answered = event
+        else:
+            return (entry, event, answered) if answered else None
+    return None
 
 
 def confirmed(found: Sequence[Entry], stage: str, gate: str) -> tuple[Entry, GateAnswered] | None:

@@ -49,7 +49,7 @@ def read(text: str, parse: Callable[[str], Any] = json.loads) -> Reading:
     for number, written in enumerate(lines, start=1):
         try:
             entry = parse(written)
-        except ValueError:
+        except (ValueError, RecursionError):  # nested deeper than anything that we write
             return Reading(entries, torn, number, prev)
         if not isinstance(entry, dict) or entry.get("prev") != prev:
             return Reading(entries, torn, number, prev)

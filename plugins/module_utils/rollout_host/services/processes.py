@@ -13,7 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Iterable, Iterator, NamedTuple
 
+from ...rollout_core.site import process_identity as core
+
 MARK = "ROLLOUT_RUN"
+DATABASE = "ROLLOUT_DATABASE"  # beside the mark of an outage's worker: a host may have several services' databases
+BY_HAND = "by hand"  # how the marks of what people play by hand begin; by itself it is the mark of nobody's run
 _PROC = Path("/proc")
 _LOOK_SECONDS = 0.02
 
@@ -31,29 +35,44 @@ class Process(NamedTuple):
         return f"pid {self.pid}: {' '.join(self.command)[:100]}"
 
 
-def marked(run: str) -> list[Process]:
-    """Return every living process that carries `run`, but for this one and those that started it."""
+def marked(run: str, database: str | None = None) -> list[Process]:
+    """Return every living process that carries `run`, but for this one and those that started it.
+
+    With `database`: but for those that carry another one's name.
+    """
     ours = set(_line_of_descent())
-    pids = (int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit())
-    found = (process_of(pid, run) for pid in pids if pid not in ours)
+    found = (process_of(pid, run, database) for pid in _pids() if pid not in ours)
     return [process for process in found if process]
 
 
-def process_of(pid: int, run: str) -> Process | None:
-    """Return the process with that number if it lives and carries `run`, else None."""
+def marks_by_hand() -> dict[str, list[Process]]:
+    """Return the marks of what was played by hand and is at work on this host, each with its processes."""
+    ours = set(_line_of_descent())
+    found: dict[str, list[Process]] = {}
+    for pid in _pids():
+        mark = _environment(pid).get(MARK, "")
+        if mark.startswith(BY_HAND) and pid not in ours:
+            found.setdefault(mark, []).extend(filter(None, [process_of(pid, mark)]))
+    return found
+
+
+def process_of(pid: int, run: str, database: str | None = None) -> Process | None:
+    """Return the process with that number if it lives and carries `run`, and no other database's name, else None."""
+    environment = _environment(pid)
+    elsewhere = database is not None and environment.get(DATABASE, database) != database
+    if environment.get(MARK) != run or elsewhere:
+        return None
     with suppress(OSError):
-        environment = (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
-        if f"{MARK}={run}".encode() in environment:
-            command = (_PROC / str(pid) / "cmdline").read_bytes().rstrip(b"\0").decode("utf-8", "replace")
-            started = _started(pid)
-            if started is not None:
-                return Process(pid, started, tuple(command.split("\0")))
+        command = (_PROC / str(pid) / "cmdline").read_bytes().rstrip(b"\0").decode("utf-8", "replace")
+        began_at = started(pid)
+        if began_at is not None:
+            return Process(pid, began_at, tuple(command.split("\0")))
     return None
 
 
 def lives(process: Process) -> bool:
     """Tell whether it still runs. A zombie has ended, whenever its parent takes note."""
-    return _started(process.pid) == process.started
+    return started(process.pid) == process.started
 
 
 def ask(processes: Iterable[Process], number: signal.Signals) -> None:
@@ -75,24 +94,67 @@ def wait(processes: Iterable[Process], seconds: float) -> list[Process]:
         time.sleep(_LOOK_SECONDS)
 
 
+def exists(pid: int) -> bool:
+    """Tell whether there is a process with that number that has not ended; also one that we may not see."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    stat = _stat(pid)
+    return stat is None or not stat.ended
+
+
+def started(pid: int) -> int | None:
+    """Return when the process with that number started, in clock ticks since boot; None when it has ended."""
+    stat = _stat(pid)
+    return stat.started if stat and not stat.ended else None
+
+
+def began(pid: int) -> float | None:
+    """Return when the process with that number began, in seconds since 1970; None when that cannot be seen."""
+    ticks = started(pid)
+    if ticks is None:
+        return None
+    up = time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.time() - up + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def command(pid: int) -> str:
+    """Return the beginning of a process's command line, as far as it can be read; its name where it has none."""
+    for file in ("cmdline", "comm"):
+        with suppress(OSError):
+            words = (_PROC / str(pid) / file).read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").split()
+            if words:
+                return " ".join(words)[:80]
+    return "unknown"
+
+
+def _pids() -> list[int]:
+    return [int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit()]
+
+
+def _environment(pid: int) -> dict[str, str]:
+    """Return the process's environment; empty when it has ended, or we may not see it."""
+    with suppress(OSError):
+        pairs = (_PROC / str(pid) / "environ").read_bytes().decode("utf-8", "surrogateescape").split("\0")
+        return dict(reversed([(name, value) for name, _, value in (pair.partition("=") for pair in pairs)]))
+    return {}
+
+
 def _line_of_descent() -> Iterator[int]:
     """This process, its parent, and so on."""
     pid = os.getpid()
     while pid > 0:
         yield pid
         stat = _stat(pid)
-        pid = int(stat[1]) if stat else 0
+        pid = stat.parent if stat else 0
 
 
-def _started(pid: int) -> int | None:
-    """When it started, in clock ticks since boot; None when it has ended."""
-    stat = _stat(pid)
-    return int(stat[19]) if stat and stat[0] not in ("Z", "X") else None
-
-
-def _stat(pid: int) -> list[str] | None:
-    """What /proc/PID/stat says from the state on (proc(5)); the name before that may contain anything."""
+def _stat(pid: int) -> core.Stat | None:
+    """What /proc/PID/stat says; None when there is no such process, or we may not see it."""
     try:
-        return (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(") ")[2].split()
+        return core.stat((_PROC / str(pid) / "stat").read_text(errors="replace"))
     except OSError:
         return None

@@ -1,11 +1,11 @@
-"""The files of the service switch on a host: the cron jobs' ini, their lock files, the maintenance banner (R5)."""
+"""The files of the service switch on a host: the cron jobs' ini, the maintenance banner (R5)."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from pathlib import Path
-from typing import Any, Callable, NamedTuple
+from typing import Callable, NamedTuple
 
 from ...rollout_core.site import cron_switch
 from .. import whole_file
@@ -154,36 +154,3 @@ class Banner:
         headers = {"before_header": str(self.path), "after_header": str(self.path)}
         diff = {**headers, "before": text or "", "after": wanted or ""}
         return SwitchStep(self.path.unlink if wanted is None else lambda: _replace(self.path, wanted), diff)
-
-
-def holders(lock_directory: str, jobs: list[str] | None) -> list[dict[str, Any]]:
-    """Jobs (None: all) whose lock file is held: {job, pid, command, lock}, pid None when the file does not name one."""
-    found = []
-    for lock in sorted(Path(lock_directory).glob("launchpad-*.lock")):
-        job = lock.name[len("launchpad-") : -len(".lock")]
-        content = read(lock)
-        if content is None or (jobs is not None and job not in jobs):
-            continue
-        pid = int(content) if content.strip().isdigit() else None
-        if pid is None or _alive(pid):
-            found.append({"job": job, "pid": pid, "command": _command(pid), "lock": str(lock)})
-    return found
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return True
-    except (ProcessLookupError, OverflowError):
-        return False
-    return True
-
-
-def _command(pid: int | None) -> str:
-    """The beginning of a process's command line, as far as it can be read."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
-    except OSError:
-        return "unknown"
-    return " ".join(words.decode("utf-8", "replace").split())[:80] or "unknown"

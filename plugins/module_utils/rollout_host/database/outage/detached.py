@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, Mapping
 
 from ... import whole_file
+from ...services.processes import DATABASE
+from ..conninfo import database_name
 from .worker_file import command
 
 _RESERVED = 65536  # bytes for an answer, so that a disk that gets full does not keep it from being told
@@ -43,6 +45,7 @@ def start(pyz: Path, params: Mapping[str, Any], seconds: float) -> tuple[int, st
             stdout=output,
             stderr=output,
             cwd=directory,
+            env={**os.environ, DATABASE: database_name(params["dsn"])},
             start_new_session=True,
         )
     with suppress(subprocess.TimeoutExpired):

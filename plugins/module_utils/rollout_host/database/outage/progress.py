@@ -37,6 +37,7 @@ class Progress:
         self._file = path(state_directory, database)
         self._tell = tell
         self._state: dict[str, Any] = {"run_id": run_id, "pid": os.getpid(), "work": work, "steps": []}
+        self._state["started"] = processes.started(os.getpid())
         self._state.update(transaction=None, answer=None, finished=False)
         self._write()
 
@@ -89,16 +90,23 @@ def path(state_directory: str, database: str) -> Path:
 
 def read(state_directory: str, database: str, run_id: str) -> dict[str, Any] | None:
     """Return the progress of that run, None if no worker of it has begun or another came after it."""
+    state = last(state_directory, database)
+    return state if state and state.get("run_id") == run_id else None
+
+
+def last(state_directory: str, database: str) -> dict[str, Any] | None:
+    """Return the progress of the last run on that database, whichever it was; None without one."""
     try:
         state = json.loads(path(state_directory, database).read_text())
     except (OSError, ValueError):
         return None
-    return state if state.get("run_id") == run_id else None
+    return state if isinstance(state, dict) else None
 
 
 def worker(state: Mapping[str, Any] | None) -> processes.Process | None:
-    """Return the worker if it lives and carries its run's mark: a number alone may be somebody else's by now."""
-    return processes.process_of(state["pid"], state["run_id"]) if state else None
+    """Return the worker if it lives, began when it says and carries its run's mark: a number alone may be another's."""
+    found = processes.process_of(state["pid"], state["run_id"]) if state else None
+    return found if found and found.started == (state or {}).get("started", found.started) else None
 
 
 def running(state: Mapping[str, Any] | None) -> dict[str, Any] | None:

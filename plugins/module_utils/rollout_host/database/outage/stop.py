@@ -11,13 +11,40 @@ import time
 from typing import Any, Sequence
 
 from ...services import family, processes
-from ..connection import transaction_status
+from ..access.base import read_record, record_file
+from ..connection import RolloutError, transaction_status
+from ..standbys import left_paused
 from . import progress
 from .remains import Remains
 
 _LOOK = 0.05
 # How long each rung may take to show.
 _CANCEL, _TERMINATE, _LEAVE, _KILL, _COMMIT, _GUARDIAN = 1.0, 2.0, 1.0, 2.0, 5.0, 15.0
+
+
+def run_meant(asked: str, database: str, state_directory: str) -> str:
+    """Return the run that is to be stopped: `asked`, or the last one that this host knows on the database.
+
+    That is meant by nothing, and by `by hand` if it was played by hand: then no person has to know its mark.
+    Raises RolloutError `E-which-run` when that is none.
+    """
+    if asked not in ("", processes.BY_HAND):
+        return asked
+    where = state_directory, database
+    known = progress.last(*where) or read_record(record_file(*where)) or left_paused(*where) or {}
+    run = str(known.get("run_id", ""))
+    if run and run.startswith(asked):
+        return run
+    last = f"the last one was {run}" if run else "none is on record"
+    others = "".join(f"\n  {_by_hand(mark, found)}" for mark, found in sorted(processes.marks_by_hand().items()))
+    raise RolloutError(
+        f"E-which-run  No outage of {database} that was played by hand is known on this host: {last}.\n"
+        f'Nothing was stopped. Say which:  -e \'{{"stop_run": "MARK"}}\'{others}'
+    )
+
+
+def _by_hand(mark: str, found: Sequence[processes.Process]) -> str:
+    return f"at work here by hand: {mark}  ({_texts(found)})"
 
 
 class OutageStop:
@@ -43,8 +70,8 @@ class OutageStop:
         return state["answer"] if state else None
 
     def processes(self) -> list[processes.Process]:
-        """Every process of the run that lives here."""
-        return processes.marked(self.run_id)
+        """Every process of the run that lives here, and is at work on no other database."""
+        return processes.marked(self.run_id, self.database)
 
     def others(self, *, keep: bool) -> list[str]:
         """Return what other users run for it, in words: what its script began through sudo, which only they may end.
