@@ -118,7 +118,7 @@ claim:
   type: dict
   sample: {rollout: 2026-12, service: launchpad, by: stub, since: "2026-11-25T08:00:00+00:00", state: open}
 other:
-  description: The open claim of another rollout; empty without one. With C(state=claimed), the one that was replaced.
+  description: The open claim of another rollout, which was taken over; empty without one.
   returned: always
   type: dict
 claimed:

@@ -42,9 +42,6 @@ class ServiceClaim:
             return
         claim: dict[str, Any] = run.stats.get("claim") or {}
         if run.stats.get("claimed") or over.rollout:
-            other = run.stats.get("claim_other") or {}
-            if other and not over.rollout:
-                self.rollout.screen.say(f"The claim of {core.told(other)} is over, as its rollout here is.")
             where = (os.uname().nodename, str(ROOT))
             self.rollout.journal.write(ServiceClaimed(str(claim.get("service")), getpass.getuser(), *where))
         self.heard = len(self.rollout.journal.entries)

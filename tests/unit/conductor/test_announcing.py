@@ -167,7 +167,7 @@ def test_a_crash_between_the_journal_and_the_plan_is_mended(site):
 
 @pytest.fixture
 def by_command(site, monkeypatch):
-    monkeypatch.setenv("ROLLOUT_RECORDS", str(site.directory.parent))
+    monkeypatch.setenv("ROLLOUT_RECORDS", str(site.directory / "records"))  # no other plans
     plan = plans.load(site.directory / "plan.yml").model_copy(update={"inventory": "inventories/lab"})
     plans.save(plan, site.directory / "plan.yml")
 
