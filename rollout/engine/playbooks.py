@@ -15,7 +15,7 @@ from typing import Any
 
 import ansible_runner
 
-from rollout import ROOT
+from rollout import ROOT, inventory
 from rollout.engine import reasons, ssh
 from rollout.engine.silence import Silence
 
@@ -97,6 +97,7 @@ class Playbook:
             CONTROL_MARK: str(self.artifacts),
             "TMPDIR": str(TEMPORARY),
             **ssh.environment(),
+            **inventory.vaults(),
         }
         return {**common, **(ssh.ALOOF if self.aloof else {})}
 

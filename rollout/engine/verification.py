@@ -19,6 +19,7 @@ from xml.etree import ElementTree
 from plugins.module_utils.rollout_core.journal.events import HostsVerified
 from rollout import ROOT
 from rollout.engine import ssh
+from rollout.inventory import vaults
 
 Expect = Literal["deployed", "as_before", "answers"]
 PATIENCE = 600.0  # seconds for all hosts: one that hangs costs about 20 (ansible.cfg), and then it is not asked again
@@ -70,6 +71,7 @@ def verify(directory: Path, inventory: Path, expect: Expect = "deployed", *, sho
             "ROLLOUT_PLAN": str(directory / "plan.yml"),
             "ROLLOUT_INVENTORY": str(inventory),
             **ssh.environment("v"),
+            **vaults(),
         }
         with (
             nullcontext() if show else log.open("w", encoding="utf-8") as output,
