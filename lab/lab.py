@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psycopg
 
-from lab import buildbot, hosts, irc, parts, pgbouncer, postgres, processes, smtp, staging, status_account
+from lab import buildbot, hosts, irc, parts, pgbouncer, postgres, processes, smtp, staging, status_account, vault
 from lab.layout import (
     DATA,
     HOSTS,
@@ -140,7 +140,8 @@ def _build(lab: Lab) -> None:
             _build_databases(lab, parts.servers(lab))
         trees.result()
         keys.result()
-    lab.save()
+    vault.make(lab)
+    lab.save(vault.encrypted(lab))
 
 
 def _build_databases(lab: Lab, servers: postgres.Servers) -> None:

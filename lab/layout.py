@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,6 +147,11 @@ class Lab:
         return self.directory / "keys"
 
     @property
+    def vault_password(self) -> Path:
+        """The file with the password of the lab's vault."""
+        return self.keys / "vault-password"
+
+    @property
     def bazaar(self) -> Path:
         """What the Bazaar server serves."""
         return self.directory / "bazaar"
@@ -215,13 +221,16 @@ class Lab:
         console = f"host={self.pooler_address} port={PGBOUNCER_PORT} user=losa dbname=pgbouncer"
         return [{"console": console, "database": database}] if self.pooler else []
 
-    def save(self) -> None:
-        """Write lab.json: from now on the lab is built."""
-        part = self.directory / "lab.json.part"
-        part.write_text(
-            json.dumps({"network": self.network, "pooler": self.pooler, **self.inventory()}, indent=2) + "\n"
-        )
+    def save(self, vaulted: Mapping[str, object] | None = None) -> None:
+        """Write lab.json: from now on the lab is built. `vaulted`: encrypted variables, or those of before."""
+        part, found = self.directory / "lab.json.part", self.inventory()
+        found["vars"].update(self._vaulted() if vaulted is None else vaulted)
+        part.write_text(json.dumps({"network": self.network, "pooler": self.pooler, **found}, indent=2) + "\n")
         part.replace(self.directory / "lab.json")
+
+    def _vaulted(self) -> dict[str, object]:
+        saved = json.loads((self.directory / "lab.json").read_text())["vars"]
+        return {name: value for name, value in saved.items() if name.startswith("vault_")}
 
     @classmethod
     def load(cls, directory: Path) -> Lab | None:

@@ -48,6 +48,12 @@ QUIET = {  # of --one-line, until ansible-core 2.23; and nothing around the answ
 }
 
 
+def vaults() -> dict[str, str]:
+    """Return what Ansible is told of vaults' passwords: the operator's, and the lab's, which opens by itself."""
+    theirs = os.environ.get("ANSIBLE_VAULT_IDENTITY_LIST")
+    return {"ANSIBLE_VAULT_IDENTITY_LIST": ",".join([*([theirs] if theirs else []), f"lab@{ROOT}/lab/vault_password"])}
+
+
 class DatabaseTime(Model):
     """Production's database time is staging's by `factor`, plus `plus_minutes` (R9)."""
 
@@ -146,7 +152,7 @@ def ask(inventory: Path, question: Mapping[str, str]) -> dict[str, Any]:
         json.dumps({"msg": question}),
         "--one-line",
     ]
-    environment = {**os.environ, **UNRECORDED, **QUIET}
+    environment = {**os.environ, **UNRECORDED, **QUIET, **vaults()}
     try:
         asked = subprocess.run(
             command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=ANSWER_SECONDS

@@ -18,7 +18,7 @@ import ansible_runner
 
 from plugins.module_utils.rollout_core import plain_text
 from plugins.module_utils.rollout_core.playbook import work
-from rollout import ROOT, documents, private
+from rollout import ROOT, documents, inventory, private
 from rollout.engine import reasons, ssh
 from rollout.engine.silence import Silence
 from rollout.outcomes import BadInputError
@@ -121,6 +121,7 @@ class Playbook:
             "TMPDIR": str(TEMPORARY),
             **ssh.environment(),
             private.USERS_UMASK: os.environ.get(private.USERS_UMASK, ""),
+            **inventory.vaults(),
         }
         return {**common, **(ssh.ALOOF if self.aloof else {})}
 

@@ -76,6 +76,7 @@ def verify(directory: Path, inventory: Path, expect: Expect = "deployed", *, sho
             "ROLLOUT_PLAN": str(directory / "plan.yml"),
             "ROLLOUT_INVENTORY": str(inventory),
             **ssh.environment("v"),
+            **inventories.vaults(),
         }
         with (
             nullcontext() if show else log.open("w", encoding="utf-8") as output,

@@ -59,6 +59,12 @@ class TestInventory:
         assert found["lab_bazaar_url"] == lab.bazaar_url
         assert found["lab_database_address"] == lab.address("wildcherry")
 
+    def test_its_secrets_are_vaulted_and_found_without_anybodys_doing(self, lab: Lab, ansible: Command) -> None:
+        saved = json.loads((lab.directory / "lab.json").read_text())["vars"]
+        assert saved["vault_mail_password"]["__ansible_vault"].startswith("$ANSIBLE_VAULT;1.2;AES256;lab")
+        said = ansible("ansible", "localhost", "-m", "ansible.builtin.debug", "-a", "var=vault_mail_password").stdout
+        assert (lab.mail / "password").read_text().strip() in said
+
     def test_without_a_lab_it_has_hosts_and_no_addresses(self, tmp_path: Path) -> None:
         done = run(
             str(BIN / "ansible-inventory"), "-i", "inventories/lab", "--list", ROLLOUT_LAB=str(tmp_path / "none")
