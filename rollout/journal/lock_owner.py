@@ -21,6 +21,7 @@ from rollout.outcomes import LockedError
 
 ATTEMPTS = 5  # to take it: whoever asks for its owner holds it for a moment
 PAUSE = 0.05  # seconds between two
+LONGEST = 4096  # bytes of a lock that are looked at
 
 
 @dataclass(frozen=True)
@@ -125,19 +126,28 @@ def _believed(path: Path) -> LockOwner:
 def _look(path: Path) -> LockOwner:
     said = _said(path)
     holders = tuple(process_identity.lock_holders(path))
-    pid, began, host = said.get("pid"), said.get("started"), str(said.get("host", "an unknown host"))
+    pid, began, host = said.get("pid"), said.get("started"), _plain(said.get("host", "an unknown host"))
     if not isinstance(pid, int) or isinstance(pid, bool):
         pid = None
     doubt = _doubt(pid, began, host, holders)
-    return LockOwner(path, pid, host, str(said.get("terminal", "unknown")), doubt, holders)
+    return LockOwner(path, pid, host, _plain(said.get("terminal", "unknown")), doubt, holders)
 
 
 def _said(path: Path) -> dict[str, Any]:
     with suppress(OSError, ValueError, RecursionError):
-        said = json.loads(path.read_bytes()[:4096])
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            said = json.loads(os.read(descriptor, LONGEST))
+        finally:
+            os.close(descriptor)
         if isinstance(said, dict):
             return said
     return {}
+
+
+def _plain(text: object) -> str:
+    """Return what somebody may have written there as a short text without control characters."""
+    return "".join(letter if letter.isprintable() else "?" for letter in str(text)[:80])
 
 
 def _doubt(pid: int | None, began: object, host: str, holders: tuple[int, ...]) -> str:

@@ -87,7 +87,7 @@ def test_only_we_may_read_it(rollout):
         (lambda: said(pid=ended()), "has ended"),
         (lambda: said(started=1), "a later process has that number now"),
         (lambda: said(started=None), "a later process has that number now"),
-        (lambda: said(host="another.example"), "another machine"),
+        (lambda: said(host="another.example\x1b[2J"), "another machine"),
         (lambda: said(), "does not hold it"),
     ],
 )
@@ -107,6 +107,7 @@ def test_a_stranger_who_holds_it_is_named_and_nobody_else_is_to_be_killed(rollou
         assert f"held by pid {holder.pid} of " in told
         assert told.endswith(f"kill {holder.pid}")
         assert "KILL" not in told
+        assert "\x1b" not in told
 
 
 def test_a_runbook_that_does_not_react_is_to_be_killed_only_while_it_is_the_one(rollout, stranger, monkeypatch):
