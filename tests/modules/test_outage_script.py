@@ -120,6 +120,7 @@ def test_it_patches_and_its_lines_are_the_steps(site: Site) -> None:
         (told,) = [line.split()[-1] for line in log.read_text().splitlines() if "Outage complete." in line]
         assert answer["outage_seconds"] == pytest.approx(float(told.split(":")[-1]), abs=0.001)
         assert answer["opened_at"] > answer["closed_at"]
+        assert answer["ended_sessions"] == 0, "the script ended them; we count ours"
     progress = site.database.progress()
     assert (progress["answer"], progress["finished"], progress["work"]) == ("committed", True, "script")
     site.assert_nothing_is_left(ROWS_AFTER)
