@@ -15,12 +15,18 @@ from plugins.module_utils.rollout_core.time import schedule, timeline
 from rollout import documents
 from rollout.fields import Duration, Instant, Line, Model, RelativePath, Slug
 from rollout.outcomes import BadInputError
+from rollout.plan import recurrence
 
 FILE = "schedule.yml"
 
 
 def _rule(text: str) -> str:
-    rrulestr(text, dtstart=datetime(2000, 1, 1, tzinfo=UTC))
+    rule = text.strip().removeprefix("RRULE:")
+    rrulestr(rule, dtstart=datetime(2000, 1, 1, tzinfo=UTC))
+    if "FREQ=HOURLY" in rule.upper():
+        raise ValueError("expected windows on days: FREQ=MONTHLY, say")
+    if wrong := recurrence.problem(rule):
+        raise ValueError(f"the rule cannot be worked out: {wrong}")
     return text
 
 
