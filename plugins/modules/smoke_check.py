@@ -7,8 +7,9 @@ DOCUMENTATION = r"""
 module: smoke_check
 short_description: Check pages, the stylesheets they need and the external links they offer
 description:
-  - Each page must answer 200 with HTML and link stylesheets. Each stylesheet must answer 200 as C(text/css) and not be
-    empty. Each external link must answer below 400, to HEAD or else to GET.
+  - Each page must answer 200 with HTML and link stylesheets, whole, and from the host that was asked. Each stylesheet
+    must answer 200 as C(text/css), whole, and not be empty. Each external link must answer below 400, to HEAD or else
+    to GET.
   - Looks at everything, side by side, before it reports anything. Asks each address once.
   - Uses the environment's proxies, as any client does.
 options:
@@ -84,6 +85,11 @@ class Response(NamedTuple):
     content: bytes
     url: str
     error: str | None
+    charset: str | None = None
+
+
+class CutOffError(Exception):
+    """The content ended before its end; the text says how much of it came."""
 
 
 def opener() -> urllib.request.OpenerDirector:
@@ -109,13 +115,17 @@ def ask(
     """One request, redirects followed, with its `whole` content or none. What goes wrong is in the answer's `error`."""
     deadline = time.monotonic() + timeout
     try:
-        request = urllib.request.Request(url, method=method, headers={"User-Agent": "downtime-runbook smoke check"})  # noqa: S310
+        headers = {"User-Agent": "downtime-runbook smoke check"}
+        request = urllib.request.Request(pages.as_asked(url), method=method, headers=headers)  # noqa: S310
         with client.open(request, timeout=timeout) as response:
             content = read(response, deadline) if whole else b""
-            return Response(response.status, response.headers.get_content_type(), content, response.url, None)
+            kind, charset = response.headers.get_content_type(), response.headers.get_content_charset()
+            return Response(response.status, kind, content, response.url, None, charset)
     except urllib.error.HTTPError as error:
         with error:
             return Response(error.code, error.headers.get_content_type(), b"", url, f"answers {error.code}")
+    except CutOffError as error:
+        return Response(None, None, b"", url, f"is cut off: {error}")
     except (OSError, ValueError, http.client.HTTPException) as error:  # URLError and timeouts are OSErrors
         reason = getattr(error, "reason", None) or error
         return Response(None, None, b"", url, f"does not answer: {str(reason) or type(reason).__name__}")
@@ -124,9 +134,16 @@ def ask(
 def read(response: http.client.HTTPResponse, deadline: float) -> bytes:
     """The content, unless it takes too long or grows too large: a server may go on for ever, a few bytes at a time."""
     content = b""
+    told = response.headers.get("Content-Length", "")
+    size = int(told) if told.isdigit() and "Transfer-Encoding" not in response.headers else None
     while len(content) < LARGEST:
-        piece = response.read1(65536)
+        try:
+            piece = response.read1(65536)
+        except http.client.IncompleteRead as error:  # in a chunk, or before the last one
+            raise CutOffError(f"it ends after {len(content) + len(error.partial)} bytes, in a chunk") from error
         if not piece:
+            if size is not None and len(content) < size:
+                raise CutOffError(f"{len(content)} of {size} bytes")
             return content
         content += piece
         if time.monotonic() > deadline:
@@ -143,17 +160,24 @@ def check(
     return {"what": what, "url": url, "ok": not (problem or answer.error), "found": found, "pages": list(pages_with_it)}
 
 
+def text_of(answer: Response) -> str:
+    """The page as text: its charset is told by the answer's header, else by the page, else it is UTF-8."""
+    told = re.search(rb"charset=[\"']?([\w-]+)", answer.content[:1024])
+    charset = answer.charset or (told.group(1).decode("ascii", "replace") if told else "utf-8")
+    try:
+        return answer.content.decode(charset, "replace")
+    except (LookupError, ValueError, OverflowError):  # no charset, or a codec that is none
+        return answer.content.decode("utf-8", "replace")
+
+
 def check_page(url: str, answer: Response) -> tuple[dict[str, Any], pages.References | None]:
     """A page is there if it is HTML with something in it, and at least one stylesheet for the CSS to load (R22)."""
     problem = references = None
     if answer.error is None:
-        charset = re.search(rb"charset=[\"']?([\w-]+)", answer.content[:1024])
-        try:
-            html = answer.content.decode(charset.group(1).decode() if charset else "utf-8", "replace")
-        except LookupError:
-            html = answer.content.decode("utf-8", "replace")
-        references = pages.references(answer.url, html)
-        if answer.status != 200:
+        references = pages.references(answer.url, text_of(answer))
+        if pages.leads_elsewhere(url, answer.url):
+            problem = f"leads to another host: {answer.url}"
+        elif answer.status != 200:
             problem = f"answers {answer.status}"
         elif answer.kind not in ("text/html", "application/xhtml+xml"):
             problem = f"is {answer.kind}, not HTML"

@@ -48,7 +48,7 @@ def propose(inventory: Path, start: datetime | None, months: int | None, *, writ
     if write and proposal.new:
         proposing.write(proposal)
     say("\n".join(proposing.lines(proposal, written=write)))
-    sys.exit(ExitCode.BAD_INPUT if proposal.impossible else ExitCode.DONE)
+    sys.exit(ExitCode.BAD_INPUT if proposal.leaves_out else ExitCode.DONE)
 
 
 @schedule.command()

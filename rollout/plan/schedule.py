@@ -22,11 +22,14 @@ FILE = "schedule.yml"
 
 def _rule(text: str) -> str:
     """Raise ValueError for what is no rule, or none that ever comes to a window."""
-    if wrong := recurrence.problem(text.strip().removeprefix("RRULE:")):
-        raise ValueError(f"in this rule, {wrong}")
+    rule = text.strip().removeprefix("RRULE:")
+    if "FREQ=HOURLY" in rule.upper():
+        raise ValueError("expected windows on days: FREQ=MONTHLY, say")
+    if wrong := recurrence.problem(rule):
+        raise ValueError(f"the rule cannot be worked out: {wrong}")
     try:
         with recurrence.patience():
-            first = rrulestr(text, dtstart=datetime(2000, 1, 1, tzinfo=UTC)).after(datetime(2000, 1, 1, tzinfo=UTC))
+            first = rrulestr(rule, dtstart=datetime(2000, 1, 1, tzinfo=UTC)).after(datetime(2000, 1, 1, tzinfo=UTC))
     except (ArithmeticError, LookupError, TypeError) as error:
         raise ValueError(f"the rule cannot be worked out: {error}") from error
     if first is None:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 import recurring_ical_events  # type: ignore[import-untyped]
-from icalendar import Calendar, Component
+from icalendar import Calendar
 from icalendar.parser import Contentline
 from icalendar.timezone import tzp
 
@@ -21,9 +20,9 @@ from plugins.module_utils.rollout_core.time import schedule
 from rollout import documents
 from rollout.outcomes import BadInputError
 from rollout.plan import recurrence
+from rollout.schedule import series as own_series
+from rollout.schedule.series import LINE, ZONE
 
-LINE = "X-RUNBOOK-LINE"  # put into every event, so that an occurrence tells where it is from
-ZONE = "X-WR-TIMEZONE"  # of all that names none itself; not in RFC 5545, but Google and Apple write it
 DAY = timedelta(days=1)
 RULES = ("RRULE", "EXRULE")
 ONCE = ("DTSTART", "DTEND", "DURATION")
@@ -69,17 +68,18 @@ def _worked_out(path: Path, text: str, contents: Sequence[Content], asked: _Aske
     problems: list[Problem] = []
     for event, line in zip(events, starts, strict=True):
         event[LINE] = str(line)
-        problems += _wrong_with(event, line, contents)
+        problems += _wrong_with(event, line, contents, asked.span[1])
     if problems:
         raise _refused(path, problems)
     found: list[schedule.CalendarEvent] = []
     for calendar in calendars:
         if asked.zone:
             calendar[ZONE] = asked.zone
-        for series in _series(calendar):
-            line = int(str(series.walk("VEVENT")[0][LINE]))
+        days = tzp.timezone(str(calendar.get(ZONE, "UTC"))) or UTC
+        for one in own_series.of(calendar, days):
+            line = int(str(one[0].walk("VEVENT")[0][LINE]))
             try:
-                found += _occurrences(series, asked.name, path, asked.span)
+                found += _occurrences(one, days, asked.name, path, asked.span)
             except recurrence.EndlessError as error:
                 raise _refused(path, [(line, str(error))]) from error
             except Exception as error:
@@ -176,7 +176,12 @@ def _rules(contents: Sequence[Content]) -> Iterator[Problem]:
             yield line, f"{key}: {wrong}"
 
 
-def _wrong_with(event: Any, line: int, contents: Sequence[Content]) -> Iterator[Problem]:
+def _wrong_with(event: Any, line: int, contents: Sequence[Content], until: datetime) -> Iterator[Problem]:
+    """What cannot be understood, or not be worked out `until` then."""
+    yield from [*_wrong_event(event, line, contents)] or _wrong_rules(event, line, contents, until)
+
+
+def _wrong_event(event: Any, line: int, contents: Sequence[Content]) -> Iterator[Problem]:
     """What the parser could not make sense of; it would leave that out."""
     own = [content for content in contents if content[0] >= line]
     for key, what in event.errors:
@@ -188,35 +193,45 @@ def _wrong_with(event: Any, line: int, contents: Sequence[Content]) -> Iterator[
         return
     if "DTSTART" not in event:
         yield line, "the event has no DTSTART"
-    elif "DTEND" in event:
-        start, end = event["DTSTART"].dt, event["DTEND"].dt
-        if isinstance(start, datetime) != isinstance(end, datetime):
-            yield line, "DTSTART and DTEND: expected two dates or two times"
-        elif (getattr(start, "tzinfo", None) is None) != (getattr(end, "tzinfo", None) is None):
-            yield line, "DTSTART and DTEND: expected a time zone for both or for none"
-        elif end < start:
-            yield line, "DTEND is before DTSTART"
+    elif not event.errors and not twice and (what := _wrong_end(event)):
+        yield line, what
 
 
-def _series(calendar: Component) -> Iterator[Calendar]:
-    """A calendar for each recurring event, with what was moved or cancelled of it: one that is broken can be named."""
-    together: dict[str, Calendar] = {}
-    for number, event in enumerate(calendar.walk("VEVENT")):
-        series = together.setdefault(str(event.get("UID", number)), Calendar())
-        if ZONE in calendar:
-            series[ZONE] = calendar[ZONE]
-        series.add_component(event)
-    yield from together.values()
+def _wrong_end(event: Any) -> str | None:
+    start = event["DTSTART"].dt
+    length = event["DURATION"].dt if "DURATION" in event else None
+    if length is not None and length < timedelta():
+        return "DURATION is less than nothing"
+    if "DTEND" not in event:
+        return None
+    end = event["DTEND"].dt
+    if isinstance(start, datetime) != isinstance(end, datetime):
+        return "DTSTART and DTEND: expected two dates or two times"
+    if (getattr(start, "tzinfo", None) is None) != (getattr(end, "tzinfo", None) is None):
+        return "DTSTART and DTEND: expected a time zone for both or for none"
+    if length not in (None, end - start):
+        return "DTEND and DURATION: expected only one of them"
+    return "DTEND is before DTSTART" if end < start else None
+
+
+def _wrong_rules(event: Any, line: int, contents: Sequence[Content], until: datetime) -> Iterator[Problem]:
+    """Rules that cannot be worked out until then: the library would not come back."""
+    begun = _instant(event["DTSTART"].dt, UTC)
+    written = [content for content in contents if content[0] >= line and content[1] == "RRULE"]
+    for rule, (number, *_) in zip(own_series.rules(event), written, strict=False):
+        text = rule.to_ical().decode()
+        if wrong := recurrence.problem(text, max(until - begun, timedelta())):
+            yield number, f"RRULE: {wrong}"
 
 
 def _occurrences(
-    series: Calendar, name: str, path: Path, span: tuple[datetime, datetime]
+    series: own_series.Series, days: tzinfo, name: str, path: Path, span: tuple[datetime, datetime]
 ) -> Iterator[schedule.CalendarEvent]:
-    days = ZoneInfo(str(series.get(ZONE, "UTC")))
-    asked = recurring_ical_events.of(series)
+    calendar, lines = series
+    asked = recurring_ical_events.of(calendar)
     for one in asked.between(span[0] - 2 * DAY, span[1] + 2 * DAY):  # a date begins up to 14 h before it does in UTC
         status = str(one.get("STATUS", "")).upper()
-        if status == "CANCELLED":
+        if status == "CANCELLED" or str(one[LINE]) not in lines:
             continue
         title = " ".join(str(one.get("SUMMARY", "")).split()) or "an event without a title"
         yield schedule.CalendarEvent(
@@ -229,7 +244,7 @@ def _occurrences(
         )
 
 
-def _instant(value: date, days: ZoneInfo) -> datetime:
+def _instant(value: date, days: tzinfo) -> datetime:
     """A date is its first moment; what has no zone is in that of `days`."""
     when = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)  # noqa: DTZ001
     return (when if when.tzinfo else when.replace(tzinfo=days)).astimezone(UTC)

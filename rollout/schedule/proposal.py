@@ -28,12 +28,23 @@ WIDTH = 110  # of a comment
 
 @dataclass(frozen=True)
 class Proposal:
-    """What would be `new` in the file at `path`, and the months for which there is no day (`impossible`)."""
+    """What would be `new` in the file at `path`, and the months that get nothing.
+
+    `impossible`: no day of theirs will do; `without`: the rule has no day in them; `soon`: windows of the rule that are
+    ahead, but too soon to be moved or listed.
+    """
 
     path: Path
     read: ScheduleFile
     new: list[Proposed]
     impossible: list[Proposed]
+    without: list[datetime]
+    soon: list[datetime]
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether a month is left without a window."""
+        return bool(self.impossible or self.without)
 
 
 def propose(inventory: Path, now: datetime, start: datetime | None = None, months: int | None = None) -> Proposal:
@@ -57,15 +68,29 @@ def propose(inventory: Path, now: datetime, start: datetime | None = None, month
     earliest = now + timedelta(hours=inventories.policy(inventory).merge_hours_before)
     listed_months = {schedule.month(pair.window) for pair in facts.listed}
     by_rule = facts.read.schedule.model_copy(update={"listed": []})
-    nominal = [
+    ruled = [
         Pair(window, backup)
-        for window, backup in schedules.until(by_rule, max(begin, earliest) - schedule.SECOND, last)
+        for window, backup in schedules.until(by_rule, begin - schedule.SECOND, last)
         if schedule.month(window) not in listed_months
     ]
+    nominal = [pair for pair in ruled if pair.window >= earliest]
     found = core.propose(nominal, facts.listed, earliest, core.Facts(facts.events, facts.people, facts.rules))
+    taken = listed_months | {schedule.month(pair.window) for pair in ruled}
     return Proposal(
-        facts.path, facts.read, [one for one in found if one.pair], [one for one in found if one.pair is None]
+        facts.path,
+        facts.read,
+        new=[one for one in found if one.pair],
+        impossible=[one for one in found if one.pair is None],
+        without=[month for month in _whole_months(begin, last) if month not in taken],
+        soon=[pair.window for pair in ruled if now <= pair.window < earliest],
     )
+
+
+def _whole_months(begin: datetime, last: datetime) -> Iterator[datetime]:
+    """The months from `begin`, the first moment of one, that are over by `last`."""
+    while (after := schedule.next_month(begin)) <= last + schedule.SECOND:
+        yield begin
+        begin = after
 
 
 def lines(proposal: Proposal, *, written: bool) -> list[str]:
@@ -73,8 +98,15 @@ def lines(proposal: Proposal, *, written: bool) -> list[str]:
     told = []
     if proposal.new:
         told += ["schedule:", "  listed:", *(line for one in proposal.new for line in entry(one, 4))]
-    else:
+    elif not proposal.leaves_out and not proposal.soon:
         told.append("# Every month that the rule has a window in lists one already.")
+    told += [
+        f"# {schedule.in_words(window)} is too soon to be proposed: there is no time for its merge any more."
+        for window in proposal.soon
+    ]
+    for month in proposal.without:
+        rule = proposal.read.schedule.windows
+        told += _comment(f"{month:%B %Y} gets no window: the rule ({rule}) has no day in it. List one by hand.", 0)
     for one in proposal.impossible:
         when = f"{one.nominal.window:%B %Y}"
         told += _comment(f"No working day of {when} will do. {schedule.in_words(one.nominal.window)}, {_why(one)}", 0)

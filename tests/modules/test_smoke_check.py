@@ -204,6 +204,52 @@ def test_a_server_that_is_silent_or_never_ends_times_out(smoke, servers):
     }
 
 
+def test_links_as_browsers_take_them(smoke, servers):
+    site, links = servers
+    links.pages.update({"/%C3%A9": (200, HTML, "e"), "/a%20b?q=x%20y": (200, HTML, "blank")})
+    anchors = f'<a href="{links.url}/é">e</a><a href="{links.url}/a b?q=x y">b</a>'
+    site.pages["/"] = (200, HTML, f'<link rel=stylesheet href="base.css?v=2">{anchors}')
+    result = smoke()
+    assert not result["failed"], result["msg"]
+    assert result["counts"]["external link"] == 2
+    site.pages["/"] = (200, "text/html; charset=iso-8859-1", site.pages["/"][2])  # what comes is UTF-8: the header wins
+    assert "/%C3%83%C2%A9" in str([smoke()["failed"], links.asked])
+
+
+@pytest.mark.parametrize("path", ["/", "/base.css?v=2"])
+@pytest.mark.parametrize(
+    ("head", "body", "found"),
+    [
+        ({"Content-Length": "300"}, b"<p>half", "is cut off: 7 of 300 bytes"),
+        ({"Content-Length": "300"}, b"", "is cut off: 0 of 300 bytes"),
+        ({"Transfer-Encoding": "chunked"}, b"4\r\nhalf\r\n", "is cut off: it ends after 4 bytes, in a chunk"),
+        ({"Transfer-Encoding": "chunked"}, b"ff\r\nhalf", "is cut off: it ends after 4 bytes, in a chunk"),
+    ],
+)
+def test_what_is_cut_off(smoke, servers, path, head, body, found):
+    def cut(handler: BaseHTTPRequestHandler) -> None:
+        handler.protocol_version = "HTTP/1.1"
+        handler.send_response(200)
+        for name, value in {"Content-Type": HTML if path == "/" else CSS, **head}.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(body)
+        handler.close_connection = True
+
+    servers[0].pages[path] = cut
+    assert only_problem(smoke()) == ("page" if path == "/" else "stylesheet", found)
+
+
+def test_a_page_that_leads_to_another_host(smoke, servers):
+    site, links = servers
+    elsewhere = links.url.replace("127.0.0.1", "localhost")
+    links.pages["/sorry"] = (200, HTML, f'<link rel="stylesheet" href="{site.url}/base.css?v=2">')
+    site.pages["/"] = (302, f"{elsewhere}/sorry", "")
+    assert only_problem(smoke()) == ("page", f"leads to another host: {elsewhere}/sorry")
+    site.pages["/"] = (302, f"{links.url}/sorry", "")  # another port of the host
+    assert not smoke()["failed"]
+
+
 def test_a_page_cannot_make_us_read_files(smoke, servers):
     servers[0].pages["/"] = (302, "file:///etc/passwd", "")
     assert only_problem(smoke())[0] == "page"

@@ -153,9 +153,10 @@ def test_a_broken_calendar_is_one_finding_among_others(inventory):
         ("Asia/Bangkok", "Asia/Bankok", 20, "no such time zone; expected an IANA name such as Europe/London"),
         ("2026-12-11T08:00:00Z", "2026-12-11T08:00:30Z", 7, "expected a whole minute"),
         ("2026-12-11T08:00:00Z", "2026-12-11T08:00:00", 7, "input should have timezone info"),
-        ("FREQ=MONTHLY", "FREQ=SOMETIMES", 3, "in this rule, FREQ: expected YEARLY, MONTHLY, WEEKLY, DAILY or HOURLY"),
-        ("FREQ=MONTHLY", "FREQ=MONTHLY;INTERVAL=0", 3, "INTERVAL: expected a number from 1 to 1000"),
-        ("BYDAY=+2WE", "BYMONTH=2;BYMONTHDAY=30", 3, "the rule has no window at all"),
+        ("FREQ=MONTHLY", "FREQ=SOMETIMES", 3, "expected FREQ, one of YEARLY, MONTHLY, WEEKLY, DAILY"),
+        ("FREQ=MONTHLY", "FREQ=MONTHLY;INTERVAL=0", 3, "INTERVAL must be 1 or more (found 0)"),
+        ("BYDAY=+2WE", "BYDAY=+6WE", 3, "it never happens: no year has such a day"),
+        ("BYDAY=+2WE", "BYMONTH=2;BYMONTHDAY=30", 3, "it never happens: no year has such a day"),
         ("to: 2027-02-12", "to: 2027-02-08", 21, "`to` is before `from`"),
         ("file: teams.ics", "file: ../teams.ics", 14, "string should match pattern"),
         ("absences: {dates", "absence: {dates", 21, "is not a field that is known here"),
@@ -176,6 +177,24 @@ def test_absences_are_days_of_the_persons_own_zone(inventory):
 
 
 # -- propose ----------------------------------------------------------------------------------------------------------
+
+
+def test_months_without_that_day_are_named(inventory):
+    change(inventory, "BYDAY=+2WE", "BYMONTHDAY=31")
+    found = proposal.propose(inventory, NOW)
+    named = [f"{month:%b %Y}" for month in found.without]
+    assert named == ["Nov 2026", "Feb 2027", "Jun 2027", "Sep 2027"]
+    assert found.leaves_out
+    told = " ".join(" ".join(proposal.lines(found, written=False)).split())
+    for month in ("February", "June", "September"):
+        assert f"# {month} 2027 gets no window: the rule (FREQ=MONTHLY;BYMONTHDAY=31;" in told
+
+
+def test_a_window_that_is_too_soon_is_named(inventory):
+    change(inventory, "    - {window: 2026-12-09T08:00:00Z, backup: 2026-12-11T08:00:00Z}\n", "")
+    found = proposal.propose(inventory, datetime(2026, 12, 8, 7, 30, tzinfo=UTC))
+    assert "# Wed 9 Dec 2026 08:00 UTC is too soon to be proposed" in "\n".join(proposal.lines(found, written=False))
+    assert not found.leaves_out
 
 
 def test_what_is_proposed_is_yaml_that_says_why(inventory):

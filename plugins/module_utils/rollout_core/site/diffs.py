@@ -120,7 +120,7 @@ def _refuse(line: str, number: int, *, below: bool) -> None:
         raise DiffError(f"line {number}: a {what} cannot be carried by a cowboy")
     if line.startswith("@@"):
         raise DiffError(f"line {number}: a hunk without the lines '---' and '+++' before it")
-    if line.startswith("+++ ") or (below and line[:1] in "+- \\" and line.strip() not in ("", "--")):
+    if line.startswith("+") or (below and line[:1] in "- \\" and line.strip() not in ("", "--")):
         raise DiffError(f"line {number}: a change that is in no hunk (does the line '@@' count too few?)")
 
 

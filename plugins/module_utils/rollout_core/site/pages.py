@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html.parser import HTMLParser
-from urllib.parse import urldefrag, urljoin, urlsplit
+from urllib.parse import quote, urldefrag, urljoin, urlsplit, urlunsplit
+
+_KEPT = "%/:=&?~+!$,;'@()*[]|^\\"  # what a browser sends as it stands; an escape that is there stays
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class _Reader(HTMLParser):
 
     def __init__(self, address: str) -> None:
         super().__init__()
-        self.base = address
+        self.base, self.based = address, False
         self.stylesheets: list[str] = []
         self.links: list[str] = []
 
@@ -31,10 +33,11 @@ class _Reader(HTMLParser):
         if not href:
             return
         if tag == "base":
-            self.base = urljoin(self.base, href)
+            if not self.based:  # the first one counts
+                self.base, self.based = urljoin(self.base, href), True
         elif tag == "link" and "stylesheet" in attributes.get("rel", "").lower().split():
             self.stylesheets.append(self._absolute(href))
-        elif tag == "a":
+        elif tag in ("a", "area"):
             self.links.append(self._absolute(href))
 
     def _absolute(self, href: str) -> str:
@@ -51,6 +54,22 @@ def references(address: str, html: str) -> References:
     reader.close()
     external = [link for link in reader.links if link.startswith(("http:", "https:")) and _host(link) != _host(address)]
     return References(tuple(dict.fromkeys(reader.stylesheets)), tuple(dict.fromkeys(external)))
+
+
+def as_asked(address: str) -> str:
+    """Return the address as a browser sends it: é and blanks as escapes of UTF-8, a host's é as IDNA has it.
+
+    Raises ValueError for what is no address.
+    """
+    parts = urlsplit(address.strip())
+    host = parts.netloc if parts.netloc.isascii() else parts.netloc.encode("idna").decode("ascii")
+    path, query = (quote(part, safe=_KEPT) for part in (parts.path, parts.query))
+    return urlunsplit((parts.scheme, host, path, query, ""))
+
+
+def leads_elsewhere(asked: str, answered: str) -> bool:
+    """Tell whether another host answered than the one that was asked; another port or scheme is the same host."""
+    return urlsplit(as_asked(asked)).hostname != urlsplit(answered).hostname
 
 
 def _host(address: str) -> str | None:

@@ -1,5 +1,6 @@
 """Who is there for a window, and what time it is for them (R3): facts in, findings out.
 
+Whoever has an absence is away, also when it is marked as free: many calendars mark whole days so by themselves.
 A DBA is there in the window and in its backup, with the pause before each. A LOSA is there then too, and on the working
 days of the QA week before a window. All instants are timezone-aware UTC datetimes.
 """
@@ -15,6 +16,7 @@ from .schedule import ERROR, NOTE, Attempt, CalendarEvent, Pair, ScheduleFinding
 DBA, LOSA = "dba", "losa"
 DAY = timedelta(days=1)
 SATURDAY = 5
+_FREE = {True: "", False: " (marked as free)"}
 WORKING_DAY = timedelta(hours=8)  # who is away for less on a day of the QA week is there on that day
 
 Span = Tuple[datetime, datetime]
@@ -84,7 +86,7 @@ def _uncovered(span: Span, mates: Sequence[Person]) -> list[Span]:
     """When in the span all of them are away."""
     left = [span]
     for person in mates:
-        away = _merged([event for event in person.absences if event.busy])
+        away = _merged(person.absences)
         left = [both for one in left for other in away for both in _common(one, other)]
     return left
 
@@ -125,12 +127,8 @@ def _away(mates: Sequence[Person], stretches: Sequence[Span]) -> str:
     """`stub is away (Holiday, stub.ics:12)`, for each of them."""
     said = []
     for person in mates:
-        reasons = [
-            event
-            for event in person.absences
-            if event.busy and any(overlap(event, begin, end) for begin, end in stretches)
-        ]
-        why = "; ".join(dict.fromkeys(f"{event.title}, {event.where}" for event in reasons))
+        reasons = [event for event in person.absences if any(overlap(event, begin, end) for begin, end in stretches)]
+        why = "; ".join(dict.fromkeys(f"{event.title}{_FREE[event.busy]}, {event.where}" for event in reasons))
         said.append(f"{person.name} is away ({why})")
     return ", ".join(said)
 

@@ -22,7 +22,7 @@ PROPOSE = "./runbook.py schedule propose"
 
 @dataclass(frozen=True)
 class CalendarEvent:
-    """One occurrence in a calendar, or one absence. Not `busy`: it is marked as free, and stands against nothing."""
+    """One occurrence in a calendar, or one absence. Not `busy`: it is marked as free; only an absence counts then."""
 
     calendar: str
     title: str
