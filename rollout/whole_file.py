@@ -1,4 +1,4 @@
-"""Files that are on disk, whole or not at all, once they are said to be written."""
+"""Writes files that are on disk, whole or not at all, once the call returns."""
 
 from __future__ import annotations
 
@@ -59,5 +59,5 @@ def sync_directory(directory: Path) -> None:
 
 
 def sync(descriptor: int) -> None:
-    """Have what was written to the file on disk."""
+    """Force what was written to a file to disk."""
     os.fsync(descriptor)

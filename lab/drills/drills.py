@@ -27,7 +27,7 @@ HOST = "gac"
 
 @dataclass(frozen=True)
 class Drill:
-    """`script` plays it, and says in its docstring what goes wrong."""
+    """A drill: `script` plays it, and the script's docstring says what goes wrong."""
 
     name: str
     script: Script
@@ -35,7 +35,7 @@ class Drill:
 
     @property
     def story(self) -> str:
-        """What goes wrong, in a sentence or two."""
+        """Return what goes wrong, in a sentence or two."""
         return (self.script.__doc__ or "").strip()
 
 
@@ -82,7 +82,7 @@ def hung_task(scene: Scene) -> None:
 
 
 def hang_while_it_pauses(scene: Scene) -> tuple[subprocess.Popen[bytes], Callable[[], None]]:
-    """Begin, and have a host hang when it is nearly too late. Returns the runbook, and what makes the host answer."""
+    """Begin, and have a host hang when it is nearly too late; return the runbook, and a function that ends the hang."""
     rollout = scene.rollout
     scene.fault(faults.stuck_jobs(rollout))  # so that pausing takes long enough
     process = scene.start("run", JUST_BEFORE_THE_LIMIT)
@@ -161,7 +161,7 @@ def _type(command: str, rollout: Rollout) -> int:
 
 
 def _name(script: Script) -> str:
-    """What people type."""
+    """Return the script's name as people type it."""
     return script.__name__.replace("_", "-")
 
 

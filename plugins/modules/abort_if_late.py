@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ask rollout_core.lateness how the rollout stands, and fail when it must be aborted (R19)."""
+"""Judge the rollout's lateness with rollout_core.lateness, and fail if it must be aborted (R19)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`./runbook.py announce`: what is due and not out is sent; a wrong announcement is corrected, visibly."""
+"""`./runbook.py announce`: sends what is due and not out; corrects a wrong announcement, visibly."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ Say = Callable[[str], None]
 
 
 def send_open(plan_file: Path | None, asker: gates.Asker, say: Say) -> bool:
-    """Send what the latest rollout has queued and is not out, and its abort; whether all is out or settled by then.
+    """Send what the latest rollout has queued and is not out, and its abort; return True if all is out or settled then.
 
-    What no stage has queued yet is a stage's: `run`. Raises LockedError while a runbook is at work, BadInputError.
+    What no stage has queued yet is left to that stage (`run`). Raises LockedError while a runbook is at work, and
+    BadInputError.
     """
     with _box(plan_file, asker, say) as box:
         if runs.outcome(box.journal.entries) == "aborted" and abort_notices.untold(box.journal):
@@ -33,7 +34,7 @@ def send_open(plan_file: Path | None, asker: gates.Asker, say: Say) -> bool:
 
 
 def correct(plan_file: Path | None, number: int, right: str, asker: gates.Asker, say: Say) -> bool:
-    """Send a correction of announcement `number` wherever that is out; whether it is out everywhere.
+    """Send a correction of announcement `number` wherever that is out; return True if the correction is out everywhere.
 
     Raises BadInputError when there is no such announcement, or it is out nowhere.
     """

@@ -13,5 +13,5 @@ class Text:
     body: str
 
     def as_mail(self) -> str:
-        """Return it as a person reads it in a file: the subject, an empty line, the body."""
+        """Return the text as a person reads it in a file: the subject, an empty line, the body."""
         return f"Subject: {self.title}\n\n{self.body}"

@@ -1,4 +1,4 @@
-"""The commands of runbook.py (docs/operations.md). What only one command needs it imports itself: `status` is quick."""
+"""The commands of runbook.py (docs/operations.md). Each imports what only it needs itself: `status` must be quick."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.pass_context
 def main(context: click.Context) -> None:
-    """The monthly database downtime, as a runbook. Without a command: where the rollout stands."""
+    """The monthly database downtime, as a runbook. Without a command, it shows where the rollout stands."""
     if context.invoked_subcommand is None:
         context.invoke(status)
 
@@ -59,7 +59,7 @@ def run(resolution: str | None, fixed_in: int | None, **request: Any) -> None:
 @plan_option
 @click.option("--answers", type=FILE, help="Answers to the gates, for unattended runs.")
 def resume(**request: Any) -> None:
-    """After a crash: show what survives or stands open, then go on or abort."""
+    """After a crash: show what survives or is unfinished, then go on or abort."""
     from rollout.commands import run as runs
     from rollout.commands.given import RunRequest
 
@@ -108,7 +108,7 @@ def answer(
 def status(
     inventory: Path | None = None, plan_file: Path | None = None, *, watch: bool = False, as_json: bool = False
 ) -> None:
-    """Where the rollout stands and what comes next."""
+    """Show where the rollout stands and what comes next."""
     from rollout.commands.status import show
 
     show(inventory, plan_file, watch=watch, json_wanted=as_json)

@@ -23,7 +23,7 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
 
 @click.group()
 def plan() -> None:
-    """The paper side of a rollout."""
+    """Make, move, check or show the plan of a rollout."""
 
 
 @plan.command("new")

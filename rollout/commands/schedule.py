@@ -1,4 +1,4 @@
-"""The command group `schedule`: check the year ahead, fill it, and tell it as a calendar (docs/operations.md)."""
+"""`./runbook.py schedule`: checks the year ahead, fills it, and writes it as a calendar (docs/operations.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stages that only look, on any day before they are due: they count for nothing, and are done again in their turn."""
+"""Runs stages that only look, on any day before they are due; they are done again in their turn."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rollout.plan.process import Stage
 
 
 def look_ahead(rollout: Rollout, stages: Sequence[Stage]) -> ExitCode:
-    """Run their playbooks and tell what they find; nothing is journaled. Raises KeyboardInterrupt."""
+    """Run the stages' playbooks and show what they find; nothing is journaled. Raises KeyboardInterrupt."""
     for stage in stages:
         rollout.screen.stage_begins(stage)
         work = rollout.begin(stage.playbook, rollout.run_id(f"ahead-{stage.stage}"))

@@ -1,4 +1,4 @@
-"""One playbook through ansible-runner: what it reported, and what failed."""
+"""Runs one playbook through ansible-runner; tells what it reported, and what failed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CONTROL_MARK = "ROLLOUT_CONTROL"  # in the environment of every process of a run
 
 @dataclass(frozen=True)
 class Failure:
-    """One host's failed task. `result` is the module's own, `unreachable` that ssh did not get there."""
+    """A task that failed on one host. `result` is the module's own; `unreachable`: ssh did not reach the host."""
 
     host: str
     task: str
@@ -105,7 +105,7 @@ class Playbook:
 
 @dataclass(frozen=True)
 class Listener:
-    """Whom a run tells what: each task as a host begins it, and each `progress` that a module answers."""
+    """Callbacks of a run: one for each task as a host begins it, one for each `progress` that a module reports."""
 
     task: Callable[[str, str], None] = lambda _task, _host: None
     progress: Callable[[Mapping[str, Any]], None] = lambda _progress: None
@@ -170,12 +170,12 @@ class PlaybookAtWork(threading.Thread):
             self._outcome = error
 
     def ended(self, seconds: float = 0.0) -> bool:
-        """Return True if it has ended, or does so within some seconds."""
+        """Return True if the playbook has ended, or ends within `seconds`."""
         self.join(seconds)
         return not self.is_alive()
 
     def wait(self, meanwhile: Callable[[], object] = lambda: None) -> PlaybookRun:
-        """Wait for its end, calling `meanwhile` several times a second, and return what it came to."""
+        """Wait for the end, calling `meanwhile` several times a second; return the result."""
         while not self.ended(LOOK_SECONDS):
             meanwhile()
         return self.outcome()
@@ -185,7 +185,7 @@ class PlaybookAtWork(threading.Thread):
         self._cancelled.set()
 
     def outcome(self) -> PlaybookRun:
-        """Return what it came to; waits for it."""
+        """Wait for the end; return the result."""
         self.join()
         if isinstance(self._outcome, Exception):
             raise self._outcome

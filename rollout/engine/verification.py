@@ -1,4 +1,4 @@
-"""Looking at every host with testinfra: as deployed (R22), or as before after an abort (R19)."""
+"""Looks at every host with testinfra: is it as deployed (R22), or as before after an abort (R19)?"""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _RAISED = re.compile(r"^(?:AssertionError|Failed|RuntimeError): ")
 
 @dataclass(frozen=True)
 class HostState:
-    """One host: how many tests passed, and each that failed, with the reason."""
+    """What was found on one host: how many tests passed, and each that failed, with the reason."""
 
     passed: int = 0
     failed: list[str] = field(default_factory=list)
@@ -37,14 +37,14 @@ class HostState:
 
 @dataclass(frozen=True)
 class HostsLookedAt:
-    """What testinfra found; `summary` is a line for people."""
+    """What testinfra found on all hosts; `summary` is a line for people."""
 
     ok: bool
     summary: str
     hosts: dict[str, HostState]
 
     def on_record(self, expect: Expect) -> HostsVerified:
-        """Return what the journal keeps of it."""
+        """Return the journal's event for it."""
         hosts = {name: asdict(state) for name, state in self.hosts.items()}
         return HostsVerified(expect, "ok" if self.ok else "failed", self.summary, hosts)
 
@@ -105,7 +105,7 @@ def read(report: Path) -> dict[str, HostState]:
 
 
 def _reason(problem: ElementTree.Element) -> str:
-    """What was raised, in one line."""
+    """Return a test's error in one line."""
     message = problem.get("message", "")
     if message == "collection failure":  # then only the traceback says it
         message = next((line[1:] for line in reversed((problem.text or "").splitlines()) if line[:1] == "E"), message)
@@ -131,7 +131,7 @@ def _summary(hosts: dict[str, HostState]) -> str:
 def _ended(
     command: list[str], environment: dict[str, str], output: IO[str] | None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The command, in a session of its own; whatever becomes of us, neither it nor its ssh clients are left."""
+    """Yield the command in a session of its own; when the block ends, neither it nor its ssh clients are left."""
     with subprocess.Popen(
         command,
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""The process that a plan follows: process.yml, or one of processes/, a list of stages (docs/process.md)."""
+"""The process that a plan follows: a list of stages, from process.yml or a file in processes/ (docs/process.md)."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ class ExpectedStep(Model):
 
 
 class Expects(Model):
-    """How long a stage takes, in minutes, and who says so.
+    """The estimate of how long a stage takes, in minutes, and who says so.
 
     `guess`, `staging` (an earlier stage measures it, R9), or `history`: the median of `samples` earlier rollouts, the
-    longest of which took `worst_minutes`. `steps`, if there are any, are what it is made of, in order.
+    longest of which took `worst_minutes`. `steps`, if there are any, are its parts, in order.
     """
 
     minutes: Minutes
@@ -98,7 +98,7 @@ class Undo(Model):
 
 
 class Bracket(Model):
-    """What a stage switches on: `what` is so until stage `ends_with` is done, or playbook `end_early` has ended it."""
+    """A state, `what`, that a stage switches on; stage `ends_with` ends it, or playbook `end_early` if that may be."""
 
     what: Line
     ends_with: Slug
@@ -118,7 +118,7 @@ def _number_of_policy(name: str) -> str:
 
 
 class TimedMessage(Model):
-    """A message, and the policy's number of hours before the window `by` which it must be out (R7, R21)."""
+    """A message, and `by`: the policy's number of hours before the window at which it must be out (R7, R21)."""
 
     message: Annotated[str, AfterValidator(_message)]
     by: Annotated[str, AfterValidator(_number_of_policy)] | None = None
@@ -175,4 +175,4 @@ class Stage(Model):
 
 
 class ProcessFile(RootModel[list[Stage]]):
-    """process.yml: a list of stages."""
+    """A process file: a list of stages."""

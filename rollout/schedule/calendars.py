@@ -1,4 +1,6 @@
-"""iCalendar files (RFC 5545): what stands in others' calendars, recurring events as the occurrences they are (R4).
+"""Reads other people's iCalendar files (RFC 5545); a recurring event becomes its occurrences (R4).
+
+What cannot be understood is an error that names file and line: an event left out silently collides with nothing.
 
 What cannot be understood is an error that names file and line: an event left out silently collides with nothing.
 """
@@ -77,7 +79,7 @@ def _parsed(path: Path, text: str, contents: Sequence[Content]) -> list[Calendar
 
 
 def shown(path: Path) -> str:
-    """A path as people type it."""
+    """Return a path as people type it."""
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
@@ -88,7 +90,7 @@ def _refused(path: Path, problems: Sequence[Problem]) -> BadInputError:
 
 
 def _unfolded(text: str) -> Iterator[tuple[int, str]]:
-    """The content lines, each with the number of the line on which it begins."""
+    """Yield the content lines, each with the number of the line on which it begins."""
     number, unfolded = 0, ""
     for line, part in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
         if part[:1] in {" ", "\t"} and number:
@@ -114,7 +116,7 @@ def _contents(unfolded: Sequence[tuple[int, str]]) -> tuple[list[Content], list[
 
 
 def _nesting(contents: Sequence[Content]) -> Iterator[Problem]:
-    """Everything that begins must end; the parser takes what is cut off for nothing at all."""
+    """Yield a problem for each BEGIN without its END; the parser would silently drop what is cut off."""
     open_: list[tuple[int, str]] = []
     line = 1
     for line, key, _, value in contents:
@@ -136,7 +138,7 @@ def _nesting(contents: Sequence[Content]) -> Iterator[Problem]:
 
 
 def _zones(contents: Sequence[Content]) -> Iterator[Problem]:
-    """Time zones that nobody knows; those that the file defines itself (VTIMEZONE) are known."""
+    """Yield a problem for each unknown time zone, except those that the file defines itself (VTIMEZONE)."""
     own = {value for _, key, _, value in contents if key == "TZID"}
     for line, key, parameters, value in contents:
         named = value if key == ZONE else parameters.get("TZID")
@@ -171,7 +173,7 @@ def _wrong_with(event: Any, line: int, contents: Sequence[Content]) -> Iterator[
 
 
 def _series(calendar: Component) -> Iterator[Calendar]:
-    """A calendar for each recurring event, with what was moved or cancelled of it: one that is broken can be named."""
+    """Yield a calendar for each event with what was moved or cancelled of it, so that a broken one can be named."""
     together: dict[str, Calendar] = {}
     for number, event in enumerate(calendar.walk("VEVENT")):
         series = together.setdefault(str(event.get("UID", number)), Calendar())
@@ -202,6 +204,6 @@ def _occurrences(
 
 
 def _instant(value: date, days: ZoneInfo) -> datetime:
-    """A date is its first moment; what has no zone is in that of `days`."""
+    """Return a date (its first moment) or a time as an instant; without a zone of its own it is in that of `days`."""
     when = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)  # noqa: DTZ001
     return (when if when.tzinfo else when.replace(tzinfo=days)).astimezone(UTC)

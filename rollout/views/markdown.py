@@ -1,4 +1,4 @@
-"""Markdown templates, and text that stays in its place in them."""
+"""Fills in Markdown templates; text from outside cannot change their structure."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def render(template: str, **values: Any) -> str:
 
 
 def one_line(text: str) -> str:
-    """Text that stays in its line and its table cell, and is no HTML."""
+    """Return a text that stays in its line and its table cell, and is no HTML."""
     return re.sub(r"\s+", " ", text).strip().replace("|", "\\|").replace("<", "&lt;")
 
 
 def fenced(text: str) -> str:
-    """Text as a code block that nothing inside it can end."""
+    """Return a text as a code block that nothing inside it can end."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}\n{text.rstrip()}\n{fence}"

@@ -1,4 +1,4 @@
-"""How the runs of the runbook ended: a rollout is open, done, aborted, backed out, or stopped."""
+"""The runs of the runbook and how they ended: a rollout is open, done, aborted, backed out, or stopped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FINAL = frozenset({"done", "aborted", "backed_out"})  # nothing more is to be do
 
 @dataclass(frozen=True)
 class Sitting:
-    """One run of the runbook: who opened it, how it ended (None: nothing more was due, or it crashed)."""
+    """One run of the runbook: who opened it, and how it ended (None: nothing more was due, or it crashed)."""
 
     opened: datetime
     by: str
@@ -41,7 +41,7 @@ def sittings(found: Iterable[Entry]) -> list[Sitting]:
 
 
 def closed(found: Sequence[Entry]) -> tuple[Entry, RolloutClosed] | None:
-    """Return how the latest run ended; None while it goes on, or when nothing more was due."""
+    """Return how the latest run ended; None while it goes on, or if it ended because nothing more was due."""
     for entry in reversed(found):
         if isinstance(entry.event, RolloutClosed):
             return entry, entry.event

@@ -1,4 +1,7 @@
-"""How long the database work takes on production: factor x the staging restore's patch times + a pad (R2, R9).
+"""Estimates the database time on production: factor x the staging restore's patch times + a pad (R2, R9).
+
+A staging restore log holds lines such as ``2208-30-0 applied just now in 70.5 seconds``. An appended log holds those of
+every past restore, the same lines may be there twice, and lines with a date are about earlier upgrades.
 
 A staging restore log holds lines such as ``2208-30-0 applied just now in 70.5 seconds``. An appended log holds those of
 every past restore, the same lines may be there twice, and lines with a date are about earlier upgrades.
@@ -25,15 +28,15 @@ _SAME_RUN = timedelta(minutes=1)
 
 
 class NoTimings(ValueError):  # noqa: N818  it says what is missing
-    """A log without a usable restore; the text says what was found and what was expected."""
+    """An error: a log has no usable restore; the text says what was found and what was expected."""
 
 
 @dataclass
 class Restore:
     """The last restore of a log: staging seconds by patch file name, and where and when its upgrade ran.
 
-    ``line`` is where it begins, from 1; ``at`` is the log's own time of the timings, in UTC, None without prefixes;
-    ``seen`` that of its last line, whatever became of it.
+    ``line`` is where it begins, from 1; ``at`` is the log's own time of the timings, in UTC, None if lines have no
+    time; ``seen`` is the time of its last line, whatever that says.
     """
 
     line: int
@@ -46,7 +49,7 @@ class Restore:
 
     @property
     def fresh(self) -> bool:
-        """Begun, with nothing to show for it yet."""
+        """Return True if the restore has begun and has neither timings nor a failure yet."""
         return not self.complete and self.failure is None
 
 
@@ -59,15 +62,15 @@ class Budget:
     plus_minutes: float
 
     def estimate(self, staging_seconds: Iterable[float]) -> float:
-        """Seconds on production for patches that took ``staging_seconds`` each, to the millisecond."""
+        """Return the seconds on production for patches that took ``staging_seconds`` each, to the millisecond."""
         return round(self.factor * sum(staging_seconds) + self.plus_minutes * 60, 3)
 
     def fits(self, estimate_seconds: float) -> bool:
-        """True when the estimate is within the window; exactly the window still is."""
+        """Return True if the estimate is within the window; exactly the window still is."""
         return estimate_seconds <= round(self.window_minutes * 60, 3)
 
     def steps(self, staging_seconds: dict[str, float]) -> list[dict[str, object]]:
-        """Production seconds step by step, the patches in the order given and then the ``pad``."""
+        """Return the seconds on production step by step: the patches in the order given, then the ``pad``."""
         steps: list[dict[str, object]] = [
             {"step": patch, "seconds": round(self.factor * seconds, 3)} for patch, seconds in staging_seconds.items()
         ]
@@ -75,7 +78,7 @@ class Budget:
 
 
 def last_restore(log: str) -> Restore:
-    """Patch times of the last restore in ``log``, each patch once. Raises NoTimings when that restore tells none."""
+    """Return the last restore in ``log``, with each patch once. Raises NoTimings if that restore has no timings."""
     run = _last_run(log)
     if run is None:
         raise NoTimings(f"no upgrade in it; expected lines like {EXPECTED_LINE!r}")
@@ -83,10 +86,10 @@ def last_restore(log: str) -> Restore:
 
 
 def last_of(logs: Mapping[str, str]) -> tuple[str, Restore]:
-    """Name of the log ``{name: text}`` that holds the last restore of all, and that restore (R9).
+    """Return the name of the log ``{name: text}`` that holds the last restore of all, and that restore (R9).
 
-    The last by the logs' own times, or, where an upgrade has none, the one in the log that is named last. Raises
-    NoTimings, naming the log, when that one tells none: an older restore says nothing about the patches of today.
+    The last one by the logs' own times, or, if an upgrade has none, the one in the log that is named last. Raises
+    NoTimings, naming the log, if that one has none: an older restore says nothing about today's patches.
     """
     runs = [(name, run) for name, run in ((name, _last_run(log)) for name, log in logs.items()) if run is not None]
     if not runs:
@@ -107,7 +110,7 @@ def _last_run(log: str) -> Restore | None:
 
 
 def _told(run: Restore) -> Restore:
-    """The run itself, which came to its timings; NoTimings if it did not."""
+    """Return the run if it came to its timings. Raises NoTimings if it did not."""
     if run.failure is not None:
         raise NoTimings(f"its last upgrade (line {run.line}) failed: {run.failure}")
     if run.fresh:
@@ -146,7 +149,7 @@ def _later(run: Restore, at: datetime | None) -> bool:
 
 
 def _comes_again(run: Restore, patch: PatchName, at: datetime | None, seconds: float) -> bool:
-    """Without times, order tells: timings are sorted, so a number that comes again starts another run."""
+    """Return True if a patch begins another run, in a log without times: a run's patches are sorted, each once."""
     if run.last is None or (at is not None and run.at is not None):
         return False
     return patch < run.last or (patch == run.last and seconds != run.seconds[str(patch)])

@@ -1,4 +1,7 @@
-"""Cowboys: the list of them, their diffs, and whether one is in a file (R16, R25).
+"""Cowboys: their list, their diffs, and whether a tree has one (R16, R25).
+
+A cowboy is a patch that somebody applied by hand in production. Its diff is a unified one, as ``brz diff`` or
+``git diff`` prints it; applying hunks is GNU patch's work, not ours.
 
 A cowboy is a patch that somebody applied by hand in production. Its diff is a unified one, as ``brz diff`` or
 ``git diff`` prints it; applying hunks is GNU patch's work, not ours.
@@ -28,11 +31,11 @@ _UNSUPPORTED = re.compile(
 
 
 class DiffError(ValueError):
-    """A diff that cannot be used; the text says why, and in which line."""
+    """An error: a diff cannot be used; the text says why, and in which line."""
 
 
 class CowboyState(str, Enum):
-    """How a cowboy stands in one tree."""
+    """The state of a cowboy in one tree."""
 
     LANDED = "landed"  # the tree's own revision contains it
     APPLIED = "applied"  # in the files, but not in the revision
@@ -52,7 +55,7 @@ class FilePatch:
 
 
 def problems(cowboys: Any) -> list[str]:
-    """What is wrong with a list of cowboys, as sentences that say which one; empty when it is sound."""
+    """Return the problems of a list of cowboys, as sentences that say which one; empty if it is sound."""
     if not isinstance(cowboys, list):
         return [f"the cowboys must be a list, not {type(cowboys).__name__}"]
     found: list[str] = []
@@ -90,12 +93,12 @@ def _field_problems(cowboy: Mapping[Any, Any]) -> Iterable[str]:
 
 
 def on_host(cowboys: Iterable[Mapping[str, Any]], host: str) -> list[Mapping[str, Any]]:
-    """Those that belong on ``host`` (its inventory name); without ``hosts``, a cowboy belongs everywhere."""
+    """Return the cowboys for ``host`` (its inventory name); one without ``hosts`` is for every host."""
     return [cowboy for cowboy in cowboys if not cowboy.get("hosts") or host in cowboy["hosts"]]
 
 
 def path_problem(path: str) -> str | None:
-    """Why ``path`` must not be touched in a tree, or None: it would leave the tree or change its version control."""
+    """Return why ``path`` must not be touched in a tree (it leaves it, or is its version control's), or None."""
     parts = path.split("/")
     if not path or path.startswith(("/", '"')) or "\0" in path:
         return f"{path!r} is not a plain relative path"
@@ -158,7 +161,7 @@ def _end_of_hunks(lines: list[str], at: int) -> int:
 
 
 def _file_patch(lines: list[str], number: int) -> FilePatch:
-    """Read the paths of one file's part of a diff, which begins in line ``number``."""
+    """Return the patch of one file's part of a diff, which begins in line ``number``."""
     sides = [line[4:].rstrip("\r\n") for line in lines[:2]]
     names = [side.split("\t")[0].rstrip() for side in sides]
     gone = [name == "/dev/null" or bool(_NO_FILE.search(side)) for name, side in zip(names, sides)]
@@ -175,10 +178,10 @@ def _file_patch(lines: list[str], number: int) -> FilePatch:
 
 
 def is_in(taken_out: int | None, put_in: int | None) -> bool:
-    """Whether a patch is in a file, from how far (lines) its hunks are moved to take it out or to put it in.
+    """Return True if a patch is in a file, by how many lines its hunks must be moved to take it out or to put it in.
 
-    None: that does not work without a conflict. Both can work where a file repeats itself; then the nearer place is the
-    right one, and at the same distance it is in, so that nothing is ever applied twice.
+    None means a conflict. Both can work if a file repeats itself: then the nearer place counts, and at the same
+    distance the patch is in, so that nothing is ever applied twice.
     """
     if taken_out is None:
         return False
@@ -186,7 +189,7 @@ def is_in(taken_out: int | None, put_in: int | None) -> bool:
 
 
 def state(parts: Iterable[tuple[bool, bool, bool]]) -> CowboyState:
-    """State of a cowboy from its files, each (in the revision, in the file, applicable)."""
+    """Return the state of a cowboy by its files, each (in the revision, in the file, applicable)."""
     known = list(parts)
     if all(in_revision for in_revision, _, _ in known):
         return CowboyState.LANDED
@@ -198,10 +201,10 @@ def state(parts: Iterable[tuple[bool, bool, bool]]) -> CowboyState:
 
 
 def looks_landed(patch: FilePatch, content: str | None) -> bool:
-    """Whether a file has every line that the diff adds and none that it removes, wherever they stand in it.
+    """Return True if a file has every line that the diff adds and none that it removes, anywhere in the file.
 
     White space does not count, nor do lines without a letter or digit, nor a removed line that the diff has elsewhere
-    too. With no line left to go by, or no file, it does not look so. To be asked about, not to be believed (R16).
+    too. False if no line is left to compare, or there is no file. This is a reason to ask, not an answer (R16).
     """
     if content is None:
         return patch.deletes
@@ -215,7 +218,7 @@ def looks_landed(patch: FilePatch, content: str | None) -> bool:
 
 
 def contained(parts: Iterable[tuple[bool, bool, bool]]) -> CowboyState:
-    """How a cowboy stands in a revision, from its files, each (contained, looks landed, applicable) (R16)."""
+    """Return the state of a cowboy in a revision, by its files, each (contained, looks landed, applicable) (R16)."""
     known = list(parts)
     if all(is_in for is_in, _, _ in known):
         return CowboyState.LANDED
@@ -231,7 +234,7 @@ def _words(line: str) -> str:
 
 
 def sentence(cowboy: Mapping[str, Any], how: CowboyState, *, surroundings_changed: bool = False) -> str:
-    """One line of evidence from a delivered tree; the hosts it holds for are the caller's to add."""
+    """Return a line of evidence from a delivered tree; the caller adds the hosts that it is true of."""
     who, why, name = cowboy["who"], cowboy["why"], cowboy["id"]
     since = " (the code around it has changed since)" if surroundings_changed else ""
     return {
@@ -243,7 +246,7 @@ def sentence(cowboy: Mapping[str, Any], how: CowboyState, *, surroundings_change
 
 
 def review_sentence(cowboy: Mapping[str, Any], how: CowboyState) -> str:
-    """One line of evidence on how a cowboy stands in the merged revision, two days before the window (R16)."""
+    """Return a line of evidence on a cowboy in the merged revision, two days before the window (R16)."""
     who, why, name = cowboy["who"], cowboy["why"], cowboy["id"]
     return {
         CowboyState.LANDED: f"{name} landed in the merge, off the list ({who})",

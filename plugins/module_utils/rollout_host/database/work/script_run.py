@@ -1,6 +1,6 @@
-"""A script of the site's own, run while access is closed: its lines as they come, its end however it comes (R18, R19).
+"""Runs a script of the site's own while access is closed: its lines as they come, its end however it comes (R18, R19).
 
-It has the run's mark, and its sessions the name of the run's: whoever stops or finds the outage finds them too.
+The script has the run's mark, and its sessions the name of the run's: whoever stops or finds the outage finds them too.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ def run(
     interruptible: Any = None,
     take: Callable[[str], None] = lambda _: None,
 ) -> script.ScriptEnd:
-    """Run a script in the schema directory to its end. `take` gets each whole line of its output as it comes.
+    """Run a script in the schema directory; return how it ended. `take` gets each whole line of its output as it comes.
 
-    What stops us, and the deadline, end it and all that it started; without `interruptible`, only the deadline does.
-    Raises OSError for what cannot be started.
+    A signal to us, or the deadline, ends it and all that it started; without `interruptible`, only the deadline does.
+    Raises OSError if it cannot be started.
     """
     begun = time.monotonic()
     process = script.start(argv, params["schema_directory"], log, PGAPPNAME=session_names(params["run_id"])[0])
@@ -58,7 +58,7 @@ def run(
 
 
 def _new_lines(log: Path) -> Iterator[list[str]]:
-    """Each time the whole lines that have been added since."""
+    """Yield, each time, the whole lines that were added since."""
     with log.open("rb") as file:
         rest = b""
         while True:
@@ -67,7 +67,7 @@ def _new_lines(log: Path) -> Iterator[list[str]]:
 
 
 def run_permissions(outage: Outage, params: Mapping[str, Any]) -> None:
-    """Run the site's own permission script; the patches are committed, so only the deadline ends it.
+    """Run the site's own permission script. The patches are committed, so only the deadline ends it.
 
     Raises WorkError `E-permissions-failed`.
     """
