@@ -18,10 +18,9 @@ Say = Callable[[str], None]
 
 
 def send_open(plan_file: Path | None, asker: gates.Asker, say: Say) -> bool:
-    """Send what the latest rollout has queued and is not out, and its abort; return True if all is out or settled then.
+    """Send what the latest rollout has queued and is not out, and its abort; whether all is out or settled by then.
 
-    What no stage has queued yet is left to that stage (`run`). Raises LockedError while a runbook is at work, and
-    BadInputError.
+    What no stage has queued yet is a stage's: `run`. Raises LockedError while a runbook is at work, BadInputError.
     """
     with _box(plan_file, asker, say) as box:
         if runs.outcome(box.journal.entries) == "aborted" and abort_notices.untold(box.journal):

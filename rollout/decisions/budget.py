@@ -30,10 +30,10 @@ def rule(
 
 
 def judge(logs: Sequence[Path], rule: budgets.Budget, pending: patches.Pending | None) -> dict[str, Any]:
-    """Return the answer as `budget --json` prints it; times in seconds. Raises BadInputError if no log tells a time.
+    """The answer, as `budget --json` prints it: times in seconds. Raises BadInputError when no log tells a time.
 
-    `pending`, if known, is what production has to apply: nothing else counts. A patch of it without a time in the logs
-    is named, and then the answer is that it does not fit.
+    `pending`, where it is known, is what production has to apply: nothing else counts, and what of it has no time is
+    named, and then it does not fit.
     """
     try:
         log, restore = budgets.last_of({str(path): _text(path) for path in logs})

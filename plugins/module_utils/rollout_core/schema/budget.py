@@ -28,15 +28,15 @@ _SAME_RUN = timedelta(minutes=1)
 
 
 class NoTimings(ValueError):  # noqa: N818  it says what is missing
-    """An error: a log has no usable restore; the text says what was found and what was expected."""
+    """A log without a usable restore; the text says what was found and what was expected."""
 
 
 @dataclass
 class Restore:
     """The last restore of a log: staging seconds by patch file name, and where and when its upgrade ran.
 
-    ``line`` is where it begins, from 1; ``at`` is the log's own time of the timings, in UTC, None if lines have no
-    time; ``seen`` is the time of its last line, whatever that says.
+    ``line`` is where it begins, from 1; ``at`` is the log's own time of the timings, in UTC, None without prefixes;
+    ``seen`` that of its last line, whatever became of it.
     """
 
     line: int
@@ -86,10 +86,10 @@ def last_restore(log: str) -> Restore:
 
 
 def last_of(logs: Mapping[str, str]) -> tuple[str, Restore]:
-    """Return the name of the log ``{name: text}`` that holds the last restore of all, and that restore (R9).
+    """Name of the log ``{name: text}`` that holds the last restore of all, and that restore (R9).
 
-    The last one by the logs' own times, or, if an upgrade has none, the one in the log that is named last. Raises
-    NoTimings, naming the log, if that one has none: an older restore says nothing about today's patches.
+    The last by the logs' own times, or, where an upgrade has none, the one in the log that is named last. Raises
+    NoTimings, naming the log, when that one tells none: an older restore says nothing about the patches of today.
     """
     runs = [(name, run) for name, run in ((name, _last_run(log)) for name, log in logs.items()) if run is not None]
     if not runs:
@@ -110,7 +110,7 @@ def _last_run(log: str) -> Restore | None:
 
 
 def _told(run: Restore) -> Restore:
-    """Return the run if it came to its timings. Raises NoTimings if it did not."""
+    """The run itself, which came to its timings; NoTimings if it did not."""
     if run.failure is not None:
         raise NoTimings(f"its last upgrade (line {run.line}) failed: {run.failure}")
     if run.fresh:

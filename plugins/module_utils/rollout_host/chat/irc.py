@@ -131,8 +131,8 @@ class IrcChannel:
     def say(self, text: str, sending: Callable[[], None] = lambda: None) -> None:
         """Say one line in the channel, and return when the server has taken it; `sending` is called just before.
 
-        Raises NotSaid if it is certain that nobody heard it, IrcError if nobody knows. A server answers in order, so
-        any answer to a message comes before its answer to a PING that follows.
+        Raises NotSaid when it is certain that nobody heard it, IrcError when nobody knows. A server answers in order,
+        so what it has to say of a message comes before its answer to a PING after it.
         """
         line = f"PRIVMSG {self.name} :{text}"
         longest = LINE_BYTES - len(f":{self.connection.get_nickname()}!{'u' * 11}@{'h' * 63} \r\n")
@@ -247,6 +247,6 @@ class IrcChannel:
 
 
 def _said(event: irc.client.Event) -> str:
-    """Return the reason that the server gave."""
+    """Return what the server gave as its reason."""
     reason = event.arguments or event.target  # the library's own login_failed has it as its target
     return (" ".join(reason) if isinstance(reason, list) else str(reason or "")).strip().rstrip(".") or str(event.type)

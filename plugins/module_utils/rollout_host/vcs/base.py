@@ -61,7 +61,7 @@ class NotABranchError(VcsError):
 
 
 class Vcs(ABC):
-    """Reads the branches of one version control. Each method may raise VcsError."""
+    """The questions to the branches of one version control. Each may raise VcsError."""
 
     name: ClassVar[str]  # as the option `vcs` has it
     title: ClassVar[str]  # as people say it

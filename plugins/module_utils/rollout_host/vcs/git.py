@@ -71,7 +71,7 @@ class Git(Vcs):
         return (path / ".git").exists() or ((path / "objects").is_dir() and (path / "HEAD").is_file())
 
     def at(self, branch: str) -> tuple[str, str]:
-        """Return (repository on this host, hash of the tip) of a branch. Raises NotABranchError."""
+        """Return (repository on this host, hash of the tip) of a branch, or raise NotABranchError."""
         location, reference = git_client.split(branch)
         if git_client.is_url(location):
             repository, reference = self._fetched(location, reference), "FETCH_HEAD"
@@ -85,7 +85,7 @@ class Git(Vcs):
         return repository, found.strip()
 
     def _fetched(self, location: str, reference: str) -> str:
-        """Return the bare copy of a URL's repository, with FETCH_HEAD at the branch's present tip."""
+        """Return the bare copy of a URL, with FETCH_HEAD at the tip of the branch as it is now."""
         if location not in self._copies:
             copy = tempfile.mkdtemp(prefix="rollout-git-")
             atexit.register(shutil.rmtree, copy, ignore_errors=True)

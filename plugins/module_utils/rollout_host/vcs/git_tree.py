@@ -73,7 +73,7 @@ class GitTree(WorkingTree):
         """Do nothing: look_at() has made the copy already."""
 
     def clear(self) -> None:
-        """Revert changes that are not committed, after removing locks that a killed git left."""
+        """Revert what is not committed. Locks that a killed git left behind go first."""
         control = Path(self._git("rev-parse", "--path-format=absolute", "--git-dir").strip())
         locks = [control / name for name in LOCKS if (control / name).exists()]
         if locks and not self._somebody_works_here():
@@ -82,7 +82,7 @@ class GitTree(WorkingTree):
         self._do("reset", "reset", "-q", "--hard")
 
     def _somebody_works_here(self) -> bool:
-        """Return True if a git process of this host is in the tree."""
+        """Tell whether a git process of this host is in the tree."""
         here = Path(self.workdir).resolve()
         for process in Path("/proc").glob("[0-9]*"):
             try:
@@ -94,7 +94,7 @@ class GitTree(WorkingTree):
         return False
 
     def _do(self, step: str, *argv: str, named: bool = False) -> None:
-        """Run git and add `step` to the steps. With `named` it gets a committer, which git needs even to merge."""
+        """Note what was done. Git asks who it is already when it merges."""
         self._git(*argv, committer=self._who() if named else None)
         self.steps.append(step)
 
