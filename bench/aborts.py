@@ -115,7 +115,7 @@ def _abort(base: Base, records: Path, after: float, schema: str) -> Aborted:
 
 @contextmanager
 def _base() -> Iterator[tuple[Base, Path]]:
-    """Yield a lab at its window, and an empty directory for records; records left there are for finding causes."""
+    """Yield a lab at its window, and an empty directory for records; those that are left help to find a cause."""
     directory = ROOT / "var" / "bench"
     records = directory / "records"
     with made_base(directory, Console(stderr=True)) as base:

@@ -1,9 +1,9 @@
-"""The web server of one application host: `docroot/` and the front page of the tree that ~/srv/launchpad/current led to
-when it started or got its last SIGHUP.
+"""The web server of one application host: `docroot/` and the front page of its current tree.
 
-Like a real application server it keeps a few connections to the database open and makes new ones when they are ended.
-While the database refuses it, the front page is an honest 503. Every answer has the header X-Revision. After each load
-it writes ~/run/site.json, which `restart-site` waits for.
+That is the tree to which ~/srv/launchpad/current led when the server started or got its last SIGHUP. Like a real
+application server it keeps a few connections to the database open and makes new ones when they are ended. While the
+database refuses it, the front page is an honest 503. Every answer has the header X-Revision. After each load it writes
+~/run/site.json, which `restart-site` waits for.
 """
 
 import argparse

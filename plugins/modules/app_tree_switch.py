@@ -175,7 +175,7 @@ def in_words(links: Links) -> str:
 
 
 def main() -> None:
-    """Read the arguments, switch, tell."""
+    """Read the arguments, switch, and answer."""
     module = AnsibleModule(
         argument_spec={
             "root": {"type": "path", "required": True},

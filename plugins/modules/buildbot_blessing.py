@@ -290,7 +290,7 @@ def down(error: Exception, record: Record, params: dict[str, Any]) -> dict[str, 
 
 
 def main() -> None:
-    """Answer Ansible."""
+    """Read the arguments, look at Buildbot, and answer."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
     params, check = module.params, module.check_mode
     params["begun"] = time.time() if params["begun"] is None else params["begun"]

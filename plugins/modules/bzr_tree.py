@@ -223,7 +223,7 @@ def difference(answer: Mapping[str, Any]) -> dict[str, str]:
 
 
 def main() -> None:
-    """Read the arguments, bring the tree to the revision, tell."""
+    """Read the arguments, bring the tree to the revision, and answer."""
     module = AnsibleModule(
         argument_spec={
             "dest": {"type": "path", "required": True},

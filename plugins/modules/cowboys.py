@@ -174,7 +174,7 @@ def exit_without_tree(module: AnsibleModule, tree: Path, cowboys: Sequence[Mappi
 
 
 def main() -> None:
-    """Try all of them; unless one conflicts, write all, then restart."""
+    """Try all cowboys; unless one conflicts, write all files, then restart."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     wanted, tree = module.params["state"], Path(module.params["tree"]).resolve()
     try:

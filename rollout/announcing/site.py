@@ -40,7 +40,7 @@ class Words(Model):
 
 
 class WordsFile(Model):
-    """words.yml: one top-level key."""
+    """The file words.yml, with one top-level key."""
 
     words: Words = Words()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Text:
-    """What is sent: `title` is a mail's subject, empty where a channel has none; `body` is plain text."""
+    """The text to send: `title` is a mail's subject, empty where a channel has none; `body` is plain text."""
 
     title: str
     body: str

@@ -44,7 +44,7 @@ def main(context: click.Context) -> None:
     help="With the stage that merges: a later revision of devel, with a fix of it, goes out; 0: the merge.",
 )
 def run(resolution: str | None, fixed_in: int | None, **request: Any) -> None:
-    """Carry out what is due now, or the named STAGES; asks at gates."""
+    """Carry out what is due now, or the named STAGES; the runbook asks at gates."""
     from rollout.commands import run as runs
     from rollout.commands.given import RunRequest
 

@@ -14,7 +14,7 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
 
 @click.group()
 def lab() -> None:
-    """The embedded lab: a whole service on loopback."""
+    """Start, show or stop the embedded lab, a whole service on loopback."""
 
 
 @lab.command("up")

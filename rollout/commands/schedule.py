@@ -16,7 +16,7 @@ from rollout.outcomes import ExitCode
 
 @click.group()
 def schedule() -> None:
-    """The windows of the year ahead (R1, R3, R4)."""
+    """Check, fill or export the windows of the year ahead (R1, R3, R4)."""
 
 
 @schedule.command()

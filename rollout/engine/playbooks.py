@@ -153,7 +153,7 @@ class PlaybookAtWork(threading.Thread):
     """A playbook at work, while this process judges. `progress` is what its modules have answered and nobody took."""
 
     def __init__(self, playbook: Playbook, on_task: Callable[[str, str], None] = lambda _task, _host: None) -> None:
-        """Start it."""
+        """Start the playbook."""
         super().__init__(name=playbook.name, daemon=True)
         self.playbook = playbook
         self.progress: SimpleQueue[Mapping[str, Any]] = SimpleQueue()

@@ -110,7 +110,7 @@ class Answer:
 
 
 class Asker(Protocol):
-    """Anything that can answer a question."""
+    """Anything that can be asked a question."""
 
     def begin(self, question: Question) -> None:
         """Show the question."""

@@ -106,7 +106,7 @@ def found_by_checks(directory: Path, plan: Plan, journal: Journal, failure: str)
 
 
 def get(directory: Path, entries: Sequence[Entry], number: int) -> Incident:
-    """The incident with that number. Raises BadInputError when there is none."""
+    """Return the incident with that number. Raises BadInputError if there is none."""
     known = {each.number: each for each in incidents(entries)}
     if number not in known:
         there = ", ".join(str(each) for each in known) or "none"

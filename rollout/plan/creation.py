@@ -32,7 +32,7 @@ class Deployed(Model):
 
 
 class ProductionStatus(Model):
-    """What is deployed, and the cowboys on it (R16). Written by the module production_status."""
+    """The deployed revision, and the cowboys on it (R16). Written by the module production_status."""
 
     deployed: Deployed | None = None
     cowboys: list[Cowboy] = Field(default_factory=list)

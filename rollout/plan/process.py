@@ -62,7 +62,7 @@ class Expects(Model):
 
 
 class MergeBackOut(Model):
-    """What a no leads to: a question of its own, and the playbook that takes everything back once it is a yes (R17)."""
+    """The back-out that a no leads to: a question of its own and, on a yes, the playbook that takes all back (R17)."""
 
     gate: Slug
     question: Line
@@ -89,7 +89,7 @@ class Gate(Model):
 
 
 class Undo(Model):
-    """The playbook that takes a stage back, and at most how many minutes that takes: a guess, or history's worst."""
+    """The playbook that undoes a stage, and how many minutes it takes at most: a guess, or history's worst."""
 
     playbook: PlaybookName
     minutes: Minutes
@@ -125,7 +125,7 @@ class TimedMessage(Model):
 
 
 class Announces(TimedMessage):
-    """What a stage announces: `after_abort` in the next attempt, `when_moved` if people have heard of another time."""
+    """The messages of a stage: `after_abort` in the next attempt, `when_moved` if people have heard of another time."""
 
     after_abort: TimedMessage | None = None
     when_moved: TimedMessage | None = None

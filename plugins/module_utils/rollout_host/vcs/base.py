@@ -37,7 +37,7 @@ class FileChange(TypedDict):
 
 
 class FileConflict(TypedDict):
-    """A path that conflicts, and what the version control says about it."""
+    """A path in conflict, and how the version control describes that."""
 
     path: str
     conflict: str

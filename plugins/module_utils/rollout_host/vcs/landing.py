@@ -57,7 +57,7 @@ class Landing(LandingBranches, ABC):
     conflict_text: ClassVar[str]
 
     def __init__(self, working: WorkingTree, deed: str) -> None:
-        """Take the working tree in which it is made."""
+        """Keep the working tree in which the landing is made, and `deed`."""
         super().__init__(working)
         self.deed = deed
 

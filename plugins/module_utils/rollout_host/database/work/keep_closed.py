@@ -42,7 +42,7 @@ class KeepClosed(OutageWork):
         return True
 
     def checked(self) -> dict[str, Any]:
-        """Return that access would be closed."""
+        """Return what the module would answer: that access would be closed."""
         return {"changed": True, "committed": False, "summary": "no outage: check mode, access would be closed"}
 
     def run(self, outage: Outage) -> None:

@@ -68,7 +68,7 @@ class Patching(OutageWork):
         return bool(self.pending)
 
     def checked(self) -> dict[str, Any]:
-        """Return the rows as they would be."""
+        """Return what the module would answer, with the rows as they would be."""
         result = changes(self.before, [*self.before, *(patch.name.row for patch in self.pending)])
         said = f"no outage: check mode, {len(self.pending)} patches are pending"
         return {**result, "committed": not self.pending, "summary": said}

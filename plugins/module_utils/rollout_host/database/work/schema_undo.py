@@ -35,7 +35,7 @@ class SchemaUndo(Patching):
         self._tables: dict[int, int] = {}
 
     def checked(self) -> dict[str, Any]:
-        """Return the rows as they would be."""
+        """Return what the module would answer, with the rows as they would be."""
         gone = {undo.name.row for undo in self.pending}
         result = changes(self.before, [row for row in self.before if row[:3] not in gone])
         said = f"no outage: check mode, {len(self.pending)} patches are to be undone"

@@ -68,7 +68,7 @@ class Scripted(OutageWork):
         return bool(self.pending)
 
     def checked(self) -> dict[str, Any]:
-        """Return the rows as they would be."""
+        """Return what the module would answer, with the rows as they would be."""
         result = changes(self.before, [*self.before, *(patch.name.row for patch in self.pending)])
         said = f"no outage: check mode, {self.argv[0]} would apply {len(self.pending)} patches"
         return {**result, "committed": not self.pending, "summary": said}
@@ -151,7 +151,7 @@ class Scripted(OutageWork):
         return {**changes(self.before, rows), **answer}
 
     def _its_own(self, measured: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the outage in the script's own words: users did not feel what it did before and after."""
+        """Return the outage's duration in the script's own words; its work before and after that users did not feel."""
         names = [step["step"] for step in measured["steps"]]
         first = names.index("Outage starts") if "Outage starts" in names else 0
         last = max((n for n, name in enumerate(names) if name.startswith("Enabling access")), default=len(names) - 1)
