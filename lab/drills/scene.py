@@ -19,7 +19,7 @@ from lab.waiting import eventually
 from rollout.engine import processes
 
 T = TypeVar("T")
-PATIENCE = 180.0  # seconds until what does not happen has failed the drill
+PATIENCE = 180.0  # seconds of waiting, after which the drill has failed
 ROWS = "SELECT format('patch-%s-%s-%s.sql', major, lpad(minor::text, 2, '0'), patch) FROM LaunchpadDatabaseRevision"
 SESSIONS = "SELECT pid, application_name FROM pg_stat_activity WHERE application_name LIKE 'rollout %'"
 SERVICES, BANNER = "cron.ini", "srv/launchpad/+maintenancetime.txt"

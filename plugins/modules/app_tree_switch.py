@@ -114,7 +114,7 @@ class Trees:
         self.root, self.brz = Path(root), brz
 
     def link(self, name: str) -> str | None:
-        """Return the name of the tree that a link leads to; None if there is none. Raises TreeSwitchError otherwise."""
+        """Return the name of the tree that a link leads to; None if nothing is there. Raises TreeSwitchError."""
         path = self.root / name
         if not os.path.lexists(str(path)):
             return None

@@ -19,7 +19,7 @@ from rollout.plan.store import KeptRollout
 from rollout.whole_file import write_whole
 
 ABORTED, NEW_DATE = "aborted", "new_date"
-OF_THE_WINDOW = ("first", "rescheduled", NEW_DATE, "reminder", "starting")  # who heard one of these waits for it
+OF_THE_WINDOW = ("first", "rescheduled", NEW_DATE, "reminder", "starting")  # whoever heard one waits for the window
 Say = Callable[[str], None]
 
 

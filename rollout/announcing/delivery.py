@@ -26,7 +26,7 @@ from rollout.announcing.attempt import Delivered, Job, Outcome
 from rollout.announcing.channels import Channel
 from rollout.announcing.text import Text
 
-GRACE_SECONDS = 30.0  # beyond the time limit, which whoever posts keeps itself: for one that is loading, or stopped
+GRACE_SECONDS = 30.0  # beyond the time limit, which the poster keeps itself unless it hangs or still loads
 
 
 class Poster:

@@ -22,7 +22,7 @@ logging.getLogger("apprise").disabled = True
 # Options of a URL that would change the text, or that belong to whoever delivers it (retries, time limits).
 NOT_FOR_URLS = ("format", "overflow", "emojis", "retry", "wait", "optional", "redirect", "cto", "rto")
 FORGETS_SECONDS = 3300.0  # Mastodon keeps an Idempotency-Key for 3600 s; five minutes are for clocks and slow answers
-SHORTEST_SECRET = 4  # what is shorter stands in ordinary words too
+SHORTEST_SECRET = 4  # a shorter one may be part of ordinary words
 
 
 class BadUrlError(ValueError):

@@ -25,7 +25,7 @@ from rollout.views.history import History
 Facts = Mapping[str, Any]
 Entries = Sequence[Entry]
 
-ANNOUNCE_IT = ("first", "new_date", "rescheduled")  # by these people hear when the window is
+ANNOUNCE_IT = ("first", "new_date", "rescheduled")  # the messages that tell people when the window is
 
 # Every name, and what it means: docs/architecture.md has the same table. The preview shows it for what is not known.
 ALWAYS = {

@@ -41,8 +41,8 @@ from rollout.plan.store import KeptRollout
 
 IN_DOUBT, UNSENT = "in_doubt", "unsent"
 LOSA = ("losa",)
-WAITS = timedelta(minutes=15)  # for a person, and for a channel when there is a deadline that is not near
-SHORTLY = timedelta(minutes=5)  # for a channel when users wait for the news, or for the window
+WAITS = timedelta(minutes=15)  # for a person's answer; for a channel if no deadline is near
+SHORTLY = timedelta(minutes=5)  # for a channel if users wait for the news or the window
 MEANS = {
     "out": "you have seen it there, or somebody has",
     "again": "it is not there: it is sent once more",

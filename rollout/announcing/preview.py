@@ -30,7 +30,7 @@ OCCASIONS = {
     "new_date": "after an abort, when the next attempt is planned",
     "correction": "when somebody corrects what was wrong",
 }
-ON_REQUEST = "when a stage of the process announces it"  # any other that this process does not
+ON_REQUEST = "when a stage of the process announces it"  # of any other message that this process does not announce
 
 
 @dataclass(frozen=True)

@@ -182,7 +182,7 @@ def _conclude(rollout: Rollout, asker: gates.Asker, why: str) -> tuple[list[str]
     told = abort_notices.tell(aborted, asker, say)
     on_record = found.on_record("as_before")
     *lines, then = conclusion.conclude(aborted, asker, on_record, why, abort_notices.write_draft)
-    draft, chosen = rollout.directory / ANNOUNCEMENT, lines[1:]  # but for where the abort pack is
+    draft, chosen = rollout.directory / ANNOUNCEMENT, lines[1:]  # the first line says where the abort pack is
     offered = abort_notices.offer(aborted, aborted.earlier_plan, draft, asker, say, chosen)
     return [*told, *lines, *offered, then], found.ok
 

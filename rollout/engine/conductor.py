@@ -126,7 +126,7 @@ class Conductor:
         announcements.in_time(self.watchdog, stage)
         before = [timeline.parse_duration(gate.waits) for gate in stage.gates if gate.ask == "before"]
         record = self.rollout.records.get(stage.stage)
-        if before and not (record and record.running):  # what a crash interrupted has had its yes
+        if before and not (record and record.running):  # a stage that a crash interrupted had its yes
             # A yes must be fresh: it is asked for no earlier than it would have to be answered.
             self.stage_run.wait_until(due - max(before), stage, f"the gate of {stage.stage} is asked")
             evidence = stage_gates.outlook(self.rollout, stage)

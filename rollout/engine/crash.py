@@ -22,7 +22,7 @@ from rollout.engine import stop
 from rollout.engine.rollout import Rollout
 from rollout.plan.process import Stage
 
-# What is done in a row when a rollout is taken back, and how it is told of.
+# The events of undoing a rollout, and the words for each.
 TakingBack = UndoStarted | UndoFinished | StopRequested | StopFinished | ReleaseStarted | BackOutStarted
 OF_AN_ABORT = "an abort was under way at"
 OF_A_BRACKET = "it was looking whether what is still on may end, of"

@@ -46,7 +46,7 @@ class AnnouncementTold:
 
 @dataclass(frozen=True)
 class Waiver:
-    """A person's word for a message that was not out in time, or, about an `incident`, not sent at all."""
+    """A waiver: a message that was not out in time, or, about an `incident`, is not sent; who waived it, and why."""
 
     at: datetime
     message: str

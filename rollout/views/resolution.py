@@ -19,7 +19,7 @@ STATE = re.compile(r"\|\s*State\s*\|(?P<said>.*)\|\s*$")
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:\d\d)")
 HEADING, OPEN = "## Resolution", "Open."
 LABELS = {"source": "Source of the problem", "mended_by": "Mended by", "affected": "Users were affected"}
-APPENDED = "## Closed"  # where the lines went that somebody has taken away
+APPENDED = "## Closed"  # the heading for lines whose place somebody has deleted
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,7 @@ def message_of(plan: Plan, entries: Sequence[Entry], announces: Mapping[str, Any
 
 
 def deadline(plan: Plan, announces: Mapping[str, Any]) -> datetime | None:
-    """Return when it must be out: before the window by the policy's number of hours that `by` names; None without."""
+    """Return the deadline: the window's start minus the policy's number of hours that `by` names; None without `by`."""
     if announces.get("by") is None:
         return None
     return window(plan)[0] - timedelta(hours=plan["policy"][announces["by"]])

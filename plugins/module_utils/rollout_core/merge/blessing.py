@@ -81,12 +81,12 @@ class Blessing:
 
     @property
     def line(self) -> str:
-        """Return it for a person: ``lucid_lp ✓ 4:02 h · lucid_db_lp running 3:41 of about 4:10 h``."""
+        """Return a line for a person: ``lucid_lp ✓ 4:02 h · lucid_db_lp running 3:41 of about 4:10 h``."""
         return " · ".join(f"{verdict.builder} {verdict.said}" for verdict in self.verdicts)
 
     @property
     def step(self) -> str:
-        """Return it for a person, in words that stay the same as long as no build begins or ends."""
+        """Return the line for a person without what changes by the second."""
         return " · ".join(f"{verdict.builder} {verdict.steady}" for verdict in self.verdicts)
 
 

@@ -233,7 +233,7 @@ def _roll_back(revision: _Revision, by: int, by_revno: Mapping[int, _Revision], 
     while turn:
         revision, out_by = turn.pop()
         if out_by is not None and revision.rolled_back_by is not None:
-            continue  # it is out already
+            continue  # it is rolled back already
         revision.rolled_back_by = out_by
         (blocking.add if revision.blocks else blocking.discard)(revision.revno)
         touched.add(revision.revno)

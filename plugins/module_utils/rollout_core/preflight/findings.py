@@ -142,7 +142,7 @@ def worker(path: str) -> Finding:
 def clock(asked: float | None, host: float | None, answered: float | None, limit: float) -> Finding:
     """Judge the host's clock against the control machine's, which says when it asked and when it was answered.
 
-    The difference is only known to half the time between; the least that it can be is judged.
+    How long the answer took leaves the difference uncertain; the smallest difference that is possible is judged.
     """
     expected = f"at most {limit:.0f} s"
     if asked is None or host is None or answered is None:

@@ -27,8 +27,8 @@ MEANINGS = {
     100: "a preflight check failed",
     101: "a preflight check failed",
 }
-TOLD_LINES = 6  # of the log's end, in a message
-SAME = 0.1  # it prints tenths
+TOLD_LINES = 6  # the last lines of the log, in a message
+SAME = 0.1  # seconds: the script prints tenths
 _PREFIX = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(?:,[0-9]{3})? (?P<level>[A-Z]+) +")
 _JUST_NOW = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]) applied just now in ([0-9]+(?:\.[0-9]+)?) seconds")
 _STARTS = re.compile(r"Outage starts\.(?P<closed> Shutting down pgbouncer\.)?")

@@ -52,7 +52,7 @@ def clients(pools: Sequence[Mapping[str, str]]) -> tuple[list[dict[str, Any]], s
     found: list[dict[str, Any]] = []
     pids: set[int] = set()
     for pool in pools_of(pools):
-        with suppress(RolloutError):  # `closes_access` tells of it
+        with suppress(RolloutError):  # access_is_open reports it
             pids |= pool.connected()[1]
             for row in pool.console.ask("SHOW CLIENTS"):
                 if row["database"] == pool.database:

@@ -55,7 +55,7 @@ class LandingBranches:
         self._answers: dict[tuple[object, ...], Any] = {}  # (branch, question, arguments) -> what was answered
 
     def words(self) -> dict[str, Any]:
-        """Return the values that fill in the texts."""
+        """Return the values for the placeholders in error texts."""
         known = {"tree": self.working.tree, "push_to": self.working.push_to}
         quoted = {name: shlex.quote(value) for name, value in known.items()}
         return {**quoted, **self.working.commands(), "target": self.target}

@@ -74,7 +74,7 @@ class Landing(LandingBranches, ABC):
         """Return additional values for the module's answer."""
 
     def words(self) -> dict[str, Any]:
-        """Return the values that fill in the texts."""
+        """Return the values for the placeholders in error texts."""
         deed = {"deed": self.deed, "Deed": self.deed[:1].upper() + self.deed[1:], "again": self.again}
         return {**super().words(), **deed}
 

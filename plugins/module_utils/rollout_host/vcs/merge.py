@@ -92,7 +92,7 @@ class Merge(Landing):
         self.restored: list[tuple[LogEntry, LogEntry]] = []
 
     def words(self) -> dict[str, Any]:
-        """Return the values that fill in the texts."""
+        """Return the values for the placeholders in error texts."""
         known = {"source": self.source, "resolution": self.resolution or ""}
         names = {"what": self.what, "source_name": self.source_name, "revision": self.revision}
         recipe = self.working.recipe(self.what, self.revision, self.revid)

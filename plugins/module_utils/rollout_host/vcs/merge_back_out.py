@@ -48,7 +48,7 @@ class MergeBackOutLanding(Landing):
         return {"already_backed_out": not made}
 
     def words(self) -> dict[str, Any]:
-        """Return the values that fill in the texts."""
+        """Return the values for the placeholders in error texts."""
         recipe = self.working.undo_recipe(self.brought[0]) if self.brought else {}
         known = {"revno": self.revno, "revid": self.revid, "message": self.message(self.revno)}
         return {**super().words(), **known, **recipe}

@@ -55,7 +55,7 @@ class MergeFix(Merge):
         self.told: dict[str, Any] = {}
 
     def words(self) -> dict[str, Any]:
-        """Return the values that fill in the texts."""
+        """Return the values for the placeholders in error texts."""
         return {**super().words(), **self.told}
 
     def judge(

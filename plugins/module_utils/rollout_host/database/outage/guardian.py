@@ -107,7 +107,7 @@ class Guardian:
         quiet = now - max(begun + deadline, last["since"])
         if quiet > ASKED_AFTER and not self._asked:
             self._asked = True
-            for number in (signal.SIGALRM, signal.SIGCONT):  # it hears the first when it is woken by the second
+            for number in (signal.SIGALRM, signal.SIGCONT):  # a stopped worker gets the first once the second wakes it
                 self.worker.send_signal(number)
         if quiet > (OPENING if last["step"] == "open access" else PATIENCE):
             self.worker.kill()

@@ -173,7 +173,7 @@ class Outage:
         try:
             self._work(work, deadline_seconds)
         except (Exception, Interruption) as error:
-            failure = error  # told below: users come first
+            failure = error  # reported below, once users are in
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             failed_at = self._begun[-1][0]

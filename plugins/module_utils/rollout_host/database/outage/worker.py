@@ -44,7 +44,7 @@ def run(params: Mapping[str, Any], tell: Callable[[dict[str, Any]], None] = lamb
         connection = connect(params["dsn"], session_names(params["run_id"])[1])
         require_primary(connection)
         access = access_of(connection, params["dsn"], params["state_directory"], params["pools"])
-        take_lock(connection)  # before a word of progress: that of the one who has the lock must stand
+        take_lock(connection)  # before progress is written: the lock's holder writes it
         work = params.get("work") or "patches"
         progress = Progress(params["state_directory"], access.database, params["run_id"], work, tell)
         progress.note(patches=params["patches"], dsn=params["dsn"], pools=params["pools"])
@@ -53,7 +53,7 @@ def run(params: Mapping[str, Any], tell: Callable[[dict[str, Any]], None] = lamb
         result = failure(error)
     if progress:
         became = what_became(result, work_of(params).done_word)
-        progress.answer(became)  # now: what follows does not take it back
+        progress.answer(became)  # before the standbys: they do not change the answer
         _resume_standbys(params, access, progress, result)
         progress.answer(became, finished=True)
     if not result["failed"]:

@@ -46,7 +46,7 @@ def run(
                         take(line)
                     time.sleep(_LOOK_SECONDS)
     except Interruption:
-        pass  # told by the caller, who has also to know how it ended
+        pass  # the caller reports it, with how the script ended
     finally:
         code = process.poll()
         if code is None:
