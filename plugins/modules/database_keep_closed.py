@@ -191,7 +191,7 @@ def last(params: dict[str, Any]) -> Keeper | None:
 
 
 def told(params: dict[str, Any], keeper: Keeper | None) -> dict[str, Any]:
-    """How access is kept closed, as the module returns it."""
+    """Return how access is kept closed, as the module returns it."""
     answer = keeper.result if keeper and not keeper.keeps else None
     run_id = keeper.run_id if keeper else None
     if keeper and keeper.keeps:
@@ -210,7 +210,7 @@ def told(params: dict[str, Any], keeper: Keeper | None) -> dict[str, Any]:
 
 
 def refuse_unheld(params: dict[str, Any], found: dict[str, Any]) -> None:
-    """Raise RolloutError E-not-kept-closed when access had to be kept closed and is not."""
+    """Raise RolloutError E-not-kept-closed if access should be kept closed and is not."""
     if params["required"] and not found["kept_closed"]:
         raise RolloutError(
             f"E-not-kept-closed  users may be in: {found['summary']}.\n"

@@ -41,7 +41,7 @@ PlaybookName = Annotated[Slug, AfterValidator(_of_today)]
 
 
 class ExpectedStep(Model):
-    """One step of a stage and how many seconds it takes; `pad` is the minutes that R9 adds."""
+    """One step of a stage and how many seconds it takes; `pad` is the step for the minutes that R9 adds."""
 
     step: Line
     seconds: float = Field(ge=0, le=A_YEAR * 60)
@@ -165,12 +165,12 @@ class Stage(Model):
         return self
 
     def due_at(self, start: datetime) -> datetime:
-        """Return when it is due, if the window starts then."""
+        """Return when the stage is due, if the window begins at `start`."""
         return start + timeline.parse_duration(self.due)
 
     @property
     def all_gates(self) -> list[Gate | MergeBackOut]:
-        """Return its gates, each followed by the one that a no leads to."""
+        """Return the stage's gates, each followed by the one that its no leads to."""
         return [each for gate in self.gates for each in (gate, gate.on_no) if each is not None]
 
 
