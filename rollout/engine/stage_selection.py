@@ -12,7 +12,7 @@ from rollout.plan.process import Stage
 
 
 def to_do(rollout: Rollout, names: Sequence[str]) -> list[Stage]:
-    """Return the stages not done yet, or the named ones with the stages that must be on for them (R13).
+    """Return the stages not done yet, or the named ones together with the stages whose brackets they need (R13).
 
     Raises BadInputError for a name that is no stage, and for a stage of the window, or after it, out of its turn:
     nobody is told that a rollout is done before somebody has looked (R22, R23).
