@@ -10,7 +10,8 @@ export PYTHONDONTWRITEBYTECODE := 1
 .PHONY: rollout test faults drills lint bench setup lock clean
 
 rollout: $(READY)  ## one whole monthly deployment on the embedded lab, unattended, from plan to report
-	@trap '$(RUNBOOK) lab down' EXIT; \
+	@umask 022; export $$(grep -v '^#' lab/strange.env); \
+	trap '$(RUNBOOK) lab down' EXIT; \
 	$(RUNBOOK) lab up && \
 	$(RUNBOOK) plan new && \
 	$(RUNBOOK) run --answers inventories/lab/answers.yml --at=-8d

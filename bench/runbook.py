@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from rollout import ROOT
-from rollout.engine.playbooks import run_playbook
+from rollout.engine.playbooks import Playbook, run_playbook
 
 PLAYBOOK = """
 - name: "NOTHING: one task on localhost"
@@ -56,14 +56,16 @@ def rollout(runs: int = 3) -> list[float]:
 
 def _with_conductor(directory: Path, run: int) -> float:
     begun = time.monotonic()
-    done = run_playbook(
+    nothing = Playbook(
         "nothing",
         inventory=directory / "hosts.yml",
         plan_file=directory / "plan.yml",
         extra_vars={},
         artifacts=directory / "ansible" / str(run),
         project=directory,
+        reports=(),
     )
+    done = run_playbook(nothing)
     assert done.ok, done.message
     return time.monotonic() - begun
 

@@ -29,7 +29,12 @@ QUESTION = {
 
 # An answer may be a secret: neither the log nor the callbacks that somebody has configured get it.
 UNRECORDED = {"ANSIBLE_LOG_PATH": os.devnull, "ANSIBLE_LOAD_CALLBACK_PLUGINS": "0"}
-QUIET = {"ANSIBLE_DEPRECATION_WARNINGS": "0"}  # of --one-line, until ansible-core 2.23
+ANSWER_SECONDS = 120
+QUIET = {  # of --one-line, until ansible-core 2.23; and nothing around the answer
+    "ANSIBLE_DEPRECATION_WARNINGS": "0",
+    "ANSIBLE_FORCE_COLOR": "0",
+    "ANSIBLE_NOCOLOR": "1",
+}
 
 
 class DatabaseTime(Model):
@@ -101,12 +106,21 @@ def ask(inventory: Path, question: Mapping[str, str]) -> dict[str, Any]:
         "--one-line",
     ]
     environment = {**os.environ, **UNRECORDED, **QUIET}
-    asked = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    _, arrow, answer = asked.stdout.partition(" => ")
-    if asked.returncode != 0 or not arrow:
-        said = json.loads(answer).get("msg") if arrow else (asked.stderr or asked.stdout).strip()
-        raise BadInputError(f"E-bad-inventory  {inventory} cannot be read by Ansible.\n{said}")
-    found: dict[str, Any] = json.loads(answer)["msg"]
+    try:
+        asked = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=ANSWER_SECONDS
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BadInputError(
+            f"E-bad-inventory  Ansible has not read {inventory} within {ANSWER_SECONDS} s: a script of it, or that "
+            f"of its vault's password, waits for something.\n  Try it:  ansible-inventory -i {inventory} --list"
+        ) from error
+    try:
+        found: Any = json.loads(asked.stdout.partition(" => ")[2])["msg"]
+    except (ValueError, KeyError):  # no answer to the question
+        found = (asked.stderr or asked.stdout).strip()
+    if asked.returncode != 0 or not isinstance(found, dict):
+        raise BadInputError(f"E-bad-inventory  {inventory} cannot be read by Ansible.\n{found}")
     return found
 
 

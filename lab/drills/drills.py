@@ -99,6 +99,18 @@ def late_start(scene: Scene) -> None:
     scene.also["window stages begun"] = ", ".join(stage for stage in window if stage in begun) or "none"
 
 
+def nothing_done(scene: Scene) -> None:
+    """Somebody has tagged the outage so that none of its tasks runs, and Ansible calls that a success."""
+    checkout = scene.fault(faults.other_checkout(scene.rollout))
+    faults.leave_out(checkout / "playbooks" / "outage.yml")
+    before = scene.rollout.announced()
+    scene.run("run", "--at=-30m")
+    told = scene.rollout.announced() - before
+    scene.also["people are told"] = (
+        "that it was aborted" if told and all("aborted" in each for each in told) else "otherwise"
+    )
+
+
 def late_past_no_return(scene: Scene) -> None:
     """After the commit, a task takes very long on one of the hosts."""
     scene.run("run", "pause", "outage", "--at=-30m")
@@ -171,6 +183,7 @@ SCRIPTS = (
     hung_task,
     slow_services,
     late_start,
+    nothing_done,
     late_past_no_return,
     control_killed,
     control_frozen,

@@ -5,18 +5,22 @@ A slow patch sleeps inside its own backend, locks are held by real sessions, and
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import psutil
 import psycopg
+import yaml
 
 from lab import processes
 from lab.drills.rollout import Rollout
 from lab.layout import Lab
 from lab.waiting import eventually
+from rollout import ROOT
 from rollout.engine.processes import marked
 
 FOR_EVER = 3600  # seconds; no drill takes that long
@@ -105,6 +109,29 @@ def frozen(found: Callable[[], Iterable[psutil.Process]]) -> Iterator[Callable[[
         yield thaw
     finally:
         thaw()
+
+
+@contextmanager
+def other_checkout(rollout: Rollout) -> Iterator[Path]:
+    """Have the runbook started from another checkout, in which somebody edits something; gives its directory."""
+    checkout = rollout.records.with_name(f"{rollout.records.name}-checkout")
+    shutil.rmtree(checkout, ignore_errors=True)
+    not_copied = shutil.ignore_patterns("var", ".*", "__pycache__", "tests", "docs", "bench")
+    shutil.copytree(ROOT, checkout, ignore=not_copied, symlinks=True)
+    shutil.copytree(ROOT / "tests" / "verify", checkout / "tests" / "verify")
+    (checkout / ".venv").symlink_to(ROOT / ".venv")
+    rollout.checkout = checkout
+    try:
+        yield checkout
+    finally:
+        rollout.checkout = ROOT
+        shutil.rmtree(checkout)
+
+
+def leave_out(playbook: Path) -> None:
+    """Give every play of a playbook a tag with which Ansible leaves out its tasks, and calls that a success."""
+    plays = yaml.safe_load(playbook.read_text(encoding="utf-8"))
+    playbook.write_text(yaml.safe_dump([{**play, "tags": ["never"]} for play in plays]), encoding="utf-8")
 
 
 def of_part(lab: Lab, part: str) -> list[psutil.Process]:

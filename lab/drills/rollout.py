@@ -20,15 +20,24 @@ from rollout.engine.processes import marked
 
 ANSWERS = ROOT / "inventories/lab/answers.yml"
 DATABASE = parts.DATABASE
+STRANGE = ROOT / "lab" / "strange.env"
+UMASK = 0o022  # most people's: what is ours to read is so whatever it is
 TIMEOUT = 300  # seconds; a runbook that hangs is a failure, not a reason to wait for ever
+
+
+def strange() -> dict[str, str]:
+    """Return the variables of lab/strange.env."""
+    lines = [line for line in STRANGE.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    return {name: value for name, _, value in (line.partition("=") for line in lines)}
 
 
 @dataclass
 class Rollout:
-    """One rollout of a lab: its records in a directory of their own."""
+    """One rollout of a lab: its records in a directory of their own. `checkout` has the runbook that people start."""
 
     records: Path
     lab: Lab
+    checkout: Path = ROOT
 
     # -- what a person types --------------------------------------------------------------------------------------
 
@@ -36,8 +45,9 @@ class Rollout:
         """Run ./runbook.py with no terminal, and wait for it."""
         return subprocess.run(
             ["./runbook.py", *arguments],
-            cwd=ROOT,
+            cwd=self.checkout,
             env=self.runbook_environment,
+            umask=UMASK,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -50,8 +60,9 @@ class Rollout:
         with self.screen_file.open("ab") as screen:
             return subprocess.Popen(
                 ["./runbook.py", *arguments],
-                cwd=ROOT,
+                cwd=self.checkout,
                 env=self.runbook_environment,
+                umask=UMASK,
                 stdin=subprocess.DEVNULL,
                 stdout=screen,
                 stderr=subprocess.STDOUT,
@@ -72,8 +83,9 @@ class Rollout:
 
     @property
     def runbook_environment(self) -> dict[str, str]:
-        """What makes ./runbook.py use this lab and these records."""
-        return {**os.environ, "ROLLOUT_LAB": str(self.lab.directory), "ROLLOUT_RECORDS": str(self.records)}
+        """What makes ./runbook.py use this lab and these records, in a shell with strange settings."""
+        ours = {"ROLLOUT_LAB": str(self.lab.directory), "ROLLOUT_RECORDS": str(self.records)}
+        return {**os.environ, **strange(), **ours}
 
     @property
     def screen_file(self) -> Path:
@@ -110,6 +122,12 @@ class Rollout:
         """The journal, byte for byte."""
         path = self.directory / "journal.jsonl"
         return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def announced(self) -> set[str]:
+        """What people have been told: the texts of every mail, and of every post of the status account."""
+        posts = json.loads((self.lab.status_account / "statuses.json").read_text(encoding="utf-8"))
+        mails = (path.read_text(encoding="utf-8") for path in (self.lab.mail / "mails").iterdir())
+        return {*mails, *map(str, posts)}
 
     def outcomes(self) -> list[tuple[object, object]]:
         """Stages in the order in which they ended, and how."""

@@ -13,7 +13,7 @@ options:
     type: dict
     required: true
   journal:
-    description: Path of the rollout's journal. If the file does not exist yet, nothing has happened yet.
+    description: Path of the rollout's journal.
     type: path
     required: true
 """

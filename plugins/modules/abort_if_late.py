@@ -11,6 +11,8 @@ description:
     planned end.
   - Fails with C(verdict=abort) when the rollout would end more than O(limit_minutes) late and nothing irreversible has
     happened yet (R19). Past the point of no return it never fails; it warns, and the verdict is C(must_finish).
+  - Fails too when it cannot be judged, because the journal is not there, says nothing, is damaged or is another
+    rollout's. What nobody can judge is not on track.
   - Returns how long the running stage may still take, for work that carries its own deadline.
   - Reads the journal and the clock of the machine that it runs on. Delegate it to the control machine.
 options:
@@ -84,12 +86,12 @@ reason:
 
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping, NoReturn, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.rollout_core.journal import entries as typed
-from ..module_utils.rollout_core.journal import stages
+from ..module_utils.rollout_core.journal import runs, stages
 from ..module_utils.rollout_core.journal import text as journal
 from ..module_utils.rollout_core.time import lateness, timeline
 
@@ -111,14 +113,28 @@ def judge(plan: Mapping[str, Any], entries: Sequence[typed.Entry], now: datetime
     }
 
 
-def read_entries(path: Path) -> Sequence[typed.Entry]:
-    """Return the journal's entries; none when it does not exist. Raises ValueError when it is broken."""
-    if not path.exists():
-        return []
+def read_entries(path: Path, plan: Mapping[str, Any]) -> Sequence[typed.Entry]:
+    """Return the entries of the plan's journal. Raises OSError, or ValueError when they tell nothing of its rollout."""
     reading = journal.read(path.read_text(encoding="utf-8"))
     if reading.broken_at is not None:
-        raise ValueError(f"line {reading.broken_at} of {path} does not follow from the line before it")
-    return typed.entries(reading.entries)
+        raise ValueError(f"its line {reading.broken_at} does not follow from the line before it")
+    entries = typed.entries(reading.entries)
+    if not entries:
+        raise ValueError("nothing is written there")
+    if others := runs.of_others(entries, str(plan.get("id", "")), timeline.window(plan)[0]):
+        raise ValueError(f"it tells of {others}")
+    return entries
+
+
+def unknown(module: AnsibleModule, why: object) -> NoReturn:
+    """Fail: what cannot be judged is not on track."""
+    path, rollout = module.params["journal"], module.params["plan"].get("id", "ID")
+    module.fail_json(
+        msg="E-lateness-unknown  Whether the rollout is late cannot be judged, so it is not on track.\n"
+        f"  {path}: {why}.\n"
+        f"  By hand:  -e rollout_journal=var/rollouts/{rollout}/journal.jsonl\n"
+        "  There is none before  ./runbook.py run  has begun with the plan."
+    )
 
 
 def main() -> None:
@@ -135,9 +151,14 @@ def main() -> None:
     now = datetime.now(timezone.utc) + timedelta(seconds=module.params["clock_offset"])
     limit = timedelta(minutes=module.params["limit_minutes"])
     try:
-        result = judge(module.params["plan"], read_entries(Path(module.params["journal"])), now, limit)
-    except (KeyError, ValueError) as error:
-        module.fail_json(msg=f"E-lateness-unknown  The plan or the journal cannot be judged: {error!r}.")
+        plan = module.params["plan"]
+        result = judge(plan, read_entries(Path(module.params["journal"]), plan), now, limit)
+    except OSError as error:
+        unknown(module, error.strerror)
+    except KeyError as error:
+        unknown(module, f"it, or the plan, has no {error}")
+    except ValueError as error:
+        unknown(module, error)
     if result["verdict"] == lateness.Verdict.ABORT.value:
         module.fail_json(
             msg=f"E-late-abort  {result['reason']}.\n"

@@ -104,11 +104,13 @@ def climb(stop: OutageStop, params: dict[str, Any], *, act: bool) -> dict[str, A
 
     Raises RolloutError when the database cannot be asked; by then the worker has been.
     """
+    stop.others(keep=act)  # before what began them has ended
     if act:
         stop.ask(params["grace_seconds"])
     remains = Remains(params, params["stop_run"])
     if act:
         stop.end_patching(remains)
+    stop.others(keep=act)
     if act and stop.answer != COMMITTED and not stop.committing(remains):
         stop.end_rest(remains)
     sessions = remains.sessions()
@@ -120,7 +122,8 @@ def climb(stop: OutageStop, params: dict[str, Any], *, act: bool) -> dict[str, A
     ]
     if act and answer == "too_late":
         stop.let_go_on()
-    here = [*(process.text for process in stop.processes()), *(session.text for session in sessions)]
+    ours = [process.text for process in stop.processes()]
+    here = [*ours, *stop.others(keep=act), *(session.text for session in sessions)]
     survivors = [] if answer == "too_late" else here
     return {"answer": answer, "survivors": survivors, "access": state["access"], "summary": state["told"]}
 
@@ -135,7 +138,7 @@ def main() -> None:
     try:
         result = climb(stop, params, act=not module.check_mode)
     except (RolloutError, psycopg.Error, OSError) as error:
-        left = [process.text for process in stop.processes()]
+        left = [*(process.text for process in stop.processes()), *stop.others(keep=not module.check_mode)]
         module.fail_json(msg=message(error), answer="unknown", ladder=stop.ladder, survivors=left)
     module.exit_json(changed=bool(stop.ladder), ladder=stop.ladder, **result)
 

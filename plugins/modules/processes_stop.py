@@ -11,7 +11,9 @@ description:
     they can clear up. Sends SIGTERM and then SIGKILL to those that remain (R19).
   - A process that a marked one starts is marked too, even in a session of its own. So a command that restarts a service
     must leave the start to the service manager, or the service counts as part of the run.
-  - Never touches a process without the mark. Only root sees the processes of other users. Needs Linux.
+  - What descends from a marked process and has no mark, because sudo or somebody else took it away, is ended too.
+  - Never touches anything else. What another user runs in that family is named (O(relatives)); root can end it, if it
+    is told. It is written down in C(~/.rollout), so that a later look names it too, as long as it lives. Needs Linux.
 options:
   stop_run:
     description: Id of the run to stop.
@@ -21,6 +23,10 @@ options:
     description: How long the processes have before they are killed.
     type: float
     default: 3
+  relatives:
+    description: End only these processes, as a run of this module by another user returned them.
+    type: list
+    elements: dict
 attributes:
   check_mode:
     description: Returns the processes that are there, and ends none.
@@ -53,52 +59,100 @@ killed:
   type: list
   elements: str
 survivors:
-  description: The processes of the run that are still there at the end.
+  description: The processes of the run that are still there at the end, also those of other users.
   returned: always
   type: list
   elements: str
+relatives:
+  description:
+    - Those of other users that are still there, each with its C(pid), C(started), C(command) and C(user), and in words
+      C(text).
+  returned: always
+  type: list
+  elements: dict
 """
 
 import signal
-from typing import Any
+from typing import Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.rollout_host.services.processes import ask, marked, wait
+from ..module_utils.rollout_host.services.family import Relative, relative, relatives, unmarked, write_down
+from ..module_utils.rollout_host.services.processes import Process, ask, lives, marked, wait
 
-ARGUMENTS = {"stop_run": {"type": "str", "required": True}, "grace_seconds": {"type": "float", "default": 3}}
+ARGUMENTS = {
+    "stop_run": {"type": "str", "required": True},
+    "grace_seconds": {"type": "float", "default": 3},
+    "relatives": {"type": "list", "elements": "dict"},
+}
 ROUNDS = 3  # one that is being ended may just have started another
 KILL_SECONDS = 2.0
 
 
-def stop(run: str, grace_seconds: float) -> dict[str, list[str]]:
-    """End the processes of `run`; returns `asked`, `ended` and `killed`, in words."""
-    told: dict[str, list[str]] = {"asked": [], "ended": [], "killed": []}
-    for _ in range(ROUNDS):
-        there = marked(run)
-        if not there:
-            break
+class FamilyStop:
+    """Ends a run's processes. `told` is what was done, in words; `others` are those of other users."""
+
+    def __init__(self, run: str, grace_seconds: float) -> None:
+        """Nothing is done yet."""
+        self.run, self.grace_seconds = run, grace_seconds
+        self.told: dict[str, list[str]] = {"asked": [], "ended": [], "killed": []}
+        self.others: list[Relative] = []
+
+    def look(self) -> list[Process]:
+        """Return the processes of the run that are this user's, and remember those that are not."""
+        there = marked(self.run)
+        there += [process for process in unmarked(self.run, there) if process not in there]
+        self.others += [each for each in relatives(self.run, there) if each not in self.others]
+        return there
+
+    def end_all(self) -> None:
+        """End what is this user's; what is not is written down first, for its parents may end."""
+        for _ in range(ROUNDS):
+            there = self.look()
+            write_down(self.run, self.others)
+            if not there:
+                break
+            self.end(there)
+
+    def end(self, there: Sequence[Process]) -> None:
+        """Interrupt these, then ask them, then kill what is left."""
         ask(there, signal.SIGINT)
-        left = wait(there, grace_seconds / 2)
+        left = wait(there, self.grace_seconds / 2)
         ask(left, signal.SIGTERM)
-        left = wait(left, grace_seconds / 2)
+        left = wait(left, self.grace_seconds / 2)
         ask(left, signal.SIGKILL)
         alive = wait(left, KILL_SECONDS)
-        told["asked"] += [process.text for process in there]
-        told["ended"] += [process.text for process in there if process not in left]
-        told["killed"] += [process.text for process in left if process not in alive]
-    return told
+        self.told["asked"] += [process.text for process in there]
+        self.told["ended"] += [process.text for process in there if process not in left]
+        self.told["killed"] += [process.text for process in left if process not in alive]
 
 
 def main() -> None:
     """Answer Ansible."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
-    run = module.params["stop_run"]
-    told: dict[str, Any] = {"asked": [], "ended": [], "killed": []}
-    if not module.check_mode:
-        told = stop(run, module.params["grace_seconds"])
-    survivors = [process.text for process in marked(run)]
-    module.exit_json(changed=bool(told["asked"]), survivors=survivors, **told)
+    given = module.params["relatives"]
+    stop = FamilyStop(module.params["stop_run"], module.params["grace_seconds"])
+    if given is not None:
+        try:
+            stop.others = [relative(record) for record in given]
+        except (KeyError, TypeError, ValueError) as error:
+            module.fail_json(msg=f"E-relatives  These are no processes as this module returns them: {error!r}")
+        if not module.check_mode:
+            stop.end([each.process for each in stop.others if lives(each.process)])
+        ours: list[Process] = []
+    else:
+        if not module.check_mode:
+            stop.end_all()
+        ours = stop.look()
+    left = [each for each in stop.others if each.lives]
+    if given is None and not module.check_mode:
+        write_down(stop.run, left)
+    module.exit_json(
+        changed=bool(stop.told["asked"]),
+        survivors=[*(process.text for process in ours), *(each.text for each in left)],
+        relatives=[each.record() for each in left],
+        **stop.told,
+    )
 
 
 if __name__ == "__main__":

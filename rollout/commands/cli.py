@@ -7,7 +7,7 @@ import os
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -17,6 +17,9 @@ from rollout.commands import announce as announcing
 from rollout.commands import decisions, incident, lab, plan, schedule
 from rollout.commands.options import FILE, instant, instant_or_none, inventory_option, plan_option
 from rollout.outcomes import ExitCode, RunbookError
+
+if TYPE_CHECKING:
+    from rollout.engine.verification import Expect
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
 
@@ -130,8 +133,10 @@ def late(plan_file: Path, journal_file: Path, now: str, *, as_json: bool) -> Non
 @main.command()
 @inventory_option
 @plan_option
-@click.option("--expect", type=click.Choice(["deployed", "as_before"]), default="deployed", show_default=True)
-def verify(inventory: Path | None, plan_file: Path | None, expect: Literal["deployed", "as_before"]) -> None:
+@click.option(
+    "--expect", type=click.Choice(["deployed", "as_before", "answers"]), default="deployed", show_default=True
+)
+def verify(inventory: Path | None, plan_file: Path | None, expect: Expect) -> None:
     """Look at every host with testinfra, against the plan."""
     from rollout.engine import verification as hosts
     from rollout.plan import store

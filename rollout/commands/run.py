@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from getpass import getuser
 from pathlib import Path
 
 from rich.console import Console
@@ -12,7 +13,7 @@ from rich.text import Text
 
 from plugins.module_utils.rollout_core.journal import brackets as core
 from plugins.module_utils.rollout_core.journal.entries import Entry, of
-from plugins.module_utils.rollout_core.journal.events import ClockSet, IncidentOpened
+from plugins.module_utils.rollout_core.journal.events import ClockSet, IncidentOpened, RolloutOpened
 from plugins.module_utils.rollout_core.journal.stages import actual
 from rollout import ROOT
 from rollout.after_abort import conclusion
@@ -31,6 +32,7 @@ from rollout.gates import mailbox, other_terminal
 from rollout.gates import model as gates
 from rollout.incidents import record as incidents
 from rollout.journal import store as journals
+from rollout.journal.file import Journal
 from rollout.outcomes import CrashedError, ExitCode, LockedError, RunbookError
 from rollout.plan import move, store
 from rollout.plan.store import KeptRollout
@@ -204,14 +206,17 @@ def _try_out(request: RunRequest, kept: KeptRollout, console: Console) -> ExitCo
         if stage.announces:
             console.print(f"  What goes out:  ./runbook.py announce --preview {stage.announces.message}")
             continue
+        artifacts = kept.directory / "ansible" / f"check-{stage.stage}"
+        journal = _journal_of_a_try(kept, artifacts)
         tried = run_playbook(
             Playbook(
                 stage.playbook,
                 inventory=ROOT / plan.inventory,
                 plan_file=kept.plan_file,
-                extra_vars={"rollout_journal": str(kept.journal.path), "go": plan.id, **(request.extra_vars or {})},
-                artifacts=kept.directory / "ansible" / f"check-{stage.stage}",
+                extra_vars={"rollout_journal": str(journal), "go": plan.id, **(request.extra_vars or {})},
+                artifacts=artifacts,
                 check=True,
+                reports=stage.reports,
             )
         )
         console.print(Text(tried.output.read_text(encoding="utf-8")), soft_wrap=True)
@@ -219,3 +224,14 @@ def _try_out(request: RunRequest, kept: KeptRollout, console: Console) -> ExitCo
             console.print(Text(tried.message), soft_wrap=True)
             return ExitCode.FAILED
     return ExitCode.DONE
+
+
+def _journal_of_a_try(kept: KeptRollout, artifacts: Path) -> Path:
+    """Return the journal; before there is one, another that says no more than that the rollout begins."""
+    if kept.journal.entries:
+        return kept.journal.path
+    path = artifacts.with_suffix(".journal")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    Journal(path).write(RolloutOpened(by=getuser(), window=kept.plan.window.start))
+    return path

@@ -6,22 +6,25 @@ import os
 import shlex
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 import ansible_runner
 
+from plugins.module_utils.rollout_core.playbook import work
 from rollout import ROOT
+from rollout.engine import reasons, ssh
+from rollout.engine.silence import Silence
 
 LOOK_SECONDS = 0.2  # between two looks at a playbook at work
 POLL_SECONDS = 0.2  # how often ansible-runner looks at its child; its own default of 5 s delays every end (measured)
 
 TEMPORARY = ROOT / "var" / "tmp"  # what is killed leaves its temporary files behind: not outside of the checkout
-
-SAYS = ("msg", "module_stderr", "stderr")  # where a failed task's reason stands
 
 CONTROL_MARK = "ROLLOUT_CONTROL"  # in the environment of every process of a run on this machine
 
@@ -37,21 +40,23 @@ class Failure:
 
     @property
     def message(self) -> str:
-        """What to show: the module's message, or where to look when it has none."""
-        said = "\n  ".join(str(self.result[key]).strip() for key in SAYS if self.result.get(key)) or "no message"
-        if self.unreachable:
-            return f"E-unreachable  {self.host} does not answer: {said}\n  Look at:  ansible {self.host} -m ping"
-        return said if said.startswith("E-") else f"E-task-failed  {self.host}: {self.task}\n  {said}"
+        """What to show: the module's own message, or the reason that was found, and what to type."""
+        return reasons.message(self.host, self.task, self.result, unreachable=self.unreachable)
 
 
 @dataclass
 class PlaybookRun:
-    """What one run of a playbook came to. `stats` is what it handed over with set_stats; `output` is Ansible's own."""
+    """What one run of a playbook came to. `stats` is what it handed over with set_stats; `output` is Ansible's own.
+
+    `nothing_ran` is why one that Ansible calls a success is none: it did not do its work, or did not report it.
+    """
 
     output: Path
     ok: bool = False
     stats: dict[str, Any] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
+    plays: list[work.PlayWork] = field(default_factory=list)
+    nothing_ran: str = ""
 
     def failed_with(self, key: str) -> Any:
         """The first value a failed module returned under `key`, or None."""
@@ -61,9 +66,18 @@ class PlaybookRun:
     def message(self) -> str:
         """Every different failure once, and where Ansible's own output is."""
         seen = list(dict.fromkeys(failure.message for failure in self.failures))
+        if self.nothing_ran:
+            seen = [self.nothing_ran]
         if not seen:
-            seen = ["E-playbook-failed  ansible-playbook ended without saying what failed."]
+            seen = [_refused(self.output) or "E-playbook-failed  ansible-playbook ended without saying what failed."]
         return "\n".join([*seen, f"  Ansible's output:  {self.output}"])
+
+
+def _refused(output: Path) -> str:
+    """Return what the callback beside the playbooks said when it ended ansible-playbook; empty if it did not."""
+    lines = output.read_text(encoding="utf-8", errors="replace").splitlines() if output.exists() else []
+    said = list(dropwhile(lambda line: not line.startswith("E-not-whole"), lines))
+    return "\n".join([*said[:1], *takewhile(lambda line: line.startswith("  "), said[1:])])
 
 
 @dataclass(frozen=True)
@@ -72,7 +86,8 @@ class Playbook:
 
     `artifacts` is a directory of this run alone: ansible-runner keeps its events there, and every process of the run on
     this machine carries its path in the environment (CONTROL_MARK). `limit` is a pattern of hosts. `aloof`: over
-    connections of its own, given up early, because those of another run may hang.
+    connections of its own, given up early, because those of another run may hang. `reports` are the facts without which
+    it has not done its work.
     """
 
     name: str
@@ -84,6 +99,7 @@ class Playbook:
     limit: str | None = None
     check: bool = False
     aloof: bool = False
+    reports: tuple[str, ...] = ("evidence",)
 
     def arguments(self) -> str:
         """More of ansible-playbook's command line."""
@@ -98,17 +114,18 @@ class Playbook:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             CONTROL_MARK: str(self.artifacts),
             "TMPDIR": str(TEMPORARY),
+            **ssh.environment(),
         }
-        aloof = {"ANSIBLE_SSH_ARGS": "-o ControlMaster=no -o ControlPath=none", "ANSIBLE_TIMEOUT": "3"}
-        return {**common, **(aloof if self.aloof else {})}
+        return {**common, **(ssh.ALOOF if self.aloof else {})}
 
 
 @dataclass(frozen=True)
 class Listener:
-    """Callbacks of a run: one for each task as a host begins it, one for each `progress` that a module reports."""
+    """Whom a run tells what: each event, each task as a host begins it, and each `progress` that a module answers."""
 
     task: Callable[[str, str], None] = lambda _task, _host: None
     progress: Callable[[Mapping[str, Any]], None] = lambda _progress: None
+    event: Callable[[str, str, str], None] = lambda _kind, _host, _task: None
 
 
 def run_playbook(
@@ -145,22 +162,49 @@ def run_playbook(
         quiet=True,
     )
     (playbook.artifacts / "command").unlink(missing_ok=True)  # it holds the whole environment
-    run.ok = runner.rc == 0
+    if runner.rc == 0:
+        run.nothing_ran = _nothing_ran(playbook, run)
+    run.ok = runner.rc == 0 and not run.nothing_ran
     return run
+
+
+def _nothing_ran(playbook: Playbook, run: PlaybookRun) -> str:
+    """Return the message about a success that is none; empty when the playbook did its work on every host (R18)."""
+    found = [each.said for each in work.idle(run.plays)]
+    found += [f"`{fact}` was not reported" for fact in work.unreported(run.stats, playbook.reports)]
+    if not found:
+        return ""
+    argv = ["-i", str(playbook.inventory), f"playbooks/{playbook.name}.yml", "-e", f"@{playbook.plan_file}"]
+    lines = [
+        f"E-nothing-ran  playbooks/{playbook.name}.yml ended without an error, but its work was not done.",
+        *dict.fromkeys(found),
+        "Tags, a `when` or a loop over nothing may leave tasks out.",
+        f"See which there are:  {shlex.join(['ansible-playbook', *argv, '--list-tasks'])}",
+    ]
+    return "\n  ".join(lines)
 
 
 class PlaybookAtWork(threading.Thread):
     """A playbook at work, while this process judges. `progress` is what its modules have answered and nobody took."""
 
-    def __init__(self, playbook: Playbook, on_task: Callable[[str, str], None] = lambda _task, _host: None) -> None:
-        """Start the playbook."""
+    def __init__(
+        self,
+        playbook: Playbook,
+        on_task: Callable[[str, str], None] = lambda _task, _host: None,
+        on_silence: Callable[[str], None] = lambda _line: None,
+    ) -> None:
+        """Start it. `on_silence` is told for what it waits, when nothing was heard of it for long."""
         super().__init__(name=playbook.name, daemon=True)
         self.playbook = playbook
         self.progress: SimpleQueue[Mapping[str, Any]] = SimpleQueue()
-        self._listener = Listener(on_task, self.progress.put)
+        self._silence, self._on_silence = Silence(time.monotonic()), on_silence
+        self._listener = Listener(on_task, self.progress.put, self._heard)
         self._cancelled = threading.Event()
         self._outcome: PlaybookRun | Exception = PlaybookRun(output=playbook.artifacts / "stdout")
         self.start()
+
+    def _heard(self, kind: str, host: str, task: str) -> None:
+        self._silence.hear(time.monotonic(), kind, host, task)
 
     def run(self) -> None:
         """Run the playbook; called by the thread."""
@@ -178,6 +222,8 @@ class PlaybookAtWork(threading.Thread):
         """Wait for the end, calling `meanwhile` several times a second; return the result."""
         while not self.ended(LOOK_SECONDS):
             meanwhile()
+            if line := self._silence.line(time.monotonic()):
+                self._on_silence(line)
         return self.outcome()
 
     def cancel(self) -> None:
@@ -194,6 +240,8 @@ class PlaybookAtWork(threading.Thread):
 
 def _hear(event: dict[str, Any], run: PlaybookRun, listener: Listener) -> None:
     kind, data = event["event"], event.get("event_data", {})
+    listener.event(kind, data.get("host", ""), data.get("task", ""))
+    work.hear(run.plays, kind, data)
     if progress := (data.get("res") or {}).get("progress"):
         listener.progress(progress)
     if kind == "runner_on_start":

@@ -116,6 +116,7 @@ class Rollout:
                 **more,
             ),
             on_task=self.screen.task,
+            on_silence=self.screen.say,
         )
 
     def run_to_its_end(self, playbook: str, run_id: str, what: str) -> PlaybookRun:

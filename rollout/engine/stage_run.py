@@ -73,7 +73,7 @@ class StageRun:
         """Run the stage's playbook once, judged all the time. Raises Stop once it is stopped."""
         run_id = self._began(stage)
         self.screen.stage_begins(stage)
-        work = self.rollout.begin(stage.playbook, run_id)
+        work = self.rollout.begin(stage.playbook, run_id, reports=stage.reports)
 
         def look() -> None:
             try:

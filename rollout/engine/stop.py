@@ -102,7 +102,13 @@ def _on_hosts(rollout: Rollout, stage: Stage, run_id: str, *, check: bool = Fals
     label = f"{'look' if check else 'stop'}-{stage.stage}"
     asked = {"stop_run": run_id, "stop_grace_seconds": GRACE_SECONDS}
     work = rollout.begin(
-        stage.stop, rollout.run_id(label), limit=",".join(groups), aloof=True, check=check, extra_vars=asked
+        stage.stop,
+        rollout.run_id(label),
+        limit=",".join(groups),
+        aloof=True,
+        check=check,
+        extra_vars=asked,
+        reports=("answer",),
     )
     if not work.ended(STOP_SECONDS):
         work.cancel()
@@ -110,6 +116,8 @@ def _on_hosts(rollout: Rollout, stage: Stage, run_id: str, *, check: bool = Fals
         return Stopped("unknown", [], groups, [f"{stage.stop} has not come back for {STOP_SECONDS:.0f} s"])
     run = work.outcome()
     unproven = sorted({failure.host for failure in run.failures if failure.unreachable})
+    if run.nothing_ran or "answer" not in run.stats:  # nobody has looked at the hosts
+        unproven = unproven or groups
     failed = [failure.message for failure in run.failures if not failure.unreachable]
     answer: Answered = run.stats.get("answer", "unknown")
     return Stopped(answer, [*run.stats.get("survivors", []), *failed], unproven, run.stats.get("evidence", []))

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,13 +18,17 @@ from xml.etree import ElementTree
 
 from plugins.module_utils.rollout_core.journal.events import HostsVerified
 from rollout import ROOT
+from rollout import inventory as inventories
+from rollout.engine import ssh
 
-Expect = Literal["deployed", "as_before"]
+Expect = Literal["deployed", "as_before", "answers"]
 PATIENCE = 600.0  # seconds for all hosts: one that hangs costs about 20 (ansible.cfg), and then it is not asked again
 NO_HOST = "testinfra"  # what is no host's: tests that could not even be collected
+NO_TEST = "no test looked at it"
+_GROUP = re.compile(r"ansible://(\w+)")  # whose hosts a file of tests is for
 _HOST = re.compile(r"\[ansible://([^]?/]+)")
 _IN_FIXTURE = re.compile(r'failed on (?:setup|teardown) with "(.*)"', re.DOTALL)
-_RAISED = re.compile(r"^(?:AssertionError|Failed|RuntimeError): ")
+_RAISED = re.compile(r"^(?:AssertionError|Failed|RuntimeError|[\w.]+CannotLookError): ")
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,12 @@ class HostsLookedAt:
 
 
 def verify(directory: Path, inventory: Path, expect: Expect = "deployed", *, show: bool = False) -> HostsLookedAt:
-    """Run tests/verify over the inventory's hosts, against the plan of the rollout in `directory`.
+    """Run tests/verify over the inventory's hosts, against the plan of the rollout in `directory`. `answers`
+    looks only whether they can be looked at.
 
     `show` lets the tests write to the screen; otherwise that goes to `verify-EXPECT.txt` in `directory`. What each test
-    found stands in `verify-EXPECT.xml` there. A host that does not answer is a failure like any other.
+    found stands in `verify-EXPECT.xml` there. A host that does not answer is a failure like any other, and so is one on
+    which no test passed.
     """
     report, log = directory / f"verify-{expect}.xml", directory / f"verify-{expect}.txt"
     report.unlink(missing_ok=True)
@@ -63,8 +69,11 @@ def verify(directory: Path, inventory: Path, expect: Expect = "deployed", *, sho
         command = [sys.executable, "-m", "pytest", *options, "tests/verify"]
         environment = {
             **os.environ,
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # of inventory scripts
             "ROLLOUT_PLAN": str(directory / "plan.yml"),
             "ROLLOUT_INVENTORY": str(inventory),
+            **ssh.environment("v"),
         }
         with (
             nullcontext() if show else log.open("w", encoding="utf-8") as output,
@@ -77,10 +86,31 @@ def verify(directory: Path, inventory: Path, expect: Expect = "deployed", *, sho
                     ok=False, summary=f"testinfra was not done after {PATIENCE / 60:.0f} min", hosts={}
                 )
     hosts = read(report) if report.exists() else {}
+    if NO_HOST in hosts and not hosts[NO_HOST].failed:  # tests of a group that this inventory does not have
+        del hosts[NO_HOST]
     if NO_HOST in hosts or not hosts:  # pytest runs nothing when it cannot collect everything
         why = hosts[NO_HOST].failed[0] if NO_HOST in hosts else f"pytest ended with exit code {code}"
         return HostsLookedAt(ok=False, summary=f"testinfra looked at no host: {why}", hosts={})
-    return HostsLookedAt(ok=code == 0, summary=_summary(hosts), hosts=hosts)
+    hosts = complete(hosts, wanted(inventory))
+    ok = code == 0 and not any(state.failed for state in hosts.values())
+    return HostsLookedAt(ok=ok, summary=_summary(hosts), hosts=hosts)
+
+
+def wanted(inventory: Path) -> set[str]:
+    """Return the hosts that tests/verify is for: those of every group that a test names. Raises BadInputError."""
+    files = (ROOT / "tests/verify").glob("test_*.py")
+    named = {group for path in files for group in _GROUP.findall(path.read_text(encoding="utf-8"))}
+    groups = inventories.facts(inventory).groups
+    return {host for group in named for host in groups.get(group, [])}
+
+
+def complete(hosts: Mapping[str, HostState], named: Iterable[str]) -> dict[str, HostState]:
+    """Return what was found of every host that was to be looked at; one on which nothing passed has failed."""
+    every = {**{name: HostState() for name in sorted(named)}, **hosts}
+    return {
+        name: state if state.passed or state.failed else HostState(0, [NO_TEST])
+        for name, state in sorted(every.items(), key=lambda each: each[0] not in hosts)
+    }
 
 
 def read(report: Path) -> dict[str, HostState]:
@@ -97,8 +127,10 @@ def read(report: Path) -> dict[str, HostState]:
         problem = next((case.find(kind) for kind in ("failure", "error") if case.find(kind) is not None), None)
         if problem is not None:
             reasons.setdefault(_reason(problem), []).append(name.partition("[")[0])
+        elif found is None:
+            reasons.setdefault("no host of the inventory is in its group", []).append(name.partition("[")[0])
         elif case.find("skipped") is None:
-            passed[found[1] if found else NO_HOST] += 1
+            passed[found[1]] += 1
     return {
         host: HostState(passed[host], [_told(*item) for item in reasons.items()]) for host, reasons in failed.items()
     }

@@ -169,6 +169,13 @@ class Stage(Model):
         return start + timeline.parse_duration(self.due)
 
     @property
+    def reports(self) -> tuple[str, ...]:
+        """Return the facts that its playbook must report: without them it is not done, whatever Ansible says."""
+        pin = ("pin",) if self.merges else ()
+        irreversible = ("irreversible",) if self.abortable == "until_commit" else ()
+        return ("evidence", *pin, *irreversible)
+
+    @property
     def all_gates(self) -> list[Gate | MergeBackOut]:
         """Return the stage's gates, each followed by the one that its no leads to."""
         return [each for gate in self.gates for each in (gate, gate.on_no) if each is not None]

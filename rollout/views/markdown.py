@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,12 @@ from rollout.views.text import clean, length
 
 def render(template: str, **values: Any) -> str:
     """Fill in a Markdown template of this directory. Raises jinja2.UndefinedError for a value that is not given."""
+    return _environment().get_template(template).render(**values)
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    """Return where the templates are filled in; it keeps those that it has compiled."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         undefined=jinja2.StrictUndefined,
@@ -31,7 +38,7 @@ def render(template: str, **values: Any) -> str:
         "length": length,
     }
     environment.filters.update(filters)
-    return environment.get_template(template).render(**values)
+    return environment
 
 
 def one_line(text: str) -> str:

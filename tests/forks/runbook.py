@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from rollout import ROOT
+from rollout import ROOT, environment
 from tests.forks.process import ForkedProcess
 
 
@@ -16,6 +16,7 @@ def runbook(
 ) -> subprocess.CompletedProcess[str]:
     """Return how `./runbook.py WORDS…` ended and what it printed. Raises subprocess.TimeoutExpired."""
     argv = [str(ROOT / "runbook.py"), *map(str, words)]
-    process = ForkedProcess("runbook", argv, stdin, {**os.environ, **(env or {})}, cwd)
+    ours = environment.ours({**os.environ, **(env or {})}, str(ROOT), str(cwd))  # else it would begin again
+    process = ForkedProcess("runbook", argv, stdin, ours.variables, cwd)
     stdout, stderr = process.communicate(timeout)
     return subprocess.CompletedProcess(argv, process.wait(), stdout, stderr)

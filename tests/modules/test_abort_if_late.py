@@ -29,14 +29,15 @@ PLANNED_END = WINDOW + timedelta(minutes=15)
 def judge(run_module: Callable[..., dict[str, Any]], tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """`judge(minutes, *events, check=False)`: the answer that many minutes after the window's start; it says when."""
 
-    def call(minutes: float, *events: tuple[str, str], check: bool = False, text: str | None = None) -> dict[str, Any]:
+    def call(minutes: float, *events: tuple[str, str], check: bool = False) -> dict[str, Any]:
         path = tmp_path / "journal.jsonl"
         journal = Journal(path, lambda: WINDOW)
         for stage, name in events:
+            if name == "rollout_opened":
+                journal.write(event(name, plan="", window=WINDOW.isoformat()))
+                continue
             more = {"outcome": "ok", "facts": {}} if name == "stage_finished" else {"attempt": 1}
             journal.write(event(name, stage=stage, **more))
-        if text is not None:
-            path.write_text(text)
         offset = WINDOW + timedelta(minutes=minutes) - datetime.now(UTC)
         arguments = {"plan": PLAN, "journal": str(path), "limit_minutes": 30, "clock_offset": offset.total_seconds()}
         answer = run_module("abort_if_late", arguments, check)
@@ -77,10 +78,12 @@ def test_past_the_commit_it_warns(judge: Callable[..., dict[str, Any]]) -> None:
     assert any("the commit is made (outage), so it must be finished" in warning for warning in answer["warnings"])
 
 
-def test_without_a_journal_nothing_has_happened(judge: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
-    answer = judge(-60)
-    assert not (tmp_path / "journal.jsonl").exists()
-    assert (answer["verdict"], answer["stage"]) == ("on_track", "pause")
+OPENED = ("", "rollout_opened")
+
+
+def test_before_the_window_nothing_is_late(judge: Callable[..., dict[str, Any]]) -> None:
+    answer = judge(-60, OPENED)
+    assert (answer["failed"], answer["verdict"], answer["stage"]) == (False, "on_track", "pause")
 
 
 def test_when_all_is_done_no_time_is_left_to_count(judge: Callable[..., dict[str, Any]]) -> None:
@@ -89,7 +92,63 @@ def test_when_all_is_done_no_time_is_left_to_count(judge: Callable[..., dict[str
     assert (answer["failed"], answer["seconds_left"], answer["stage"]) == (False, None, None)
 
 
-def test_a_damaged_journal_is_not_guessed_about(judge: Callable[..., dict[str, Any]]) -> None:
-    answer = judge(1, text="{}\n")
-    assert answer["msg"].startswith("E-lateness-unknown")
-    assert "line 1" in answer["msg"]
+def of_another(**changed: object) -> Callable[[Path], object]:
+    """A journal that has a stage of another rollout, or another window."""
+    told = {"plan": "", "window": WINDOW.isoformat(), "run": "2026-12/0001-pause-1", **changed}
+
+    def write(path: Path) -> None:
+        journal = Journal(path, lambda: WINDOW)
+        journal.write(event("rollout_opened", plan=told["plan"], window=told["window"]))
+        journal.write(event("stage_started", stage="pause", attempt=1, run=told["run"]))
+
+    return write
+
+
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        pytest.param(lambda _: None, "No such file or directory", id="not there"),
+        pytest.param(lambda path: path.mkdir(), "Is a directory", id="a directory"),
+        pytest.param(lambda path: path.touch(), "nothing is written there", id="empty"),
+        pytest.param(lambda path: path.write_text('{"event":"rollout_op'), "nothing is written there", id="torn"),
+        pytest.param(lambda path: path.write_text("{}\n"), "its line 1 does not follow", id="damaged"),
+        pytest.param(lambda path: path.write_bytes(b"\xff\xfe\n"), "can't decode byte", id="no text"),
+        pytest.param(
+            of_another(run="2026-11/0001-pause-1"), "the rollout 2026-11, and this is 2026-12", id="another's"
+        ),
+        pytest.param(of_another(window="2026-11-11T08:00:00+00:00"), "window of 2026-11-11 08:00", id="another window"),
+    ],
+)
+def test_what_cannot_be_judged_is_not_on_track(
+    run_module: Callable[..., dict[str, Any]],
+    tmp_path: Path,
+    made: Callable[[Path], object],
+    why: str,
+    check: bool,
+) -> None:
+    path = tmp_path / "journal.jsonl"
+    made(path)
+    plan = {"id": "2026-12", **PLAN}
+    offset = (WINDOW - datetime.now(UTC)).total_seconds()
+    arguments = {"plan": plan, "journal": str(path), "limit_minutes": 30, "clock_offset": offset}
+    answer = run_module("abort_if_late", arguments, check)
+    assert (answer["failed"], "verdict" in answer) == (True, False)
+    assert answer["msg"].startswith("E-lateness-unknown  ")
+    assert why in answer["msg"]
+    assert "-e rollout_journal=var/rollouts/2026-12/journal.jsonl" in answer["msg"]
+
+
+def test_a_journal_of_its_own_is_judged_whatever_was_carried_over_or_moved(
+    run_module: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    journal = Journal(tmp_path / "journal.jsonl", lambda: WINDOW - timedelta(minutes=30))
+    journal.write(event("rollout_opened", plan="", window="2026-12-02T08:00:00+00:00"))
+    journal.write(event("stage_carried", stage="merge", rollout="2026-11", facts={}))
+    moved = {"from": "2026-12-02T08:00:00+00:00", "to": WINDOW.isoformat()}
+    journal.write(event("window_moved", **moved))
+    journal.write(event("stage_started", stage="pause", attempt=1, run="2026-12/0004-pause-1"))
+    offset = (WINDOW - timedelta(minutes=30) - datetime.now(UTC)).total_seconds()
+    arguments = {"plan": {"id": "2026-12", **PLAN}, "journal": str(journal.path), "limit_minutes": 30}
+    answer = run_module("abort_if_late", {**arguments, "clock_offset": offset})
+    assert (answer["failed"], answer["verdict"], answer["stage"]) == (False, "on_track", "pause")

@@ -78,6 +78,15 @@ def test_a_tree_that_ignores_every_request_is_killed(start: Start, stop: Run) ->
     assert f"pid {shell.pid}: sh -c {STUBBORN}"[:100] in "\n".join(answer["asked"])
 
 
+def test_a_descendant_that_has_lost_the_mark_is_ended_too(start: Start, stop: Run) -> None:
+    shell = start("sh", "-c", "env -i sleep 600 & echo ready; wait")
+    (lost,) = (child for child in shell.children() if not child.environ())
+    answer = stop()
+    assert not lives(lost)
+    assert (answer["survivors"], answer["relatives"]) == ([], [])
+    assert f"pid {lost.pid}: sleep 600" in answer["asked"]
+
+
 def test_what_can_clear_up_after_itself_does(start: Start, stop: Run, tmp_path: Path) -> None:
     process = start(sys.executable, "-c", TIDY, str(tmp_path / "tidy"))
     answer = stop(grace_seconds=20)

@@ -235,6 +235,23 @@ def what_is_ended_early_says_what_becomes_of_it(project: Project) -> Iterator[Fi
             yield source.finding(1, f"never says whether what {stage['stage']} switched on is off", remedy)
 
 
+def what_is_done_is_reported(project: Project) -> Iterator[Finding]:
+    """Every playbook reports what the conductor wants of it: without that it has not done its work (E-nothing-ran)."""
+    wanted: dict[str, set[str]] = {}
+    for stage in project.stages:
+        if not stage.get("announces"):
+            facts = {"evidence", *["irreversible"] * (stage.get("abortable") == "until_commit")}
+            wanted.setdefault(str(stage.get("playbook")), set()).update(facts, ["pin"] * bool(stage.get("merges")))
+    for name in project.taking_back:
+        wanted.setdefault(name, set()).add("evidence")
+    for name in project.stop_playbooks:
+        wanted.setdefault(name, set()).add("answer")
+    for name, source in project.playbooks.items():
+        for fact in sorted(wanted.get(name, set()) - _stats(project, source)):
+            remedy = f"Report `{fact}` with set_stats in an entry point that it includes."
+            yield source.finding(1, f"never reports `{fact}`", remedy)
+
+
 def _stats(project: Project, source: Source) -> set[str]:
     """The keys that the playbook's entry points report with set_stats."""
     found: set[str] = set()
@@ -274,6 +291,7 @@ CHECKS = (
     done_is_told_last,
     playbooks_exist,
     what_is_ended_early_says_what_becomes_of_it,
+    what_is_done_is_reported,
     playbooks_belong,
     any_day_only_looks,
     rules_are_real,

@@ -51,12 +51,25 @@ SOUND = {
     - ansible.builtin.include_role: {name: database, tasks_from: outage}
     - ansible.builtin.include_role: {name: database, tasks_from: verify}
 """,
-    "playbooks/outage_undo.yml": "- hosts: database\n  tasks: []\n",
-    "playbooks/outage_stop.yml": "- name: 'OUTAGE STOP: ask the worker'\n  hosts: database\n  tasks: []\n",
-    "playbooks/smoke_stop.yml": "- name: 'SMOKE STOP: end it'\n  hosts: all:!localhost\n  tasks: []\n",
-    "playbooks/stop.yml": "- name: 'STOP: end it'\n  hosts: all:!localhost\n  tasks: []\n",
-    "playbooks/services_resume.yml": "- hosts: services\n  tasks: []\n",
-    "playbooks/back_out.yml": "- hosts: pqm\n  tasks: []\n",
+    **{
+        f"playbooks/{name}.yml": f"""\
+- name: '{phase}'
+  hosts: {hosts}
+  tasks:
+    - ansible.builtin.include_role: {{name: report, tasks_from: {entry}}}
+"""
+        for name, phase, hosts, entry in (
+            ("outage_undo", "UNDO: open access", "database", "done"),
+            ("outage_stop", "OUTAGE STOP: ask the worker", "database", "stopped"),
+            ("smoke_stop", "SMOKE STOP: end it", "all:!localhost", "stopped"),
+            ("stop", "STOP: end it", "all:!localhost", "stopped"),
+            ("services_resume", "RESUME: the services", "services", "done"),
+            ("back_out", "BACK OUT: the merge", "pqm", "done"),
+        )
+    },
+    "roles/report/tasks/done.yml": "- ansible.builtin.set_stats: {data: {evidence: [done]}}\n",
+    "roles/report/tasks/stopped.yml": "- ansible.builtin.set_stats: {data: {answer: stopped}}\n",
+    "roles/smoke/tasks/site.yml": "- ansible.builtin.set_stats: {data: {evidence: [3 pages answer]}}\n",
     "playbooks/rc_release.yml": """\
 - hosts: pqm
   tasks:
@@ -64,7 +77,7 @@ SOUND = {
 """,
     "roles/pqm/tasks/release.yml": """\
 - name: Report
-  ansible.builtin.set_stats: {data: {released: false, why: the merge stands}}
+  ansible.builtin.set_stats: {data: {released: false, why: the merge stands, evidence: [in RC mode]}}
 """,
     "roles/database/tasks/outage.yml": """\
 - name: Close the gate, patch, open the gate
@@ -73,7 +86,7 @@ SOUND = {
   database_outage_progress: {}
   until: __database_outage.finished
 - name: Report
-  ansible.builtin.set_stats: {data: {}}
+  ansible.builtin.set_stats: {data: {evidence: [patched], irreversible: true}}
 """,
 }
 

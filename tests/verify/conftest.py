@@ -1,64 +1,58 @@
 """What is expected on the hosts: from the plan ($ROLLOUT_PLAN) and the inventory ($ROLLOUT_INVENTORY) of any site.
 
-`--expect deployed` (the default) is the state after a rollout, `--expect as_before` the one after it was undone.
+`--expect deployed` (the default) is the state after a rollout, `--expect as_before` the one after it was undone;
+`--expect answers` only asks whether each host can be looked at.
 """
 
 from __future__ import annotations
 
-import functools
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from ansible.inventory.manager import InventoryManager
-from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar, trust_as_template
-from ansible.vars.manager import VariableManager
 
-PROJECT = Path(__file__).resolve().parents[2]
+from tests.verify import ansible_hosts
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--expect", choices=["deployed", "as_before"], default="deployed", help="state of the hosts")
+    choices = ["deployed", "as_before", "answers"]
+    parser.addoption("--expect", choices=choices, default="deployed", help="state of the hosts")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Look at the hosts of the plan's inventory, all commands for a host over one connection."""
+    """Look at the hosts of the plan's inventory."""
     for name in ("ROLLOUT_PLAN", "ROLLOUT_INVENTORY"):
         if name not in os.environ:
             pytest.exit(f"{name} is not set. Run this suite with: ./runbook.py verify", returncode=2)
-    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # of ansible-inventory
-    config.option.ansible_inventory = os.environ["ROLLOUT_INVENTORY"]
-    os.environ["ANSIBLE_CONFIG"] = str(PROJECT / "ansible.cfg")
-    sockets = PROJECT / "var" / "cp"
-    sockets.mkdir(parents=True, exist_ok=True)
-    # relative, because the path of a socket may have 100 characters only
-    os.environ["ANSIBLE_SSH_EXTRA_ARGS"] = f"-o ControlPath={os.path.relpath(sockets)}/verify-%C"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Look whether hosts answer, or at what is on them."""
+    light = collection_path.name == "test_answers.py"
+    return True if collection_path.is_file() and light != (config.getoption("--expect") == "answers") else None
 
 
 @pytest.fixture(scope="session")
-def _silent() -> dict[str, str]:
-    """Hosts that did not answer, and what ssh said: asked once, for a host that hangs costs each time."""
+def _asked() -> dict[str, str | None]:
+    """Why each host cannot be looked at, None if it can: asked once, for a host that hangs costs each time."""
     return {}
 
 
 @pytest.fixture(autouse=True)
-def _answers(host: Any, _silent: dict[str, str]) -> None:
+def _answers(host: Any, _asked: dict[str, str | None]) -> None:
     """Every test needs its host to answer; one that does not is said in a line."""
-    name = host.backend.host
-    if name not in _silent:
+    name = host.backend.hostname
+    if name not in _asked:
         try:
-            host.check_output("true")
-        except (RuntimeError, AssertionError) as error:
-            said = getattr(error.args[0], "stderr", error)
-            _silent[name] = str(said).strip().splitlines()[-1] if str(said).strip() else "ssh said nothing"
-        else:
-            return
-    pytest.fail(f"{name} does not answer: {_silent[name]}", pytrace=False)
+            host.run("true")
+            _asked[name] = None
+        except ansible_hosts.CannotLookError as error:
+            _asked[name] = str(error)
+    if why := _asked[name]:
+        pytest.fail(why, pytrace=False)
 
 
 @pytest.fixture(scope="session")
@@ -87,29 +81,16 @@ def pinned(plan: dict[str, Any], deployed: bool) -> Callable[[str], Any]:
     return get
 
 
-@pytest.fixture(scope="session")
-def _variables() -> Callable[[str], Templar]:
-    loader = DataLoader()
-    inventory = InventoryManager(loader=loader, sources=[os.environ["ROLLOUT_INVENTORY"]])
-    manager = VariableManager(loader=loader, inventory=inventory)
-
-    @functools.cache
-    def templar(host: str) -> Templar:
-        return Templar(loader, variables=manager.get_vars(host=inventory.get_host(host)))
-
-    return templar
-
-
 @pytest.fixture
 def name(host: Any) -> str:
     """The inventory name of the host under test."""
-    return host.ansible.get_variables()["inventory_hostname"]
+    return host.backend.hostname
 
 
 @pytest.fixture
-def variable(name: str, _variables: Callable[[str], Templar]) -> Callable[[str], Any]:
+def variable(name: str) -> Callable[[str], Any]:
     """`variable(name)`: an inventory variable of the host, resolved as in a playbook; None when undefined."""
-    return lambda wanted: _variables(name).template(trust_as_template(f"{{{{ {wanted} | default(none) }}}}"))
+    return lambda wanted: ansible_hosts.site().variable(name, wanted)
 
 
 @pytest.fixture

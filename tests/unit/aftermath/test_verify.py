@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from rollout import ROOT
-from rollout.engine.verification import HostState, read, verify
+from rollout.engine.verification import NO_TEST, HostState, complete, read, verify, wanted
 
 
 def test_what_passed_and_what_failed_of_each_host():
@@ -23,6 +23,37 @@ def test_what_passed_and_what_failed_of_each_host():
         "soybean": HostState(0, ['soybean does not answer: "refused" (2 tests)']),
         "prae": HostState(0, ["test_d: no reason given"]),
     }
+
+
+def test_a_host_on_which_nothing_passed_has_failed():
+    found = {"gac": HostState(3), "soybean": HostState(0), "prae": HostState(0, ["test_d: closed"])}
+    assert complete(found, {"gac", "wildcherry"}) == {
+        "gac": HostState(3),
+        "soybean": HostState(0, [NO_TEST]),
+        "prae": HostState(0, ["test_d: closed"]),
+        "wildcherry": HostState(0, [NO_TEST]),
+    }
+
+
+def test_every_host_of_the_groups_that_tests_name_is_to_be_looked_at():
+    assert wanted(ROOT / "inventories/production") == {"gac", "soybean", "wildcherry"}
+
+
+def test_a_group_without_hosts_is_not_well(rollout):
+    hosts = yaml.safe_load((rollout / "site/hosts.yml").read_text())
+    hosts["all"]["children"]["database"] = {"hosts": {}}
+    (rollout / "site/hosts.yml").write_text(yaml.safe_dump(hosts))
+    found = verify(rollout, rollout / "site", "as_before")
+    assert not found.ok
+    assert "no host of the inventory is in its group" in found.summary
+
+
+@pytest.mark.parametrize("chosen", ["-k test_access_is_open", "--collect-only", "--deselect tests/verify"])
+def test_tests_that_somebody_left_out_are_missed(rollout, monkeypatch, chosen):
+    monkeypatch.setenv("PYTEST_ADDOPTS", chosen)  # as if nobody had taken it out of the environment
+    found = verify(rollout, rollout / "site", "as_before")
+    assert not found.ok
+    assert "gac" in found.summary or found.summary.startswith("testinfra looked at no host: ")
 
 
 @pytest.fixture

@@ -71,8 +71,10 @@ class Play:
     def run(self, play: Mapping[str, Any]) -> int:
         """Return the exit code of ansible-playbook, or that of ansible-runner where it was cancelled."""
         code = 0
+        self.tell({"event": "playbook_on_play_start", "event_data": {"name": play["name"], "pattern": play["hosts"]}})
         for task in play["tasks"]:
-            about = {"task": task["name"], "host": play["hosts"]}
+            (action,) = set(task) - {"name"}
+            about = {"task": task["name"], "task_action": action, "host": play["hosts"]}
             self.tell({"event": "runner_on_start", "event_data": about})
             try:
                 answer = self.do(task)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Iterable, Sequence
 
 from .entries import Entry
-from .events import RolloutClosed, RolloutOpened
+from .events import RolloutClosed, RolloutOpened, StageStarted, WindowMoved
 from .pairs import pairs
 
 FINAL = frozenset({"done", "aborted", "backed_out"})  # nothing more is to be done in it
@@ -54,3 +54,18 @@ def outcome(found: Sequence[Entry]) -> str | None:
     """Return the word for it."""
     end = closed(found)
     return end[1].outcome if end else None
+
+
+def of_others(found: Sequence[Entry], plan: str, window: datetime) -> str:
+    """Return what tells that these entries are not those of the plan with that id and window; empty if nothing does."""
+    rollouts = {each.event.run.partition("/")[0] for each in found if isinstance(each.event, StageStarted)}
+    others = sorted(rollouts - {plan, ""})
+    if plan and others:
+        return f"the rollout {', '.join(others)}, and this is {plan}"
+    for each in reversed(found):
+        start = each.event.to if isinstance(each.event, WindowMoved) else None
+        start = each.event.window if isinstance(each.event, RolloutOpened) else start
+        if start is not None:
+            other = f"the window of {start:%F %H:%M %Z}, and the plan's is {window:%F %H:%M %Z}"
+            return other if start != window else ""
+    return ""

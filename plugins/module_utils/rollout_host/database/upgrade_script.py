@@ -92,7 +92,7 @@ def end_group(group: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         if _wait_for_group(group, 0):
             return
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):  # what is left of it may be another user's, by sudo
             os.killpg(group, number)
         _wait_for_group(group, GRACE_SECONDS)
 

@@ -60,6 +60,10 @@ class NotABranchError(VcsError):
     """An error: there is no branch at the location."""
 
 
+class LockedError(VcsError):
+    """Something locks the repository; `stderr` says what, since when, and what to do."""
+
+
 class Vcs(ABC):
     """The questions to the branches of one version control. Each may raise VcsError."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterable, NoReturn, TypeVar
 
 from . import content
-from .base import TIP, LogEntry, Manifest, MissingRevisionError, VcsError, WorkingTree
+from .base import TIP, LockedError, LogEntry, Manifest, MissingRevisionError, VcsError, WorkingTree
 
 Answer = TypeVar("Answer")
 FOR_GOOD = ("manifest", "cat")  # what a revision holds never changes
@@ -17,6 +17,7 @@ BAD_BRANCH = "E-bad-branch  {field} is {found!r}; a path or URL was expected."
 UNREADABLE = """\
 E-branch-unreadable  {branch} cannot be read from this host: {reason}
   Try it there:  {try_it}"""
+LOCKED = "E-locked  {reason}"
 NO_TREE = """\
 E-no-tree  There is no branch at {tree}.
   Make it:  {make_tree}"""
@@ -65,6 +66,8 @@ class LandingBranches:
         raise LandingError(text.format(**{**self.words(), **words}), **(facts or {}))
 
     def _unreadable(self, name: str, error: VcsError) -> NoReturn:
+        if isinstance(error, LockedError):
+            self.refuse(LOCKED, reason=error.stderr)
         branch = shlex.quote(self.working.branches.get(name, self.working.tree))
         self.refuse(UNREADABLE, branch=branch, reason=error.stderr, try_it=self.working.try_it(name))
 

@@ -36,7 +36,7 @@ SETTINGS = {
     "safe.directory": "*",
     "submodule.recurse": "false",
 }
-SSH = "ssh -o BatchMode=yes"
+SSH = "ssh -T -o BatchMode=yes"  # no terminal: it would change what git says to the other side
 
 
 def environment(committer: str | None = None) -> dict[str, str]:

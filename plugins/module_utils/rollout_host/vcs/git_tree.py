@@ -13,6 +13,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Mapping
 
+from . import git_locks
 from .base import FileConflict, LogEntry, VcsError, WorkingTree
 from .git_client import HEAD, split, transfer
 
@@ -25,7 +26,7 @@ UNMERGED = {
     "DU": "deleted by us", "AA": "both added", "UU": "both modified",
 }  # fmt: skip
 IN_THE_WAY = "a file that nobody versioned is in the way"
-LOCKS = ("index.lock", "HEAD.lock")
+LOCKS = 20  # that one command may find, one after the other
 
 
 class GitTree(WorkingTree):
@@ -41,7 +42,18 @@ class GitTree(WorkingTree):
         self._same: dict[str, bytes] = {}  # untracked files that the merge brings too: path -> content
 
     def _git(self, *argv: str, committer: str | None = None) -> str:
+        """Run git in the tree; a lock that a killed one left there goes first."""
+        for _ in range(LOCKS):
+            try:
+                return self.vcs.run(argv, self.workdir, committer=committer)
+            except VcsError as error:
+                git_locks.clear(error, self.workdir, self._repository())
         return self.vcs.run(argv, self.workdir, committer=committer)
+
+    def _repository(self) -> list[Path]:
+        """Return the directories in which the tree's repository is."""
+        where = ["rev-parse", "--path-format=absolute", "--git-dir", "--git-common-dir"]
+        return [Path(line).resolve() for line in self.vcs.run(where, self.workdir).splitlines()]
 
     def _paths(self, *argv: str) -> set[str]:
         """Return the paths that git prints with -z."""
@@ -73,25 +85,8 @@ class GitTree(WorkingTree):
         """Do nothing: look_at() has made the copy already."""
 
     def clear(self) -> None:
-        """Revert what is not committed. Locks that a killed git left behind go first."""
-        control = Path(self._git("rev-parse", "--path-format=absolute", "--git-dir").strip())
-        locks = [control / name for name in LOCKS if (control / name).exists()]
-        if locks and not self._somebody_works_here():
-            for lock in locks:
-                lock.unlink()
+        """Revert what is not committed."""
         self._do("reset", "reset", "-q", "--hard")
-
-    def _somebody_works_here(self) -> bool:
-        """Tell whether a git process of this host is in the tree."""
-        here = Path(self.workdir).resolve()
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                name, cwd = (process / "comm").read_text(), Path(os.readlink(process / "cwd"))
-            except OSError:  # it has ended, or is somebody else's
-                continue
-            if name.startswith("git") and (cwd == here or here in cwd.parents):
-                return True
-        return False
 
     def _do(self, step: str, *argv: str, named: bool = False) -> None:
         """Note what was done. Git asks who it is already when it merges."""

@@ -11,8 +11,8 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Callable, ClassVar, Sequence
 
-from .base import FileConflict, LogEntry, VcsError, WorkingTree
-from .branches import LandingBranches, LandingError, counted
+from .base import FileConflict, LockedError, LogEntry, VcsError, WorkingTree
+from .branches import LOCKED, LandingBranches, LandingError, counted
 
 OWN_REVISIONS = """\
 E-own-revisions  {tree} has revisions that {push_to} lacks, and they are not {deed}. Nothing was committed.
@@ -225,6 +225,8 @@ def carry_out(module: Any, landing: Landing) -> None:
             result = answer(landing, made, changed=changed, check=module.check_mode)
     except LandingError as error:
         module.fail_json(msg=str(error), steps=landing.steps, **{"conflicts": [], **error.facts})
+    except LockedError as error:
+        module.fail_json(msg=LOCKED.format(reason=error.stderr), steps=landing.steps, conflicts=[])
     except VcsError as error:
         module.fail_json(msg=f"E-{landing.vcs.name}  {error}", steps=landing.steps, conflicts=[])
     if module._diff and changed:

@@ -10,7 +10,7 @@ import signal
 import time
 from typing import Any, Sequence
 
-from ...services import processes
+from ...services import family, processes
 from ..connection import transaction_status
 from . import progress
 from .remains import Remains
@@ -29,6 +29,7 @@ class OutageStop:
         self.database = database
         self.state_directory = state_directory
         self.ladder: list[dict[str, Any]] = []
+        self._others: list[family.Relative] = []
 
     @property
     def state(self) -> dict[str, Any] | None:
@@ -44,6 +45,18 @@ class OutageStop:
     def processes(self) -> list[processes.Process]:
         """Every process of the run that lives here."""
         return processes.marked(self.run_id)
+
+    def others(self, *, keep: bool) -> list[str]:
+        """Return what other users run for it, in words: what its script began through sudo, which only they may end.
+
+        `keep` writes it down, so that it is known when what began it has ended.
+        """
+        found = family.relatives(self.run_id, self.processes())
+        self._others += [each for each in found if each not in self._others]
+        self._others = [each for each in self._others if each.lives]
+        if keep:
+            family.write_down(self.run_id, self._others)
+        return [each.text for each in self._others]
 
     def ask(self, seconds: float) -> None:
         """Ask the worker to stop itself, and give it some seconds to answer. One that is about to begin is ended."""

@@ -1,0 +1,183 @@
+"""The family of a run on this host: what its marked processes started, also what does not carry the mark (R19).
+
+sudo gives what it starts another environment and another user, who lets nobody read it. So such a process is known by
+descent as long as its parents live, and then by its number and its start. A stop writes down what it cannot end before
+it ends the parents: a later look knows it too. Linux: this reads /proc.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Iterable, NamedTuple
+
+from ..whole_file import replace
+from . import processes
+from .processes import Process
+
+_PROC = Path("/proc")
+_STATE = "~/.rollout"
+_HIDDEN = -1  # the start of a process that this host does not show us (hidepid): only that it lives can be asked
+
+
+class Relative(NamedTuple):
+    """A process of the family that is another user's."""
+
+    process: Process
+    user: str
+
+    @property
+    def text(self) -> str:
+        """It in a line for people: `pid 4711: sleep 277 (of root)`."""
+        return f"{self.process.text} (of {self.user})"
+
+    @property
+    def lives(self) -> bool:
+        """Whether it still runs."""
+        if self.process.started != _HIDDEN:
+            return processes.lives(self.process)
+        return _exists(self.process.pid)
+
+    def record(self) -> dict[str, Any]:
+        """Return it as JSON has it, `text` for people; `relative` reads it again."""
+        return {**self.process._asdict(), "user": self.user, "text": self.text}
+
+
+class _Seen(NamedTuple):
+    """A living process as /proc shows it to everybody; `owner` is its real user."""
+
+    parent: int
+    started: int
+    owner: int
+
+    @property
+    def ours(self) -> bool:
+        """Whether we may end it: root may end everything."""
+        return os.getuid() in (0, self.owner)
+
+
+def relative(record: dict[str, Any]) -> Relative:
+    """Return what `Relative.record` gave. Raises KeyError or ValueError for anything else."""
+    return Relative(Process(int(record["pid"]), int(record["started"]), tuple(record["command"])), str(record["user"]))
+
+
+def unmarked(run: str, marked: Iterable[Process]) -> list[Process]:
+    """Return what descends from these processes and we may end, but does not carry the mark of `run`."""
+    table = _table()
+    found = _descendants(table, marked)
+    return [each for each in found if table[each.pid].ours and processes.process_of(each.pid, run) is None]
+
+
+def relatives(run: str, marked: Iterable[Process]) -> list[Relative]:
+    """Return the living processes of other users that descend from these, and those that an earlier stop wrote down."""
+    table, roots = _table(), list(marked)
+    family = _descendants(table, roots)
+    found = [Relative(each, _user(table[each.pid].owner)) for each in family if not table[each.pid].ours]
+    found += _hidden(table, [*roots, *family])
+    numbers = {each.process.pid for each in found}
+    return [*found, *(each for each in _written_down(run) if each.lives and each.process.pid not in numbers)]
+
+
+def write_down(run: str, found: Iterable[Relative]) -> None:
+    """Keep them for a later look, if this user has a home to keep them in. With none, forget those of before."""
+    path, records = _path(run), [each.record() for each in found]
+    with suppress(OSError):
+        if records:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            replace(path, json.dumps({"boot": _boot(), "processes": records}).encode())
+        else:
+            path.unlink()
+
+
+def _written_down(run: str) -> list[Relative]:
+    with suppress(OSError, ValueError, KeyError, TypeError):  # not there, or not as we wrote it
+        kept = json.loads(_path(run).read_text(encoding="utf-8"))
+        if kept["boot"] == _boot():
+            return [relative(record) for record in kept["processes"]]
+    return []
+
+
+def _path(run: str) -> Path:
+    return Path(os.path.expanduser(_STATE)) / f"left-{run.replace('/', '-')}.json"  # noqa: PTH111 - raises nothing
+
+
+def _boot() -> str:
+    """Return what tells this start of the host from others: numbers and starts of processes begin anew with each."""
+    return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+
+
+def _descendants(table: dict[int, _Seen], marked: Iterable[Process]) -> list[Process]:
+    """Return what descends from these processes, without them, parents first; and nothing of our own line."""
+    left = [process.pid for process in marked]
+    passed = {*left, *_line(table)}
+    found: list[Process] = []
+    while left:
+        parent = left.pop(0)
+        for pid in [pid for pid, seen in table.items() if seen.parent == parent and pid not in passed]:
+            passed.add(pid)
+            left.append(pid)
+            found.append(Process(pid, table[pid].started, _command(pid)))
+    return found
+
+
+def _line(table: dict[int, _Seen]) -> set[int]:
+    """Return the numbers of this process, its parent, and so on."""
+    line, pid = set(), os.getpid()
+    while pid in table:
+        line.add(pid)
+        pid = table[pid].parent
+    return line
+
+
+def _hidden(table: dict[int, _Seen], family: Iterable[Process]) -> list[Relative]:
+    """Return the children of these that live and are not shown to us."""
+    found: list[Relative] = []
+    for process in family:
+        for children in (_PROC / str(process.pid) / "task").glob("*/children"):
+            with suppress(OSError):
+                pids = [int(word) for word in children.read_text().split()]
+                unseen = [pid for pid in pids if pid not in table and _exists(pid)]
+                command = ("started by", *process.command)
+                found += [Relative(Process(pid, _HIDDEN, command), "a user whom this host hides") for pid in unseen]
+    return found
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _table() -> dict[int, _Seen]:
+    """Return every living process by its number."""
+    found: dict[int, _Seen] = {}
+    for entry in _PROC.iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError, StopIteration):  # it has ended meanwhile
+                stat = (entry / "stat").read_text(errors="replace").rpartition(") ")[2].split()  # proc(5)
+                lines = (entry / "status").read_text(errors="replace").splitlines()
+                owner = next(line.split()[1] for line in lines if line.startswith("Uid:"))
+                if stat[0] not in ("Z", "X"):
+                    found[int(entry.name)] = _Seen(int(stat[1]), int(stat[19]), int(owner))
+    return found
+
+
+def _command(pid: int) -> tuple[str, ...]:
+    with suppress(OSError):
+        words = (_PROC / str(pid) / "cmdline").read_bytes().rstrip(b"\0").decode("utf-8", "replace")
+        return tuple(words.split("\0"))
+    return ()
+
+
+def _user(owner: int) -> str:
+    try:
+        return pwd.getpwuid(owner).pw_name
+    except KeyError:
+        return f"user {owner}"
