@@ -29,7 +29,7 @@ class BadInputError(RunbookError):
 
 
 class NoPlanError(BadInputError):
-    """There is no plan to work on."""
+    """An error: there is no plan to work on."""
 
 
 class LockedError(RunbookError):
@@ -39,10 +39,10 @@ class LockedError(RunbookError):
 
 
 class Stop(Exception):  # noqa: N818 - the end of a run, not always an error
-    """The run ends here: `outcome` and `message` go into the journal, `exit_code` to the shell, `then` ends the screen.
+    """The end of a run: `outcome` and `message` go into the journal, `exit_code` to the shell, `then` ends the screen.
 
-    `stage` is the outcome of the stage that it ends. `aborts`: what the window did is taken back, and the next attempt
-    is worked out (R19-R21). `proven`: nothing of the stage is at work any more, for certain.
+    `stage` is the outcome of the stage that it ends. `aborts`: the window's stages are undone, and the next attempt is
+    worked out (R19–R21). `proven`: nothing of the stage is at work any more, for certain.
     """
 
     proven = True

@@ -50,7 +50,7 @@ def append(path: Path, line: str) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """Have the directory's entries on disk: a file that is new there, or has another name."""
+    """Force a directory's entries to disk, so that a new or renamed file stays after a crash."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         sync(descriptor)

@@ -152,7 +152,7 @@ def control_frozen(scene: Scene) -> None:
 
 
 def _until_it_patches(scene: Scene) -> None:
-    """Users are out, and a patch has got where it can not go on."""
+    """Wait until users are out, and a patch waits where it cannot go on."""
     scene.until(lambda: not scene.probe.users_are_in, "users are out")
     scene.until(scene.rollout.patch_waits, "a patch waits")
 

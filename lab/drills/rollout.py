@@ -33,7 +33,7 @@ def strange() -> dict[str, str]:
 
 @dataclass
 class Rollout:
-    """One rollout of a lab: its records in a directory of their own. `checkout` has the runbook that people start."""
+    """A rollout of a lab, with its records in a directory of their own."""
 
     records: Path
     lab: Lab
@@ -42,7 +42,7 @@ class Rollout:
     # -- what a person types --------------------------------------------------------------------------------------
 
     def runbook(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run ./runbook.py with no terminal, and wait for it."""
+        """Run ./runbook.py without a terminal, and wait for it."""
         return subprocess.run(
             ["./runbook.py", *arguments],
             cwd=self.checkout,
@@ -56,7 +56,7 @@ class Rollout:
         )
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start ./runbook.py with no terminal, in a session of its own; what it says is appended to `screen_file`."""
+        """Start ./runbook.py without a terminal, in a session of its own; its output is appended to `screen_file`."""
         with self.screen_file.open("ab") as screen:
             return subprocess.Popen(
                 ["./runbook.py", *arguments],
@@ -83,7 +83,7 @@ class Rollout:
 
     @property
     def runbook_environment(self) -> dict[str, str]:
-        """What makes ./runbook.py use this lab and these records, in a shell with strange settings."""
+        """Return the environment that has ./runbook.py use this lab and these records."""
         ours = {"ROLLOUT_LAB": str(self.lab.directory), "ROLLOUT_RECORDS": str(self.records)}
         return {**os.environ, **strange(), **ours}
 
@@ -119,7 +119,7 @@ class Rollout:
 
     @property
     def journal_text(self) -> str:
-        """The journal, byte for byte."""
+        """Return the journal, byte for byte."""
         path = self.directory / "journal.jsonl"
         return path.read_text(encoding="utf-8") if path.exists() else ""
 
@@ -130,7 +130,7 @@ class Rollout:
         return {*mails, *map(str, posts)}
 
     def outcomes(self) -> list[tuple[object, object]]:
-        """Stages in the order in which they ended, and how."""
+        """Return the stages in the order in which they ended, each with its outcome."""
         return [(e["stage"], e["outcome"]) for e in self.journal if e["event"] == "stage_finished"]
 
     def survivors(self) -> list[psutil.Process]:

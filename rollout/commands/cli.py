@@ -75,7 +75,7 @@ def resume(**request: Any) -> None:
 @click.option("--answers", type=FILE, help="Texts for the questions that follow, for unattended runs.")
 @click.option("--reason", required=True, metavar="TEXT", help="Why, in one line: it goes on record.")
 def abort(reason: str, **request: Any) -> None:
-    """Abort the rollout, from any terminal: what the window did is undone (R19), the next attempt worked out (R21)."""
+    """Abort the rollout, from any terminal: undo what the window did (R19), work out the next attempt (R21)."""
     from rollout.commands import run as runs
     from rollout.commands.given import RunRequest
 
@@ -92,7 +92,7 @@ def abort(reason: str, **request: Any) -> None:
 def answer(
     gate: str, said: tuple[str, ...], inventory: Path | None, plan_file: Path | None, **told: str | None
 ) -> None:
-    """Answer the question that the runbook at work asks, from any terminal; of several, name the ITEM."""
+    """Answer the question that the runbook at work asks, from any terminal; ITEM says which of several."""
     from rollout.gates import other_terminal
     from rollout.plan import store
 
@@ -137,7 +137,7 @@ def late(plan_file: Path, journal_file: Path, now: str, *, as_json: bool) -> Non
     "--expect", type=click.Choice(["deployed", "as_before", "answers"]), default="deployed", show_default=True
 )
 def verify(inventory: Path | None, plan_file: Path | None, expect: Expect) -> None:
-    """Look at every host with testinfra, against the plan."""
+    """Look at every host with testinfra, and compare it with the plan."""
     from rollout.engine import verification as hosts
     from rollout.plan import store
 
@@ -172,7 +172,7 @@ def drill(names: tuple[str, ...]) -> None:
 @click.option("--waive-r8", "waived_by", metavar="NAME", help="Who waived the 48 h that R8 asks for.")
 @click.option("--window", metavar="ISO", help="A window of your choice, if it keeps the distances.")
 def next_attempt(window: str | None, **given: Any) -> None:
-    """After an abort: work out the next attempt, or do it again, and write its plan (R20, R21)."""
+    """After an abort: work out the next attempt, or work it out again, and write its plan (R20, R21)."""
     from rollout.after_abort import conclusion
     from rollout.announcing.abort_notices import write_draft
     from rollout.commands import run as runs

@@ -146,7 +146,7 @@ def close(
 @PLAN
 @click.option("--saying", metavar="TEXT", help="What its readers are told, in one line; otherwise the summary.")
 def announce(number: int, plan_file: Path | None, saying: str | None) -> None:
-    """Announce what is due of it, now: the problem, or its end; or go on where a channel was down."""
+    """Announce what is due of an incident, its problem or its end; or go on where a channel was down."""
     from rollout.incidents import record as incidents
     from rollout.views.incidents import announced
 

@@ -67,7 +67,7 @@ def plan_move(inventory: Path | None, plan_file: Path | None, window: str, backu
 
 
 def told(moved: Moved) -> list[str]:
-    """Return what is said of a move: from when to when, what is withdrawn, and whom the new time has missed."""
+    """Return lines that tell of a move: from when to when, what is withdrawn, and who has not heard of the new time."""
     from rollout.views.announcement_lines import missed
 
     plan, rollout = moved.rollout.plan, moved.rollout

@@ -78,7 +78,7 @@ class Conductor:
         return self._close(Stop("done", ExitCode.DONE, "Every stage is done.")) if finished else ExitCode.DONE
 
     def _go_on(self, names: Sequence[str] = ()) -> bool:
-        """Carry out what is to do; return True if nothing is left. Raises Stop."""
+        """Carry out what is left to do; return True if nothing is left then. Raises Stop."""
         self._refuse_what_was_backed_out()
         at_once = list(names) in [[each.ends_with] for each in self.rollout.still_on]
         if not at_once:

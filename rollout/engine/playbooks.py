@@ -40,7 +40,7 @@ class Failure:
 
     @property
     def message(self) -> str:
-        """What to show: the module's own message, or the reason that was found, and what to type."""
+        """Return what to show: the module's message, or where to look if it has none."""
         return reasons.message(self.host, self.task, self.result, unreachable=self.unreachable)
 
 
@@ -59,12 +59,12 @@ class PlaybookRun:
     nothing_ran: str = ""
 
     def failed_with(self, key: str) -> Any:
-        """The first value a failed module returned under `key`, or None."""
+        """Return the first value that a failed module returned under `key`, or None."""
         return next((f.result[key] for f in self.failures if f.result.get(key)), None)
 
     @property
     def message(self) -> str:
-        """Every different failure once, and where Ansible's own output is."""
+        """Return each different failure once, and where Ansible's own output is."""
         seen = list(dict.fromkeys(failure.message for failure in self.failures))
         if self.nothing_ran:
             seen = [self.nothing_ran]
@@ -82,7 +82,7 @@ def _refused(output: Path) -> str:
 
 @dataclass(frozen=True)
 class Playbook:
-    """What to run: the project's `playbooks/NAME.yml` on an inventory, with a plan and more as extra vars.
+    """A playbook to run: the project's `playbooks/NAME.yml` on an inventory, with a plan and more as extra vars.
 
     `artifacts` is a directory of this run alone: ansible-runner keeps its events there, and every process of the run on
     this machine carries its path in the environment (CONTROL_MARK). `limit` is a pattern of hosts. `aloof`: over
@@ -102,7 +102,7 @@ class Playbook:
     reports: tuple[str, ...] = ("evidence",)
 
     def arguments(self) -> str:
-        """More of ansible-playbook's command line."""
+        """Return further words of ansible-playbook's command line."""
         return shlex.join(["--extra-vars", f"@{self.plan_file}", *(["--check", "--diff"] if self.check else [])])
 
     def environment(self) -> dict[str, str]:

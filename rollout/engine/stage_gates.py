@@ -22,7 +22,7 @@ AGAIN = "  To be asked again:  ./runbook.py run"
 
 
 def gates_of(watchdog: Watchdog, stage: Stage, when: str, facts: Mapping[str, Any], evidence: Sequence[str]) -> None:
-    """Ask the stage's gates of that moment and put the answers on record.
+    """Ask the stage's gates `when` it is their turn, and put the answers on record.
 
     Raises Stop on no, once everything that the gate asks about is answered; where the process says so, the rollout has
     then been backed out (R17).

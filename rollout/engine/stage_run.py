@@ -70,7 +70,7 @@ class StageRun:
         return facts
 
     def _attempt(self, stage: Stage) -> PlaybookRun:
-        """Run the stage's playbook once, judged all the time. Raises Stop once it is stopped."""
+        """Run the stage's playbook once, while lateness is judged. Raises Stop if it was stopped."""
         run_id = self._began(stage)
         self.screen.stage_begins(stage)
         work = self.rollout.begin(stage.playbook, run_id, reports=stage.reports)

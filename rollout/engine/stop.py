@@ -93,7 +93,7 @@ def stop_stage(rollout: Rollout, stage: Stage, run_id: str, why: str, work: Play
 
 
 def _on_hosts(rollout: Rollout, stage: Stage, run_id: str, *, check: bool = False) -> Stopped:
-    """Run the stage's stop playbook on the hosts of its own playbook; what a stage announces is on none."""
+    """Run the stage's stop playbook on the hosts of its own playbook; a stage that announces has none."""
     if not stage.playbook:
         return Stopped("stopped", [], [], [])
     groups = inventory.groups_of(rollout.project / "playbooks" / f"{stage.playbook}.yml", rollout.plan.playbook)

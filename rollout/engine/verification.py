@@ -114,7 +114,7 @@ def complete(hosts: Mapping[str, HostState], named: Iterable[str]) -> dict[str, 
 
 
 def read(report: Path) -> dict[str, HostState]:
-    """What pytest's junit xml says of each host, in the order in which they were looked at.
+    """Return what pytest's junit xml says of each host, in the order in which they were looked at.
 
     A reason that several tests share, such as a host that does not answer, is told once.
     """

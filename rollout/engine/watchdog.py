@@ -62,7 +62,7 @@ class Watchdog:
             self._ctrl_c(stage)
 
     def abort_asked(self, by: str, reason: str, source: str) -> None:
-        """A person wants to abort. Raises Stop, unless it is too late for that: then says so."""
+        """Abort because a person asks for it. Raises Stop, unless it is too late for that: then it says so."""
         view = self.rollout.outlook()
         possible = view.abortable
         self.rollout.journal.write(AbortRequested(by, reason, source, possible))

@@ -20,9 +20,9 @@ from rollout.whole_file import write_whole
 
 
 class MailboxMessage(Model):
-    """One message. `asked` is the number of the journal's entry that it answers: an older question's is no answer.
+    """One message. `asked` is the number of the journal entry that it answers; it does not answer a later question.
 
-    `told` is what the question needs besides the answer: a name, a reason. `seen` and `details` are an incident's.
+    `told` is the name or reason that the question needs. `seen` and `details` belong to an incident.
     """
 
     kind: Literal["answer", "abort", "incident"]

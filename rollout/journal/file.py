@@ -62,7 +62,7 @@ class Journal:
         return entry
 
     def of(self, kind: type[Kind]) -> Iterator[tuple[Entry, Kind]]:
-        """Give each entry of that kind, with its event."""
+        """Yield each entry of that kind, with its event."""
         return core.of(self.entries, kind)
 
     def last(self, kind: type[Kind], **told: Any) -> tuple[Entry, Kind] | None:

@@ -72,11 +72,11 @@ class Plan(Model):
     pinned: Pinned = Pinned()
 
     def as_vars(self) -> dict[str, Any]:
-        """The plan as plain data: what stands in the file, what playbooks get, what rollout_core reads."""
+        """Return the plan as plain data: what the file has, what playbooks get, what rollout_core reads."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     def gates(self) -> dict[str, Gate | MergeBackOut]:
-        """Every gate of the process by name."""
+        """Return every gate of the process by name."""
         return {gate.gate: gate for stage in self.process for gate in stage.all_gates}
 
     def playbooks(self) -> list[str]:

@@ -14,7 +14,7 @@ Kind = TypeVar("Kind", bound=Event)
 
 @dataclass(frozen=True)
 class Entry:
-    """One line. `at` is the rollout's clock; `fields` is the line as it stands, with what a newer version may know."""
+    """One line of the journal. `at` is the rollout's clock; `fields` is the whole line, with keys of newer versions."""
 
     seq: int
     at: datetime

@@ -51,7 +51,7 @@ def closed(found: Sequence[Entry]) -> tuple[Entry, RolloutClosed] | None:
 
 
 def outcome(found: Sequence[Entry]) -> str | None:
-    """Return the word for it."""
+    """Return the word for how the latest run ended."""
     end = closed(found)
     return end[1].outcome if end else None
 

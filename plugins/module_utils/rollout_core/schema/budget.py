@@ -144,7 +144,7 @@ def _read(line: str, number: int, run: Restore | None) -> Restore | None:
 
 
 def _later(run: Restore, at: datetime | None) -> bool:
-    """A run tells its timings in one go, and restores are hours apart."""
+    """Return True if a time is too late for this run, which writes its timings at once; restores are hours apart."""
     return run.complete and at is not None and run.at is not None and abs(at - run.at) > _SAME_RUN
 
 

@@ -247,6 +247,6 @@ class IrcChannel:
 
 
 def _said(event: irc.client.Event) -> str:
-    """Return what the server gave as its reason."""
+    """Return the reason that the server gave."""
     reason = event.arguments or event.target  # the library's own login_failed has it as its target
     return (" ".join(reason) if isinstance(reason, list) else str(reason or "")).strip().rstrip(".") or str(event.type)

@@ -145,7 +145,7 @@ class Banner:
         return None if text is None else text.strip()
 
     def plan(self, wanted: str | None) -> SwitchStep | None:
-        """What is to be done so that it says `wanted` (None: no banner)."""
+        """Return the step after which the banner says `wanted` (None: no banner), or None."""
         text = read(self.path)
         if text == wanted:
             return None

@@ -65,7 +65,7 @@ class LockedError(VcsError):
 
 
 class Vcs(ABC):
-    """The questions to the branches of one version control. Each may raise VcsError."""
+    """Reads the branches of one version control. Each method may raise VcsError."""
 
     name: ClassVar[str]  # as the option `vcs` has it
     title: ClassVar[str]  # as people say it

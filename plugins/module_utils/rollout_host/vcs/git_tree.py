@@ -89,7 +89,7 @@ class GitTree(WorkingTree):
         self._do("reset", "reset", "-q", "--hard")
 
     def _do(self, step: str, *argv: str, named: bool = False) -> None:
-        """Note what was done. Git asks who it is already when it merges."""
+        """Run git and add `step` to the steps. With `named` it gets a committer, which git needs even to merge."""
         self._git(*argv, committer=self._who() if named else None)
         self.steps.append(step)
 

@@ -218,7 +218,7 @@ def answer(landing: Landing, made: list[LogEntry], *, changed: bool, check: bool
 
 
 def carry_out(module: Any, landing: Landing) -> None:
-    """Run a landing for its module, answer, and end. In check mode all but the push is done, in a temporary copy."""
+    """Run a landing for its module, answer, and end. Check mode does all but the push, in a temporary copy."""
     try:
         with tempfile.TemporaryDirectory(dir=module.tmpdir, prefix="rollout-pqm-") as scratch:
             made, changed = landing.run(Path(scratch) if module.check_mode else None)

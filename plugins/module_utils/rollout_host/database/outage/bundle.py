@@ -54,7 +54,7 @@ def bring(state_directory: str | Path) -> Path:
 
 
 def packed() -> bytes:
-    """Return the worker file's content: deterministic, whatever else the running module has loaded."""
+    """Return the worker file's content, which depends on nothing else that the running module has loaded."""
     sources = {"__main__.py": _MAIN, f"{_PACKAGE}/__init__.py": ""}
     sources.update(_sources(main.__name__))
     content = io.BytesIO()

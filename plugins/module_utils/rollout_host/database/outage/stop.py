@@ -21,10 +21,10 @@ _CANCEL, _TERMINATE, _LEAVE, _KILL, _COMMIT, _GUARDIAN = 1.0, 2.0, 1.0, 2.0, 5.0
 
 
 class OutageStop:
-    """One stop of the run `run_id`. `ladder` says what was done, [{rung, did, seconds}]; empty: nothing was there."""
+    """One stop of the run `run_id`. `ladder` is what was done, [{rung, did, seconds}]; empty: nothing was there."""
 
     def __init__(self, run_id: str, database: str, state_directory: str) -> None:
-        """Nothing is done yet; `state_directory` has the progress on `database`."""
+        """Begin with nothing done; `state_directory` has the progress on `database`."""
         self.run_id = run_id
         self.database = database
         self.state_directory = state_directory
@@ -59,7 +59,7 @@ class OutageStop:
         return [each.text for each in self._others]
 
     def ask(self, seconds: float) -> None:
-        """Ask the worker to stop itself, and give it some seconds to answer. One that is about to begin is ended."""
+        """Ask the worker to stop, and wait `seconds` at most for its answer. One that is about to begin is ended."""
         begun = time.monotonic()
         asked: list[processes.Process] = []
         while self.answer is None and time.monotonic() - begun < seconds:
