@@ -216,7 +216,7 @@ class Lab:
         return [{"console": console, "database": database}] if self.pooler else []
 
     def save(self) -> None:
-        """Write lab.json, which says that the lab is built."""
+        """Write lab.json: from now on the lab is built."""
         part = self.directory / "lab.json.part"
         part.write_text(
             json.dumps({"network": self.network, "pooler": self.pooler, **self.inventory()}, indent=2) + "\n"

@@ -173,7 +173,7 @@ def _wrong_with(event: Any, line: int, contents: Sequence[Content]) -> Iterator[
 
 
 def _series(calendar: Component) -> Iterator[Calendar]:
-    """Yield a calendar for each event with what was moved or cancelled of it, so that a broken one can be named."""
+    """A calendar for each recurring event, with what was moved or cancelled of it: one that is broken can be named."""
     together: dict[str, Calendar] = {}
     for number, event in enumerate(calendar.walk("VEVENT")):
         series = together.setdefault(str(event.get("UID", number)), Calendar())
@@ -204,6 +204,6 @@ def _occurrences(
 
 
 def _instant(value: date, days: ZoneInfo) -> datetime:
-    """Return a date (its first moment) or a time as an instant; without a zone of its own it is in that of `days`."""
+    """A date is its first moment; what has no zone is in that of `days`."""
     when = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)  # noqa: DTZ001
     return (when if when.tzinfo else when.replace(tzinfo=days)).astimezone(UTC)
