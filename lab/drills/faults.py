@@ -113,7 +113,7 @@ def frozen(found: Callable[[], Iterable[psutil.Process]]) -> Iterator[Callable[[
 
 @contextmanager
 def other_checkout(rollout: Rollout) -> Iterator[Path]:
-    """Have the runbook started from another checkout, in which somebody edits something; gives its directory."""
+    """Have the runbook started from another checkout, in which somebody edits something; yield its directory."""
     checkout = rollout.records.with_name(f"{rollout.records.name}-checkout")
     shutil.rmtree(checkout, ignore_errors=True)
     not_copied = shutil.ignore_patterns("var", ".*", "__pycache__", "tests", "docs", "bench")
@@ -129,7 +129,7 @@ def other_checkout(rollout: Rollout) -> Iterator[Path]:
 
 
 def leave_out(playbook: Path) -> None:
-    """Give every play of a playbook a tag with which Ansible leaves out its tasks, and calls that a success."""
+    """Give every play of a playbook a tag that lets Ansible leave out its tasks and still call it a success."""
     plays = yaml.safe_load(playbook.read_text(encoding="utf-8"))
     playbook.write_text(yaml.safe_dump([{**play, "tags": ["never"]} for play in plays]), encoding="utf-8")
 

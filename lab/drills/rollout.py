@@ -124,7 +124,7 @@ class Rollout:
         return path.read_text(encoding="utf-8") if path.exists() else ""
 
     def announced(self) -> set[str]:
-        """What people have been told: the texts of every mail, and of every post of the status account."""
+        """Return what people have been told: the texts of every mail, and of every post of the status account."""
         posts = json.loads((self.lab.status_account / "statuses.json").read_text(encoding="utf-8"))
         mails = (path.read_text(encoding="utf-8") for path in (self.lab.mail / "mails").iterdir())
         return {*mails, *map(str, posts)}

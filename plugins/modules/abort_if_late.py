@@ -127,7 +127,7 @@ def read_entries(path: Path, plan: Mapping[str, Any]) -> Sequence[typed.Entry]:
 
 
 def unknown(module: AnsibleModule, why: object) -> NoReturn:
-    """Fail: what cannot be judged is not on track."""
+    """Fail, because lateness that cannot be judged does not count as on track."""
     path, rollout = module.params["journal"], module.params["plan"].get("id", "ID")
     module.fail_json(
         msg="E-lateness-unknown  Whether the rollout is late cannot be judged, so it is not on track.\n"

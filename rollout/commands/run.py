@@ -227,7 +227,7 @@ def _try_out(request: RunRequest, kept: KeptRollout, console: Console) -> ExitCo
 
 
 def _journal_of_a_try(kept: KeptRollout, artifacts: Path) -> Path:
-    """Return the journal; before there is one, another that says no more than that the rollout begins."""
+    """Return the path of the journal; if it has no entry yet, of a new one that only says that the rollout begins."""
     if kept.journal.entries:
         return kept.journal.path
     path = artifacts.with_suffix(".journal")

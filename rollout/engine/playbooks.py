@@ -46,9 +46,9 @@ class Failure:
 
 @dataclass
 class PlaybookRun:
-    """What one run of a playbook came to. `stats` is what it handed over with set_stats; `output` is Ansible's own.
+    """The result of one run of a playbook. `stats` was handed over with set_stats; `output` is Ansible's own.
 
-    `nothing_ran` is why one that Ansible calls a success is none: it did not do its work, or did not report it.
+    `nothing_ran` is why a run that Ansible calls a success is none: it did not do its work, or did not report it.
     """
 
     output: Path
@@ -74,7 +74,7 @@ class PlaybookRun:
 
 
 def _refused(output: Path) -> str:
-    """Return what the callback beside the playbooks said when it ended ansible-playbook; empty if it did not."""
+    """Return the message with which the callback beside the playbooks ended ansible-playbook; empty if it did not."""
     lines = output.read_text(encoding="utf-8", errors="replace").splitlines() if output.exists() else []
     said = list(dropwhile(lambda line: not line.startswith("E-not-whole"), lines))
     return "\n".join([*said[:1], *takewhile(lambda line: line.startswith("  "), said[1:])])
@@ -121,7 +121,7 @@ class Playbook:
 
 @dataclass(frozen=True)
 class Listener:
-    """Whom a run tells what: each event, each task as a host begins it, and each `progress` that a module answers."""
+    """Callbacks of a run: for each event, for each task as a host begins it, and for each `progress` of a module."""
 
     task: Callable[[str, str], None] = lambda _task, _host: None
     progress: Callable[[Mapping[str, Any]], None] = lambda _progress: None
@@ -169,7 +169,7 @@ def run_playbook(
 
 
 def _nothing_ran(playbook: Playbook, run: PlaybookRun) -> str:
-    """Return the message about a success that is none; empty when the playbook did its work on every host (R18)."""
+    """Return the message about a success without work; empty if the playbook did its work on every host (R18)."""
     found = [each.said for each in work.idle(run.plays)]
     found += [f"`{fact}` was not reported" for fact in work.unreported(run.stats, playbook.reports)]
     if not found:
@@ -185,7 +185,7 @@ def _nothing_ran(playbook: Playbook, run: PlaybookRun) -> str:
 
 
 class PlaybookAtWork(threading.Thread):
-    """A playbook at work, while this process judges. `progress` is what its modules have answered and nobody took."""
+    """A playbook at work, while lateness is judged. `progress` is what its modules have reported and nobody took."""
 
     def __init__(
         self,
@@ -193,7 +193,7 @@ class PlaybookAtWork(threading.Thread):
         on_task: Callable[[str, str], None] = lambda _task, _host: None,
         on_silence: Callable[[str], None] = lambda _line: None,
     ) -> None:
-        """Start it. `on_silence` is told for what it waits, when nothing was heard of it for long."""
+        """Start the playbook. After a long silence, `on_silence` gets a line that says what it waits for."""
         super().__init__(name=playbook.name, daemon=True)
         self.playbook = playbook
         self.progress: SimpleQueue[Mapping[str, Any]] = SimpleQueue()

@@ -97,7 +97,7 @@ def verify(directory: Path, inventory: Path, expect: Expect = "deployed", *, sho
 
 
 def wanted(inventory: Path) -> set[str]:
-    """Return the hosts that tests/verify is for: those of every group that a test names. Raises BadInputError."""
+    """Return the hosts that tests/verify must look at: those of every group that a test names. Raises BadInputError."""
     files = (ROOT / "tests/verify").glob("test_*.py")
     named = {group for path in files for group in _GROUP.findall(path.read_text(encoding="utf-8"))}
     groups = inventories.facts(inventory).groups
@@ -105,7 +105,7 @@ def wanted(inventory: Path) -> set[str]:
 
 
 def complete(hosts: Mapping[str, HostState], named: Iterable[str]) -> dict[str, HostState]:
-    """Return what was found of every host that was to be looked at; one on which nothing passed has failed."""
+    """Return the states of all hosts that must be looked at; one on which no test passed has failed."""
     every = {**{name: HostState() for name in sorted(named)}, **hosts}
     return {
         name: state if state.passed or state.failed else HostState(0, [NO_TEST])

@@ -170,7 +170,7 @@ class Stage(Model):
 
     @property
     def reports(self) -> tuple[str, ...]:
-        """Return the facts that its playbook must report: without them it is not done, whatever Ansible says."""
+        """Return the facts that the stage's playbook must report; without them the stage is not done."""
         pin = ("pin",) if self.merges else ()
         irreversible = ("irreversible",) if self.abortable == "until_commit" else ()
         return ("evidence", *pin, *irreversible)

@@ -21,7 +21,7 @@ def render(template: str, **values: Any) -> str:
 
 @functools.cache
 def _environment() -> jinja2.Environment:
-    """Return where the templates are filled in; it keeps those that it has compiled."""
+    """Return Jinja's environment, which keeps compiled templates."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         undefined=jinja2.StrictUndefined,

@@ -57,7 +57,7 @@ def outcome(found: Sequence[Entry]) -> str | None:
 
 
 def of_others(found: Sequence[Entry], plan: str, window: datetime) -> str:
-    """Return what tells that these entries are not those of the plan with that id and window; empty if nothing does."""
+    """Return what shows that these entries are not of the plan with that id and window; empty if nothing does."""
     rollouts = {each.event.run.partition("/")[0] for each in found if isinstance(each.event, StageStarted)}
     others = sorted(rollouts - {plan, ""})
     if plan and others:

@@ -61,7 +61,7 @@ class NotABranchError(VcsError):
 
 
 class LockedError(VcsError):
-    """Something locks the repository; `stderr` says what, since when, and what to do."""
+    """An error: the repository is locked; `stderr` says by what, since when, and what to do."""
 
 
 class Vcs(ABC):

@@ -42,7 +42,7 @@ class GitTree(WorkingTree):
         self._same: dict[str, bytes] = {}  # untracked files that the merge brings too: path -> content
 
     def _git(self, *argv: str, committer: str | None = None) -> str:
-        """Run git in the tree; a lock that a killed one left there goes first."""
+        """Run git in the tree; return its output. A lock that a killed git left there is removed first."""
         for _ in range(LOCKS):
             try:
                 return self.vcs.run(argv, self.workdir, committer=committer)
@@ -51,7 +51,7 @@ class GitTree(WorkingTree):
         return self.vcs.run(argv, self.workdir, committer=committer)
 
     def _repository(self) -> list[Path]:
-        """Return the directories in which the tree's repository is."""
+        """Return the directories of the tree's repository."""
         where = ["rev-parse", "--path-format=absolute", "--git-dir", "--git-common-dir"]
         return [Path(line).resolve() for line in self.vcs.run(where, self.workdir).splitlines()]
 
@@ -85,7 +85,7 @@ class GitTree(WorkingTree):
         """Do nothing: look_at() has made the copy already."""
 
     def clear(self) -> None:
-        """Revert what is not committed."""
+        """Revert changes that are not committed."""
         self._do("reset", "reset", "-q", "--hard")
 
     def _do(self, step: str, *argv: str, named: bool = False) -> None:

@@ -47,9 +47,9 @@ class OutageStop:
         return processes.marked(self.run_id)
 
     def others(self, *, keep: bool) -> list[str]:
-        """Return what other users run for it, in words: what its script began through sudo, which only they may end.
+        """Return the run's processes of other users, in words: begun through sudo, only those users can end them.
 
-        `keep` writes it down, so that it is known when what began it has ended.
+        `keep` writes them down, so that they are known after the processes that began them have ended.
         """
         found = family.relatives(self.run_id, self.processes())
         self._others += [each for each in found if each not in self._others]
