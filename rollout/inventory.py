@@ -93,7 +93,7 @@ def facts(inventory: Path) -> InventoryFacts:
 
 
 def ask(inventory: Path, question: Mapping[str, str]) -> dict[str, Any]:
-    """Return what templates evaluate to on localhost, by name; read from a pipe, not a file. Raises BadInputError."""
+    """What templates come to on localhost, by name; read from a pipe, and on no disk. Raises BadInputError."""
     command = [
         str(Path(sys.executable).with_name("ansible")),
         "localhost",

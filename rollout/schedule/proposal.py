@@ -28,7 +28,7 @@ WIDTH = 110  # of a comment
 
 @dataclass(frozen=True)
 class Proposal:
-    """The `new` windows for the file at `path`, and the months in which no day is possible (`impossible`)."""
+    """What would be `new` in the file at `path`, and the months for which there is no day (`impossible`)."""
 
     path: Path
     read: ScheduleFile
@@ -37,7 +37,7 @@ class Proposal:
 
 
 def propose(inventory: Path, now: datetime, start: datetime | None = None, months: int | None = None) -> Proposal:
-    """Propose windows for `months` months from that of `start` (now), or for the year ahead; listed windows stay.
+    """Fill `months` months from that of `start` (now's), else the year ahead, never more; what is listed stays.
 
     Raises BadInputError when schedule.yml or a calendar cannot be read: nobody knows then what collides.
     """
@@ -69,7 +69,7 @@ def propose(inventory: Path, now: datetime, start: datetime | None = None, month
 
 
 def lines(proposal: Proposal, *, written: bool) -> list[str]:
-    """Return the new entries as YAML, with why each was moved as comments above it, and what is to be done next."""
+    """The list's new entries as YAML, why each was moved as comments above it, and what is to be done next."""
     told = []
     if proposal.new:
         told += ["schedule:", "  listed:", *(line for one in proposal.new for line in entry(one, 4))]

@@ -1,7 +1,4 @@
-"""Finds out who is available for a window, and what time it is for them (R3): facts in, findings out.
-
-A DBA must be available in the window and in its backup, with the pause before each. A LOSA must be too, and on the
-working days of the QA week before a window. All instants are timezone-aware UTC datetimes.
+"""Who is there for a window, and what time it is for them (R3): facts in, findings out.
 
 A DBA is there in the window and in its backup, with the pause before each. A LOSA is there then too, and on the working
 days of the QA week before a window. All instants are timezone-aware UTC datetimes.
@@ -84,7 +81,7 @@ def cover(pairs: Sequence[Pair], people: Sequence[Person], rules: ScheduleRules)
 
 
 def _uncovered(span: Span, mates: Sequence[Person]) -> list[Span]:
-    """Return the parts of the span in which all of them are away."""
+    """When in the span all of them are away."""
     left = [span]
     for person in mates:
         away = _merged([event for event in person.absences if event.busy])
@@ -125,7 +122,7 @@ def _working_days(span: Span) -> Iterator[Span]:
 
 
 def _away(mates: Sequence[Person], stretches: Sequence[Span]) -> str:
-    """Return who is away, and why: `stub is away (Holiday, stub.ics:12)`, for each of them."""
+    """`stub is away (Holiday, stub.ics:12)`, for each of them."""
     said = []
     for person in mates:
         reasons = [

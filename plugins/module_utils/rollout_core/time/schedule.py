@@ -26,7 +26,7 @@ PROPOSE = "./runbook.py schedule propose"
 
 @dataclass(frozen=True)
 class CalendarEvent:
-    """One occurrence in a calendar, or one absence. If not `busy` it is marked as free, and does not collide."""
+    """One occurrence in a calendar, or one absence. Not `busy`: it is marked as free, and stands against nothing."""
 
     calendar: str
     title: str
