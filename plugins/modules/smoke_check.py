@@ -106,7 +106,7 @@ def opener() -> urllib.request.OpenerDirector:
 def ask(
     client: urllib.request.OpenerDirector, url: str, timeout: float, method: str = "GET", *, whole: bool = True
 ) -> Response:
-    """Return the response to one request, after redirects, with its `whole` content or none; errors are in `error`."""
+    """One request, redirects followed, with its `whole` content or none. What goes wrong is in the answer's `error`."""
     deadline = time.monotonic() + timeout
     try:
         request = urllib.request.Request(url, method=method, headers={"User-Agent": "downtime-runbook smoke check"})  # noqa: S310
@@ -122,7 +122,7 @@ def ask(
 
 
 def read(response: http.client.HTTPResponse, deadline: float) -> bytes:
-    """Return the content, unless it takes too long or grows too large: a server may go on for ever, bit by bit."""
+    """The content, unless it takes too long or grows too large: a server may go on for ever, a few bytes at a time."""
     content = b""
     while len(content) < LARGEST:
         piece = response.read1(65536)
@@ -144,7 +144,7 @@ def check(
 
 
 def check_page(url: str, answer: Response) -> tuple[dict[str, Any], pages.References | None]:
-    """Check that a page is HTML with content and at least one stylesheet (R22); return its references too."""
+    """A page is there if it is HTML with something in it, and at least one stylesheet for the CSS to load (R22)."""
     problem = references = None
     if answer.error is None:
         charset = re.search(rb"charset=[\"']?([\w-]+)", answer.content[:1024])

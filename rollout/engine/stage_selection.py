@@ -41,7 +41,7 @@ def on_any_day(plan: Plan, names: Sequence[str], now: datetime) -> list[Stage]:
 
 
 def anew(rollout: Rollout, names: Sequence[str], to_come: Sequence[Stage]) -> list[Stage]:
-    """Return the stages to do after one that has caused done stages to be done again; `to_come` were next before that.
+    """Return the stages to do next once done ones must be done again; `to_come` is what was to do next before that.
 
     Raises Stop if a stage of the window was named, and a stage that must be done again comes first.
     """

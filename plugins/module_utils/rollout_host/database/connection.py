@@ -128,7 +128,7 @@ def database_name(dsn: str) -> str:
 def session_names(run_id: str) -> tuple[str, str]:
     """Return the application_names of a run's two sessions: the one that patches, and the one that closes access.
 
-    PostgreSQL cuts it off after 63 bytes. Other runs' names begin with `rollout ` too, and nobody else's do.
+    PostgreSQL cuts names off after 63 bytes. Every run's names begin with `rollout `, and no other session's do.
     """
     patching = f"rollout {run_id}"[:58]
     return patching, f"{patching} access"

@@ -15,7 +15,7 @@ class BranchError(Exception):
 
 
 class GuardedBranch:
-    """A guarded branch, where everybody reads it. Questions raise BranchError if it cannot be read."""
+    """A branch that PQM guards, read from its public location. Questions raise BranchError if it cannot be read."""
 
     def __init__(self, name: str, location: str, vcs: Vcs) -> None:
         """Keep name, location and version control; nothing is read yet."""
