@@ -33,7 +33,7 @@ BENCHMARKS: dict[str, tuple[Callable[[], list[float]], float]] = {
 
 
 def main(names: list[str]) -> None:
-    """Print one row a benchmark: median, smallest and largest of its runs, and what it is to stay under, in seconds."""
+    """Print for each benchmark the median, smallest and largest of its runs, and the most allowed, in seconds."""
     table = Table("benchmark", "runs", "median s", "min s", "max s", "at most s")
     for name in chosen(names):
         measure, limit = BENCHMARKS[name]
@@ -50,7 +50,7 @@ def main(names: list[str]) -> None:
 
 
 def chosen(names: list[str]) -> list[str]:
-    """All of them without names; a name that is none's stands for those that begin with it."""
+    """Return the benchmarks to run: all without names; an incomplete name stands for all that begin with it."""
     known = [[name] if name in BENCHMARKS else [each for each in BENCHMARKS if each.startswith(name)] for name in names]
     for name, found in zip(names, known, strict=True):
         assert found, f"there is no benchmark {name}; there are: {', '.join(BENCHMARKS)}"

@@ -1,4 +1,6 @@
-"""Aborts, as the people in front of it feel them: how long until it is decided, how long until users are back (R19).
+"""Measures aborts as people see them: how long until the verdict, and how long until users are back (R19).
+
+On a lab of its own, with the faults of the drills. `ABORTS=20 python -m bench aborts` has 20 of them, not 100.
 
 On a lab of its own, with the faults of the drills. `ABORTS=20 python -m bench aborts` has 20 of them, not 100.
 """
@@ -29,13 +31,13 @@ SLOW = {"ALTER TABLE": 1.0, "CREATE INDEX": 1.0, "CREATE TABLE": faults.FOR_EVER
 
 
 def decision(runs: int = 5) -> list[float]:
-    """A host hangs in the middle of a task: from the crossing of the limit to the verdict, by the journal."""
+    """Return the seconds from the crossing of the limit to the verdict, by the journal, while a host hangs."""
     with _base() as (base, directory):
         return [_decision(base, directory / str(run)) for run in range(runs)]
 
 
 def reopened(runs: int = 5) -> list[float]:
-    """A patch takes for ever: from the verdict to the first user who gets in again, by that user."""
+    """Return the seconds from the verdict to the first user who gets in again, while a patch takes for ever."""
     with _base() as (base, directory):
         return [_reopened(base, directory / str(run)) for run in range(runs)]
 
@@ -50,7 +52,7 @@ class Aborted(NamedTuple):
 
 
 def aborts() -> list[float]:
-    """`abort` from another terminal at a random moment of an outage: from its arrival to a user who gets in.
+    """Return the seconds from an `abort`, typed at another terminal at a random moment, until a user gets in again.
 
     After each the schema must be byte-identical and nothing of the rollout at work; the next one begins on that lab.
     """
@@ -88,7 +90,7 @@ def _reopened(base: Base, records: Path) -> float:
 
 
 def _abort(base: Base, records: Path, after: float, schema: str) -> Aborted:
-    """Abort an outage `after` so many seconds of it; the records stay only if something is wrong."""
+    """Abort an outage after it has run for `after` seconds; the records are kept only if something is wrong."""
     rollout = base.again(records)
     with Scene(rollout) as scene:
         process = scene.start("run", "--at=-30m")
@@ -113,7 +115,7 @@ def _abort(base: Base, records: Path, after: float, schema: str) -> Aborted:
 
 @contextmanager
 def _base() -> Iterator[tuple[Base, Path]]:
-    """A lab at its window, and an empty directory for records; what is left in it is for whoever looks for a cause."""
+    """Yield a lab at its window, and an empty directory for records; those that are left help to find a cause."""
     directory = ROOT / "var" / "bench"
     records = directory / "records"
     with made_base(directory, Console(stderr=True)) as base:

@@ -1,4 +1,4 @@
-"""What a decision costs by itself: `late` on a long journal, `deployable` on a long branch."""
+"""Measures what a decision costs: `late` on a long journal, `deployable` on a long branch."""
 
 import json
 import os
@@ -19,7 +19,7 @@ REASON = "the rollout would end 08:12, planned 08:12; it can be aborted until 09
 
 
 def late(runs: int = 20, lines: int = 10_000) -> list[float]:
-    """CPU seconds, user and system, of `./runbook.py late` on a chained journal of so many lines."""
+    """Return the CPU seconds (user and system) of `./runbook.py late` on a chained journal of so many lines."""
     with tempfile.TemporaryDirectory(dir=ROOT / "var") as name:
         path = Path(name) / "journal.jsonl"
         path.write_text(_journal(lines), encoding="utf-8")
@@ -40,7 +40,7 @@ def late(runs: int = 20, lines: int = 10_000) -> list[float]:
 
 
 def deployable(runs: int = 10, revisions: int = 20_000) -> list[float]:
-    """CPU seconds, user and system, of `./runbook.py deployable` on a log of so many revisions and their bugs' tags."""
+    """Return the CPU seconds (user and system) of `./runbook.py deployable` on a log of so many revisions with tags."""
     with tempfile.TemporaryDirectory(dir=ROOT / "var") as name:
         log, tags = Path(name) / "log.json", Path(name) / "tags.yml"
         log.write_text(json.dumps(_branch(revisions), indent=1), encoding="utf-8")
@@ -51,12 +51,12 @@ def deployable(runs: int = 10, revisions: int = 20_000) -> list[float]:
 
 
 def deployable_of_a_branch(runs: int = 5, revisions: int = 20_000) -> list[float]:
-    """CPU seconds, user and system, the client's too, of `./runbook.py deployable` on a real Bazaar branch so long."""
+    """Return the CPU seconds of `./runbook.py deployable`, with its client's, on a Bazaar branch of that length."""
     return _deployable_of(_commit, runs, revisions)
 
 
 def deployable_of_a_git_branch(runs: int = 5, revisions: int = 20_000) -> list[float]:
-    """The same on a git branch."""
+    """Return the CPU seconds of `./runbook.py deployable`, with its client's, on a git branch of so many revisions."""
     return _deployable_of(_import, runs, revisions)
 
 
@@ -71,7 +71,7 @@ def _deployable_of(make: Callable[[Path, list[dict[str, object]]], None], runs: 
 
 
 def _commit(path: Path, log: list[dict[str, object]]) -> None:
-    """A Bazaar branch with these revisions, all in one write group: a commit each takes a quarter of an hour."""
+    """Make a Bazaar branch with these revisions, all in one write group: a commit each takes a quarter of an hour."""
     import breezy
     import breezy.bzr  # registers the formats
     from breezy.commit import NullCommitReporter
@@ -96,7 +96,7 @@ def _commit(path: Path, log: list[dict[str, object]]) -> None:
 
 
 def _import(path: Path, log: list[dict[str, object]]) -> None:
-    """A bare git repository with these revisions on its one branch, packed."""
+    """Make a bare git repository with these revisions on its one branch, packed."""
     git = shutil.which("git") or "git"
     subprocess.run([git, "init", "-q", "--bare", "-b", "db-stable", str(path)], check=True)
     stream = []
@@ -108,7 +108,7 @@ def _import(path: Path, log: list[dict[str, object]]) -> None:
 
 
 def _branch(revisions: int) -> list[dict[str, object]]:
-    """Landings on bugs, three each, with a rollback of an earlier revision every fifty."""
+    """Return revisions: each lands three bugs, and every fiftieth rolls back an earlier one."""
     pick = random.Random(7)  # noqa: S311
     log: list[dict[str, object]] = []
     for revno in range(1, revisions + 1):
@@ -119,7 +119,7 @@ def _branch(revisions: int) -> list[dict[str, object]]:
 
 
 def _journal(lines: int) -> str:
-    """An outage that began and never ends: a patch a second, and a verdict each."""
+    """Return the journal of an outage that began and never ends: a patch and a verdict a second."""
     events = [
         {"event": "stage_started", "stage": "pause", "attempt": 1},
         {

@@ -1,4 +1,7 @@
-"""The outage as the database measures it and as its users do: 200 clients, Ansible over SSH, `./runbook.py run` (R18).
+"""Measures outages by the database and by its users: 200 clients, Ansible over SSH, `./runbook.py run` (R18).
+
+On a lab of its own; its database is put back before each outage. `OUTAGES=3 python -m bench outage` has 3 of each, not
+10. All durations are seconds.
 
 On a lab of its own; its database is put back before each outage. `OUTAGES=3 python -m bench outage` has 3 of each, not
 10. All durations are seconds.
@@ -46,13 +49,13 @@ class Outage:
 
     @property
     def sql(self) -> float:
-        """What the patches and permissions took."""
+        """Return the seconds that the patches and permissions took."""
         return sum(seconds for step, seconds in self.steps.items() if step.startswith(SQL))
 
 
 @dataclass
 class Series:
-    """Outages of each kind, taken in turns: whatever else the machine does, it does to all of them."""
+    """Measured outages of each kind, taken in turns, so that other load on the machine hits all kinds alike."""
 
     full: list[Outage] = field(default_factory=list)
     emptied: list[Outage] = field(default_factory=list)
@@ -62,39 +65,39 @@ class Series:
 
 
 def beyond_the_sql() -> list[float]:
-    """What an outage takes besides patches and permissions."""
+    """Return the seconds of an outage that are not spent on patches and permissions."""
     return [each.seconds - each.sql for each in measured().full]
 
 
 def clients_gap() -> list[float]:
-    """How much longer no new connection gave an answer than the outage says that it lasted."""
+    """Return by how many seconds clients got no answer for longer than the outage says it lasted."""
     return [each.gap - each.seconds for each in measured().full]
 
 
 def pooled_beyond_the_sql() -> list[float]:
-    """The first where users come through pgbouncer. Nothing where that is not installed."""
+    """Return `beyond_the_sql` for users who come through pgbouncer; nothing if that is not installed."""
     return [each.seconds - each.sql for each in measured().pooled]
 
 
 def pooled_clients_gap() -> list[float]:
-    """The second, likewise."""
+    """Return `clients_gap` for users who come through pgbouncer; nothing if that is not installed."""
     return [each.gap - each.seconds for each in measured().pooled]
 
 
 def with_more_hosts() -> list[float]:
-    """How much longer the outage is with 30 application hosts in the inventory than with two."""
+    """Return by how many seconds the outage is longer with 30 application hosts than with two."""
     pairs = zip(measured().emptied, measured().many_hosts, strict=True)
     return [many.seconds - few.seconds for few, many in pairs]
 
 
 def of_task_by_task() -> list[float]:
-    """What part (no seconds) the outage is of that with a task a step: both as clients see them, in the same tables."""
+    """Return our outage as a fraction of one with a task for each step, as clients see both, on the same tables."""
     return [ours.gap / theirs for ours, theirs in zip(measured().emptied, measured().task_by_task, strict=True)]
 
 
 @functools.cache
 def measured() -> Series:
-    """Have them all, once."""
+    """Measure outages of all kinds, once; return them."""
     with ExitStack() as stack:
         base = stack.enter_context(made_base(DIRECTORY, Console(stderr=True)))
         series = _series(Bench(base, stack))
@@ -120,10 +123,10 @@ def _series(bench: "Bench") -> Series:
 
 
 class Bench:
-    """A lab at the moment of its outage: what comes before is done, and on record."""
+    """A lab at the moment of its outage: the stages before it are done, and on record."""
 
     def __init__(self, base: Base, stack: ExitStack) -> None:
-        """What is needed besides `base` goes when `stack` ends."""
+        """Prepare the lab of `base`; what is started for it ends with `stack`."""
         self.lab = base.lab
         self.servers = parts.servers(base.lab)
         self.records = DIRECTORY / "records"
@@ -139,7 +142,7 @@ class Bench:
         self.many_hosts = _inventory("many_hosts", {"app": dict.fromkeys(MORE_HOSTS, host)})
 
     def outage(self, name: str, template: str, inventory: Path | None = None) -> Outage:
-        """One by `./runbook.py run outage`, in `inventory` unless it is the lab's own."""
+        """Carry out and measure an outage by `./runbook.py run outage`, in `inventory` or else the lab's own."""
         rollout = self._rollout(name, inventory)
         with self._probed(template, pooled=bool(self.pooler) and inventory == self.pooled) as probe:
             done = rollout.run("outage", "--at=0m")
@@ -150,7 +153,7 @@ class Bench:
         return Outage(facts["outage_seconds"], {each["step"]: each["seconds"] for each in facts["outage_steps"]}, gap)
 
     def task_by_task(self, template: str) -> float:
-        """The same patches as a playbook with a task a step; returns the gap."""
+        """Apply the same patches by a playbook with a task for each step; return the gap in seconds."""
         rollout = Rollout(self.records / "before", self.lab)
         schema = self.lab.home("wildcherry") / f"srv/launchpad/r{rollout.pinned['merged_revno']}/database/schema"
         patches = [str(schema / patch) for patch in rollout.pinned["patches"]]
@@ -172,7 +175,7 @@ class Bench:
 
     @contextmanager
     def _probed(self, template: str, *, pooled: bool = False) -> Iterator[clients.Probe]:
-        """The database as it was before any outage, with its clients; at the end all of them must be in again."""
+        """Put the database back, and yield a probe of it beside its clients; at the end all must be in again."""
         postgres.drop_database(self.servers, DATABASE)
         postgres.copy_database(self.servers, template, DATABASE)
         dsn = self.pooler.dsn if pooled and self.pooler else clients.dsn(self.servers, DATABASE)
@@ -193,7 +196,7 @@ class Bench:
         return rollout
 
     def _keep_databases(self) -> None:
-        """Keep production as it is, and once more with few rows; nobody may connect to either."""
+        """Keep a copy of production, and one more with few rows; nobody may connect to either."""
         with psycopg.connect(self.servers.dsn("postgres"), autocommit=True) as admin:
             admin.execute(f"ALTER DATABASE {DATABASE} CONNECTION LIMIT 0")
             admin.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [DATABASE])
@@ -204,7 +207,7 @@ class Bench:
 
 
 def _inventory(name: str, hosts: dict[str, dict[str, dict[str, object]]]) -> Path:
-    """The lab's inventory with more in it: `hosts` is group → host → variables."""
+    """Return the lab's inventory with more hosts and variables: `hosts` is group → host → variables."""
     directory = DIRECTORY / "inventories" / name
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""A pgbouncer in front of a lab's production, for as long as a benchmark takes."""
+"""Runs a pgbouncer in front of a lab's production, for as long as a benchmark takes."""
 
 import subprocess
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ PORT = 6432
 
 
 class Pooler(NamedTuple):
-    """`pool` is what a module is given, `dsn` what a client connects with."""
+    """A running pgbouncer: `pool` is what a module is given, `dsn` what a client connects with."""
 
     pool: dict[str, str]
     dsn: str
@@ -24,7 +24,7 @@ class Pooler(NamedTuple):
 
 @contextmanager
 def pooler(lab: Lab, servers: Servers, database: str) -> Iterator[Pooler]:
-    """Run one on the database host, whose ~/.pgpass then has its admin's password."""
+    """Run a pgbouncer on the database host, and put its admin's password into that host's ~/.pgpass."""
     host = lab.address("wildcherry")
     bouncer = pgbouncer.Pgbouncer(servers.directory / "pgbouncer", (host, PORT))
     pgbouncer.create(bouncer, servers, {database: (servers.primary, database)}, pool_mode="transaction")

@@ -1,4 +1,4 @@
-"""The runbook as a person feels it: `status`, the conductor's own cost a stage, a whole rollout."""
+"""Measures the runbook as a person feels it: `status`, the conductor's own time for a stage, a whole rollout."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ PLAYBOOK = """
 
 
 def status(runs: int = 10) -> list[float]:
-    """`./runbook.py status` of a plan that has just been made."""
+    """Return the seconds of `./runbook.py status` for a plan that has just been made."""
     with tempfile.TemporaryDirectory(dir=ROOT / "var") as directory:
         environment = {**os.environ, "ROLLOUT_RECORDS": directory}
         plan = Path(directory) / "2026-12"
@@ -32,7 +32,7 @@ def status(runs: int = 10) -> list[float]:
 
 
 def conductor_overhead(runs: int = 10) -> list[float]:
-    """One playbook through the conductor's runner, minus the same playbook with plain ansible-playbook."""
+    """Return the seconds of a playbook through the conductor's runner, minus those of plain ansible-playbook."""
     with tempfile.TemporaryDirectory(dir=ROOT / "var") as name:
         directory = Path(name)
         (directory / "playbooks").mkdir()
@@ -48,7 +48,7 @@ def conductor_overhead(runs: int = 10) -> list[float]:
 
 
 def rollout(runs: int = 3) -> list[float]:
-    """`make rollout` with everything installed: lab up, plan, all stages, report, lab down."""
+    """Return the seconds of `make rollout` with everything installed: lab up, plan, all stages, report, lab down."""
     with tempfile.TemporaryDirectory(dir=ROOT / "var") as directory:
         environment = {**os.environ, "ROLLOUT_LAB": f"{directory}/lab", "ROLLOUT_RECORDS": f"{directory}/rollouts"}
         return [_seconds(["make", "rollout"], environment) for _ in range(runs)]

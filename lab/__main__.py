@@ -7,7 +7,7 @@ from lab.layout import LabError
 
 
 def main() -> int:
-    """Run one command; 0 done, 1 failed, 2 not a command."""
+    """Run one command; return 0 if it is done, 1 if it failed, 2 if there is no such command."""
     command = sys.argv[1] if len(sys.argv) == 2 else ""
     try:
         if command == "up":

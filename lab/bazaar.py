@@ -38,7 +38,7 @@ BRANCH_POINT = 7  # db-stable is devel up to here and its own from there on
 
 
 class StableIds(AddAction):
-    """Gives a new file an id made from its path, where Bazaar would take a random one."""
+    """Gives a new file an id made from its path, where Bazaar would give it a random one."""
 
     def __call__(self, _inventory: object, _parent: object, path: str, _kind: str) -> bytes:
         """Return the file id."""
@@ -71,13 +71,13 @@ def replay(tree: WorkingTree, file: Path) -> None:
 
 
 def patch(tree: Path, diff: str) -> None:
-    """Apply a diff; subprocess.CalledProcessError when it does not fit exactly."""
+    """Apply a diff. Raises subprocess.CalledProcessError if it does not fit exactly."""
     argv = ["patch", "--strip=1", "--fuzz=0", "--quiet", "--no-backup-if-mismatch"]
     subprocess.run(argv, input=diff, text=True, cwd=tree, check=True)
 
 
 def build_branches(directory: Path) -> None:
-    """Make `devel` and `db-stable` in `directory`, without working trees as on any server."""
+    """Make `devel` and `db-stable` in `directory`, without working trees, as on a server."""
     shutil.copytree(DATA / "tree", directory / "devel")
     shutil.copy(DATA / "schema" / BASELINE, directory / "devel" / SCHEMA)
     devel = ControlDir.create_standalone_workingtree(str(directory / "devel"), FORMAT)
@@ -94,7 +94,7 @@ def build_branches(directory: Path) -> None:
 
 
 def build_trees(lab: Lab) -> None:
-    """Give the hosts the trees that a rollout finds there, on the tip of devel; those that serve have their cowboys."""
+    """Give the hosts the trees that a rollout finds there, at devel's tip, with cowboys in those that serve."""
     devel = Branch.open(str(lab.bazaar / "devel"))
     tree_of(lab, devel, lab.home("prae") / "archives" / "rocketfuel" / "launchpad" / "devel")
     tree_of(lab, devel, lab.home("sourcherry") / "launchpad")
@@ -113,7 +113,7 @@ def build_trees(lab: Lab) -> None:
 
 
 def tree_of(lab: Lab, devel: Branch, directory: Path) -> None:
-    """Branch devel into `directory`, as if it had come from the Bazaar server."""
+    """Make a tree of branch devel in `directory`, as if it had come from the Bazaar server."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     branch = devel.controldir.sprout(str(directory), source_branch=devel).open_branch()
     branch.set_parent(lab.bazaar_url + "devel")
@@ -121,7 +121,7 @@ def tree_of(lab: Lab, devel: Branch, directory: Path) -> None:
 
 
 def main() -> None:
-    """Build everything in the lab's directory."""
+    """Build the branches and trees of the lab."""
     lab = Lab(Path(sys.argv[1]), sys.argv[2])
     lab.bazaar.mkdir()
     with breezy.initialize():

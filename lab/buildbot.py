@@ -1,4 +1,10 @@
-"""The lab's Buildbot: what a new one has, and its machines (R11).
+"""The lab's Buildbot: what a new one needs, and its build machines (R11).
+
+Everything it builds is real: it notices a push to devel, fetches that revision with brz and runs the tree's own tests
+(`lab/data/buildbot`). Trouble of a build machine is made by files in its directory, `Lab.build_machine`:
+
+- `suite.lock`: whoever holds it (flock) keeps the machine busy, and builds wait for it;
+- `librarian.pid`: if stale, it fails one build with a message that is known as spurious, and is removed by that build.
 
 Everything it builds is real: it notices a push to devel, fetches that revision with brz and runs the tree's own tests
 (`lab/data/buildbot`). What a build machine goes through is brought about in its directory, `Lab.build_machine`:
@@ -15,7 +21,7 @@ CONFIGURATION = DATA / "buildbot" / "master.cfg"
 
 
 def make(lab: Lab) -> None:
-    """What a new master has: the machines of its builders, and the password of who may force a build."""
+    """Make the machines of a new master's builders, and the password of whoever may force a build."""
     for builder in BUILDERS:
         lab.build_machine(builder).mkdir(parents=True)
     password = lab.buildbot / "password"
@@ -24,7 +30,7 @@ def make(lab: Lab) -> None:
 
 
 def environment(lab: Lab) -> dict[str, str]:
-    """What master.cfg reads."""
+    """Return the environment variables that master.cfg reads."""
     return {
         "LAB_BUILDBOT_ADDRESS": lab.buildbot_address,
         "LAB_BUILDBOT_URL": lab.buildbot_url,

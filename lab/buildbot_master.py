@@ -1,4 +1,4 @@
-"""The lab's Buildbot master, its two workers inside it, its database in `lab/buildbot`.
+"""The lab's Buildbot master with its two workers in one process, and its database in `lab/buildbot`.
 
 Run as `python -m lab.buildbot_master DIRECTORY NETWORK`.
 """
@@ -23,7 +23,7 @@ from lab.layout import Lab
 
 @defer.inlineCallbacks
 def create_database(lab: Lab) -> Any:
-    """Make state.sqlite: `buildbot create-master` in this process, a second of CPU less."""
+    """Make state.sqlite as `buildbot create-master` does, but in this process, which saves a second of CPU."""
     master = BuildMaster(str(lab.buildbot))
     master.config = MasterConfig()
     database = DBConnector(basedir=str(lab.buildbot))
@@ -35,7 +35,7 @@ def create_database(lab: Lab) -> Any:
 
 
 def forget_claims(database: Path) -> None:
-    """Give free what a master claimed that was stopped while it started.
+    """Free the claims of a master that was stopped while it started.
 
     Buildbot does that only for one that it knows as active; otherwise nobody would ever look for pushes again.
     """
@@ -46,7 +46,7 @@ def forget_claims(database: Path) -> None:
 
 @defer.inlineCallbacks
 def serve(lab: Lab) -> Any:
-    """Start the master, with a database that is made if there is none."""
+    """Start the master; make its database if there is none."""
     database = lab.buildbot / "state.sqlite"
     if database.exists():
         forget_claims(database)
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def failed(failure: Any) -> None:
-    """Say why it could not start, and end."""
+    """Log why the master could not start, and end."""
     log.err(failure, "the master could not start")
     reactor.stop()
 

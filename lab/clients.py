@@ -1,5 +1,8 @@
-"""Users of a database, on real connections, in processes of their own: a crowd that comes back whenever it is ended,
-and one who measures how long nobody gets in. What they do costs the machine, never the process that watches them.
+"""Users of a database, on real connections, in processes of their own: a crowd, and one user who measures gaps.
+
+Those of the crowd come back whenever their connection is ended. Their work costs the machine, not the process that
+watches them. `python -m lab.clients crowd|probe` reads a line of JSON from its stdin, {dsn, count}, then answers each
+line with one, and ends with its stdin. So no dsn is in an argv.
 
 `python -m lab.clients crowd|probe` reads a line of JSON from its stdin, {dsn, count}, then answers each line with one,
 and ends with its stdin. So no dsn is in an argv.
@@ -41,7 +44,7 @@ CONNECT = 10  # seconds a connection may take
 
 
 def dsn(servers: Servers, database: str, *, at: tuple[str, int] | None = None, user: str = "launchpad") -> str:
-    """Conninfo for many connections: with the keys of SCRAM instead of the password that they are made of.
+    """Return conninfo for many connections: it has SCRAM's keys instead of the password that they are made of.
 
     Making them takes 4096 rounds of SHA-256 a connection. Users do that on machines of their own; here it would take
     two cores from the database, and be measured as its slowness. `at` is a pgbouncer that has the same `verifier`.
@@ -58,7 +61,7 @@ def dsn(servers: Servers, database: str, *, at: tuple[str, int] | None = None, u
 
 
 def verifier(servers: Servers, user: str) -> str:
-    """What the servers know of a user's password: SCRAM-SHA-256$ROUNDS:SALT$…"""
+    """Return what the servers store of a user's password: SCRAM-SHA-256$ROUNDS:SALT$…"""
     with psycopg.connect(servers.dsn("postgres")) as admin:
         row = admin.execute("SELECT rolpassword FROM pg_authid WHERE rolname = %s", [user]).fetchone()
     assert row  # noqa: S101
@@ -66,7 +69,7 @@ def verifier(servers: Servers, user: str) -> str:
 
 
 class _Asked:
-    """Such a process, running while its block does."""
+    """A process of this module, which runs while the block does and answers questions."""
 
     def __init__(self, what: str, dsn: str, count: int) -> None:
         self._argv = [sys.executable, "-m", "lab.clients", what]
@@ -79,12 +82,12 @@ class _Asked:
         self._write(json.dumps(self._given))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        """End them all."""
+        """End the process, and with it all its clients."""
         if self._process:
             self._process.communicate()  # closes its stdin
 
     def ask(self) -> dict[str, Any]:
-        """What it says now. Raises RuntimeError when it has died."""
+        """Return the process's answer. Raises RuntimeError if it has died."""
         self._write("?")
         assert self._process and self._process.stdout  # noqa: S101, PT018
         answer = self._process.stdout.readline()
@@ -106,41 +109,41 @@ class Crowd(_Asked):
     """
 
     def __init__(self, dsn: str, count: int = 200) -> None:
-        """`dsn` is an ordinary user's of the lab's database, or of a pool that leads there."""
+        """Set up the crowd; `dsn` is an ordinary user's of the lab's database, or of a pool that leads there."""
         super().__init__("crowd", dsn, count)
         self.count = count
 
     def __enter__(self) -> Crowd:
-        """Begin, and wait until all are in."""
+        """Start the clients, and return when all are connected."""
         self._start()
         self.wait_until_all_are_in(60)
         return self
 
     def wait_until_all_are_in(self, seconds: float = 30) -> None:
-        """Return when each is connected and has said something since. Raises NeverHappenedError."""
+        """Return when every client is connected and has had an answer since. Raises NeverHappenedError."""
         eventually(lambda: self.ask()["in"] == self.count, f"{self.count} clients to be in: {self.ask()}", seconds)
 
     @property
     def ended(self) -> int:
-        """How many connections were ended so far."""
+        """Return how many connections were ended so far."""
         return int(self.ask()["ended"])
 
 
 class Probe(_Asked):
-    """One who asks `SELECT 1` on a new connection every few milliseconds."""
+    """A user who asks `SELECT 1` on a new connection every few milliseconds."""
 
     def __init__(self, dsn: str) -> None:
-        """`dsn` is an ordinary user's: superusers pass closed access."""
+        """Set up the probe; `dsn` is an ordinary user's, for closed access lets superusers pass."""
         super().__init__("probe", dsn, 1)
 
     def __enter__(self) -> Probe:
-        """Begin; the first answer has come when this returns. Raises NeverHappenedError."""
+        """Start the probe; its first answer has come when this returns. Raises NeverHappenedError."""
         self._start()
         eventually(lambda: self.ask()["answers"], "the probe to get an answer", CONNECT)
         return self
 
     def gap(self) -> float:
-        """The longest time between two answers since this was last asked, in seconds; one that still lasts counts."""
+        """Return the longest time between two answers since the last call, in seconds; one that still lasts counts."""
         return float(self.ask()["gap"])
 
 
@@ -178,7 +181,7 @@ async def _connect(dsn: str) -> psycopg.AsyncConnection[Any]:
 
 
 async def _work(session: psycopg.AsyncConnection[Any], number: int) -> None:
-    """Read a row; every second client does so in a transaction that stays open, every fourth locks it there."""
+    """Read a row; every second client reads it in a transaction that stays open, every fourth also locks it."""
     if number % 2:
         await session.execute("ROLLBACK; BEGIN" if session.info.transaction_status else "BEGIN")
     lock = " FOR UPDATE" if number % 4 == 1 else ""
@@ -211,13 +214,13 @@ async def _probe(lines: asyncio.StreamReader, dsn: str) -> None:
 
 
 async def _answering(lines: asyncio.StreamReader, answer: Callable[[], dict[str, Any]]) -> None:
-    """Answer each line, until there are no more."""
+    """Answer each line of stdin until it ends."""
     while await lines.readline():
         print(json.dumps(answer()), flush=True)
 
 
 async def main(what: str) -> None:
-    """Be one of them."""
+    """Run the crowd or the probe."""
     logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # that connections are ended is what this is about
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)

@@ -1,4 +1,7 @@
-"""The cron jobs of one host. Every second each job that ~/cron.ini does not switch off is run, unless it still runs.
+"""The cron jobs of one host. Every second it runs each job that ~/cron.ini leaves on, unless it still runs.
+
+As in reality, a job is enabled if the switch cannot be read. A run is a process of its own: it writes its pid into
+~/locks/launchpad-JOB.lock, works in one short transaction (application_name `cron:JOB`), and takes the lock file away.
 
 As in reality any failure to read the switch means enabled. A run is a process of its own: it writes its pid into
 ~/locks/launchpad-JOB.lock, works in one short transaction (application_name `cron:JOB`), and takes the lock file away.
@@ -28,7 +31,7 @@ WORK = 0.2  # seconds a run keeps its transaction open
 
 
 def enabled(job: str, switches: Path) -> bool:
-    """What the central ini file says, in section JOB or [DEFAULT]; enabled whenever it says nothing readable."""
+    """Return True if the central ini file enables the job, in section JOB or [DEFAULT], or cannot be read."""
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read_string(switches.read_text(encoding="utf-8"))
@@ -49,7 +52,7 @@ def still_running(lock: Path) -> bool:
 
 
 def run(job: str, dsn: str, lock: Path) -> None:
-    """One run of a job, in a process of its own."""
+    """Run a job once, in a process of its own."""
     lock.write_text(f"{os.getpid()}\n")
     try:
         with psycopg.connect(make_conninfo(dsn, application_name=f"cron:{job}"), connect_timeout=5) as connection:

@@ -16,13 +16,13 @@ class LoopbackServer(ThreadingHTTPServer):
     request_queue_size = 128
 
     def server_bind(self) -> None:
-        """Bind, and take the address as the name."""
+        """Bind, and take the address as the server's name."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
 
 def main() -> None:
-    """Serve for ever."""
+    """Serve the directory for ever."""
     address, port, directory = sys.argv[1:]
     handler = functools.partial(SimpleHTTPRequestHandler, directory=directory)
     LoopbackServer((address, int(port)), handler).serve_forever()

@@ -1,4 +1,4 @@
-"""What the hosts of a new lab have besides their trees: keys, known_hosts, and the small files of their homes."""
+"""Makes what the hosts of a new lab have besides their trees: keys, known_hosts, and small files in their homes."""
 
 import subprocess
 
@@ -12,7 +12,7 @@ POOLER_ROLES = {**ROLES, "wildcherry": [pgbouncer.ADMIN]}
 
 
 def make_keys(lab: Lab) -> None:
-    """One key for the client, one for each host, and the known_hosts that says so."""
+    """Make one key for the client, one for each host, and the known_hosts that lists them."""
     lab.keys.mkdir(mode=0o700)
     for name in ("id_ed25519", *HOSTS):
         argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(lab.keys / name)]
@@ -22,7 +22,7 @@ def make_keys(lab: Lab) -> None:
 
 
 def make_homes(lab: Lab) -> None:
-    """The homes, as far as they need nothing but the layout."""
+    """Make the hosts' homes, with the files that depend on the layout alone."""
     for host, (_, user) in HOSTS.items():
         home = lab.home(host)
         for name in (".config/breezy", "run", "locks", "logs"):
@@ -35,7 +35,7 @@ def make_homes(lab: Lab) -> None:
 
 
 def give_passwords(lab: Lab, servers: postgres.Servers) -> None:
-    """Each host's ~/.pgpass, readable by its owner only (libpq ignores it otherwise)."""
+    """Write each host's ~/.pgpass, readable by its owner only (libpq ignores it otherwise)."""
     for host, roles in ROLES.items():
         passfile = lab.home(host) / ".pgpass"
         passfile.touch(mode=0o600)

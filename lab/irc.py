@@ -23,12 +23,12 @@ LONGEST = 390  # bytes of topic
 
 
 class Client(irc.server.IRCClient):
-    """One connection."""
+    """One client's connection."""
 
     server: "Server"
 
     def handle_nick(self, params: str) -> str | None:
-        """Take a name; the welcome is followed by what the server can do."""
+        """Take the client's name; the welcome tells what the server can do."""
         new = not self.nick
         answer: str | None = super().handle_nick(params)
         if new:
@@ -36,7 +36,7 @@ class Client(irc.server.IRCClient):
         return answer
 
     def handle_join(self, params: str) -> None:
-        """Join channels; who comes is told the topic, if there is one, and who is there."""
+        """Join channels; tell the client the topic, if there is one, and who is there."""
         for name in params.partition(" ")[0].split(","):
             if not re.fullmatch(r"#[A-Za-z0-9_-]{1,49}", name):
                 raise irc.server.IRCError.from_name("nosuchchannel", f"{self.nick} {name} :No such channel")
@@ -68,14 +68,14 @@ class Client(irc.server.IRCClient):
         return None
 
     def handle_privmsg(self, params: str) -> None:
-        """Say something; what the channel takes is written down."""
+        """Pass a message on, and log it if a channel takes it."""
         super().handle_privmsg(params)
         name, _, text = params.partition(" ")
         if name in self.server.channels:
             self.server.note(f"{name} <{self.nick}> {text.removeprefix(':')}")
 
     def handle_quit(self, params: str) -> None:
-        """Say goodbye to everybody, and hang up."""
+        """Tell everybody that the client quits, and close its connection."""
         super().handle_quit(params)
         self._send(f"ERROR :Closing link: {params.lstrip(':')}")
         raise self.Disconnect
@@ -90,10 +90,10 @@ class Client(irc.server.IRCClient):
 
 
 class Server(irc.server.IRCServer):
-    """The server, with the file that its channel's topic is kept in."""
+    """The IRC server, with the file in which its channel's topic is kept."""
 
     def __init__(self, address: tuple[str, int], file: Path) -> None:
-        """Listen, with the topic as the file has it."""
+        """Listen; the topic is read from the file."""
         super().__init__(address, Client)
         self.file = file
         self.channels[CHANNEL] = irc.server.IRCChannel(CHANNEL, topic=file.read_text(encoding="utf-8"))
@@ -104,7 +104,7 @@ class Server(irc.server.IRCServer):
             log.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {line}\n")
 
     def keep(self, channel: irc.server.IRCChannel) -> None:
-        """Write the topic of CHANNEL down."""
+        """Write the topic of CHANNEL into the file."""
         if channel.name == CHANNEL:
             part = self.file.with_suffix(".part")
             part.write_text(channel.topic, encoding="utf-8")
@@ -112,13 +112,13 @@ class Server(irc.server.IRCServer):
 
 
 def make(lab: Lab) -> None:
-    """Give a new lab the topic that its channel begins with."""
+    """Write the first topic of a new lab's channel."""
     lab.topic.parent.mkdir()
     lab.topic.write_text(TOPIC, encoding="utf-8")
 
 
 def main() -> None:
-    """Serve for ever."""
+    """Serve IRC for ever."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     address, port, file = sys.argv[1:]
     Server((address, int(port)), Path(file)).serve_forever(poll_interval=0.05)

@@ -1,4 +1,7 @@
-"""The embedded lab, as a whole: up, down, status, snapshot, restore.
+"""The whole embedded lab: up, down, status, snapshot, restore.
+
+`down` leaves nothing of a lab, so `up` after it starts from nothing. A lab whose making was interrupted has no
+lab.json; the next `up` or `down` deletes it. One command at a time works on a directory, the others wait.
 
 `down` leaves nothing of a lab, so `up` after it starts from nothing. A lab whose making was interrupted has no
 lab.json; the next `up` or `down` clears it away. One command at a time works on a directory, the others wait.
@@ -54,12 +57,12 @@ class PartStatus:
 
     @property
     def state(self) -> str:
-        """`up` or `down`."""
+        """Return `up` or `down`."""
         return "down" if self.pid is None else "up"
 
 
 def up(directory: Path | None = None, say: Say = print) -> Lab:
-    """Make the lab if there is none, start what does not run, and return it. Raises LabError."""
+    """Make the lab if there is none, start what does not run, and return the lab. Raises LabError."""
     directory = _absolute(directory)
     _check_tools()
     with _alone(directory):
@@ -78,7 +81,7 @@ def up(directory: Path | None = None, say: Say = print) -> Lab:
 
 
 def down(directory: Path | None = None, say: Say = print) -> None:
-    """Stop every process of the lab, also what a crash or a command on a host left behind, and delete its state."""
+    """Stop every process of the lab, with what a crash or a command on a host has left, and delete its state."""
     directory = _absolute(directory)
     if not directory.exists():
         say(f"there is no lab in {directory}")
@@ -91,7 +94,7 @@ def down(directory: Path | None = None, say: Say = print) -> None:
 
 
 def status(directory: Path | None = None) -> list[PartStatus]:
-    """Every part of the lab with its address; an empty list when there is no lab."""
+    """Return every part of the lab with its address; an empty list if there is no lab."""
     lab = Lab.load(_absolute(directory))
     if lab is None:
         return []
@@ -167,7 +170,7 @@ def _run_bazaar_builder(lab: Lab) -> None:
 
 
 def _start(lab: Lab) -> None:
-    """Start what does not run, all at once."""
+    """Start every part that does not run, all at once."""
     with ThreadPoolExecutor(max_workers=20) as workers:
         started = [workers.submit(processes.start, lab.directory, part) for part in parts.parts(lab)]
         with _postgres_errors():
@@ -177,7 +180,7 @@ def _start(lab: Lab) -> None:
 
 
 def _stop_state(lab: Lab, *, immediate: bool) -> None:
-    """Stop everything that has files in STATE open; the SSH servers' connections survive it."""
+    """Stop everything that has files in STATE open; connections of the SSH servers survive that."""
     stateless = [processes.running(lab.run, part.name) for part in parts.parts(lab) if not part.stateful]
     processes.stop_all(lab.directory, but=stateless)
     with _postgres_errors():
@@ -231,7 +234,7 @@ def _check_tools() -> None:
 
 
 def _free_network(directory: Path, *, pooler: bool) -> Lab:
-    """A lab on a subnet 127.N.0 where its ports are free; for one directory the same one every time, if it can be."""
+    """Return a lab on a subnet 127.N.0 whose ports are free; for one directory always the same one if possible."""
     first = zlib.crc32(str(directory).encode())
     for attempt in range(250):
         lab = Lab(directory, f"127.{2 + (first + attempt) % 250}.0", pooler)
@@ -244,7 +247,7 @@ def _free_network(directory: Path, *, pooler: bool) -> Lab:
 
 @contextmanager
 def _alone(directory: Path) -> Iterator[None]:
-    """Make the directory if needed and hold it against other commands; one that is gone meanwhile is made anew."""
+    """Lock the directory against other commands; it is made if it is missing, again if it was deleted meanwhile."""
     while True:
         directory.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(directory, os.O_RDONLY)
@@ -259,7 +262,7 @@ def _alone(directory: Path) -> Iterator[None]:
 
 @contextmanager
 def _postgres_errors() -> Iterator[None]:
-    """What PostgreSQL's side reports, as a LabError."""
+    """Raise PostgreSQL's errors from the block as LabError."""
     try:
         yield
     except (RuntimeError, TimeoutError, FileExistsError, subprocess.CalledProcessError, psycopg.Error) as error:

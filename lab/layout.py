@@ -1,4 +1,4 @@
-"""Where everything in a lab is: names, addresses, paths; lab.json tells it to the inventory and to later commands."""
+"""The places in a lab: names, addresses, paths. lab.json tells them to the inventory and to later commands."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ BUILDERS = ("lucid_lp", "lucid_db_lp")
 
 
 class LabError(RunbookError):
-    """Something the lab could not do: what happened, where, and what to type next."""
+    """An error of the lab: what happened, where, and what to type next."""
 
 
 @dataclass(frozen=True)
@@ -57,67 +57,67 @@ class Lab:
     pooler: bool = False
 
     def address(self, host: str) -> str:
-        """The address of an SSH host."""
+        """Return the address of an SSH host."""
         return f"{self.network}.{HOSTS[host][0]}"
 
     @property
     def standby_address(self) -> str:
-        """The address of the standby; the primary is on wildcherry."""
+        """Return the address of the standby; the primary is on wildcherry."""
         return f"{self.network}.{STANDBY}"
 
     @property
     def pooler_address(self) -> str:
-        """The address of pgbouncer, where there is one."""
+        """Return the address of pgbouncer, in a lab that has one."""
         return f"{self.network}.{PGBOUNCER}"
 
     @property
     def bazaar_address(self) -> str:
-        """The address of the Bazaar server."""
+        """Return the address of the Bazaar server."""
         return f"{self.network}.{BAZAAR}"
 
     @property
     def links_address(self) -> str:
-        """The address of the server that the front page's external links point to."""
+        """Return the address of the server that the front page's external links point to."""
         return f"{self.network}.{LINKS}"
 
     @property
     def buildbot_address(self) -> str:
-        """The address of the Buildbot master."""
+        """Return the address of the Buildbot master."""
         return f"{self.network}.{BUILDBOT}"
 
     @property
     def buildbot_url(self) -> str:
-        """The Buildbot master's pages and REST API; ends with a slash."""
+        """Return the URL of the Buildbot master's pages and REST API; it ends with a slash."""
         return f"http://{self.buildbot_address}:{BUILDBOT_PORT}/"
 
     @property
     def irc_address(self) -> str:
-        """The address of the developers' IRC server."""
+        """Return the address of the developers' IRC server."""
         return f"{self.network}.{IRC}"
 
     @property
     def mail_address(self) -> str:
-        """The address of the mail server that takes the announcements to lists and persons."""
+        """Return the address of the mail server that takes the announcements to lists and persons."""
         return f"{self.network}.{MAIL}"
 
     @property
     def status_account_address(self) -> str:
-        """The address of the status account's server; a browser shows its posts."""
+        """Return the address of the status account's server; a browser shows its posts."""
         return f"{self.network}.{STATUS_ACCOUNT}"
 
     @property
     def bazaar_url(self) -> str:
-        """The smart server that has the branches `devel` and `db-stable`; ends with a slash."""
+        """Return the URL of the smart server that has the branches `devel` and `db-stable`; it ends with a slash."""
         return f"bzr://{self.bazaar_address}:{BAZAAR_PORT}/"
 
     @property
     def links_url(self) -> str:
-        """Where the front page's external links point to; ends with a slash."""
+        """Return the URL that the front page's external links point to; it ends with a slash."""
         return f"http://{self.links_address}:{HTTP_PORT}/"
 
     @property
     def listeners(self) -> list[tuple[str, int]]:
-        """Every address and port that the lab binds."""
+        """Return every address and port that the lab binds."""
         return [
             *((self.address(host), SSH_PORT) for host in HOSTS),
             *((self.address(host), HTTP_PORT) for host in APP_HOSTS),
@@ -133,17 +133,17 @@ class Lab:
         ]
 
     def home(self, host: str) -> Path:
-        """A host's home directory."""
+        """Return a host's home directory."""
         return self.directory / "hosts" / host / "home"
 
     @property
     def run(self) -> Path:
-        """Process records and logs of the parts."""
+        """Return the directory of the parts' process records and logs."""
         return self.directory / "run"
 
     @property
     def keys(self) -> Path:
-        """The client's key, the hosts' keys and known_hosts."""
+        """Return the directory of the client's key, the hosts' keys and known_hosts."""
         return self.directory / "keys"
 
     @property
@@ -153,50 +153,50 @@ class Lab:
 
     @property
     def bazaar(self) -> Path:
-        """What the Bazaar server serves."""
+        """Return the directory that the Bazaar server serves."""
         return self.directory / "bazaar"
 
     @property
     def links(self) -> Path:
-        """What the external links' server serves: take a file away and a link is broken."""
+        """Return the directory that the external links' server serves; without a file in it, a link is broken."""
         return self.directory / "links"
 
     @property
     def buildbot(self) -> Path:
-        """The Buildbot master's directory: its database, its workers, and the password of `losa`, who may force."""
+        """Return the Buildbot master's directory: database, workers, and the password of `losa`, who may force."""
         return self.directory / "buildbot"
 
     def build_machine(self, builder: str) -> Path:
-        """The machine that a builder's builds run on (lab/buildbot.py says what can happen there)."""
+        """Return the directory of the machine for a builder's builds (lab/buildbot.py tells what can happen there)."""
         return self.buildbot / "workers" / builder.replace("_", "-")
 
     @property
     def topic(self) -> Path:
-        """The file in which the IRC server keeps the topic of its channel."""
+        """Return the file in which the IRC server keeps the topic of its channel."""
         return self.directory / "irc" / "topic"
 
     @property
     def irc_log(self) -> Path:
-        """What was said in channels: a line `TIME CHANNEL <NICK> TEXT` each."""
+        """Return the log of what was said in channels: a line `TIME CHANNEL <NICK> TEXT` each."""
         return self.topic.with_name("log")
 
     @property
     def mail(self) -> Path:
-        """The mail server's directory: its password, and every mail as a file in `mails`."""
+        """Return the mail server's directory: its password, and every mail as a file in `mails`."""
         return self.directory / "smtp"
 
     @property
     def status_account(self) -> Path:
-        """The status account's directory: its token, and the posts in `statuses.json`."""
+        """Return the status account's directory: its token, and the posts in `statuses.json`."""
         return self.directory / "status_account"
 
     @property
     def production_status(self) -> Path:
-        """The lab's own copy of lab/data/production_status.yml, the cowboys' diffs beside it."""
+        """Return the lab's own copy of lab/data/production_status.yml, with the cowboys' diffs beside it."""
         return self.directory / "production_status" / "production_status.yml"
 
     def inventory(self) -> dict[str, dict[str, object]]:
-        """What lab_addresses.py hands to Ansible: `hostvars`, and `vars` of all (literal: testinfra reads them raw)."""
+        """Return what lab_addresses.py gives to Ansible: `hostvars`, and `vars` of all as literals (for testinfra)."""
         known_hosts = shlex.quote(f'UserKnownHostsFile="{self.keys}/known_hosts"')
         options = f"IdentitiesOnly=yes -o StrictHostKeyChecking=yes -o {known_hosts} -o GlobalKnownHostsFile=none"
         return {
@@ -234,7 +234,7 @@ class Lab:
 
     @classmethod
     def load(cls, directory: Path) -> Lab | None:
-        """The lab that was built in `directory`, None when there is none (or only half of one)."""
+        """Return the lab that was built in `directory`; None if there is none, or only half of one."""
         try:
             saved = json.loads((directory / "lab.json").read_text())
             return cls(directory, saved["network"], saved.get("pooler", False))
@@ -243,7 +243,7 @@ class Lab:
 
 
 def pooler_wanted() -> bool:
-    """Whether $ROLLOUT_LAB_POOLER asks for a pgbouncer in a new lab. Raises LabError for another pooler."""
+    """Return True if $ROLLOUT_LAB_POOLER asks for a pgbouncer in a new lab. Raises LabError for another pooler."""
     wanted = os.environ.get("ROLLOUT_LAB_POOLER", "")
     if wanted not in ("", "pgbouncer"):
         raise LabError(f"E-lab-pooler  ROLLOUT_LAB_POOLER is {wanted!r}: the only pooler is pgbouncer")
@@ -251,5 +251,5 @@ def pooler_wanted() -> bool:
 
 
 def lab_directory() -> Path:
-    """$ROLLOUT_LAB, default `var/lab`; a relative one counts from the top of the checkout."""
+    """Return $ROLLOUT_LAB, by default `var/lab`; a relative path is from the top of the checkout."""
     return PROJECT / os.environ.get("ROLLOUT_LAB", "var/lab")

@@ -1,4 +1,4 @@
-"""The programs of a lab beside PostgreSQL, and the environment that each gets: nothing of the caller's."""
+"""The programs of a lab beside PostgreSQL, each with an environment that has nothing of the caller's."""
 
 from lab import postgres
 from lab.layout import (
@@ -24,7 +24,7 @@ CRON_HOST = "gac"
 
 
 def environment(lab: Lab, host: str) -> dict[str, str]:
-    """The environment that a login on `host` gets. XDG_RUNTIME_DIR would be pam_systemd's; brz misses it otherwise."""
+    """Return the environment of a login on `host`. pam_systemd would set XDG_RUNTIME_DIR, which brz needs."""
     home, user = str(lab.home(host)), HOSTS[host][1]
     path = f"{PROJECT / 'lab' / 'bin'}:{BIN}:{postgres.BIN}:/usr/bin:/bin"
     names = {"HOME": home, "USER": user, "LOGNAME": user, "SHELL": "/bin/bash", "LANG": "C.UTF-8"}
@@ -32,29 +32,29 @@ def environment(lab: Lab, host: str) -> dict[str, str]:
 
 
 def server_environment(lab: Lab) -> dict[str, str]:
-    """The environment of what runs on none of the hosts."""
+    """Return the environment of a program that runs on none of the hosts."""
     home = str(lab.run)
     names = {"HOME": home, "XDG_RUNTIME_DIR": home, "LANG": "C.UTF-8", "BRZ_LOG": "/dev/null"}
     return {**names, "PATH": f"{BIN}:/usr/bin:/bin"}
 
 
 def servers(lab: Lab) -> postgres.Servers:
-    """The lab's PostgreSQL servers, which look after themselves."""
+    """Return the lab's PostgreSQL servers, which are started by lab/postgres.py."""
     return postgres.Servers(lab.directory / "postgres", lab.address("wildcherry"), lab.standby_address)
 
 
 def pooler(lab: Lab) -> Pgbouncer:
-    """The pgbouncer of a lab that has one."""
+    """Return the pgbouncer of a lab that has one."""
     return Pgbouncer(lab.directory / "pgbouncer", (lab.pooler_address, PGBOUNCER_PORT))
 
 
 def pools(lab: Lab) -> dict[str, tuple[str, str]]:
-    """Its pools: name → (server's address, database there)."""
+    """Return pgbouncer's pools: name → (server's address, database there)."""
     return {DATABASE: (lab.address("wildcherry"), DATABASE), STANDBY_POOL: (lab.standby_address, DATABASE)}
 
 
 def parts(lab: Lab) -> list[Part]:
-    """Every part, in no particular order: each bears it when another is not there (yet)."""
+    """Return every part, in no order: each can start before the others."""
     return [
         *(_ssh(lab, host) for host in HOSTS),
         *(_site(lab, host) for host in APP_HOSTS),

@@ -37,23 +37,23 @@ server_login_retry = 1
 
 
 def program() -> str | None:
-    """The path of pgbouncer; None where it is not installed."""
+    """Return the path of pgbouncer; None if it is not installed."""
     return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
 @dataclass(frozen=True)
 class Pgbouncer:
-    """One pgbouncer: its state is in `directory`, it listens on `address`."""
+    """One pgbouncer: its state is in `directory`, and it listens on `address`."""
 
     directory: Path
     address: tuple[str, int]
 
     def console(self, user: str = ADMIN) -> str:
-        """Conninfo of its admin console, without a password."""
+        """Return the conninfo of its admin console, without a password."""
         return f"host={self.address[0]} port={self.address[1]} user={user} dbname=pgbouncer"
 
     def argv(self) -> list[str]:
-        """What starts it in the foreground. FileNotFoundError when it is not installed."""
+        """Return the command that starts it in the foreground. Raises FileNotFoundError if it is not installed."""
         found = program()
         if found is None:
             raise FileNotFoundError("pgbouncer is not installed: apt-get install pgbouncer")
@@ -61,7 +61,7 @@ class Pgbouncer:
         return [found, *user, str(self.directory / "pgbouncer.ini")]
 
     def pgpass(self, *roles: str) -> str:
-        """The lines of a host's ~/.pgpass that let `roles` come through it, ADMIN to its console."""
+        """Return the lines for a host's ~/.pgpass that let `roles` come through it, or ADMIN to its console."""
         passwords = json.loads((self.directory / "passwords.json").read_text())
         host, port = self.address
         return "".join(f"{host}:{port}:*:{role}:{passwords[role]}\n" for role in roles)
@@ -70,7 +70,7 @@ class Pgbouncer:
 def create(
     pgbouncer: Pgbouncer, servers: postgres.Servers, pools: dict[str, tuple[str, str]], *, pool_mode: str = "session"
 ) -> None:
-    """Write its configuration; the directory must not exist yet. `pools`: name → (server's address, database there)."""
+    """Write pgbouncer's configuration into a new directory. `pools`: name → (server's address, database there)."""
     passwords = json.loads((servers.directory / "passwords.json").read_text())
     known = {role: passwords[role] for role in (postgres.SUPERUSER, *postgres.APPLICATION_ROLES)}
     known[ADMIN] = secrets.token_urlsafe(24)

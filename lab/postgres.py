@@ -93,16 +93,16 @@ class Servers:
 
     @property
     def binaries(self) -> Path:
-        """Where initdb and postgres are."""
+        """Return the directory of initdb and postgres."""
         return DEBIAN_BIN if self.debian else BIN
 
     @property
     def passfile(self) -> Path:
-        """A libpq passfile (0600) with every role on both servers."""
+        """Return the libpq passfile (0600) with every role on both servers."""
         return self.directory / "pgpass"
 
     def dsn(self, database: str, *, host: str | None = None, user: str = SUPERUSER) -> str:
-        """Conninfo for the lab's own use, with the lab's passfile; `host` is the primary unless given."""
+        """Return a conninfo for the lab's own use, with the lab's passfile; `host` is the primary unless given."""
         host = host or self.primary
         return make_conninfo(host=host, port=PORT, user=user, dbname=database, passfile=self.passfile)
 
@@ -129,9 +129,9 @@ def create(servers: Servers) -> None:
 
 
 def start(servers: Servers, *, streaming: bool = True) -> None:
-    """Start what is not running, and return when the standby streams. TimeoutError when it does not within 10 s.
+    """Start the servers that do not run, and return when the standby streams. Raises TimeoutError after 10 s.
 
-    `streaming` false: do not wait for that. A standby whose replay is paused does not look for its primary.
+    With `streaming` false it does not wait for that: a standby whose replay is paused does not look for its primary.
     """
     with reach.opened(_system_user(), _needed(servers), _record(servers)):
         for role in ("primary", "standby"):
@@ -142,7 +142,7 @@ def start(servers: Servers, *, streaming: bool = True) -> None:
 
 
 def stop(servers: Servers, *, immediate: bool = False) -> None:
-    """Stop both; clients are disconnected. `immediate` is for data that are about to be discarded."""
+    """Stop both servers; clients are disconnected. `immediate` is for data that are about to be discarded."""
     for role in ("primary", "standby"):  # the standby gets the primary's last records before it goes
         if running_pid(servers, role) is not None:
             mode = "immediate" if immediate else "fast"
@@ -151,20 +151,20 @@ def stop(servers: Servers, *, immediate: bool = False) -> None:
 
 
 def remove(servers: Servers) -> None:
-    """Stop both and delete everything. A directory that is not there is fine."""
+    """Stop both servers and delete everything; a missing directory is no error."""
     if servers.directory.exists():
         stop(servers, immediate=True)
         shutil.rmtree(servers.directory)
 
 
 def status(servers: Servers) -> dict[str, dict[str, Any]]:
-    """Per server its `address`, `port` and `pid` (None when it is not running)."""
+    """Return for each server its `address`, `port` and `pid` (None if it does not run)."""
     addresses = {"primary": servers.primary, "standby": servers.standby}
     return {role: {"address": at, "port": PORT, "pid": running_pid(servers, role)} for role, at in addresses.items()}
 
 
 def running_pid(servers: Servers, role: str) -> int | None:
-    """The postmaster's pid from postmaster.pid, if that process is alive and is a postgres of this data directory."""
+    """Return the pid in postmaster.pid if that is a living postgres of this data directory; else None."""
     data = servers.directory / role / "data"
     try:
         pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
@@ -175,7 +175,7 @@ def running_pid(servers: Servers, role: str) -> int | None:
 
 
 def pgpass(servers: Servers, *roles: str) -> str:
-    """The lines of a host's ~/.pgpass (which must be 0600) that let `roles` connect to both servers."""
+    """Return the lines for a host's ~/.pgpass (which must be 0600) that let `roles` connect to both servers."""
     passwords = json.loads((servers.directory / "passwords.json").read_text())
     addresses = (servers.primary, servers.standby)
     return "".join(f"{at}:{PORT}:*:{role}:{passwords[role]}\n" for role in roles for at in addresses)
@@ -195,7 +195,7 @@ def copy_database(servers: Servers, source: str, name: str) -> None:
 
 
 def drop_database(servers: Servers, name: str) -> None:
-    """Drop database `name`, with whoever is connected; none of that name is fine."""
+    """Drop database `name`, and end the connections to it; a missing one is no error."""
     _administer(servers, sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
@@ -266,7 +266,7 @@ def _start(servers: Servers, role: str) -> None:
 
 
 def _run(servers: Servers, command: str, *arguments: str | Path) -> str:
-    """Run one of PostgreSQL's commands, as the system user where there is one."""
+    """Run one of PostgreSQL's commands, as the system user if we are root; return its output."""
     user = _system_user()
     account = pwd.getpwnam(user) if user else None
     who: dict[str, Any] = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}
@@ -282,7 +282,7 @@ def _system_user() -> str | None:
 
 
 def _needed(servers: Servers) -> list[Path]:
-    """What the system user must reach. `postgres` stands for itself, its libraries and its share directory."""
+    """Return the paths that the system user must reach. `postgres` stands for its libraries and share directory too."""
     return [servers.directory / "primary", servers.binaries / "postgres"]
 
 
@@ -304,7 +304,7 @@ def _own(path: Path) -> None:
 
 
 def _write(path: Path, text: str, *, own: bool = False) -> None:
-    """Write a file that only its owner may read: us, or (`own`) the system user."""
+    """Write a file that only its owner may read: us, or with `own` the system user."""
     path.touch(mode=0o600)
     path.chmod(0o600)
     path.write_text(text)

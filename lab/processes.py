@@ -1,4 +1,8 @@
-"""The lab's processes: started detached, and known for certain: all of them are stopped, and nobody else's ever is.
+"""The lab's processes, started detached and marked: all of them can be stopped, and never a process of anybody else.
+
+Every process of a lab, down to the last command run on one of its hosts, has in its environment which part of which
+lab it belongs to. A pidfile says which process is the part itself; a pid that the system has reused lacks the mark.
+Processes without a pidfile, after a crash for example, are found by the mark.
 
 Every process of a lab, down to the last command run on one of its hosts, carries in its environment which part of which
 lab it belongs to. A pidfile says which one is the part itself; a pid that is somebody else's by now lacks the mark, and
@@ -29,7 +33,7 @@ READY = 20.0  # seconds a part may take to listen
 class Part:
     """A program that runs as long as the lab does.
 
-    `listens` is None for one that serves nobody (cron). A `stateful` one must stop while its files are replaced.
+    `listens` is None for a program that serves nobody (cron). A `stateful` one must stop while its files are replaced.
     """
 
     name: str
@@ -40,7 +44,7 @@ class Part:
 
 
 def running(run: Path, name: str) -> psutil.Process | None:
-    """The living process of part `name`, if its pidfile in `run` still speaks of one."""
+    """Return the living process of part `name`, if its pidfile in `run` still belongs to one; else None."""
     try:
         process = psutil.Process(int((run / f"{name}.pid").read_text()))
         return process if process.environ().get(MARK) == _mark(run.parent, name) else None
@@ -49,7 +53,7 @@ def running(run: Path, name: str) -> psutil.Process | None:
 
 
 def start(directory: Path, part: Part) -> None:
-    """Start `part` unless it runs, and return when it listens. Raises LabError when it ends or takes too long."""
+    """Start `part` unless it runs, and return when it listens. Raises LabError if it ends or takes too long."""
     run = directory / "run"
     if running(run, part.name):
         return
@@ -75,7 +79,7 @@ def start(directory: Path, part: Part) -> None:
 
 
 def stop_all(directory: Path, but: Iterable[psutil.Process | None] = ()) -> None:
-    """Stop every process of the lab in `directory` `but` some; again, if one has just started another."""
+    """Stop every process of the lab in `directory` except `but`, and again any that was started meanwhile."""
     staying = list(but)
     for _ in range(3):
         left = [process for process in marked(directory) if process not in staying]
@@ -85,12 +89,12 @@ def stop_all(directory: Path, but: Iterable[psutil.Process | None] = ()) -> None
 
 
 def marked(directory: Path) -> list[psutil.Process]:
-    """Every process of the lab in `directory`, except this one."""
+    """Return every process of the lab in `directory`, except this one."""
     return with_mark(MARK, _mark(directory, ""))
 
 
 def ssh_clients(addresses: set[str], port: int) -> list[psutil.Process]:
-    """The ssh processes connected to one of `addresses`: ControlMaster keeps some alive between commands."""
+    """Return the ssh processes connected to one of `addresses`: ControlMaster keeps some alive between commands."""
     pids = {
         c.pid for c in psutil.net_connections("tcp4") if c.raddr and c.raddr.port == port and c.raddr.ip in addresses
     }
@@ -105,7 +109,7 @@ def ssh_clients(addresses: set[str], port: int) -> list[psutil.Process]:
 
 
 def can_bind(address: tuple[str, int]) -> bool:
-    """Whether a server could listen on `address` now."""
+    """Return True if a server could listen on `address` now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,4 +1,4 @@
-"""The lab's production status (format: roles/production_status/README.md): what is deployed, and the cowboys on it."""
+"""The lab's production status: what is deployed, and the cowboys on it (format: roles/production_status/README.md)."""
 
 import shutil
 from pathlib import Path
@@ -12,13 +12,13 @@ STATUS = DATA / "production_status.yml"
 
 
 def cowboys_on(host: str) -> list[Path]:
-    """The diffs that somebody has applied on one application host, in order."""
+    """Return the diffs of the cowboys on one application host, in order."""
     cowboys = yaml.safe_load(STATUS.read_text(encoding="utf-8"))["cowboys"]
     return [STATUS.parent / cowboy["diff"] for cowboy in cowboys if host in cowboy.get("hosts", APP_HOSTS)]
 
 
 def copy_status(lab: Lab, revision: int, revid: str) -> None:
-    """Give the lab a copy of its own, because a rollout changes it; `deployed` tells what the hosts serve."""
+    """Give the lab its own copy, because a rollout changes it; `deployed` in it tells what the hosts serve."""
     shutil.copytree(DATA / "cowboys", lab.production_status.parent / "cowboys")
     status = Template(STATUS.read_text(encoding="utf-8"))
     lab.production_status.write_text(status.substitute(revision=revision, revid=revid), encoding="utf-8")

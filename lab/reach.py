@@ -23,7 +23,7 @@ RECORD = "opened_directories.json"
 
 @contextmanager
 def opened(user: str | None, paths: list[Path], record: Path) -> Iterator[None]:
-    """Open every parent of `paths` that others cannot enter, and let nobody close it while the block starts servers.
+    """Open every parent of `paths` that others cannot enter, and keep all open while the block starts servers.
 
     `user` None (we are not root): nothing is done. What is opened is added to `record` first, so that a crash can be
     undone.
@@ -42,7 +42,7 @@ def opened(user: str | None, paths: list[Path], record: Path) -> Iterator[None]:
 
 
 def close(user: str | None, record: Path) -> None:
-    """Take o+x away again from the directories in `record`, or hand them to a running server that needs them."""
+    """Take o+x away again from the directories in `record`; those that a running server needs go into its record."""
     if user is None or not record.exists():
         return
     with _one_at_a_time():
@@ -57,7 +57,7 @@ def close(user: str | None, record: Path) -> None:
 
 
 def _running(user: str) -> list[tuple[Path, Path]]:
-    """For each postmaster of `user`: what it needs (its data directory, its binary), with the record of its servers."""
+    """Return, for each postmaster of `user`, what it needs (data directory, binary) and the record of its servers."""
     found = []
     for process in psutil.process_iter(["username", "name"]):
         if process.info["username"] != user or process.info["name"] != "postgres":
@@ -73,7 +73,7 @@ def _running(user: str) -> list[tuple[Path, Path]]:
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """All checkouts on the machine share their parents, so they share one lock; a directory can be locked as it is."""
+    """Hold the one lock of all checkouts on this machine, which share parent directories; it is on `/` itself."""
     descriptor = os.open("/", os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

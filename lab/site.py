@@ -1,9 +1,9 @@
-"""The web server of one application host: `docroot/` and the front page of the tree that ~/srv/launchpad/current led to
-when it started or got its last SIGHUP.
+"""The web server of one application host: `docroot/` and the front page of its current tree.
 
-Like a real application server it keeps a few connections to the database open and makes new ones when they are ended.
-While the database refuses it, the front page is an honest 503. Every answer has the header X-Revision. After each load
-it writes ~/run/site.json, which `restart-site` waits for.
+That is the tree to which ~/srv/launchpad/current led when the server started or got its last SIGHUP. Like a real
+application server it keeps a few connections to the database open and makes new ones when they are ended. While the
+database refuses it, the front page is an honest 503. Every answer has the header X-Revision. After each load it writes
+~/run/site.json, which `restart-site` waits for.
 """
 
 import argparse
@@ -43,16 +43,16 @@ ERROR_PAGE = """<!DOCTYPE html>
 
 
 class Pool:
-    """Idle connections, filled up by `keep`; one that the server has ended is thrown away."""
+    """Idle database connections, filled up by `keep`; one that the server has ended is thrown away."""
 
     def __init__(self, dsn: str) -> None:
-        """`dsn` is a libpq conninfo; nothing is connected yet."""
+        """Begin without a connection; `dsn` is a libpq conninfo."""
         self.dsn = dsn
         self.idle: queue.LifoQueue[psycopg.Connection[Any]] = queue.LifoQueue()
 
     @contextlib.contextmanager
     def connection(self) -> Iterator["psycopg.Connection[Any]"]:
-        """A working connection, idle or new; psycopg.OperationalError while the database refuses."""
+        """Yield a working connection, idle or new. Raises psycopg.OperationalError while the database refuses."""
         connection = self._take() or psycopg.connect(self.dsn, autocommit=True, connect_timeout=5)
         try:
             yield connection
@@ -92,7 +92,7 @@ class Tree:
 
     @classmethod
     def load(cls, current: Path) -> "Tree":
-        """Import the application of the tree that `current` leads to. Raises whatever is wrong with it."""
+        """Return the tree that `current` leads to, with its application imported. Raises whatever is wrong with it."""
         directory = current.resolve(strict=True)
         argv = ["brz", "revno", "--tree", str(directory)]
         revision = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
@@ -104,10 +104,10 @@ class Tree:
 
 
 class Site(LoopbackServer):
-    """The server, its database connections and the tree it serves."""
+    """The web server, its database connections and the tree it serves."""
 
     def __init__(self, address: tuple[str, int], home: Path, dsn: str, links: str) -> None:
-        """Serve on `address` what is below `home`: `load`, then `server_bind` and `server_activate`."""
+        """Prepare to serve what is below `home` on `address`; `load`, `server_bind` and `server_activate` come next."""
         super().__init__(address, Handler, bind_and_activate=False)
         self.home = home
         self.links = links
@@ -116,7 +116,7 @@ class Site(LoopbackServer):
         self.loads = itertools.count(1)
 
     def load(self) -> None:
-        """Load the current tree and say so in ~/run/site.json; of one that cannot be loaded every page is a 500."""
+        """Load the current tree and say so in ~/run/site.json; if it cannot be loaded, every page is a 500."""
         problem = None
         try:
             self.tree = Tree.load(self.home / "srv" / "launchpad" / "current")
@@ -136,7 +136,7 @@ class Site(LoopbackServer):
         log.info("loaded %s", state)
 
     def notice(self) -> str | None:
-        """What +maintenancetime.txt says, None without one."""
+        """Return the text of +maintenancetime.txt; None without that file."""
         try:
             return (self.home / "srv" / "launchpad" / "+maintenancetime.txt").read_text(
                 encoding="utf-8", errors="replace"
@@ -145,7 +145,7 @@ class Site(LoopbackServer):
             return None
 
     def front_page(self, tree: Tree | None) -> tuple[HTTPStatus, str]:
-        """The front page, or an honest error page in its place."""
+        """Return status and front page, or an honest error page in its place."""
         status, title, text = (
             HTTPStatus.INTERNAL_SERVER_ERROR,
             "Something went wrong",
@@ -166,7 +166,7 @@ class Site(LoopbackServer):
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """GET and HEAD of the front page and of the files in docroot/."""
+    """Answers GET and HEAD of the front page and of the files in docroot/."""
 
     server: Site
 

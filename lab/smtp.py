@@ -25,15 +25,15 @@ def make(lab: Lab) -> None:
 
 
 class Keeper:
-    """Keeps what comes, and checks who may send."""
+    """Keeps every mail that comes, and checks who may send."""
 
     def __init__(self, directory: Path) -> None:
-        """Go on numbering where the directory ends."""
+        """Continue the numbers of the mails in the directory."""
         self.mails = directory / "mails"
         self.password = (directory / "password").read_text().strip().encode()
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
-        """Write the mail down before it is acknowledged."""
+        """Write the mail to disk before it is acknowledged."""
         number = sum(1 for _ in self.mails.glob("*.eml")) + 1
         lines = [f"Return-Path: <{envelope.mail_from}>", *(f"Delivered-To: {to}" for to in envelope.rcpt_tos)]
         part = self.mails / f"{number:04}.part"
@@ -44,7 +44,7 @@ class Keeper:
     def authenticate(
         self, _server: SMTP, _session: Session, _envelope: Envelope, mechanism: str, auth_data: object
     ) -> AuthResult:
-        """LOGIN with the password, by one of two mechanisms; handled=False has the server say no."""
+        """Check the password of LOGIN, by one of two mechanisms; handled=False lets the server refuse."""
         right = (
             mechanism in ("LOGIN", "PLAIN")
             and isinstance(auth_data, LoginPassword)
@@ -55,7 +55,7 @@ class Keeper:
 
 
 async def serve(address: str, port: int, directory: Path) -> None:
-    """Serve for ever. The lab has no TLS, so the password goes in the clear, on loopback."""
+    """Serve for ever. The lab has no TLS, so the password is sent in the clear, on loopback."""
     keeper = Keeper(directory)
     loop = asyncio.get_running_loop()
 

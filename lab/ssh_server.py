@@ -30,27 +30,27 @@ CHUNK = 32 * 1024
 
 
 class Session:
-    """One channel: at most one terminal and one command."""
+    """One channel of a connection: at most one terminal and one command."""
 
     def __init__(self, channel: paramiko.Channel) -> None:
-        """A channel that was opened and has asked for nothing yet."""
+        """Hold a channel that was opened and has asked for nothing yet."""
         self.channel = channel
         self.environment = dict(os.environ)
         self.terminal: tuple[int, int] | None = None  # master, slave
 
     def allocate_terminal(self, term: str, columns: int, rows: int) -> None:
-        """Open a pseudo terminal for the command to come."""
+        """Open a pseudo terminal for the next command."""
         self.terminal = os.openpty()
         self.environment["TERM"] = term
         self.resize(columns, rows)
 
     def resize(self, columns: int, rows: int) -> None:
-        """Give the terminal, if there is one, its size in characters."""
+        """Set the size of the terminal, if there is one, in characters."""
         if self.terminal:
             fcntl.ioctl(self.terminal[0], termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def run(self, command: str | None) -> None:
-        """Run `command` (None: an interactive shell) until its output has ended, tell its exit status, and close."""
+        """Run `command` (None: an interactive shell) until its output ends, send its exit status, and close."""
         shell = self.environment["SHELL"]
         argv = [shell] if command is None else [shell, "-c", command]
         try:
@@ -101,7 +101,7 @@ class Session:
         return process.wait()
 
     def _feed(self, sink: IO[bytes]) -> None:
-        """Client to command; its half-close, or its disconnect, is the command's end of file."""
+        """Copy from client to command; when the client ends its side or disconnects, so does the command's input."""
         with sink, contextlib.suppress(OSError):  # the command has closed its stdin: the rest is not wanted
             while chunk := self.channel.recv(CHUNK):
                 rest = memoryview(chunk)
@@ -109,7 +109,7 @@ class Session:
                     rest = rest[sink.write(rest) :]
 
     def _pump(self, source: IO[bytes], send: Callable[[bytes], None]) -> None:
-        """Command to client, until it ends (EIO on a terminal) or nobody listens any more."""
+        """Copy from command to client, until the command ends (EIO on a terminal) or the client is gone."""
         with source, contextlib.suppress(OSError, EOFError):
             while chunk := source.read(CHUNK):
                 send(chunk)
@@ -131,26 +131,26 @@ class Session:
 
 
 class Connection(paramiko.ServerInterface):
-    """What one connected client may do: log in as `user` with `key`, then sessions."""
+    """What one connected client may do: log in as `user` with `key`, then open sessions."""
 
     def __init__(self, user: str, key: paramiko.PKey) -> None:
-        """`user` is a name in the SSH protocol only: commands run as whoever runs this server."""
+        """Hold who may log in; `user` is only a name in the SSH protocol: commands run as whoever runs this server."""
         self.user = user
         self.key = key
         self.sessions: dict[int, Session] = {}
 
     def get_allowed_auths(self, username: str) -> str:  # noqa: ARG002
-        """Public keys only."""
+        """Return that public keys alone are allowed."""
         return "publickey"
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
-        """The one key, for the one user."""
+        """Accept the one key for the one user."""
         accepted = username == self.user and key == self.key
         log.info("%s publickey for %s: %s", "Accepted" if accepted else "Failed", username, key.fingerprint)
         return paramiko.AUTH_SUCCESSFUL if accepted else paramiko.AUTH_FAILED
 
     def check_channel_request(self, kind: str, chanid: int) -> int:  # noqa: ARG002
-        """Sessions, no tunnels."""
+        """Accept sessions, no tunnels."""
         return paramiko.OPEN_SUCCEEDED if kind == "session" else paramiko.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
 
     def check_channel_pty_request(
@@ -163,14 +163,14 @@ class Connection(paramiko.ServerInterface):
         _pixelheight: int,
         _modes: bytes,
     ) -> bool:
-        """A terminal for the command to come."""
+        """Open a terminal for the next command."""
         self._session(channel).allocate_terminal(term.decode(), width, height)
         return True
 
     def check_channel_window_change_request(
         self, channel: paramiko.Channel, width: int, height: int, _pixelwidth: int, _pixelheight: int
     ) -> bool:
-        """The client's window has a new size."""
+        """Give the terminal the new size of the client's window."""
         self._session(channel).resize(width, height)
         return True
 

@@ -1,4 +1,4 @@
-"""The staging restore and its log (R9): production's database is copied, really patched, and dropped again."""
+"""Makes the staging restore and its log (R9): production's database is copied, really patched, and dropped again."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def write_restore_log(
 ) -> None:
     """Restore staging twice from `source`, and let both upgrades append to `log_file`.
 
-    The first is of last week, so to say, when half of the patches in `schema_directory` were on db-stable: its numbers
-    must not be counted. The second one applies them all. Nobody may be connected to `source`.
+    The first restore stands for last week's, when only half of the patches in `schema_directory` were on db-stable: its
+    numbers must not be counted. The second applies them all. Nobody may be connected to `source`.
     """
     patches = sorted(schema_directory.glob("patch-????-??-?.sql"))
     with tempfile.TemporaryDirectory(dir=log_file.parent) as last_week:

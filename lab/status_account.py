@@ -1,4 +1,4 @@
-"""The lab's status account: as much of Mastodon's API as posting and reading take, and a page that people can look at.
+"""The lab's status account: the part of Mastodon's API for posting and reading, and a page that people can look at.
 
 Run as `python -m lab.status_account ADDRESS PORT DIRECTORY`; DIRECTORY holds `token` and `statuses.json`, the posts.
 As in Mastodon: who posts again with the same Idempotency-Key within an hour gets the earlier post; a post has 500
@@ -31,10 +31,10 @@ Status = dict[str, Any]
 
 
 class ApiError(Exception):
-    """An answer that is an error."""
+    """An error that the API answers."""
 
     def __init__(self, status: HTTPStatus, text: str) -> None:
-        """Say which, and why."""
+        """Hold the HTTP status and the reason."""
         super().__init__(text)
         self.status = status
 
@@ -49,17 +49,17 @@ def make(lab: Lab) -> None:
 
 
 class Account:
-    """The posts; what is answered is on disk."""
+    """The account's posts; each is on disk before it is answered."""
 
     def __init__(self, directory: Path, url: str) -> None:
-        """As the files have it."""
+        """Read token and posts from the files."""
         self.file, self.url = directory / "statuses.json", url
         self.token = (directory / "token").read_text().strip()
         self.posts: list[Status] = json.loads(self.file.read_text())
         self._alone = threading.Lock()
 
     def post(self, text: str, visibility: str, key: str) -> Status:
-        """A new post, or the earlier one with that key. Raises ApiError."""
+        """Add a post and return it, or the earlier one with that key. Raises ApiError."""
         counted = len(re.sub(r"https?://\S+", LINK, text))
         if not text.strip():
             raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "Validation failed: Text can't be blank")
@@ -81,7 +81,7 @@ class Account:
             return post
 
     def shown(self, post: Status) -> Status:
-        """A post as the API shows it; `content` is HTML."""
+        """Return a post as the API shows it; `content` is HTML."""
         paragraphs = html.escape(post["text"], quote=False).split("\n\n")
         return {
             "id": str(post["id"]),
@@ -101,7 +101,7 @@ class Account:
         }
 
     def owner(self) -> Status:
-        """The account, as the API shows it."""
+        """Return the account as the API shows it."""
         return {
             "id": "1",
             "username": NAME,
@@ -111,7 +111,7 @@ class Account:
         }
 
     def page(self) -> str:
-        """What a visitor sees: the latest post first."""
+        """Return the page that a visitor sees: the latest post first."""
         posts = "".join(
             f'<article><a href="{post["url"]}"><time>{post["created_at"]}</time></a>{post["content"]}</article>\n'
             for post in map(self.shown, reversed(self.posts))
@@ -121,12 +121,12 @@ class Account:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One request."""
+    """Answers one request."""
 
     account: Account
 
     def do_GET(self) -> None:
-        """The page, the posts, or who one is."""
+        """Answer with the page, the posts, or the account."""
         path = self.path.partition("?")[0]
         source = re.fullmatch(r"/api/v1/statuses/(\d+)(/source)?", path)
         if path in ("/", f"/@{NAME}"):
@@ -141,7 +141,7 @@ class Handler(BaseHTTPRequestHandler):
             self._error(ApiError(HTTPStatus.NOT_FOUND, "Record not found"))
 
     def do_POST(self) -> None:
-        """A new post."""
+        """Take a new post."""
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.path == "/api/v1/statuses":
             self._api(lambda: self._post(body))

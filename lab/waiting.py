@@ -1,4 +1,4 @@
-"""Waiting for what other processes do, without a guess how long it takes."""
+"""Waits for what other processes do, without a guess how long it takes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ T = TypeVar("T")
 
 
 class NeverHappenedError(Exception):
-    """What was waited for did not happen; the text says what it was."""
+    """An error: what was waited for did not happen; the text says what it was."""
 
 
 def eventually(what: Callable[[], T], it: str = "what was waited for", seconds: float = 20) -> T:
-    """The first true answer of `what`. Raises NeverHappenedError naming `it` when there is none in `seconds`."""
+    """Return the first true answer of `what`. Raises NeverHappenedError naming `it` if there is none in `seconds`."""
     deadline = time.monotonic() + seconds
     while not (answer := what()):
         if time.monotonic() > deadline:

@@ -35,7 +35,7 @@ Finding = tuple[Location, str]  # where, and what was expected
 
 
 def load(path: Path, model: type[Model]) -> Model:
-    """Read `path` as `model`. Raises BadInputError with one line a problem: file, line, field, what was expected."""
+    """Return the content of `path` as `model`. Raises BadInputError, a line a problem: file, line, field, expected."""
     return checked(path, model.model_validate)
 
 
@@ -98,12 +98,12 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def findings(error: ValidationError) -> list[Finding]:
-    """Where, and what was expected there."""
+    """Return a finding for each error: the field, and what was expected there."""
     return [(item["loc"], _expected(item)) for item in error.errors(include_url=False)]
 
 
 def refused(path: Path, findings: Sequence[Finding]) -> BadInputError:
-    """Everything that is wrong with `path` as one error: a line `file:line: field: what was expected` each."""
+    """Return one error for all findings in `path`: a line `file:line: field: what was expected` each."""
     path = Path(os.path.relpath(path)) if path.is_relative_to(Path.cwd()) else path
     lines = [
         f"  {path}:{line_of(path, where)}: {': '.join(filter(None, ('.'.join(map(str, where)), what)))}"

@@ -1,4 +1,4 @@
-"""What the operator's environment may decide, for us and for all that we start: little, and never what is done.
+"""Decides which of the operator's environment variables we, and all that we start, get: few, and never what is done.
 
 This runs in whatever Python is found first (3.8 or later), before anything else is imported.
 """
@@ -40,16 +40,16 @@ _OF_THE_LOCALE = re.compile(r"LC_\w+|LANG|LANGUAGE|LOCPATH")
 
 
 class Environment(NamedTuple):
-    """The `variables` that we and all that we start get; of those left out, the names that somebody should hear of."""
+    """The `variables` that we and all that we start get, and the names of those left out that matter to a person."""
 
     variables: dict[str, str]
     left_out: list[str]
 
 
 def ours(theirs: Mapping[str, str], checkout: str, directory: str) -> Environment:
-    """Return what is made of the environment that somebody starts a runbook of `checkout` with, in `directory`.
+    """Return the environment for a runbook of `checkout`, made from the one in which it was started, in `directory`.
 
-    What was made once stays as it is.
+    Made a second time, it stays the same.
     """
     variables = {name: value for name, value in theirs.items() if _KEPT.fullmatch(name) or not _DROPPED.fullmatch(name)}
     for name in PATHS:
@@ -63,7 +63,7 @@ def ours(theirs: Mapping[str, str], checkout: str, directory: str) -> Environmen
 
 
 def said(left_out: list[str]) -> str:
-    """Return the line that names them; never what they were set to."""
+    """Return the line that names the variables left out, never their values."""
     return f"Not used here: {', '.join(left_out)} of your environment (docs/operations.md, The environment)."
 
 

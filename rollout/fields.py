@@ -1,4 +1,6 @@
-"""The kinds of fields that plans, processes and an inventory's files have, each held to a pattern.
+"""Types of fields for plans, processes and an inventory's files, each held to a pattern.
+
+Text that reaches a command line on a host is checked against a pattern here, before anything runs.
 
 Strings that reach a command line on a host are held to a pattern here, before anything runs.
 """
@@ -52,7 +54,7 @@ Instant = Annotated[AwareDatetime, AfterValidator(timeline.parse_instant)]
 
 
 class Model(BaseModel):
-    """Unknown fields are errors: a misspelt one must not be silently ignored."""
+    """The base of all models; an unknown field is an error, for a misspelt one must not be silently ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

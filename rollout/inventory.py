@@ -1,4 +1,4 @@
-"""What the conductor asks of an inventory: its numbers, its groups and the few variables it needs itself."""
+"""What the conductor reads from an inventory: its policy, its groups and the few variables it needs itself."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def vaults() -> dict[str, str]:
 
 
 class DatabaseTime(Model):
-    """Production's database time is staging's by `factor`, plus `plus_minutes` (R9)."""
+    """Factor and minutes of R9: production's database time is staging's by `factor`, plus `plus_minutes`."""
 
     factor: float = Field(gt=0, le=1000)
     plus_minutes: FromZero
@@ -80,7 +80,7 @@ class Policy(Model):
 
 
 class PolicyFile(Model):
-    """group_vars/all/policy.yml."""
+    """The file group_vars/all/policy.yml."""
 
     policy: Policy
 
@@ -99,7 +99,7 @@ class InventoryFacts:
 
 
 def policy(inventory: Path) -> Policy:
-    """The numbers of the process (R2, R9, R19, …). Raises BadInputError."""
+    """Return the numbers of the process (R2, R9, R19, …). Raises BadInputError."""
     return documents.load(inventory / "group_vars" / "all" / "policy.yml", PolicyFile).policy
 
 
@@ -172,7 +172,7 @@ def ask(inventory: Path, question: Mapping[str, str]) -> dict[str, Any]:
 
 
 def plays(playbook: Path, site_playbook: str | None = None) -> Iterator[tuple[Path, int, dict[str, Any]]]:
-    """Each play of a playbook and of those that it imports: its file, its place there, itself.
+    """Yield each play of a playbook and of those that it imports: its file, its index there, the play.
 
     `site_playbook`, a path from the top of the checkout, is what `{{ rollout.playbook }}` in an import stands for.
     Raises BadInputError for what is no list of plays.
@@ -191,7 +191,7 @@ def _list_of_plays(document: Any) -> list[dict[str, Any]]:
 
 
 def groups_of(playbook: Path, site_playbook: str | None = None) -> list[str]:
-    """The groups, or hosts, that a playbook's plays are for, but localhost."""
+    """Return the groups, or hosts, that a playbook's plays are for, without localhost."""
     found = dict.fromkeys(play["hosts"] for _, _, play in plays(playbook, site_playbook))
     return [group for group in found if group != "localhost"]
 
@@ -199,7 +199,7 @@ def groups_of(playbook: Path, site_playbook: str | None = None) -> list[str]:
 def check_groups(
     inventory: Path, known: InventoryFacts, playbooks: list[str], site_playbook: str | None = None
 ) -> None:
-    """Refuse an inventory in which a playbook of the process would find no host. Raises BadInputError."""
+    """Raise BadInputError if a playbook of the process would find no host in the inventory."""
     missing = []
     for name in playbooks:
         for path, number, play in plays(ROOT / "playbooks" / f"{name}.yml", site_playbook):

@@ -17,13 +17,13 @@ class ExitCode(IntEnum):
 
 
 class RunbookError(Exception):
-    """A sentence for the person at the terminal, and the exit code that goes with it."""
+    """An error with a sentence for the person at the terminal, and an exit code."""
 
     exit_code = ExitCode.FAILED
 
 
 class BadInputError(RunbookError):
-    """Something given to the runbook is wrong; nothing was touched. Names file, line, what was expected, what to do."""
+    """Wrong input; nothing was touched. The message names file, line, what was expected, what to do."""
 
     exit_code = ExitCode.BAD_INPUT
 
@@ -37,11 +37,11 @@ class UnwrittenError(RunbookError, OSError):
 
 
 class NoPlanError(BadInputError):
-    """There is no plan to work on."""
+    """An error: there is no plan to work on."""
 
 
 class LockedError(RunbookError):
-    """Another runbook holds the lock of this rollout."""
+    """An error: another runbook holds the lock of this rollout."""
 
     exit_code = ExitCode.LOCKED
 
@@ -66,10 +66,10 @@ class AnsweredError(RunbookError):
 
 
 class Stop(Exception):  # noqa: N818 - the end of a run, not always an error
-    """The run ends here: `outcome` and `message` go into the journal, `exit_code` to the shell, `then` ends the screen.
+    """The end of a run: `outcome` and `message` go into the journal, `exit_code` to the shell, `then` ends the screen.
 
-    `stage` is the outcome of the stage that it ends. `aborts`: what the window did is taken back, and the next attempt
-    is worked out (R19-R21). `proven`: nothing of the stage is at work any more, for certain.
+    `stage` is the outcome of the stage that it ends. `aborts`: the window's stages are undone, and the next attempt is
+    worked out (R19–R21). `proven`: nothing of the stage is at work any more, for certain.
     """
 
     proven = True
@@ -77,27 +77,27 @@ class Stop(Exception):  # noqa: N818 - the end of a run, not always an error
     def __init__(
         self, outcome: str, exit_code: ExitCode, message: str, then: str = "", *, stage: str = "", aborts: bool = False
     ) -> None:
-        """Say how it ended."""
+        """Hold how the run ended."""
         super().__init__(message)
         self.outcome, self.exit_code, self.message, self.then = outcome, exit_code, message, then
         self.stage, self.aborts = stage or outcome, aborts
 
 
 class Abort(Stop):
-    """The rollout is aborted: late (R19), or a person wants it (`stage`: stopped)."""
+    """An abort of the rollout, for lateness (R19) or because a person wants it (`stage`: stopped)."""
 
     def __init__(self, message: str, *, stage: str = "late") -> None:
-        """Say why."""
+        """Hold why the rollout is aborted."""
         super().__init__("aborted", ExitCode.ABORTED, message, stage=stage, aborts=True)
 
 
 class LeftAsIs(Stop):
-    """It is left as it is, because somebody wants that or only news is missing: nothing is taken back, no incident."""
+    """A stop that undoes nothing and is no incident, because somebody wants that or only news is missing."""
 
     def __init__(self, message: str, then: str, exit_code: ExitCode = ExitCode.FAILED) -> None:
-        """Say what was left."""
+        """Hold what was left as it is."""
         super().__init__("failed", exit_code, message, then)
 
 
 class CrashedError(LockedError):
-    """A runbook ended in the middle of this rollout, and what it left is not settled."""
+    """An error: a runbook ended in the middle of this rollout, and what it left is not settled."""

@@ -1,4 +1,4 @@
-"""Files that are on disk, whole or not at all, once they are said to be written."""
+"""Writes files that are on disk, whole or not at all, once the call returns."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _for_us_alone(path: str, flags: int) -> int:
 
 
 def sync_directory(directory: Path) -> None:
-    """Have the directory's entries on disk: a file that is new there, or has another name."""
+    """Force a directory's entries to disk, so that a new or renamed file stays after a crash."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         sync(descriptor)
@@ -114,5 +114,5 @@ def sync_directory(directory: Path) -> None:
 
 
 def sync(descriptor: int) -> None:
-    """Have what was written to the file on disk."""
+    """Force what was written to a file to disk."""
     os.fsync(descriptor)

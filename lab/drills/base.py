@@ -1,4 +1,4 @@
-"""The moment at which every drill begins: what comes before the window is done, and the lab is as it was then."""
+"""The state in which every drill begins: everything before the window is done, on record and in the lab."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEFAULT_SECONDS = 5
 
 @dataclass(frozen=True)
 class Base:
-    """A lab's state right before the window (`snapshot`) and the records of the rollout on it."""
+    """The state of a lab right before the window (`snapshot`), and the records of the rollout on it."""
 
     lab: Lab
     snapshot: Path
@@ -31,7 +31,7 @@ class Base:
 
     @classmethod
     def make(cls, lab: Lab, directory: Path) -> Base:
-        """Roll out on `lab` as far as to the window, and keep it all in the new `directory`. Raises LabError."""
+        """Carry out a rollout on `lab` up to its window, and keep both in the new `directory`. Raises LabError."""
         rollout = Rollout(directory / "rollouts", lab)
         rollout.records.mkdir(parents=True)
         _type(rollout, "plan", "new")
@@ -44,18 +44,18 @@ class Base:
         return cls(lab, directory / "lab", rollout.records)
 
     def at_the_window(self, records: Path) -> Rollout:
-        """The rollout as it stood then, its records copied to `records`, on a lab restored to that moment."""
+        """Restore the lab to its window, and return the rollout with its records copied to `records`."""
         embedded.restore(self.lab.directory, self.snapshot)
         return self.again(records)
 
     def again(self, records: Path) -> Rollout:
-        """The same on the lab as it is now."""
+        """Return the rollout with its records copied to `records`, on the lab as it is now."""
         shutil.copytree(self.records, records)
         return Rollout(records, self.lab)
 
 
 def hastened(plan: Plan) -> Plan:
-    """The plan with the lab's own durations, and without the minutes that R9 adds to the database time.
+    """Return the plan with the lab's own durations, and without the minutes that R9 adds to the database time.
 
     Those are spent before lateness counts: a drill would wait 10 minutes for the limit to be crossed.
     """

@@ -1,4 +1,4 @@
-"""`./runbook.py drill NAME…|all`: its own lab, the named drills one after the other, a table for each."""
+"""`./runbook.py drill NAME…|all`: rehearses the named drills one after the other, on a lab of its own."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ALL = "all"
 
 
 def run(names: Sequence[str], console: Console) -> ExitCode:
-    """Rehearse them; FAILED when one has not gone as it should. Raises BadInputError, LockedError or LabError.
+    """Rehearse the drills; return FAILED if one did not go as it should. Raises BadInputError, LockedError or LabError.
 
     The lab is down again afterwards; each drill's records stay in `var/drills/NAME`.
     """
@@ -61,7 +61,7 @@ def _rehearse(drill: Drill, base: Base, console: Console) -> bool:
 
 
 def table(checks: Sequence[Check]) -> Table:
-    """What should have happened, what did, in how many seconds."""
+    """Return the table of what should have happened, what did, and in how many seconds."""
     grid = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("", "what", "should be", "was"):
         grid.add_column(heading)
@@ -75,7 +75,7 @@ def table(checks: Sequence[Check]) -> Table:
 
 @contextmanager
 def made_base(directory: Path, console: Console) -> Iterator[Base]:
-    """A lab in `directory` with everything done that comes before the window; it is down, and all gone, afterwards.
+    """Yield a lab in `directory` with everything before the window done; afterwards it is down and deleted.
 
     Raises LockedError when somebody else has it, LabError.
     """

@@ -29,7 +29,7 @@ HOST = "gac"
 
 @dataclass(frozen=True)
 class Drill:
-    """`script` plays it, and says in its docstring what goes wrong."""
+    """A drill: `script` plays it, and the script's docstring says what goes wrong."""
 
     name: str
     script: Script
@@ -37,7 +37,7 @@ class Drill:
 
     @property
     def story(self) -> str:
-        """What goes wrong, in a sentence or two."""
+        """Return what goes wrong, in a sentence or two."""
         return (self.script.__doc__ or "").strip()
 
 
@@ -84,7 +84,7 @@ def hung_task(scene: Scene) -> None:
 
 
 def hang_while_it_pauses(scene: Scene) -> tuple[subprocess.Popen[bytes], Callable[[], None]]:
-    """Begin, and have a host hang when it is nearly too late. Returns the runbook, and what makes the host answer."""
+    """Begin, and have a host hang when it is nearly too late; return the runbook, and a function that ends the hang."""
     rollout = scene.rollout
     scene.fault(faults.stuck_jobs(rollout))  # so that pausing takes long enough
     process = scene.start("run", JUST_BEFORE_THE_LIMIT)
@@ -184,7 +184,7 @@ def _said_and_touched(lab: Lab) -> list[bytes]:
 
 
 def _until_it_patches(scene: Scene) -> None:
-    """Users are out, and a patch has got where it can not go on."""
+    """Wait until users are out, and a patch waits where it cannot go on."""
     scene.until(lambda: not scene.probe.users_are_in, "users are out")
     scene.until(scene.rollout.patch_waits, "a patch waits")
 
@@ -205,7 +205,7 @@ def _type(command: str, rollout: Rollout) -> int:
 
 
 def _name(script: Script) -> str:
-    """What people type."""
+    """Return the script's name as people type it."""
     return script.__name__.replace("_", "-")
 
 

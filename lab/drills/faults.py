@@ -1,4 +1,4 @@
-"""What goes wrong in a drill, by real means. Each fault is a context: it is mended when the block ends.
+"""Makes things go wrong in a drill, by real means. Each fault is a context: it is mended when the block ends.
 
 A slow patch sleeps inside its own backend, locks are held by real sessions, and what hangs was sent SIGSTOP.
 """
@@ -28,7 +28,7 @@ FOR_EVER = 3600  # seconds; no drill takes that long
 
 @contextmanager
 def slow_patches(rollout: Rollout, seconds: Mapping[str, float]) -> Iterator[None]:
-    """Make commands of a patch slow in production only: `CREATE INDEX` and the like → seconds each.
+    """Make commands of a patch slow in production only: `seconds` for each, by its tag such as `CREATE INDEX`.
 
     The cause, an event trigger, is a part of the schema: take the dump that is to be compared with after this.
     """
@@ -51,26 +51,26 @@ def slow_patches(rollout: Rollout, seconds: Mapping[str, float]) -> Iterator[Non
 
 
 class Backup:
-    """A superuser's pg_dump in the middle of a table: exempt from killing."""
+    """A superuser's pg_dump in the middle of a table; an outage must not end it."""
 
     def __init__(self, session: psycopg.Connection[Any]) -> None:
-        """`session` holds its lock."""
+        """Stand for the dump in `session`, which holds the table's lock."""
         self._session = session
 
     def works(self) -> bool:
-        """Whether nobody has ended it."""
+        """Return True if nobody has ended the backup."""
         with suppress(psycopg.Error):
             return self._session.execute("SELECT 1").fetchone() == (1,)
         return False
 
     def end(self) -> None:
-        """It is through with the table."""
+        """End the backup's work on the table."""
         self._session.execute("COMMIT")
 
 
 @contextmanager
 def backup(rollout: Rollout, table: str) -> Iterator[Backup]:
-    """Somebody backs up production and reads `table`."""
+    """Have a backup of production read `table`."""
     with _session(rollout.dsn, "pg_dump") as session:
         session.execute(f"BEGIN; LOCK TABLE {table} IN ACCESS SHARE MODE")
         yield Backup(session)
@@ -78,9 +78,9 @@ def backup(rollout: Rollout, table: str) -> Iterator[Backup]:
 
 @contextmanager
 def stuck_jobs(rollout: Rollout) -> Iterator[Callable[[], bool]]:
-    """The cron jobs wait for somebody's lock on the table that they log their runs in, and hold their own meanwhile.
+    """Have the cron jobs wait, with their own locks held, for a lock on the table in which they log their runs.
 
-    Gives what tells whether one still waits.
+    Yields a function that tells whether one still waits.
     """
     with _session(rollout.dsn, "drill") as session:
         session.execute("BEGIN; LOCK TABLE JobRun IN EXCLUSIVE MODE")
@@ -95,7 +95,7 @@ def stuck_jobs(rollout: Rollout) -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def frozen(found: Callable[[], Iterable[psutil.Process]]) -> Iterator[Callable[[], None]]:
-    """SIGSTOP every process that `found` finds, those that it finds then too. Gives what lets them go on."""
+    """Send SIGSTOP to every process that `found` finds, also to new ones; yield a function that lets them go on."""
     stopped: set[psutil.Process] = set()
     while new := set(found()) - stopped:
         _send(new, signal.SIGSTOP)
@@ -113,7 +113,7 @@ def frozen(found: Callable[[], Iterable[psutil.Process]]) -> Iterator[Callable[[
 
 @contextmanager
 def other_checkout(rollout: Rollout) -> Iterator[Path]:
-    """Have the runbook started from another checkout, in which somebody edits something; gives its directory."""
+    """Have the runbook started from another checkout, in which somebody edits something; yield its directory."""
     checkout = rollout.records.with_name(f"{rollout.records.name}-checkout")
     shutil.rmtree(checkout, ignore_errors=True)
     not_copied = shutil.ignore_patterns("var", ".*", "__pycache__", "tests", "docs", "bench")
@@ -129,7 +129,7 @@ def other_checkout(rollout: Rollout) -> Iterator[Path]:
 
 
 def leave_out(playbook: Path) -> None:
-    """Give every play of a playbook a tag with which Ansible leaves out its tasks, and calls that a success."""
+    """Give every play of a playbook a tag that lets Ansible leave out its tasks and still call it a success."""
     plays = yaml.safe_load(playbook.read_text(encoding="utf-8"))
     playbook.write_text(yaml.safe_dump([{**play, "tags": ["never"]} for play in plays]), encoding="utf-8")
 
@@ -140,7 +140,7 @@ def of_part(lab: Lab, part: str) -> list[psutil.Process]:
 
 
 def of_stage(rollout: Rollout, host: str, stage: str) -> list[psutil.Process]:
-    """What a stage's playbook runs on a host at the moment."""
+    """Return the processes that a stage's playbook runs on a host at the moment."""
     found = []
     for process in of_part(rollout.lab, f"ssh-{host}"):
         with suppress(psutil.Error):  # gone meanwhile
@@ -150,7 +150,7 @@ def of_stage(rollout: Rollout, host: str, stage: str) -> list[psutil.Process]:
 
 
 def of_conductor(rollout: Rollout, pid: int) -> list[psutil.Process]:
-    """The conductor, what it has started, and what its runs have left in sessions of their own: Ansible, ssh."""
+    """Return the conductor, what it has started, and what its runs have left in sessions of their own: Ansible, ssh."""
     found = {process.pid: process for process in marked("ROLLOUT_CONTROL", f"{rollout.directory}/")}
     with suppress(psutil.NoSuchProcess):
         conductor = psutil.Process(pid)

@@ -1,4 +1,4 @@
-"""Did the runbook do right? What a drill expects against what was found, as a table. Pure, and never of seconds."""
+"""Judges a drill: what it expects against what was found, as a table. Pure, and it never judges seconds."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ BY_HAND = re.compile(r"By hand: +(\S.*)$")
 class Expected:
     """How a drill should end (expected.yml).
 
-    `outcome` is that of `rollout_closed`, if there is to be one. `verdict`, if any, is the only grave one in the
-    journal, and `because` stands in its reason. `states` are those of `status --json`, or that of EVERY_STAGE; `undone`
-    is in the order of the undos. `says` stands on the screen. `also` is what only this drill looks at, in words.
+    `outcome` is that of `rollout_closed`, if there should be one. `verdict`, if any, is the only grave one in the
+    journal, and `because` is in its reason. `states` are those of `status --json`, or one for EVERY_STAGE; `undone`
+    has the stages in the order of their undos. `says` must be on the screen. `also` is what only this drill looks at.
     """
 
     exit_code: int
@@ -38,7 +38,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class Found:
-    """What was found when a drill had ended; `problem` is what kept it from ending as it should.
+    """What was found when a drill had ended; `problem` is what kept it from its proper end.
 
     `screen` is what the runbook said, `status` the answer of `status --json`, `services` what is not as before the
     window, `survivors` what still runs of the rollout, `packs` the abort packs. `users_are_in`: an ordinary user can
@@ -62,7 +62,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the table: `seconds` is for people, it decides nothing."""
+    """One line of the table: `seconds` is only shown, and decides nothing."""
 
     what: str
     should: str
@@ -72,25 +72,25 @@ class Check:
 
 
 def judge(expected: Expected, found: Found) -> list[Check]:
-    """Every check of a drill; it has gone as it should when all of them are right."""
+    """Return every check of a drill; the drill is right if all of them are."""
     checks = [*_outcome(expected, found), *_state(expected, found), *_records(expected, found)]
     return [Check(c.what, c.should, c.did, c.right, found.seconds.get(c.what)) for c in checks]
 
 
 def next_command(screen: str) -> str | None:
-    """The last command that the screen shows: what a person would type next."""
+    """Return the last command on the screen, which a person would type next; None without one."""
     found = [match[0] for line in screen.splitlines() if (match := COMMAND.search(line.rstrip()))]
     return found[-1] if found else None
 
 
 def undo_command(screen: str) -> str | None:
-    """The last command that the screen shows for what could not be undone."""
+    """Return the last command that the screen shows for a stage that could not be undone; None without one."""
     found = [match[1] for line in screen.splitlines() if (match := BY_HAND.search(line.rstrip()))]
     return found[-1] if found else None
 
 
 def verdicts(entries: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Each verdict in the journal with its reason, in order."""
+    """Return each verdict in the journal with its reason, in order."""
     return [(entry["verdict"], entry["reason"]) for entry in entries if entry["event"] == "verdict"]
 
 

@@ -1,4 +1,4 @@
-"""A user who tries to connect to production all the time: it is they who measure when users are out."""
+"""A user who tries to connect to production all the time: this measures when users are out."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ INTERVAL = 0.05  # seconds between two attempts
 
 
 class Probe:
-    """Tries to connect while its block runs. `changes` are the instants (UTC) at which users were found in, or out."""
+    """Tries to connect while its block runs. `changes` are the instants (UTC) at which the answer changed."""
 
     def __init__(self, dsn: str) -> None:
-        """`dsn` is an ordinary user's: superusers pass closed access."""
+        """Set up the probe; `dsn` is an ordinary user's, for closed access lets superusers pass."""
         self.changes: list[tuple[datetime, bool]] = []
         self._dsn = dsn
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Probe:
-        """Begin; the first attempt is made when this returns."""
+        """Start to try; the first attempt is made when this returns."""
         self._attempt()
         self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        """Stop."""
+        """Stop trying."""
         self._over.set()
         self._thread.join()
 
     @property
     def users_are_in(self) -> bool:
-        """What the latest attempt came to."""
+        """Return True if the latest attempt got in."""
         return self.changes[-1][1]
 
     @property
     def in_since(self) -> datetime | None:
-        """Since when users have been able to get in; None while they are not."""
+        """Return since when users can get in; None while they cannot."""
         at, users_are_in = self.changes[-1]
         return at if users_are_in else None
 

@@ -1,4 +1,4 @@
-"""One rollout of the lab, driven through ./runbook.py as a person at a terminal would, and what can be seen of it."""
+"""Drives one rollout of the lab through ./runbook.py, as a person at a terminal would, and shows what became of it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def strange() -> dict[str, str]:
 
 @dataclass
 class Rollout:
-    """One rollout of a lab: its records in a directory of their own. `checkout` has the runbook that people start."""
+    """A rollout of a lab, with its records in a directory of their own."""
 
     records: Path
     lab: Lab
@@ -42,7 +42,7 @@ class Rollout:
     # -- what a person types --------------------------------------------------------------------------------------
 
     def runbook(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run ./runbook.py with no terminal, and wait for it."""
+        """Run ./runbook.py without a terminal, and wait for it."""
         return subprocess.run(
             ["./runbook.py", *arguments],
             cwd=self.checkout,
@@ -56,7 +56,7 @@ class Rollout:
         )
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start ./runbook.py with no terminal, in a session of its own; what it says is appended to `screen_file`."""
+        """Start ./runbook.py without a terminal, in a session of its own; its output is appended to `screen_file`."""
         with self.screen_file.open("ab") as screen:
             return subprocess.Popen(
                 ["./runbook.py", *arguments],
@@ -70,11 +70,11 @@ class Rollout:
             )
 
     def run(self, *arguments: str, answers: dict[str, bool] | None = None) -> subprocess.CompletedProcess[str]:
-        """`run` with every gate answered yes but those given."""
+        """Run `./runbook.py run` with every gate answered yes, except `answers`."""
         return self.runbook("run", *self.answering(answers), *arguments)
 
     def answering(self, answers: dict[str, bool] | None = None, **more: Any) -> tuple[str, str]:
-        """`--answers FILE`: the lab's answers, with `answers` (gates) and `more` (the file's other keys) added."""
+        """Return `--answers FILE`: the lab's answers, with `answers` (gates) and `more` (other keys) added."""
         said = yaml.safe_load(ANSWERS.read_text())
         said["answers"].update(answers or {})
         path = self.records / "answers.yml"
@@ -83,58 +83,58 @@ class Rollout:
 
     @property
     def runbook_environment(self) -> dict[str, str]:
-        """What makes ./runbook.py use this lab and these records, in a shell with strange settings."""
+        """Return the environment that has ./runbook.py use this lab and these records."""
         ours = {"ROLLOUT_LAB": str(self.lab.directory), "ROLLOUT_RECORDS": str(self.records)}
         return {**os.environ, **strange(), **ours}
 
     @property
     def screen_file(self) -> Path:
-        """What the started runbooks said."""
+        """Return the file with the output of the started runbooks."""
         return self.records / "screen.txt"
 
     # -- what it left behind --------------------------------------------------------------------------------------
 
     @property
     def directory(self) -> Path:
-        """The rollout's directory; after an abort there may be a plan of the next attempt, too."""
+        """Return the rollout's directory; after an abort the next attempt may have one beside it."""
         return sorted(self.records.glob("*/plan.yml"))[0].parent
 
     @property
     def plan(self) -> dict[str, Any]:
-        """The plan."""
+        """Return the plan as plain data."""
         plan: dict[str, Any] = yaml.safe_load((self.directory / "plan.yml").read_text())["rollout"]
         return plan
 
     @property
     def pinned(self) -> dict[str, Any]:
-        """What the plan has pinned."""
+        """Return what the plan has pinned."""
         pinned: dict[str, Any] = self.plan["pinned"]
         return pinned
 
     @property
     def journal(self) -> list[dict[str, Any]]:
-        """The journal's entries; a line that is just being written is not one yet."""
+        """Return the journal's entries; a line that is just being written is left out."""
         *lines, _ = self.journal_text.split("\n")
         return [json.loads(line) for line in lines]
 
     @property
     def journal_text(self) -> str:
-        """The journal, byte for byte."""
+        """Return the journal, byte for byte."""
         path = self.directory / "journal.jsonl"
         return path.read_text(encoding="utf-8") if path.exists() else ""
 
     def announced(self) -> set[str]:
-        """What people have been told: the texts of every mail, and of every post of the status account."""
+        """Return what people have been told: the texts of every mail, and of every post of the status account."""
         posts = json.loads((self.lab.status_account / "statuses.json").read_text(encoding="utf-8"))
         mails = (path.read_text(encoding="utf-8") for path in (self.lab.mail / "mails").iterdir())
         return {*mails, *map(str, posts)}
 
     def outcomes(self) -> list[tuple[object, object]]:
-        """Stages in the order in which they ended, and how."""
+        """Return the stages in the order in which they ended, each with its outcome."""
         return [(e["stage"], e["outcome"]) for e in self.journal if e["event"] == "stage_finished"]
 
     def survivors(self) -> list[psutil.Process]:
-        """Processes of a run of this rollout, on the control machine or on a host of the lab, that still live."""
+        """Return the living processes of this rollout's runs, on the control machine or on a host of the lab."""
         controllers = marked("ROLLOUT_CONTROL", f"{self.directory}/")
         on_hosts = {process.pid for process in processes.marked(self.lab.directory)}
         workers = [process for process in marked("ROLLOUT_RUN", f"{self.directory.name}/") if process.pid in on_hosts]
@@ -143,32 +143,32 @@ class Rollout:
     # -- production's database ------------------------------------------------------------------------------------
 
     def schema(self) -> str:
-        """Production's schema as pg_dump prints it, less the random token of newer pg_dumps, and the revision rows."""
+        """Return production's schema as pg_dump prints it, without newer pg_dumps' random token, and revision rows."""
         command = [str(POSTGRES_BIN / "pg_dump"), "--schema-only", f"--dbname={self.dsn}"]
         dump = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         lines = [line for line in dump.splitlines() if not line.startswith(("\\restrict", "\\unrestrict"))]
         return "\n".join(lines) + self.sql("SELECT major, minor, patch FROM LaunchpadDatabaseRevision ORDER BY 1, 2, 3")
 
     def sql(self, statement: str) -> str:
-        """What psql prints for a statement, on production's primary as superuser."""
+        """Return what psql prints for a statement, on production's primary as superuser."""
         command = [str(POSTGRES_BIN / "psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", statement, self.dsn]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     def patch_waits(self) -> bool:
-        """Whether the outage is held up inside a patch: by a lock, or asleep."""
+        """Return True if the outage is held up inside a patch: by a lock, or asleep."""
         waits = "(wait_event_type = 'Lock' OR wait_event = 'PgSleep')"
         return self.sql(f"SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'rollout %' AND {waits}") != ""  # noqa: S608
 
     def paused(self, host: str) -> bool:
-        """Whether the banner that announces the downtime is up."""
+        """Return True if the banner that announces the downtime is up on a host."""
         return (self.lab.home(host) / "srv/launchpad/+maintenancetime.txt").exists()
 
     @property
     def dsn(self) -> str:
-        """Production's primary."""
+        """Return a superuser's conninfo for production's primary."""
         return parts.servers(self.lab).dsn(DATABASE)
 
     @property
     def users_dsn(self) -> str:
-        """The same as the application connects to it."""
+        """Return the application's conninfo for production's primary."""
         return parts.servers(self.lab).dsn(DATABASE, user="launchpad")

@@ -1,4 +1,4 @@
-"""One drill under way: the rollout at its window, the runbook at its terminal, a user at access, and what is seen."""
+"""One drill under way: the rollout at its window, the runbook at its terminal, a user who tries to connect."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lab.waiting import eventually
 from rollout.engine import processes
 
 T = TypeVar("T")
-PATIENCE = 180.0  # seconds until what does not happen has failed the drill
+PATIENCE = 180.0  # seconds of waiting, after which the drill has failed
 ROWS = "SELECT format('patch-%s-%s-%s.sql', major, lpad(minor::text, 2, '0'), patch) FROM LaunchpadDatabaseRevision"
 SESSIONS = "SELECT pid, application_name FROM pg_stat_activity WHERE application_name LIKE 'rollout %'"
 SERVICES, BANNER = "cron.ini", "srv/launchpad/+maintenancetime.txt"
@@ -29,13 +29,13 @@ TEXTS = {"source": "a drill", "mended_at": "now", "new_pin": "no"}
 
 
 class Scene:
-    """What the script of a drill works with. Faults are mended when its block ends, and what still runs is ended.
+    """What a drill's script works with. When its block ends, faults are mended, and what still runs is ended.
 
     `also` is what only this drill looks at.
     """
 
     def __init__(self, rollout: Rollout) -> None:
-        """`rollout` stands at its window."""
+        """Set the scene; `rollout` is at its window."""
         self.rollout = rollout
         self.exit_code: int | None = None
         self.also: dict[str, str] = {}
@@ -49,22 +49,22 @@ class Scene:
         self._services_before = {path: _content(path) for path in files}
 
     def __enter__(self) -> Scene:
-        """Begin with a user at access."""
+        """Begin, with a user who tries to connect."""
         self._left.enter_context(self.probe)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Mend the faults, end what still runs of the rollout."""
+        """Mend the faults, and end what still runs of the rollout."""
         self._left.close()
 
     def fault(self, fault: AbstractContextManager[T]) -> T:
-        """Make something go wrong until the scene ends. What belongs to the schema comes before `start`."""
+        """Make something go wrong until the scene ends. A fault in the schema must come before `start`."""
         return self._left.enter_context(fault)
 
     # -- what a person does ---------------------------------------------------------------------------------------
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Begin the runbook at its terminal, with an answers file: `run --at=29m`, `resume`."""
+        """Start the runbook at its terminal, with an answers file; arguments such as `run --at=29m`, `resume`."""
         self._before = self._before or self.rollout.schema()
         self.started = self.started or datetime.now(UTC)
         command = [arguments[0], *self.rollout.answering(ANSWERS, texts=TEXTS), *arguments[1:]]
@@ -73,23 +73,23 @@ class Scene:
         return process
 
     def end(self, process: subprocess.Popen[bytes]) -> None:
-        """Wait for the runbook's end. Raises NeverHappenedError."""
+        """Wait until the runbook ends. Raises NeverHappenedError."""
         self.until(lambda: process.poll() is not None, "the runbook ends")
         self.exit_code = process.returncode
         self.ended = datetime.now(UTC)
 
     def run(self, *arguments: str) -> None:
-        """Both."""
+        """Start the runbook at its terminal, and wait until it ends. Raises NeverHappenedError."""
         self.end(self.start(*arguments))
 
     # -- what is seen ---------------------------------------------------------------------------------------------
 
     def until(self, what: Callable[[], T], it: str) -> T:
-        """The first true answer of `what`. Raises NeverHappenedError naming `it`."""
+        """Return the first true answer of `what`. Raises NeverHappenedError naming `it`."""
         return eventually(what, it, PATIENCE)
 
     def until_entry(self, event: str, **fields: str) -> Mapping[str, Any]:
-        """The journal's first entry of that event with those fields. Raises NeverHappenedError."""
+        """Return the journal's first entry of that event with those fields. Raises NeverHappenedError."""
         wanted = {"event": event, **fields}.items()
 
         def first() -> Mapping[str, Any] | None:
@@ -99,12 +99,12 @@ class Scene:
 
     @property
     def screen(self) -> str:
-        """What the runbooks have said."""
+        """Return the output of the runbooks."""
         path = self.rollout.screen_file
         return path.read_text(encoding="utf-8") if path.exists() else ""
 
     def found(self, problem: str | None) -> Found:
-        """How it is now."""
+        """Return what is found now, for the judge."""
         survivors = [*map(processes.told, self.rollout.survivors()), *self._sessions()]
         status = self.rollout.runbook("status", "--json", "--plan", str(self.rollout.directory / "plan.yml"))
         answer: dict[str, Any] = {}
@@ -128,7 +128,7 @@ class Scene:
         )
 
     def seconds(self) -> dict[str, float]:
-        """From the crossing of the limit to the verdict, from there to users being in again, and of the whole run."""
+        """Return the seconds from the limit to the verdict, from there until users are in again, and of the run."""
         plan, entries = self.rollout.plan, self.rollout.journal
         found = {}
         if self.started and self.ended:
@@ -150,17 +150,17 @@ class Scene:
         return "deployed" if pinned <= set(self.rollout.sql(ROWS).split()) else "something else"
 
     def _services(self) -> list[str]:
-        """What is not as it was before the window: the switch of the cron jobs, byte for byte, and the banners."""
+        """Return what is not as before the window: the switch of the cron jobs, byte for byte, and the banners."""
         changed = [path for path, before in self._services_before.items() if _content(path) != before]
         return [f"{path.relative_to(self.rollout.lab.directory)} is another" for path in changed]
 
     def _sessions(self) -> list[str]:
-        """The rollout's sessions of the database."""
+        """Return the rollout's sessions of the database."""
         told = f"SELECT format('session %s: %s', pid, application_name) FROM ({SESSIONS}) AS ours"  # noqa: S608
         return self.rollout.sql(told).splitlines()
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
-        """End a runbook that still runs, and what is left of the rollout: the scene is over."""
+        """End a runbook that still runs, and what is left of the rollout."""
         conductor = faults.of_conductor(self.rollout, process.pid) if process.poll() is None else []
         processes.stop([*conductor, *self.rollout.survivors()], grace=0)
         process.wait()

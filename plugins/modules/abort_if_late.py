@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ask rollout_core.lateness how the rollout stands, and fail when it must be aborted (R19)."""
+"""Judge the rollout's lateness with rollout_core.lateness, and fail if it must be aborted (R19)."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def judge(plan: Mapping[str, Any], entries: Sequence[typed.Entry], now: datetime
 
 
 def read_entries(path: Path, plan: Mapping[str, Any]) -> Sequence[typed.Entry]:
-    """Return the entries of the plan's journal. Raises OSError, or ValueError when they tell nothing of its rollout."""
+    """Return the journal's entries; none if it does not exist. Raises ValueError if it is broken."""
     reading = journal.read(path.read_text(encoding="utf-8"))
     if reading.broken_at is not None:
         raise ValueError(f"its line {reading.broken_at} does not follow from the line before it")
@@ -127,7 +127,7 @@ def read_entries(path: Path, plan: Mapping[str, Any]) -> Sequence[typed.Entry]:
 
 
 def unknown(module: AnsibleModule, why: object) -> NoReturn:
-    """Fail: what cannot be judged is not on track."""
+    """Fail, because lateness that cannot be judged does not count as on track."""
     path, rollout = module.params["journal"], module.params["plan"].get("id", "ID")
     module.fail_json(
         msg="E-lateness-unknown  Whether the rollout is late cannot be judged, so it is not on track.\n"
@@ -138,7 +138,7 @@ def unknown(module: AnsibleModule, why: object) -> NoReturn:
 
 
 def main() -> None:
-    """Judge once; fail on `abort`."""
+    """Judge lateness once, and fail if the verdict is abort."""
     module = AnsibleModule(
         argument_spec={
             "plan": {"type": "dict", "required": True},

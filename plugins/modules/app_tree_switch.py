@@ -100,7 +100,7 @@ E-nothing-before  {root}/{to} serves, and no other tree is known to have served 
 
 
 class TreeSwitchError(Exception):
-    """The switch cannot be made; the text says why and what to type next."""
+    """An error: the switch cannot be made; the text says why and what to type next."""
 
 
 Links = Tuple[Optional[str], Optional[str]]  # the trees that current and previous lead to
@@ -110,11 +110,11 @@ class Trees:
     """The trees of one host and the links to them."""
 
     def __init__(self, root: str, brz: str) -> None:
-        """`root` is their directory, `brz` the client."""
+        """Keep `root`, the trees' directory, and `brz`, the client."""
         self.root, self.brz = Path(root), brz
 
     def link(self, name: str) -> str | None:
-        """Return the name of the tree that a link leads to, None without one. Raises TreeSwitchError for no link."""
+        """Return the name of the tree that a link leads to; None if nothing is there. Raises TreeSwitchError."""
         path = self.root / name
         if not os.path.lexists(str(path)):
             return None
@@ -170,12 +170,12 @@ def switch(trees: Trees, before: Links, after: Links) -> None:
 
 
 def in_words(links: Links) -> str:
-    """Both links as the diff shows them."""
+    """Return both links as the diff shows them."""
     return "current -> {}\nprevious -> {}\n".format(*[tree or "nothing" for tree in links])
 
 
 def main() -> None:
-    """Read the arguments, switch, tell."""
+    """Read the arguments, switch, and answer."""
     module = AnsibleModule(
         argument_spec={
             "root": {"type": "path", "required": True},

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Look whether Buildbot blesses the merge, and force again what failed spuriously (R11)."""
+"""Look whether Buildbot blesses the merge, and force spurious failures again (R11)."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ ARGUMENTS = {
 
 
 def look(params: dict[str, Any], record: Record, *, check: bool) -> dict[str, Any]:
-    """Look once, and force again what may be. Raises BuildbotError; BuildbotDownError when it does not answer."""
+    """Look once, and force again what may be. Raises BuildbotError; BuildbotDownError if it does not answer."""
     given = {name: params[name] for name in ("url", "user", "password", "token")}
     buildbot = Buildbot(timeout=params["timeout_seconds"], **given)
     question = asked(params, record)
@@ -216,7 +216,7 @@ def look(params: dict[str, Any], record: Record, *, check: bool) -> dict[str, An
 
 
 def read(buildbot: Buildbot, names: list[str], merged: Merged) -> list[Builder]:
-    """Return the builders' facts; failed steps are read of a build that is the revision's last."""
+    """Return the builders' facts; failed steps are read only for a build that is the revision's last."""
     ids = buildbot.builder_ids()
     unknown = [name for name in names if name not in ids]
     if unknown:
@@ -230,7 +230,7 @@ def read(buildbot: Buildbot, names: list[str], merged: Merged) -> list[Builder]:
 
 
 def asked(params: dict[str, Any], record: Record) -> BlessingQuestion:
-    """Return what is asked of the builders. Raises BuildbotError for a pattern that is no regular expression."""
+    """Return the question to the builders. Raises BuildbotError for a pattern that is no regular expression."""
     for each in params["spurious"]:
         try:
             re.compile(each["pattern"])
@@ -247,7 +247,7 @@ def asked(params: dict[str, Any], record: Record) -> BlessingQuestion:
 
 
 def answer(blessing: Blessing, record: Record) -> dict[str, Any]:
-    """Return what Ansible is told of a look."""
+    """Return the module's answer after a look."""
     green = [verdict for verdict in blessing.verdicts if verdict.state == "green"]
     blessed = [
         {
@@ -272,7 +272,7 @@ def answer(blessing: Blessing, record: Record) -> dict[str, Any]:
 
 
 def down(error: Exception, record: Record, params: dict[str, Any]) -> dict[str, Any]:
-    """Return what Ansible is told of a master that does not answer."""
+    """Return the module's answer for a master that does not answer."""
     now = time.time()
     seconds = max(0.0, now - max(record.down_since(now), params["begun"]))
     line = f"Buildbot is away: {error}"
@@ -290,7 +290,7 @@ def down(error: Exception, record: Record, params: dict[str, Any]) -> dict[str, 
 
 
 def main() -> None:
-    """Answer Ansible."""
+    """Read the arguments, look at Buildbot, and answer."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
     params, check = module.params, module.check_mode
     params["begun"] = time.time() if params["begun"] is None else params["begun"]

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""A working tree that is exactly one revision of a branch (R12, R18)."""
+"""Make a working tree that is exactly one revision of a branch (R12, R18)."""
 
 from __future__ import annotations
 
@@ -102,11 +102,11 @@ E-tree-not-exact  {dest} is not exactly {wanted}: {what}
 
 
 class TreeError(Exception):
-    """The tree cannot be brought to the revision; the text says why and what to type next."""
+    """An error: the tree cannot be brought to the revision; the text says why and what to type next."""
 
 
 class FoundTree(TypedDict):
-    """What is at dest: what the files are at, the branch's tip, and what differs from that."""
+    """The tree at dest: the revision of its files, its branch's tip, and what differs from that."""
 
     tree: Numbered
     tip: Numbered
@@ -115,7 +115,7 @@ class FoundTree(TypedDict):
 
 
 class Tree:
-    """The tree as the module's arguments want it."""
+    """The tree that the module's arguments ask for."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         """Take the module's params."""
@@ -130,11 +130,11 @@ class Tree:
         raise TreeError(text.format(dest=self.dest, branch=self.branch, brz=brz, wanted=wanted, **words))
 
     def do(self, *argv: object, ok: Collection[int] = (0,), cwd: Path | None = None) -> None:
-        """Run the client, in the tree unless told otherwise."""
+        """Run the client, in the tree unless `cwd` is given."""
         self.bazaar.run(*argv, cwd=cwd or self.dest, ok=ok)
 
     def look(self) -> FoundTree | None:
-        """Return what is at dest, None if nothing is."""
+        """Return the tree at dest, None if there is none."""
         if not self.dest.exists():
             return None
         if not (self.dest / ".bzr" / "checkout").is_dir():
@@ -147,7 +147,7 @@ class Tree:
         }
 
     def wanted(self, found: FoundTree | None) -> Numbered:
-        """Return the (revno, revid) to be at; of a tree that is there already, without reading the branch."""
+        """Return the wanted (revno, revid); for a tree that exists, without reading the branch if possible."""
         if found and self.revid == found["tip"][1]:
             return found["tip"]
         try:
@@ -156,13 +156,13 @@ class Tree:
             self.fail(NO_SUCH_REVISION, tip=self.bazaar.revision_info(self.branch)[0])
 
     def exact(self, found: FoundTree | None, wanted: Numbered) -> bool:
-        """Tell whether what look() found is what is wanted."""
+        """Return True if the tree found is exactly at the wanted revision."""
         if found is None or found["reverted"] or found["removed"]:
             return False
         return found["tree"] == found["tip"] and found["tip"][1] == wanted[1]
 
     def create(self, revid: str) -> None:
-        """Branch beside dest and rename, so that dest is never a half tree."""
+        """Branch to a directory beside dest and rename it, so that dest is never half a tree."""
         if self.repository and not (self.repository / ".bzr" / "repository").is_dir():
             self.repository.mkdir(parents=True, exist_ok=True)
             self.do("init-shared-repository", "-q", "--", self.repository, cwd=self.repository)
@@ -174,7 +174,7 @@ class Tree:
         part.rename(self.dest)
 
     def refresh(self, revid: str, found: FoundTree) -> None:
-        """Bring the tree that look() found to the revision and revert whatever differs."""
+        """Bring the tree that was found to the revision, and revert whatever differs."""
         revert = ["revert", "-q"] + (["--no-backup"] if self.clean else [])
         if found["reverted"]:
             self.do(*revert)
@@ -189,7 +189,7 @@ class Tree:
 
 
 def result(found: FoundTree | None, wanted: Numbered, *, changed: bool) -> dict[str, Any]:
-    """Return what the module returns."""
+    """Return the module's result."""
     previous = found and dict(zip(("revno", "revid"), found["tree"]))
     lost = {"reverted": found["reverted"] if found else [], "removed": found["removed"] if found else []}
     revision = {"revno": wanted[0], "revid": wanted[1], "previous": previous}
@@ -215,7 +215,7 @@ def run(tree: Tree, *, check: bool) -> dict[str, Any]:
 
 
 def difference(answer: Mapping[str, Any]) -> dict[str, str]:
-    """Return the module's diff: revisions, and what was lost of the tree before."""
+    """Return the module's diff: revisions, and what was lost of the earlier tree."""
     before = "{revno} {revid}\n".format(**answer["previous"]) if answer["previous"] else ""
     lost = [f"{entry['change']} {entry['path']}\n" for entry in answer["reverted"]]
     lost += [f"unknown {path}\n" for path in answer["removed"]]
@@ -223,7 +223,7 @@ def difference(answer: Mapping[str, Any]) -> dict[str, str]:
 
 
 def main() -> None:
-    """Read the arguments, bring the tree to the revision, tell."""
+    """Read the arguments, bring the tree to the revision, and answer."""
     module = AnsibleModule(
         argument_spec={
             "dest": {"type": "path", "required": True},

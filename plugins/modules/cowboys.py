@@ -106,7 +106,7 @@ CONFLICT = """E-cowboy-conflict  {names} cannot be applied in {tree}. Nothing wa
 
 
 def argument_spec() -> dict[str, Any]:
-    """The options, as documented above."""
+    """Return the options, as documented above."""
     return {
         "tree": {"type": "path", "required": True},
         "serving_tree": {"type": "path"},
@@ -120,7 +120,7 @@ def argument_spec() -> dict[str, Any]:
 
 
 def review(cowboys: Sequence[Mapping[str, Any]], trials: Mapping[str, work.Trial]) -> dict[str, core.CowboyState]:
-    """Each cowboy's state, as the trials of its files found it."""
+    """Return each cowboy's state, by the trials of its files."""
     facts: dict[str, list[tuple[bool, bool, bool]]] = {cowboy["id"]: [] for cowboy in cowboys}
     for trial in trials.values():
         for part, found in trial.found.items():
@@ -131,7 +131,7 @@ def review(cowboys: Sequence[Mapping[str, Any]], trials: Mapping[str, work.Trial
 def describe(
     cowboy: Mapping[str, Any], host: str, state: core.CowboyState, trials: Mapping[str, work.Trial]
 ) -> dict[str, Any]:
-    """One entry of the result."""
+    """Return one cowboy's entry in the result."""
     files = [path for path, trial in trials.items() if any(part.cowboy == cowboy["id"] for part in trial.found)]
     changed = any(part.cowboy == cowboy["id"] for trial in trials.values() for part in trial.surroundings_changed)
     sentence = core.sentence(cowboy, state, surroundings_changed=changed)
@@ -139,14 +139,14 @@ def describe(
 
 
 def left(state: core.CowboyState, wanted: str) -> core.CowboyState:
-    """The state of a cowboy once `wanted` (applied, removed) has been done."""
+    """Return the state of a cowboy after `wanted` (applied, removed) has been done."""
     if state is core.CowboyState.LANDED:
         return state
     return core.CowboyState.APPLIED if wanted == "applied" else core.CowboyState.TO_APPLY
 
 
 def carry_out(module: AnsibleModule, tree: Path, changed: Mapping[str, bytes | None], marker: Path) -> None:
-    """Write all files, then restart. The marker says that a restart is owed until one has worked."""
+    """Write all files, then restart. The marker says that a restart is due until one has worked."""
     command = module.params["restart"]
     if command:
         marker.touch()
@@ -166,7 +166,7 @@ def carry_out(module: AnsibleModule, tree: Path, changed: Mapping[str, bytes | N
 
 
 def exit_without_tree(module: AnsibleModule, tree: Path, cowboys: Sequence[Mapping[str, Any]]) -> NoReturn:
-    """There is nothing to take out of a tree that is not there; and in check mode it is only not there yet."""
+    """Answer that nothing is to be done, because there is no tree (in check mode: not yet)."""
     sentence = "{id} is nowhere, there is no " + tree.name + " ({who})"
     nowhere = [describe(one, module.params["host"], core.CowboyState.TO_APPLY, {}) for one in cowboys]
     found = [dict(entry, sentence=sentence.format(**one)) for entry, one in zip(nowhere, cowboys)]
@@ -174,7 +174,7 @@ def exit_without_tree(module: AnsibleModule, tree: Path, cowboys: Sequence[Mappi
 
 
 def main() -> None:
-    """Try all of them; unless one conflicts, write all, then restart."""
+    """Try all cowboys; unless one conflicts, write all files, then restart."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     wanted, tree = module.params["state"], Path(module.params["tree"]).resolve()
     try:

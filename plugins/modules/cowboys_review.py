@@ -65,7 +65,7 @@ from ..module_utils.rollout_host.site import cowboys as work
 
 
 def review(cowboys: Sequence[Mapping[str, Any]], trials: Mapping[str, work.Trial]) -> Iterator[dict[str, Any]]:
-    """Each cowboy with its state, from the trials of its files in the revision."""
+    """Yield each cowboy with its state, by the trials of its files in the revision."""
     files: dict[str, dict[str, list[tuple[bool, bool, bool]]]] = {cowboy["id"]: {} for cowboy in cowboys}
     for path, trial in trials.items():
         text = None if trial.before is None else trial.before.decode("utf-8", "surrogateescape")
@@ -79,7 +79,7 @@ def review(cowboys: Sequence[Mapping[str, Any]], trials: Mapping[str, work.Trial
 
 
 def main() -> None:
-    """Try, tell."""
+    """Try the cowboys, and answer."""
     module = AnsibleModule(
         argument_spec={
             "tree": {"type": "path", "required": True},

@@ -126,7 +126,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
 
 
 def resumed(params: dict[str, Any], access: Access) -> list[dict[str, Any]]:
-    """Let the standbys catch up that we have paused. Raises RolloutError `E-standby-left` if one is not as before."""
+    """Let the standbys that we have paused catch up. Raises RolloutError `E-standby-left` if one is not as before."""
     where = params["state_directory"], access.database
     standbys = resume_replay(standbys_of(params), access.connection, *where)
     still = left_paused(*where)
@@ -140,7 +140,7 @@ def resumed(params: dict[str, Any], access: Access) -> list[dict[str, Any]]:
 
 
 def summary(left_by: str | None, paused: dict[str, Any] | None, standbys: list[dict[str, Any]], *, check: bool) -> str:
-    """Say in one line what was left, and what became of it."""
+    """Return in one line what was left, and what became of it."""
     opened = "would open" if check else "opened"
     parts = [f"{opened} access that {left_by} had left closed" if left_by else "access was open"]
     if check and paused:

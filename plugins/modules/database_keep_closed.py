@@ -141,7 +141,7 @@ LOOK_SECONDS = 0.05
 
 
 def close(params: dict[str, Any], *, check: bool) -> dict[str, Any]:
-    """Have a worker keep access closed; one that does so already is left alone. Raises RolloutError."""
+    """Have a worker keep access closed; if one does so already, it is left alone. Raises RolloutError."""
     keeper = last(params)
     if keeper and keeper.keeps:
         return {"changed": False, **told(params, keeper)}
@@ -172,7 +172,7 @@ def close(params: dict[str, Any], *, check: bool) -> dict[str, Any]:
 
 
 def open_(params: dict[str, Any], *, check: bool) -> dict[str, Any]:
-    """Have the worker open access, and wait for it. Raises RolloutError when it could not."""
+    """Have the worker open access, and wait for that. Raises RolloutError if it could not."""
     keeper = last(params)
     process = keeper and keeper.process
     if not keeper or not process or check:
@@ -186,12 +186,12 @@ def open_(params: dict[str, Any], *, check: bool) -> dict[str, Any]:
 
 
 def last(params: dict[str, Any]) -> Keeper | None:
-    """The worker that last kept access to this database closed."""
+    """Return the worker that last kept access to this database closed, or None."""
     return Keeper.last(params["state_directory"], database_name(params["dsn"]))
 
 
 def told(params: dict[str, Any], keeper: Keeper | None) -> dict[str, Any]:
-    """How access is kept closed, as the module returns it."""
+    """Return how access is kept closed, as the module returns it."""
     answer = keeper.result if keeper and not keeper.keeps else None
     run_id = keeper.run_id if keeper else None
     if keeper and keeper.keeps:
@@ -210,7 +210,7 @@ def told(params: dict[str, Any], keeper: Keeper | None) -> dict[str, Any]:
 
 
 def refuse_unheld(params: dict[str, Any], found: dict[str, Any]) -> None:
-    """Raise RolloutError E-not-kept-closed when access had to be kept closed and is not."""
+    """Raise RolloutError E-not-kept-closed if access should be kept closed and is not."""
     if params["required"] and not found["kept_closed"]:
         raise RolloutError(
             f"E-not-kept-closed  users may be in: {found['summary']}.\n"
@@ -220,7 +220,7 @@ def refuse_unheld(params: dict[str, Any], found: dict[str, Any]) -> None:
 
 
 def failed(answer: dict[str, Any]) -> RolloutError:
-    """The worker's failure as ours."""
+    """Return the worker's failure as an error of this module."""
     facts = {key: answer[key] for key in ("locked_out", "verdict", "facts") if key in answer}
     return RolloutError(
         answer.get("msg") or f"E-keep-closed-crashed  {answer['crashed'].strip().splitlines()[-1]}", **facts
@@ -228,7 +228,7 @@ def failed(answer: dict[str, Any]) -> RolloutError:
 
 
 def now(params: dict[str, Any]) -> datetime:
-    """The rollout's clock."""
+    """Return the rollout's time."""
     return datetime.now(timezone.utc) + timedelta(seconds=params["clock_offset"])
 
 

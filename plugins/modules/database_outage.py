@@ -250,7 +250,7 @@ MOMENT = 1.5  # seconds; a short outage ends in it, and has the host to itself
 
 
 def detached(params: dict[str, Any]) -> dict[str, Any]:
-    """Have it under a guardian, and return its result if it ends at once, else what it is followed by."""
+    """Run the outage under a guardian; return its result if it ends at once, else what is needed to follow it."""
     try:
         pid, answer_file = start(bring(params["state_directory"]), params, MOMENT)
     except OSError as error:

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Look how far a detached outage is; once it has ended, answer what it answered."""
+"""Look how far a detached outage is; once it has ended, return its answer."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ SESSION_SECONDS = 3.0  # the server notices within one that a client has died
 
 
 def look(params: dict[str, Any]) -> dict[str, Any]:
-    """Wait for something new; returns the outage's result with `finished`, or how far it is."""
+    """Wait for something new; return the outage's result with `finished`, or how far it is."""
     where = params["state_directory"], database_name(params["dsn"]), params["run_id"]
     begun, known = time.monotonic(), step_of(read(*where))
     while True:

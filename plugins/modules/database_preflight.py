@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Look at everything an outage depends on, while nobody is locked out yet: all findings at once."""
+"""Check everything an outage depends on, before anybody is locked out, and report all findings at once."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def run(params: dict[str, Any], tools: Tools) -> dict[str, Any]:
 
 
 def refuse_not_applied(names: Sequence[str], undos: Sequence[Patch], database: str) -> None:
-    """Raise RolloutError E-not-applied unless the database has every patch: what is not there cannot be undone."""
+    """Raise RolloutError E-not-applied unless the database has every patch: a missing one cannot be undone."""
     there = {undo.name.number for undo in undos}
     missing = [name for name in names if PatchName.parse(name).number not in there]
     if missing:
@@ -122,7 +122,7 @@ def refuse_not_applied(names: Sequence[str], undos: Sequence[Patch], database: s
 
 
 def evidence(database: str, trips: Sequence[Trip], lost: Sequence[str]) -> list[str]:
-    """All of it for the DBA; what is not as it should be stands first."""
+    """Return all results for the DBA; the bad ones come first."""
     good = sum(trip.round_trip for trip in trips)
     told = [f"tried on a copy of the schema of {database}: {good} of {len(trips)} patches are round trips"]
     told += [f"{trip.patch}: {trip.says}" for trip in sorted(trips, key=lambda trip: trip.round_trip)]

@@ -76,7 +76,7 @@ ARGUMENTS = {**DATABASE, **SCHEMA, **ROWS, "log_file": {"type": "path"}}
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:
-    """Apply what is pending; returns the module's answer. Raises RolloutError."""
+    """Apply the pending patches; return the module's answer. Raises RolloutError."""
     params = module.params
     with connect(params["dsn"], "upgrade") as connection:
         if not module.check_mode:

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Apply the pending schema patches with the site's own script, and believe the rows instead of its exit code."""
+"""Apply the pending schema patches with the site's own script, and trust the rows instead of its exit code."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ ARGUMENTS = {
 
 
 def look(params: dict[str, Any], *, lock: bool) -> tuple[str, list[RevisionRow], list[Patch]]:
-    """Return the database's name, its rows and what is pending. Raises RolloutError, also when another run is at it."""
+    """Return the database's name, rows and pending patches. Raises RolloutError, also if another run is at work."""
     with connect(params["dsn"], "upgrade") as connection:
         if lock:
             take_lock(connection)  # until here: the script ends every session that it does not know
@@ -136,14 +136,14 @@ def look(params: dict[str, Any], *, lock: bool) -> tuple[str, list[RevisionRow],
 
 
 def rows_now(dsn: str) -> list[RevisionRow] | None:
-    """Return the rows after the run; None when nobody can look, which is no success either."""
+    """Return the rows after the run; None if nobody can look, which is no success either."""
     with suppress(RolloutError, psycopg.Error), connect(dsn, "upgrade") as connection:
         return revision_rows(connection)
     return None
 
 
 def carry_out(params: dict[str, Any], database: str, before: list[RevisionRow], pending: list[Patch]) -> dict[str, Any]:
-    """Run the script and judge it by what it left; returns the module's answer. Raises RolloutError."""
+    """Run the script and judge it by what it left; return the module's answer. Raises RolloutError."""
     log = script.new_log(params["directory"], database)
     ended = script.run(params["command"], params["chdir"], log, params["deadline_seconds"], "qastaging_upgrade_command")
     output = full_update.read(log.read_text(encoding="utf-8", errors="replace"))
@@ -166,12 +166,12 @@ def carry_out(params: dict[str, Any], database: str, before: list[RevisionRow], 
 
 
 def success(params: dict[str, Any], log: Path) -> dict[str, Any]:
-    """What is remembered of a run that came to its end."""
+    """Return the record of a run that ended well."""
     return {"revid": params["revid"], "command": params["command"], "log": str(log)}
 
 
 def answer(before: list[RevisionRow], after: list[RevisionRow], applied: list[dict[str, Any]]) -> dict[str, Any]:
-    """The part of the module's answer that is the same whether the script was run or not."""
+    """Return the part of the module's answer that is the same whether the script was run or not."""
     texts = ["".join(f"{row.name.number}\n" for row in rows) for rows in (before, after)]
     return {
         "changed": bool(applied),

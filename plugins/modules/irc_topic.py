@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Say in a channel's topic what holds for a while, and put the topic back afterwards (R15)."""
+"""Put a phrase into a channel's topic while something holds, and take it out afterwards (R15)."""
 
 from __future__ import annotations
 
@@ -117,11 +117,11 @@ BY_HAND = "By hand, in {channel}:  /topic {channel} {wanted}"
 
 
 class TopicError(Exception):
-    """A topic that is not what it should be; the text is the module's message."""
+    """An error: a topic is not as it should be; the text is the module's message."""
 
 
 def argument_spec() -> dict[str, Any]:
-    """The options, as documented above."""
+    """Return the options, as documented above."""
     return {
         "server": {"type": "str", "required": True},
         "port": {"type": "int", "default": 6697},
@@ -138,12 +138,12 @@ def argument_spec() -> dict[str, Any]:
 
 
 def shown(topic: str) -> str:
-    """The topic as text that every terminal takes."""
+    """Return the topic as text that every terminal takes."""
     return topic.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def by_hand(options: Mapping[str, Any], wanted: str | None = None) -> str:
-    """What to type instead."""
+    """Return what a person types instead."""
     if wanted is None:
         phrase = f"{options['phrase']} | …"
         if options["state"] == "absent":
@@ -178,7 +178,7 @@ def change(options: Mapping[str, Any], channel: IrcChannel, before: str, wanted:
 
 
 def too_long(options: Mapping[str, Any], how: str, excess: int) -> str:
-    """The message about a topic that the server does not take whole: cut, it could never be put back."""
+    """Return the message about a topic that the server would cut: it could never be put back."""
     name = options["channel"]
     return (
         f"E-topic-too-long  With {options['phrase']!r} the topic of {name} has {how}. It is left as it was.\n"
@@ -187,7 +187,7 @@ def too_long(options: Mapping[str, Any], how: str, excess: int) -> str:
 
 
 def run(options: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
-    """Go there, change the topic unless it is right, tell. Raises IrcError and TopicError."""
+    """Connect, change the topic unless it is right, and return the answer. Raises IrcError and TopicError."""
     wanted = None
     try:
         with irc.IrcChannel(options) as channel:
@@ -218,7 +218,7 @@ def run(options: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Read the arguments, set the topic, tell."""
+    """Read the arguments, set the topic, and answer."""
     module = AnsibleModule(
         argument_spec=argument_spec(), supports_check_mode=True, required_together=[["account", "password"]]
     )

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Name the bugs of what db-stable holds and devel lacks (R8)."""
+"""Return the bugs of what db-stable holds and devel lacks (R8)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from ..module_utils.rollout_host.vcs.base import VcsError
 
 
 def main() -> None:
-    """Read the arguments and the branches, tell."""
+    """Read the arguments and the branches, and answer."""
     module = AnsibleModule(argument_spec=backlog.ARGUMENTS, supports_check_mode=True)
     try:
         _, lacking = backlog.Backlog(module.params).revisions()

@@ -68,7 +68,7 @@ from ..module_utils.rollout_host.ci import launchpad
 
 
 def main() -> None:
-    """Read the arguments, ask, tell."""
+    """Read the arguments, ask Launchpad, and answer."""
     module = AnsibleModule(
         argument_spec={
             "root": {"type": "str", "required": True},

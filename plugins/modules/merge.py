@@ -123,7 +123,7 @@ from ..module_utils.rollout_host.vcs.merge import Merge
 
 
 def main() -> None:
-    """Read the arguments, merge, tell."""
+    """Read the arguments, merge, and answer."""
     module = AnsibleModule(
         argument_spec={
             **kinds.ARGUMENTS,

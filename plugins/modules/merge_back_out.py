@@ -122,7 +122,7 @@ FIELDS = {  # what stands in the commit message
 
 
 def main() -> None:
-    """Read the arguments, back out, tell."""
+    """Read the arguments, back out, and answer."""
     module = AnsibleModule(
         argument_spec={
             **kinds.ARGUMENTS,

@@ -108,7 +108,7 @@ from ..module_utils.rollout_host.vcs.merge_fix import MergeFix, first_line
 
 
 def judge(params: Mapping[str, Any], scratch: Path) -> dict[str, Any]:
-    """Return the facts. Raises LandingError if that revision may not go out."""
+    """Return the facts for the gate. Raises LandingError if that revision may not go out."""
     fix = MergeFix(kinds.named(params).working_tree(params), params)
     merge, landed, changed_patches = fix.judge(params["fixed_in"], scratch, params["approvers"])
     last = landed[-1][0]
@@ -122,7 +122,7 @@ def judge(params: Mapping[str, Any], scratch: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Read the arguments, judge, tell."""
+    """Read the arguments, judge, and answer."""
     module = AnsibleModule(
         argument_spec={
             **kinds.ARGUMENTS,

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""When the merge after this one is, so that people know until when something must land (R1, R8)."""
+"""Work out when the next merge after this one is, so that people know until when something must land (R1, R8)."""
 
 from __future__ import annotations
 
@@ -84,12 +84,12 @@ except ImportError as _error:
 
 
 def words(instant: datetime | None) -> str | None:
-    """Return an instant as people say it; None for none."""
+    """Return an instant as people say it; None for None."""
     return f"{instant:%a} {instant.day} {instant:%b %Y %H:%M} UTC" if instant else None
 
 
 def main() -> None:
-    """Work it out, tell."""
+    """Work it out, and answer."""
     module = AnsibleModule(
         argument_spec={
             "windows": {"type": "str", "required": True},

@@ -109,7 +109,7 @@ def earlier(plan: Mapping[str, Any], path: Path, stage: str) -> tuple[list[dict[
 
 
 def main() -> None:
-    """Estimate, tell."""
+    """Estimate, and answer."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
     params = module.params
     try:

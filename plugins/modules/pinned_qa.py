@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Judge the pinned revision's QA again, by the tags of today (R8)."""
+"""Judge the pinned revision's QA again, by today's tags (R8)."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def judge(params: Mapping[str, Any]) -> list[str]:
 
 
 def main() -> None:
-    """Read the arguments, judge, tell."""
+    """Read the arguments, judge, and answer."""
     module = AnsibleModule(
         argument_spec={
             **backlog.ARGUMENTS,

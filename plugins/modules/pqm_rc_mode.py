@@ -129,7 +129,7 @@ TAKEN = """E-rc-mode-taken  {branch} is in RC mode already, for {who} since {sin
 
 
 def argument_spec() -> dict[str, dict[str, Any]]:
-    """The options, as documented above."""
+    """Return the options, as documented above."""
     return {
         "path": {"type": "path", "required": True},
         "branch": {"type": "str", "default": "devel"},
@@ -143,7 +143,7 @@ def argument_spec() -> dict[str, dict[str, Any]]:
 
 
 def check_owner(options: Mapping[str, Any], mode: pqm_configuration.Mode, path: Path) -> None:
-    """RC mode of another rollout is left alone. Raises RcModeError."""
+    """Raise RcModeError if RC mode was set for another rollout, whose it is."""
     who = mode.reason or NOBODY
     if mode.in_rc_mode and who not in (options["reason"], *options["take_over"]):
         playbook = "rc_mode_enter" if options["state"] == "rc" else "rc_mode_leave"
@@ -154,7 +154,7 @@ def check_owner(options: Mapping[str, Any], mode: pqm_configuration.Mode, path: 
 
 
 def wanted(options: Mapping[str, Any], text: str, tip: tuple[int, str] | None) -> str:
-    """The text as it is to be."""
+    """Return the text that the file should have."""
     if tip is None:  # the branch is to be open
         return pqm_configuration.leave(text, options["branch"])
     since = now(options["clock_offset"])
@@ -164,7 +164,7 @@ def wanted(options: Mapping[str, Any], text: str, tip: tuple[int, str] | None) -
 def switch(
     options: Mapping[str, Any], file: Configuration, guarded: GuardedBranch, tip: tuple[int, str] | None
 ) -> None:
-    """Switch the file. What landed between the look at the tip and the switch is part of how it was before."""
+    """Switch the mode in the file. A revision that lands while we switch belongs to the branch as it was before."""
     before = file.text
     file.replace(wanted(options, before, tip))
     if tip and not pqm_configuration.read(before, options["branch"]).in_rc_mode:
@@ -174,7 +174,7 @@ def switch(
 
 
 def facts(options: Mapping[str, Any], text: str, guarded: GuardedBranch) -> dict[str, Any]:
-    """What is so now. An open branch is not looked at: RC mode can be left while its server is down."""
+    """Return the present facts. An open branch is not read, so that RC mode can be left while its server is down."""
     mode = pqm_configuration.read(text, options["branch"])
     tip = guarded.tip() if mode.in_rc_mode else None
     release = guarded.release(mode.tip, tip) if tip else None
@@ -191,14 +191,14 @@ def facts(options: Mapping[str, Any], text: str, guarded: GuardedBranch) -> dict
 
 
 def dropped(before: str, branch: str, state: str) -> str | None:
-    """The expression of RC mode that goes with leaving and is neither ours nor useless."""
+    """Return RC mode's expression if somebody has edited it and this switch drops it; else None."""
     mode = pqm_configuration.read(before, branch)
     edited = mode.in_rc_mode and mode.commit_re not in (None, rc_mode.RC, mode.commit_re_open)
     return mode.commit_re if edited and (state == "open" or not pqm_configuration.holds_back(mode.commit_re)) else None
 
 
 def run(module: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Switch unless that is done, and say how it is. Raises RcModeError, BranchError and ValueError."""
+    """Switch unless that is done already, and return the facts. Raises RcModeError, BranchError and ValueError."""
     file = Configuration(options["path"])
     before = file.text
     guarded = GuardedBranch(options["branch"], options["location"], kinds.named(options))
@@ -216,7 +216,7 @@ def run(module: Any, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Read the arguments, switch, tell."""
+    """Read the arguments, switch, and answer."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     options = module.params
     for name in ("reason", "branch", "location"):

@@ -92,23 +92,23 @@ KILL_SECONDS = 2.0
 
 
 class FamilyStop:
-    """Ends a run's processes. `told` is what was done, in words; `others` are those of other users."""
+    """Ends a run's processes. `told` is what was done, in words; `others` are other users' processes."""
 
     def __init__(self, run: str, grace_seconds: float) -> None:
-        """Nothing is done yet."""
+        """Begin with nothing done."""
         self.run, self.grace_seconds = run, grace_seconds
         self.told: dict[str, list[str]] = {"asked": [], "ended": [], "killed": []}
         self.others: list[Relative] = []
 
     def look(self) -> list[Process]:
-        """Return the processes of the run that are this user's, and remember those that are not."""
+        """Return the run's processes that belong to this user, and remember those that do not."""
         there = marked(self.run)
         there += [process for process in unmarked(self.run, there) if process not in there]
         self.others += [each for each in relatives(self.run, there) if each not in self.others]
         return there
 
     def end_all(self) -> None:
-        """End what is this user's; what is not is written down first, for its parents may end."""
+        """End this user's processes; those of other users are written down first, as their parents may end."""
         for _ in range(ROUNDS):
             there = self.look()
             write_down(self.run, self.others)
@@ -117,7 +117,7 @@ class FamilyStop:
             self.end(there)
 
     def end(self, there: Sequence[Process]) -> None:
-        """Interrupt these, then ask them, then kill what is left."""
+        """Send SIGINT to these processes, then SIGTERM, then SIGKILL to those that are left."""
         ask(there, signal.SIGINT)
         left = wait(there, self.grace_seconds / 2)
         ask(left, signal.SIGTERM)

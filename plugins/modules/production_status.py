@@ -86,7 +86,7 @@ try:
     import yaml
 
     class Dumper(yaml.SafeDumper):
-        """Writes times as the rest of the runbook does."""
+        """A YAML dumper that writes times as the rest of the runbook does."""
 
     Dumper.add_representer(
         datetime,
@@ -104,7 +104,7 @@ FIELDS = ("revision", "revid", "at", "rollout")
 
 
 class StatusError(Exception):
-    """A production status that cannot be used; the text is the module's message."""
+    """An error: a production status cannot be used; the text is the module's message."""
 
 
 def load(path: Path, text: str) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def load(path: Path, text: str) -> dict[str, Any]:
 
 
 def update(text: str, status: Mapping[str, Any], deployed: Mapping[str, Any], landed: Collection[str]) -> str:
-    """The new text. What changes is replaced where it stands; only an unusual layout is written anew."""
+    """Return the new text. Changes are made in place; only an unusual layout is written anew."""
     wanted = {"deployed": deployed, "cowboys": [one for one in status["cowboys"] if one["id"] not in landed]}
     root = cast("yaml.MappingNode", yaml.compose(text, Loader=yaml.SafeLoader))  # `load` has seen that it is one
     nodes = {key.value: (key, value) for key, value in root.value}
@@ -144,12 +144,12 @@ def update(text: str, status: Mapping[str, Any], deployed: Mapping[str, Any], la
 
 
 def dump(data: Mapping[str, Any]) -> str:
-    """The data as YAML in the order it has."""
+    """Return the data as YAML in their order."""
     return yaml.dump(data, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=10**6)
 
 
 def deployed_edits(mapping: yaml.MappingNode, before: Mapping[str, Any], deployed: Mapping[str, Any]) -> Edits:
-    """Each value that changed, in its place."""
+    """Return an edit for each value of `deployed` that changed, at its place."""
     values = {key.value: value for key, value in mapping.value} if before else {}
     return [
         (values[field].start_mark.index, values[field].end_mark.index, dump(deployed[field]).partition("\n")[0])
@@ -159,7 +159,7 @@ def deployed_edits(mapping: yaml.MappingNode, before: Mapping[str, Any], deploye
 
 
 def cowboy_edits(text: str, key: yaml.ScalarNode, sequence: yaml.SequenceNode, landed: Collection[str]) -> Edits:
-    """The lines of the cowboys that landed, to be taken out; `[]` when no other is left."""
+    """Return the edits that remove the lines of the landed cowboys; `[]` remains if no other is left."""
     edits = []
     for item in sequence.value:
         if {name.value: value.value for name, value in item.value}["id"] in landed:
@@ -172,7 +172,7 @@ def cowboy_edits(text: str, key: yaml.ScalarNode, sequence: yaml.SequenceNode, l
 
 
 def last_index(node: yaml.Node) -> int:
-    """Where the node's last line ends; the end mark of a block is past the comments behind it."""
+    """Return where the node's last line ends; the end mark of a block is past the comments behind it."""
     if not isinstance(node, yaml.CollectionNode) or node.flow_style or not node.value:
         return node.end_mark.index - (node.end_mark.column == 0)
     last = node.value[-1]

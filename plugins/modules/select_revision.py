@@ -135,11 +135,11 @@ TEXT_AT_MOST, TEXTS_AT_MOST = 200_000, 1_000_000  # characters of one patch, and
 
 
 class Unfit(Refused):
-    """What was pinned by hand may not go out, or nothing may."""
+    """An error: the revision pinned by hand may not go out, or none may."""
 
 
 def choose(params: Mapping[str, Any], scratch: str) -> dict[str, Any]:
-    """Read the branches and decide. Raises Refused, Unfit and VcsError, and ValueError for unreadable arguments."""
+    """Read the branches and return the choice. Raises Refused, Unfit and VcsError, and ValueError for bad arguments."""
     branches = Backlog(params)
     reading = Schemas(branches, params["schema_directory"], scratch)
     rule = budget.Budget(params["window_minutes"], params["factor"], params["plus_minutes"])
@@ -173,7 +173,7 @@ def choose(params: Mapping[str, Any], scratch: str) -> dict[str, Any]:
 
 
 def worth_carrying(texts: Mapping[str, str]) -> dict[str, str]:
-    """Return the texts, in order, that are not too large to be brought to the control machine."""
+    """Return the texts, in order, that are small enough to be copied to the control machine."""
     carried: dict[str, str] = {}
     total = 0
     for name, text in texts.items():
@@ -201,7 +201,7 @@ def timings(value: Mapping[str, Any]) -> Mapping[str, float]:
 
 
 def main() -> None:
-    """Read the arguments, choose, tell."""
+    """Read the arguments, choose, and answer."""
     module = AnsibleModule(
         argument_spec={
             **backlog.ARGUMENTS,

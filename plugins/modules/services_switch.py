@@ -128,7 +128,7 @@ STILL_RUNNING = """E-jobs-still-running  {jobs} held its lock for {timeout:g} s 
 
 
 def argument_spec() -> dict[str, Any]:
-    """The options, as documented above."""
+    """Return the options, as documented above."""
     return {
         "state": {"type": "str", "choices": ["paused", "running"], "required": True},
         "cron_ini": {"type": "path"},
@@ -142,7 +142,7 @@ def argument_spec() -> dict[str, Any]:
 
 
 def banner_text(window_start: str | None) -> str:
-    """The banner's one line: the start of the window in UTC. SwitchError for what the site could not read."""
+    """Return the banner's line: the start of the window in UTC. Raises SwitchError if the site could not read it."""
     try:
         # fromisoformat knows "Z" only since Python 3.11
         start: datetime | None = datetime.fromisoformat(re.sub("Z$", "+00:00", window_start or ""))
@@ -208,14 +208,14 @@ def main() -> None:
 
 
 def in_order(banner: Banner | None, ini: CronIni | None, wanted: str | None, *, pausing: bool) -> list[SwitchStep]:
-    """Return what is to be done: people are told before anything is paused, and until all of it is resumed."""
+    """Return the steps in order: the banner goes up before anything is paused, and down after all is resumed."""
     told = banner.plan(wanted) if banner else None
     switched = (ini.plan_pause() if pausing else ini.plan_resume()) if ini else None
     return [step for step in ((told, switched) if pausing else (switched, told)) if step]
 
 
 def state_of(ini: CronIni | None, banner: Banner | None) -> dict[str, Any]:
-    """What is so now."""
+    """Return the present state of jobs and banner."""
     jobs = ini.known_jobs() if ini else []
     text = ini.text() if ini else None
     return {

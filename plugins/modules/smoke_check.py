@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Look at the site as a visitor's browser would: pages, their stylesheets, their external links (R22)."""
+"""Look at the site as a visitor's browser does: pages, their stylesheets, their external links (R22)."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ LOOK = {
 
 
 class Response(NamedTuple):
-    """What came of one request. `kind` is the content's type; `error` is None when the server answered well."""
+    """The response to one request. `kind` is the content's type; `error` is None if the server answered well."""
 
     status: int | None
     kind: str | None
@@ -93,7 +93,7 @@ class CutOffError(Exception):
 
 
 def opener() -> urllib.request.OpenerDirector:
-    """A client for http and https only: a page must not make us read file: or ftp: addresses."""
+    """Return a client for http and https only: a page must not make us read file: or ftp: addresses."""
     client = urllib.request.OpenerDirector()
     handlers = (
         urllib.request.ProxyHandler,
@@ -154,7 +154,7 @@ def read(response: http.client.HTTPResponse, deadline: float) -> bytes:
 def check(
     what: str, url: str, answer: Response, problem: str | None, pages_with_it: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """One entry of the result; `pages_with_it` refer to it."""
+    """Return one entry of the result; `pages_with_it` refer to the address."""
     size = f", {len(answer.content)} bytes" if answer.content else ""
     found = problem or answer.error or f"{answer.status} {answer.kind}{size}"
     return {"what": what, "url": url, "ok": not (problem or answer.error), "found": found, "pages": list(pages_with_it)}
@@ -191,7 +191,7 @@ def check_page(url: str, answer: Response) -> tuple[dict[str, Any], pages.Refere
 def check_stylesheet(
     client: urllib.request.OpenerDirector, timeout: float, url: str, on: Sequence[str]
 ) -> dict[str, Any]:
-    """CSS loads if it is there, is called CSS, and is not empty."""
+    """Check that a stylesheet exists, is served as CSS, and is not empty."""
     answer = ask(client, url, timeout)
     problem = None
     if answer.error is None:
@@ -205,7 +205,7 @@ def check_stylesheet(
 
 
 def check_link(client: urllib.request.OpenerDirector, timeout: float, url: str, on: Sequence[str]) -> dict[str, Any]:
-    """An external link is reachable if it answers below 400; some servers only answer GET."""
+    """Check that an external link answers below 400; it is asked again with GET, which some servers need."""
     answer = ask(client, url, timeout, "HEAD", whole=False)
     if answer.error is not None:
         answer = ask(client, url, timeout, whole=False)
@@ -213,7 +213,7 @@ def check_link(client: urllib.request.OpenerDirector, timeout: float, url: str, 
 
 
 def look(urls: Sequence[str], timeout: float, workers: int) -> list[dict[str, Any]]:
-    """All checks: pages first, then what they refer to, each address once."""
+    """Make all checks: pages first, then what they refer to, each address once."""
     client = opener()
     with ThreadPoolExecutor(workers) as pool:
         read_pages = list(map(check_page, urls, pool.map(partial(ask, client, timeout=timeout), urls)))
@@ -229,7 +229,7 @@ def look(urls: Sequence[str], timeout: float, workers: int) -> list[dict[str, An
 
 
 def describe(problems: Sequence[Mapping[str, Any]], total: int) -> str:
-    """The message: every problem, then where to look for each kind."""
+    """Return the message: every problem, then where to look for each kind."""
     lines = [f"E-smoke  {len(problems)} of {total} checks found a problem on the site."]
     lines += ["  {what} {url} {found}".format(**one) + on_pages(one) for one in problems]
     kinds = [what for what in WHATS if any(one["what"] == what for one in problems)]
@@ -238,12 +238,12 @@ def describe(problems: Sequence[Mapping[str, Any]], total: int) -> str:
 
 
 def on_pages(one: Mapping[str, Any]) -> str:
-    """Where a broken reference stands."""
+    """Return the pages that have a broken reference, in words."""
     return f" (on {', '.join(one['pages'])})" if one["pages"] else ""
 
 
 def main() -> None:
-    """Look at everything, then fail if anything is wrong."""
+    """Check everything, then fail if anything is wrong."""
     spec = {
         "urls": {"type": "list", "elements": "str", "required": True},
         "timeout_seconds": {"type": "float", "default": 10},

@@ -83,11 +83,11 @@ from ..module_utils.rollout_core.schema.patches import PatchName
 
 
 class Silent(Exception):  # noqa: N818  it carries an answer
-    """squawk came to no answer; the text says why."""
+    """An error: squawk gave no answer; the text says why."""
 
 
 def program(executable: str) -> str:
-    """Return what to run: of a bare name, that which stands beside this Python, as in a virtual environment."""
+    """Return the program to run; for a bare name, the one beside this Python, as in a virtual environment."""
     if os.sep in executable:
         return str(Path(executable).expanduser().absolute())
     beside = Path(sys.executable).with_name(executable)
@@ -138,7 +138,7 @@ def look(patches: Mapping[str, str], pg_version: str, executable: str, seconds: 
 
 
 def main() -> None:
-    """Read the arguments, look, tell."""
+    """Read the arguments, look, and answer."""
     module = AnsibleModule(
         argument_spec={
             "patches": {"type": "dict", "required": True},

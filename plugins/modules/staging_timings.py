@@ -60,7 +60,7 @@ from ..module_utils.rollout_core.schema import budget
 
 
 def newest(pattern: str) -> Path | None:
-    """Return the path that was written to last; of several at once, the last by name. None when nothing matches."""
+    """Return the path that was written to last, of several at once the last by name; None if nothing matches."""
     paths = [Path(path) for path in glob.glob(str(Path(pattern).expanduser()))]  # noqa: PTH207  absolute patterns too
     return max((path for path in paths if path.is_file()), key=lambda path: (path.stat().st_mtime, path), default=None)
 

@@ -1,4 +1,4 @@
-"""A rollout that was aborted: what its journal knows of it, and its abort pack."""
+"""A rollout that was aborted: what its journal knows of the abort, and its abort pack."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WriteDraft = Callable[[KeptRollout, Plan, Path], None]
 
 @dataclass(frozen=True)
 class Aborted(KeptRollout):
-    """Its directory holds the abort pack and the draft of the announcement, too."""
+    """A rollout that was aborted; its directory also holds the abort pack and the draft of the announcement."""
 
     @classmethod
     def of(cls, kept: KeptRollout) -> Aborted:
@@ -34,7 +34,7 @@ class Aborted(KeptRollout):
 
     @property
     def told(self) -> Told:
-        """Return what the journal knows of the problem."""
+        """Return what the journal knows of the problem (R20)."""
         known = aborts.problem(self.journal.entries)
         return Told(known.source, known.mended_at, known.new_pin) if known else Told()
 
@@ -46,24 +46,24 @@ class Aborted(KeptRollout):
 
     @property
     def earlier_plan(self) -> Path | None:
-        """Return the plan file that was made for the next attempt before, if there is one."""
+        """Return the plan file that was made for the next attempt already, or None."""
         known = aborts.next_attempt(self.journal.entries)
         path = (self.directory / known.plan).resolve() if known and known.plan else None
         return path if path and path.exists() else None
 
     def put_on_record(self, told: Told, by: str) -> None:
-        """Write what was told into the journal, if it is news (R20)."""
+        """Write what a person told into the journal, if it is new (R20)."""
         if told != self.told or aborts.problem(self.journal.entries) is None:
             self.journal.write(ProblemTold(told.source, told.mended_at, told.new_pin, by))
 
     def write_pack(self) -> None:
-        """Write the abort pack, as much of it as is known."""
+        """Write the abort pack, with what is known so far."""
         text = render_abort_pack(self.plan.as_vars(), self.journal.entries, typed(self.directory))
         write_whole(self.directory / PACK, text)
 
 
 def last_aborted(plan_file: Path | None) -> Path:
-    """Return the directory of the given plan's rollout, else of the aborted one whose journal was written last.
+    """Return the directory of the given plan's rollout, or of the aborted one whose journal was written last.
 
     Raises BadInputError when it was not aborted, or none was.
     """
@@ -77,5 +77,5 @@ def last_aborted(plan_file: Path | None) -> Path:
 
 
 def typed(path: Path) -> str:
-    """Return a path as a person types it: from the top of the checkout, where it is inside."""
+    """Return a path as a person types it: relative to the top of the checkout if it is inside."""
     return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)

@@ -1,4 +1,4 @@
-"""After an abort: the abort pack, the questions of R20, the next attempt (R21); at once, or later by `next`."""
+"""What follows an abort: the abort pack, the questions of R20, the next attempt (R21); at once, or later by `next`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from rollout.plan import store
 def conclude(
     aborted: Aborted, asker: WhoTells, verified: HostsVerified | None, why: str, write_draft: WriteDraft
 ) -> list[str]:
-    """Do what follows the undo of an abort; `why` is the message that the rollout ends with.
+    """Do what follows the undo of an abort; return lines for the screen, the last of which says what to type next.
 
-    Returns lines for the screen, the last of which says what to type next. `verified` is what testinfra found (None:
-    nobody looked). A plan that cannot be made does not keep the abort from its end.
+    `why` is the message that the rollout ends with. `verified` is what testinfra found (None: nobody looked). A plan
+    that cannot be made does not keep the abort from its end.
     """
     journal, clock = aborted.journal, aborted.clock
     if verified is not None:
@@ -47,7 +47,7 @@ def conclude(
 
 @dataclass(frozen=True)
 class NextRequest:
-    """What the command line of `next` gave; None is what it did not."""
+    """The command line of `next`; None for an option that was not given."""
 
     plan_file: Path | None = None
     source: str | None = None
@@ -58,11 +58,11 @@ class NextRequest:
 
 
 def follow_up(request: NextRequest, asker: WhoTells, write_draft: WriteDraft) -> tuple[Path, list[str]]:
-    """Tell what was not known at the abort, or has changed, and work out the next attempt anew.
+    """Record what people say of the problem now, work out the next attempt anew, and return directory and lines.
 
-    Returns the aborted rollout's directory and lines for the screen. Raises BadInputError when no rollout was aborted,
-    something is still not known, the window will not do, or the next attempt has begun; LockedError while a runbook is
-    at work on it.
+    The directory is the aborted rollout's, the lines are for the screen. Raises BadInputError when no rollout was
+    aborted, something is still not known, the window will not do, or the next attempt has begun; LockedError while a
+    runbook is at work on it.
     """
     with store.locked(last_aborted(request.plan_file)) as kept:
         aborted, clock = Aborted.of(kept), kept.clock
@@ -86,7 +86,7 @@ def _with_given(known: Told, request: NextRequest, now: datetime) -> Told:
 
 
 def _refuse_an_idle_waiver(waived_by: str | None, told: Told) -> None:
-    """A waiver is a named person's, and there must be something to waive."""
+    """Raise BadInputError for a waiver without a person's name, or when there is nothing to waive."""
     if waived_by is not None and not waived_by.strip():
         raise BadInputError("E-no-name  R8's distance is waived by a person.  Name who did:  --waive-r8 NAME")
     if waived_by is not None and not told.new_pin:

@@ -1,4 +1,4 @@
-"""The next attempt after an abort (R21): which windows there are, which will do, and why no earlier one will."""
+"""Works out the next attempt after an abort (R21): which windows there are, which will do, and why no earlier one."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ YEAR = timedelta(days=365)  # windows are planned up to a year ahead (R1)
 def work_out(
     aborted: Aborted, told: Told, write_draft: WriteDraft, waived_by: str | None = None, window: datetime | None = None
 ) -> list[str]:
-    """Choose the next attempt, write its plan and the draft of its announcement; returns lines for the screen.
+    """Choose the next attempt, write its plan and the draft of its announcement; return lines for the screen.
 
-    `told` has nothing missing. A plan that was made before, and not begun, is set aside. Raises BadInputError: the
-    `window` that was asked for will not do, the earlier plan has begun, or no plan can be made; LockedError.
+    `told` must have nothing missing. An earlier plan for the next attempt is set aside unless it has begun. Raises
+    BadInputError if the given `window` will not do, the earlier plan has begun, or no plan can be made; LockedError
+    while a runbook is at work on it.
     """
     plan, now = aborted.plan, aborted.clock.now()
     schedule = schedules.load(ROOT / plan.inventory).schedule
@@ -59,7 +60,7 @@ def work_out(
 
 
 def rules(policy: Policy) -> Rules:
-    """The distances of R8 and R21."""
+    """Return the distances of R8 and R21, from the policy."""
     return Rules(
         notice=timedelta(hours=policy.next_attempt_hours_notice),
         merge_before=timedelta(hours=policy.merge_hours_before),
@@ -68,7 +69,7 @@ def rules(policy: Policy) -> Rules:
 
 
 def candidates(plan: Plan, schedule: Schedule, now: datetime) -> Iterator[Candidate]:
-    """The plan's backup window, then the schedule's later windows and their backups in order, for a year."""
+    """Yield the plan's backup window, then the schedule's later windows and their backups in order, for a year."""
     yield Candidate(plan.backup_window.start, "backup window")
     found = []
     for start, backup in schedules.until(schedule, plan.window.start, now + YEAR):
@@ -79,7 +80,7 @@ def candidates(plan: Plan, schedule: Schedule, now: datetime) -> Iterator[Candid
 
 
 def backup_for(start: datetime, offered: Iterator[Candidate], policy: Policy, schedule: Schedule) -> datetime:
-    """The listed one, else the first candidate that an abort at `start` leaves time for (R1, R21), else the rule's."""
+    """Return a window's backup: the listed one, the first candidate far enough after it (R1, R21), or the rule's."""
     ends = start + timedelta(minutes=policy.window_minutes)
     distance = timedelta(hours=max(policy.next_attempt_hours_notice, policy.replica_restore_hours))
     listed = {one.window: one.backup for one in schedule.listed}
@@ -98,7 +99,7 @@ def _put_on_record(
 
 
 def _made(aborted: Aborted, path: Path, told: Told, write_draft: WriteDraft) -> Iterator[str]:
-    """What was written for the next attempt."""
+    """Write the draft of the announcement; yield lines that say what was made for the next attempt."""
     made, draft = plans.load(path), aborted.directory / ANNOUNCEMENT
     write_draft(aborted, made, draft)
     stands = ", ".join(event.stage for event in next_plan.carried(aborted.plan, aborted.journal.entries))
@@ -109,7 +110,7 @@ def _made(aborted: Aborted, path: Path, told: Told, write_draft: WriteDraft) -> 
 
 
 def _in_words(considered: Sequence[Considered]) -> list[str]:
-    """The windows that were looked at, one a line."""
+    """Return the windows that were considered, one a line, each with why it will do or not."""
     names = [f"{_day(seen.start)} ({seen.kind})" for seen in considered]
     width = max(map(len, names), default=0)
     heads = ["Next attempt  ", *[" " * 14] * len(names)]
@@ -117,7 +118,7 @@ def _in_words(considered: Sequence[Considered]) -> list[str]:
 
 
 def _if_waived(with_waiver: Sequence[Considered], considered: Sequence[Considered]) -> list[str]:
-    """What a waiver of R8's distance would gain, if it would."""
+    """Return a line that says which earlier window a waiver of R8's distance would allow, if one would."""
     if len(with_waiver) == len(considered) or not with_waiver[-1].accepted:
         return []
     gained = _day(with_waiver[-1].start)

@@ -1,4 +1,4 @@
-"""The plan of the next attempt (R21): what it takes over from the rollout that was aborted."""
+"""Writes the plan of the next attempt (R21): what it takes over from the rollout that was aborted."""
 
 from __future__ import annotations
 
@@ -69,9 +69,10 @@ def _fill(path: Path, aborted: Aborted, *, same_pin: bool) -> None:
 
 
 def carried(plan: Plan, entries: Sequence[Entry]) -> list[StageCarried]:
-    """Return what the next journal begins with: every stage before the window that need not be repeated for this pin.
+    """Return the events that the next journal begins with: the stages that are carried over (R21).
 
-    A stage rests on those before it: from the first that is not done, all is done again.
+    They are the stages before the window that need not be repeated for this pin. A stage rests on those before it: from
+    the first one that is not done, everything is done again.
     """
     done = _done(plan, entries)
     for bracket in brackets.still_on(plan.as_vars()["process"], entries):
@@ -88,7 +89,7 @@ def carried(plan: Plan, entries: Sequence[Entry]) -> list[StageCarried]:
 
 
 def _done(plan: Plan, entries: Sequence[Entry]) -> dict[str, StageCarried]:
-    """Return where each stage was done; not what was backed out in part, ended early, or rests on an older pin."""
+    """Return the stages that are done, by name; none that was backed out, ended early, or rests on an older pin."""
     done: dict[str, StageCarried] = {}
     for entry in entries:
         event = entry.event
@@ -107,9 +108,10 @@ def _done(plan: Plan, entries: Sequence[Entry]) -> dict[str, StageCarried]:
 
 @contextmanager
 def earlier_set_aside(aborted: Aborted) -> Iterator[Path | None]:
-    """Move a plan that was made before, and not begun, into `replaced/`; gives where it is, None when there was none.
+    """Move an earlier plan for the next attempt into `replaced/`; yield its new place, or None if there was none.
 
-    It comes back when the block raises. Raises BadInputError when it has begun, LockedError while a runbook is at work.
+    It is moved back when the block raises. Raises BadInputError if it has begun, LockedError while a runbook is at
+    work.
     """
     path = aborted.earlier_plan
     if path is None:

@@ -1,4 +1,4 @@
-"""What people say of the problem after an abort (R20): its source, when it can be fixed, whether that takes a merge."""
+"""Asks people about the problem after an abort (R20): its source, when it can be fixed, whether that takes a merge."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ TRIES = 3  # a person mistypes; an answers file says the same again
 
 
 class WhoTells(Protocol):
-    """Somebody who can say a line of text: the part of gates.Asker that is needed here."""
+    """Somebody who can give a line of text: the part of gates.Asker that is needed here."""
 
     def tell(self, name: str, prompt: str) -> str | None:
-        """Return what they say; None when nobody says anything."""
+        """Return the line that they give, or None."""
 
 
 @dataclass(frozen=True)
 class Told:
-    """What is known of the problem; None is what nobody has said. `mended_at` is the best estimate of the fix."""
+    """What people said of the problem; None where nobody has. `mended_at` is the best estimate of when it is fixed."""
 
     source: str | None = None
     mended_at: datetime | None = None
@@ -33,13 +33,16 @@ class Told:
 
     @property
     def missing(self) -> list[str]:
-        """Return the options of `./runbook.py next` that would say what is missing."""
+        """Return the options of `./runbook.py next` that give what is not known yet."""
         said = {'--source "…"': self.source, "--mended-at ISO": self.mended_at, "--new-pin|--same-pin": self.new_pin}
         return [option for option, value in said.items() if value is None]
 
 
 def ask(teller: WhoTells, known: Told, now: Callable[[], datetime]) -> tuple[Told, list[str]]:
-    """Ask for what is not known, until somebody does not answer; returns it all, and what was said but is no answer."""
+    """Ask for what is not known; return all that is, and a remark for each answer that could not be used.
+
+    The first question that nobody answers is the last.
+    """
     questions: tuple[tuple[str, str, Callable[[str], Any]], ...] = (
         ("source", SOURCE, source),
         ("mended_at", MENDED_AT, lambda text: mended_at(text, now())),
@@ -72,7 +75,7 @@ def _ask(teller: WhoTells, name: str, question: str, read: Callable[[str], Any],
 
 
 def source(text: str) -> str:
-    """Return the source of the problem, in one line. Raises BadInputError when there is none."""
+    """Return the source of the problem, in one line. Raises BadInputError if it is empty."""
     line = " ".join(text.split())
     if not line:
         raise BadInputError("E-no-source  Say in one line what the source of the problem was.")
@@ -80,7 +83,7 @@ def source(text: str) -> str:
 
 
 def mended_at(text: str, now: datetime) -> datetime:
-    """Return the estimate as an instant; `now` is now. Raises BadInputError, also without an offset from UTC."""
+    """Return the estimate as an instant. Raises BadInputError, also for one without an offset from UTC."""
     if text.strip().lower() == "now":
         return now
     try:

@@ -1,4 +1,4 @@
-"""After an abort people hear that it was aborted, and, once somebody says yes, when it is tried again (R20, R21)."""
+"""Tells people, after an abort, that it was aborted, and, once somebody says yes, when it is tried again (R20, R21)."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from rollout.plan.store import KeptRollout
 from rollout.whole_file import write_whole
 
 ABORTED, NEW_DATE = "aborted", "new_date"
-OF_THE_WINDOW = ("first", "rescheduled", NEW_DATE, "reminder", "starting")  # who heard one of these waits for it
+OF_THE_WINDOW = ("first", "rescheduled", NEW_DATE, "reminder", "starting")  # whoever heard one waits for the window
 Say = Callable[[str], None]
 
 
 def tell(aborted: KeptRollout, asker: gates.Asker, say: Say) -> list[str]:
-    """Announce the abort, if people were told of the window; returns lines for the screen.
+    """Announce the abort, if people were told of the window; return lines for the screen.
 
-    What goes wrong with it does not keep the abort from its end: it stays due.
+    An announcement that fails does not keep the abort from its end: it stays due.
     """
     if not untold(aborted.journal):
         return []
@@ -39,14 +39,14 @@ def tell(aborted: KeptRollout, asker: gates.Asker, say: Say) -> list[str]:
 
 
 def untold(journal: Journal) -> bool:
-    """Return True if people wait for the window of a rollout, and its abort was never put on record to be announced."""
+    """Return True if people were told of the window of an aborted rollout, and the abort was never queued for them."""
     known = core.announcements(journal.entries)
     heard = [copy.state for each in known if each.message in OF_THE_WINDOW for copy in each.copies]
     return not {core.SENT, core.IN_DOUBT}.isdisjoint(heard) and all(each.message != ABORTED for each in known)
 
 
 def write_draft(aborted: KeptRollout, to_come: Plan, path: Path) -> None:
-    """Write what people would be told of the new date, as a mail. Raises BadInputError for a template that is wrong."""
+    """Write the mail that would announce the new date to `path`. Raises BadInputError for a template that is wrong."""
     after = (aborted.plan.as_vars(), aborted.journal.entries)
     facts = wording.about(to_come.as_vars(), [], aborted.clock.now(), after=after)
     write_whole(path, wording.render(NEW_DATE, "mail", facts, ROOT / to_come.inventory).as_mail())
@@ -55,10 +55,10 @@ def write_draft(aborted: KeptRollout, to_come: Plan, path: Path) -> None:
 def offer(
     aborted: KeptRollout, path: Path | None, draft: Path, asker: gates.Asker, say: Say, why: Sequence[str] = ()
 ) -> list[str]:
-    """Ask whether the new date is announced now, with the `draft` as evidence; a no leaves it to the next `run`.
+    """Ask whether the new date is announced now, with the `draft` as evidence; return lines for the screen.
 
-    `path` is the next attempt's plan, in whose journal it is on record; None: there is none. `why` it is then, if that
-    is not on the screen yet. Returns lines for the screen.
+    A no leaves it to the next `run`. `path` is the plan of the next attempt, whose journal gets the answer; None if
+    there is no such plan, for the reasons `why` unless they are on the screen already.
     """
     if path is None or not draft.exists():
         return []
@@ -78,7 +78,7 @@ def offer(
 
 
 def _announced(aborted: KeptRollout, to_come: KeptRollout, asker: gates.Asker, say: Say) -> list[str]:
-    """Send what the next attempt's process announces after an abort; returns lines for the screen."""
+    """Send what the next attempt's process announces after an abort; return lines for the screen."""
     plan, entries = to_come.plan, to_come.journal.entries
     box = outbox.at_rest(to_come, asker, say)
     for stage in plan.process:

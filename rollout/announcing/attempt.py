@@ -1,4 +1,4 @@
-"""One attempt to deliver one text: what is to be done, and what became of it."""
+"""One attempt to deliver one text: the job, and its outcome."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LONGEST = 200  # characters of what a server said
 
 
 class Outcome(StrEnum):
-    """The end of an attempt. NOT_SENT is certain: no connection, or a clear rejection. UNKNOWN: it may be out."""
+    """How an attempt ended. NOT_SENT is certain: no connection, or a clear rejection. UNKNOWN: the text may be out."""
 
     SENT = "sent"
     NOT_SENT = "not_sent"
@@ -22,7 +22,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Delivered:
-    """What became of an attempt. `said` is a line for people, without a secret.
+    """The outcome of an attempt. `said` is a line for people, without a secret.
 
     `repeatable` is true if the outcome is unknown, but a repeat cannot make a second post.
     """
@@ -34,7 +34,7 @@ class Delivered:
 
 @dataclass(frozen=True)
 class Job:
-    """All that the process that posts is told. `key` is the same for every attempt at the same text."""
+    """Everything that the posting process is told. `key` is the same for every attempt at the same text."""
 
     url: str = field(repr=False)
     loopback_only: bool
@@ -47,25 +47,25 @@ class Job:
 
 @dataclass
 class Sending:
-    """Called before the first byte that may make a post; `tell` tells the process that waits, once."""
+    """A callback before the first byte that may make a post; `tell` then tells the process that waits, once."""
 
     tell: Callable[[], None]
     begun: bool = False
 
     def __call__(self) -> None:
-        """From here on, the text may be out."""
+        """Note that the text may be out from here on, and tell the process that waits."""
         if not self.begun:
             self.begun = True
             self.tell()
 
     @property
     def failed(self) -> Outcome:
-        """What a failure means at this moment."""
+        """Return the outcome of an attempt that fails now: unknown once sending has begun."""
         return Outcome.UNKNOWN if self.begun else Outcome.NOT_SENT
 
 
 def together(parts: Sequence[Delivered]) -> Delivered:
-    """Return the outcome of several requests or mails; unknown if only some are out, for those must not be repeated."""
+    """Return one outcome for several requests or mails: unknown if only some are out, as those must not be repeated."""
     out = [part for part in parts if part.outcome is Outcome.SENT]
     failed = [part for part in parts if part.outcome is not Outcome.SENT]
     if not failed:
@@ -80,7 +80,7 @@ def _joined(parts: Sequence[Delivered]) -> str:
 
 
 def why(error: BaseException) -> str:
-    """The reason of a failure, from the innermost error: the outer ones quote URLs."""
+    """Return the reason of a failure as the innermost error gives it: the outer ones quote URLs."""
     if isinstance(error, smtplib.SMTPResponseException):
         return f"{error.smtp_code} {one_line(error.smtp_error)}"
     if isinstance(error, smtplib.SMTPServerDisconnected):

@@ -31,10 +31,10 @@ QUESTION = {
 
 @dataclass(frozen=True)
 class Channel:
-    """One place that messages go to. `url` is secret; `shown` is for people.
+    """One place that messages go to. `url` is secret; `shown` is the URL for people.
 
-    A repeat with the same key within `repeatable_seconds` of the first attempt cannot make a second post (Mastodon's
-    Idempotency-Key); 0 where it could. `loopback_only`: whatever leads off this machine is refused.
+    Within `repeatable_seconds` of the first attempt, a repeat with the same key cannot make a second post (Mastodon's
+    Idempotency-Key); 0 if it always could. `loopback_only` refuses an address that is not on this machine.
     """
 
     name: str
@@ -47,13 +47,13 @@ class Channel:
 
 @dataclass(frozen=True)
 class Channels:
-    """Every channel by name, and for every message the names of those that it goes to."""
+    """All channels by name, and for every message the names of the channels that it goes to."""
 
     by_name: Mapping[str, Channel]
     messages: Mapping[str, tuple[str, ...]]
 
     def of(self, message: str) -> list[Channel]:
-        """Return the channels of one message, in the inventory's order; none where the inventory says so."""
+        """Return the channels of one message, in the inventory's order; an empty list if the inventory has it so."""
         return [self.by_name[name] for name in self.messages[message]]
 
     def __getitem__(self, name: str) -> Channel:
@@ -82,7 +82,7 @@ class ChannelVariables(BaseModel):
 
 
 def load(directory: Path) -> Channels:
-    """Return the channels of an inventory; to ask Ansible takes a second. Raises BadInputError, which quotes no URL."""
+    """Return the channels of an inventory; it takes Ansible a second. Raises BadInputError, which quotes no URL."""
     if not (directory / FILE).exists():
         what = "it says where announcements go (docs/operations.md, Channels)"
         raise BadInputError(f"E-no-channels  {directory / FILE} is not there: {what}.")
@@ -94,7 +94,7 @@ def load(directory: Path) -> Channels:
 
 
 def checked(variables: Mapping[str, Any], file: Path) -> Channels:
-    """Return the channels that the answers to QUESTION describe; `file` is where they stand. Raises BadInputError."""
+    """Return the channels in Ansible's answers to QUESTION; `file` is named in errors. Raises BadInputError."""
     try:
         found = ChannelVariables.model_validate(variables)
     except ValidationError as error:  # it quotes what it has found
@@ -108,7 +108,7 @@ def checked(variables: Mapping[str, Any], file: Path) -> Channels:
 
 
 def _unknown_names(found: ChannelVariables) -> Iterator[Finding]:
-    """Yield messages and channels that nobody knows, and messages that are left out: that would be silence."""
+    """Yield a finding for each message or channel that does not exist, and for each message without an entry."""
     for message, names in found.announcements_messages.items():
         unknown = ", ".join(name for name in names if name not in found.announcements_channels)
         if message not in MESSAGES:
@@ -121,7 +121,7 @@ def _unknown_names(found: ChannelVariables) -> Iterator[Finding]:
 
 
 def _without_text(found: ChannelVariables, site: Path) -> list[Finding]:
-    """Return the messages for which a channel has no text: better said today than after an abort."""
+    """Return a finding for each message for which a channel has no text: better said today than after an abort."""
     from rollout.announcing import wording  # jinja2
 
     return [
@@ -133,7 +133,7 @@ def _without_text(found: ChannelVariables, site: Path) -> list[Finding]:
 
 
 def _channels(found: ChannelVariables) -> tuple[dict[str, Channel], list[Finding]]:
-    """Return the channels, and the URLs that Apprise does not take, or that lead elsewhere than they may."""
+    """Return the channels, and a finding for each URL that Apprise does not take or that leads where it may not."""
     from rollout.announcing import destination  # 0.2 s, and not every command announces
 
     made: dict[str, Channel] = {}
@@ -161,5 +161,5 @@ def _channels(found: ChannelVariables) -> tuple[dict[str, Channel], list[Finding
 
 
 def _without_urls(text: str) -> str:
-    """Return Ansible's error without the URLs: it quotes the line that it stumbled over."""
+    """Return Ansible's error without the URLs in it: Ansible quotes the line that it could not read."""
     return re.sub(r"://[^\s'\"]*", "://****", text)

@@ -1,4 +1,8 @@
-"""One text to one channel, once: sent, certainly not sent, or nobody knows.
+"""Delivers one text to one channel, once: it is sent, certainly not sent, or nobody knows.
+
+A client of a channel can hang, so it works in a process of its own (rollout/announcing/post.py) that can be ended. What
+is patched in that process is patched for one text only. Everything that it is told, the secret URL included, goes
+through a socket without a name.
 
 A client can hang, so a process of its own does it, rollout/announcing/post.py: it can be ended, and what is patched
 there is patched for one text. All that it is told, the secret URL included, goes through a socket without a name.
@@ -22,26 +26,26 @@ from rollout.announcing.attempt import Delivered, Job, Outcome
 from rollout.announcing.channels import Channel
 from rollout.announcing.text import Text
 
-GRACE_SECONDS = 30.0  # beyond the time limit, which whoever posts keeps itself: for one that is loading, or stopped
+GRACE_SECONDS = 30.0  # beyond the time limit, which the poster keeps itself unless it hangs or still loads
 
 
 class Poster:
-    """The process that posts: started for the first text, and again when it has ended; it ends with this one."""
+    """The process that posts. It is started for the first text, and anew if it has ended; it ends with this process."""
 
     def __init__(self) -> None:
-        """Nothing is started yet."""
+        """Begin without a process; the first text starts it."""
         self._alone = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
     def hand(self, connection: socket.socket) -> None:
-        """Have it fork, and do the job that is asked on the other end of `connection`. Raises OSError."""
+        """Have the process fork, and do the job that is asked on the other end of `connection`. Raises OSError."""
         with self._alone:
             if self._process is None or self._process.poll() is not None:
                 self._start()
             socket.send_fds(self._line, [b"."], [connection.fileno()])
 
     def _start(self) -> None:
-        """Start it, in a session of its own: Ctrl-C at a terminal is not for it."""
+        """Start the process in a session of its own, so that Ctrl-C at a terminal does not reach it."""
         self._line, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -60,10 +64,10 @@ POSTER = Poster()
 
 
 def deliver(channel: Channel, text: Text, key: str, to: str | None = None, timeout_seconds: float = 30) -> Delivered:
-    """Send `text`, once; `key` is the same for every attempt at the same text on the same channel.
+    """Send `text` once; return the outcome, whatever fails.
 
-    `to` is the address that a mail goes to in place of the URL's. Whatever fails is in the answer. Nothing outlives the
-    time limit, also when this process is interrupted or killed.
+    `key` is the same for every attempt at the same text on the same channel. `to` is the address that a mail goes to in
+    place of the URL's. Nothing outlives the time limit, also when this process is interrupted or killed.
     """
     job = Job(channel.url, channel.loopback_only, text.title, text.body, key, to, timeout_seconds)
     began = time.monotonic()
@@ -84,7 +88,7 @@ def deliver(channel: Channel, text: Text, key: str, to: str | None = None, timeo
 
 
 def _answers(connection: socket.socket, job: Job) -> list[dict[str, Any]]:
-    """What is answered to a job: perhaps that it is being sent, and perhaps what became of it."""
+    """Return the poster's answers to a job: that sending begins, and the outcome; either may be missing."""
     found: list[dict[str, Any]] = []
     connection.settimeout(job.timeout_seconds + GRACE_SECONDS)
     with suppress(OSError), connection.makefile() as lines:

@@ -1,4 +1,4 @@
-"""Makes an Apprise URL into Apprise's own client for it: one that leaves a text as it is, and tries once."""
+"""Makes an Apprise client from a URL: one that leaves a text as it is, and tries once."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ logging.getLogger("apprise").disabled = True
 # Options of a URL that would change the text, or that belong to whoever delivers it (retries, time limits).
 NOT_FOR_URLS = ("format", "overflow", "emojis", "retry", "wait", "optional", "redirect", "cto", "rto")
 FORGETS_SECONDS = 3300.0  # Mastodon keeps an Idempotency-Key for 3600 s; five minutes are for clocks and slow answers
-SHORTEST_SECRET = 4  # what is shorter stands in ordinary words too
+SHORTEST_SECRET = 4  # a shorter one may be part of ordinary words
 
 
 class BadUrlError(ValueError):
-    """What is wrong with a URL: a phrase without anything of the URL that could be secret."""
+    """A phrase that says what is wrong with a URL, without anything of the URL that could be secret."""
 
 
 def service(url: str, timeout_seconds: float = 30.0) -> Any:
@@ -76,24 +76,24 @@ def irc_options(irc: NotifyIRC, timeout_seconds: float) -> dict[str, Any]:
 
 
 def takes_title(made: Any) -> bool:
-    """Return True if a message there has a title of its own, as a mail has a subject."""
+    """Return True if a message of this client has a title of its own, as a mail has a subject."""
     return int(made.title_maxlen) > 0
 
 
 def shown(made: Any) -> str:
-    """Return the URL for people, without anything secret."""
+    """Return the client's URL for people, without anything secret."""
     if isinstance(made, (NotifyEmail, NotifyIRC, NotifyMastodon)):
         return str(made.url(privacy=True)).partition("?")[0].rstrip("/")
     return str(made.service_name)  # others may have their secret anywhere in the URL
 
 
 def repeatable_seconds(made: Any) -> float:
-    """Return how long after the first attempt a repeat with the same key cannot become a second post; 0 is never."""
+    """Return for how many seconds after the first attempt a repeat with the same key makes no second post; 0: never."""
     return FORGETS_SECONDS if isinstance(made, NotifyMastodon) else 0.0
 
 
 def secrets(made: Any) -> list[str]:
-    """Return what must not be told: everything that Apprise's plugin calls private, the longest first."""
+    """Return the secrets of a client: everything that Apprise's plugin calls private, the longest first."""
     private = {
         described.get("map_to", name)
         for described_all in (made.template_tokens, made.template_args, made.template_kwargs)
@@ -107,7 +107,7 @@ def secrets(made: Any) -> list[str]:
 
 
 def check_loopback(made: Any) -> None:
-    """Raise BadUrlError unless the host is this machine, by every address that its name has."""
+    """Raise BadUrlError unless every address of the client's host is this machine."""
     host = made.smtp_host if isinstance(made, NotifyEmail) else made.host
     try:
         addresses = {str(found[4][0]) for found in socket.getaddrinfo(str(host or "").strip("[]"), None)}
@@ -120,7 +120,7 @@ def check_loopback(made: Any) -> None:
 
 
 def stay_on_loopback() -> None:
-    """Refuse every connection to elsewhere, for the rest of the process, and ask no proxy."""
+    """Refuse every connection that leaves this machine, for the rest of the process, and use no proxy."""
 
     def hear(event: str, arguments: tuple[Any, ...]) -> None:
         address = arguments[1] if event in ("socket.connect", "socket.sendto") else None

@@ -1,4 +1,4 @@
-"""Announces an incident as it is discovered, and its end (R24): somebody says yes to the text, or says why not."""
+"""Announces an incident when it is discovered, and its end (R24): somebody says yes to the text, or says why not."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ WAITS = timedelta(minutes=15)
 
 @dataclass(frozen=True)
 class IncidentTeller:
-    """Tells people of the incidents of a rollout that no runbook is at work on, under its lock."""
+    """Announces the incidents of a rollout that no runbook is at work on; its lock is held."""
 
     rollout: KeptRollout
     asker: gates.Asker
     say: Callable[[str], None]
 
     def tell(self, number: int, *, wanted: bool | None = None, saying: str | None = None) -> bool:
-        """Announce what is due of an incident; whether it is out everywhere, or somebody decided that it is not sent.
+        """Announce what is due of an incident; return True if nothing is left to announce.
 
-        `wanted` is what was said beforehand; None: whoever is at the terminal is asked, with the text as evidence. What
-        nobody decides stays due. `saying` is what its readers are told in place of the summary, or of the resolution:
-        what the checks say is not for them. Raises BadInputError when there is no text or no channel for it.
+        Nothing is left once it is out everywhere, or somebody decided that it is not sent. `wanted` is the decision if
+        it was made beforehand; with None, whoever is at the terminal is asked, with the text as evidence. Without a
+        decision it stays due. `saying` replaces the summary, or the resolution, in the text: what checks found is not
+        written for readers. Raises BadInputError when there is no text or no channel for it.
         """
         for announcement in self._incident(number).told:
             if not announcement.settled and wanted is not False:
@@ -53,7 +54,7 @@ class IncidentTeller:
         return next(each for each in incidents(self.rollout.journal.entries) if each.number == number)
 
     def _asked(self, number: int, message: str) -> bool:
-        """Whether it is to be announced now; a no goes on record with who said so, and why."""
+        """Ask whether the message is announced now; return True for yes. A no goes on record, with name and reason."""
         evidence = [f"incident {number}, to be announced as `{message}`:"]
         for copy, text in self._box.texts(message, number=number).items():
             evidence += [f"{copy}:", *(f"| {line}" for line in [text["title"], *text["body"].splitlines()] if line)]
@@ -66,7 +67,7 @@ class IncidentTeller:
         return answer.yes
 
     def _left(self, number: int) -> bool:
-        """Say what is left to do, loudly; whether nothing is."""
+        """Return True if nothing is left to announce; otherwise say loudly what is."""
         incident = self._incident(number)
         unsent = [each.message for each in incident.told if not each.settled]
         if not incident.due and not unsent:

@@ -1,4 +1,4 @@
-"""What templates may name: facts from plan, journal and the caller, under names that docs/architecture.md lists."""
+"""The names that templates may use: facts from plan, journal and the caller. docs/architecture.md lists them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from rollout.views.history import History
 Facts = Mapping[str, Any]
 Entries = Sequence[Entry]
 
-ANNOUNCE_IT = ("first", "new_date", "rescheduled")  # by these people hear when the window is
+ANNOUNCE_IT = ("first", "new_date", "rescheduled")  # the messages that tell people when the window is
 
 # Every name, and what it means: docs/architecture.md has the same table. The preview shows it for what is not known.
 ALWAYS = {
@@ -79,19 +79,20 @@ NAMES = {**ALWAYS, **OF_THE_SITE, **WHEN_KNOWN}
 
 
 def about(plan: Facts, entries: Entries, now: datetime, **more: Any) -> dict[str, Any]:
-    """What templates may name (NAMES); what is not known is not there, and a template that names it fails.
+    """Return the values that templates may use, by name (NAMES); a value that is not known is left out.
 
-    `plan` is the plain data under `rollout`, `entries` are its journal's. `more` is what stands in neither:
+    A template that uses a name that is left out fails. `plan` is the plain data under `rollout`, `entries` are its
+    journal's. `more` are values that neither has:
 
     - `after`: plan and entries of the aborted rollout whose next attempt this is (R21), for `new_date`
-    - `moved_from`: the window's start before it was moved; otherwise what the journal says of it
-    - `number` of the incident; otherwise the last that was opened. `problem`, `resolution`; otherwise the journal's
+    - `moved_from`: the window's start before it was moved; otherwise as the journal has it
+    - `number` of the incident; otherwise the one opened last. `problem`, `resolution`: otherwise the journal's
     - `corrects`: number of the announcement that was wrong; `right`: what is right; `wrong`, if its subject will not do
     - `chase`: one item of what the cowboy review reports (R16)
     - `channels`: `{message: [name, …]}`, for the announcer (R6)
     - any other value of WHEN_KNOWN, as it is
 
-    Texts come out as one line each, without control characters. Raises TypeError for a `more` that is not known.
+    Texts come out as one line each, without control characters. Raises TypeError for a key of `more` that is not known.
     """
     facts = {**_window(plan, now), "goes_out": list(_goes_out(plan, entries, now, more.pop("channels", {})))}
     facts |= _known(plan, entries, now)
@@ -132,7 +133,7 @@ def _window(plan: Facts, now: datetime) -> dict[str, Any]:
 def _goes_out(
     plan: Facts, entries: Entries, now: datetime, channels: Mapping[str, Sequence[str]]
 ) -> Iterator[dict[str, Any]]:
-    """What the stages of the process announce, when, by when, and where."""
+    """Yield what each stage of the process announces: the message, when, by when, and on which channels."""
     for stage, planned in zip(plan["process"], timeline.planned(plan, estimates(entries)), strict=True):
         if announces := stage.get("announces"):
             message, by = outbox.message_of(plan, entries, announces)
@@ -141,13 +142,13 @@ def _goes_out(
 
 
 def _known(plan: Facts, entries: Entries, now: datetime) -> dict[str, Any]:
-    """How long users were out, and the abort if there was one."""
+    """Return how long users were without the service, and the abort if there was one."""
     downtime = History(plan, entries).downtime
     return {**({"out_for": downtime} if downtime is not None else {}), **_aborted(plan, entries, now)}
 
 
 def _aborted(plan: Facts, entries: Entries, now: datetime) -> dict[str, Any]:
-    """The abort of that rollout, as far as the journal knows (R20)."""
+    """Return what the journal knows of the abort of this rollout (R20)."""
     history = History(plan, entries)
     problem = history.problem
     mended_at = problem.mended_at if problem else None
@@ -171,7 +172,7 @@ def _moved(plan: Facts, entries: Entries, moved_from: Any) -> dict[str, Any]:
 
 
 def _moved_from(entries: Entries) -> datetime | None:
-    """Return the window that people heard of last, if it was moved since: also when it was moved twice in between."""
+    """Return the window that people heard of last, if it was moved since, even more than once."""
     told = {event.announcement: event.message for _, event in of(entries, AnnouncementQueued)}
     found, heard = None, True
     for entry in entries:

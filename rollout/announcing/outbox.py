@@ -1,4 +1,7 @@
-"""The outbox: what is announced stands in the journal before it is sent, and stays due until it is out (R7, R20–R24).
+"""The outbox: an announcement is in the journal before it is sent, and stays due until it is out (R7, R20–R24).
+
+Each attempt is on record before it is made. If nobody knows how one ended, a person is asked: it is never repeated on a
+guess. A channel that is down is tried again for a while, and then a person says what is to be done.
 
 An attempt is on record before it is made. One whose end is not known is asked about, never repeated on a guess; a
 channel that is down is tried again for a while, and then a person says what is to be done.
@@ -38,8 +41,8 @@ from rollout.plan.store import KeptRollout
 
 IN_DOUBT, UNSENT = "in_doubt", "unsent"
 LOSA = ("losa",)
-WAITS = timedelta(minutes=15)  # for a person, and for a channel when there is a deadline that is not near
-SHORTLY = timedelta(minutes=5)  # for a channel when users wait for the news, or for the window
+WAITS = timedelta(minutes=15)  # for a person's answer; for a channel if no deadline is near
+SHORTLY = timedelta(minutes=5)  # for a channel if users wait for the news or the window
 MEANS = {
     "out": "you have seen it there, or somebody has",
     "again": "it is not there: it is sent once more",
@@ -52,11 +55,10 @@ MEANS = {
 
 @dataclass
 class Outbox:
-    """One rollout's; `inventory` is the directory that has the channels.
+    """The outbox of one rollout; `inventory` is the directory that has the channels.
 
-    `ask` puts a question on record and waits for the answer; `wait` waits until an instant.
-
-    `look` is called while something is being sent. What these raise ends the sending, with all that is known on record.
+    `ask` puts a question on record and waits for the answer; `wait` waits until an instant; `look` is called while
+    something is being sent. An error that these raise ends the sending, with all that is known on record.
     """
 
     plan: Plan
@@ -70,14 +72,14 @@ class Outbox:
 
     @cached_property
     def channels(self) -> Channels:
-        """The inventory's. Raises BadInputError."""
+        """Return the channels of the inventory. Raises BadInputError."""
         return channels.load(self.inventory)
 
     def texts(self, message: str, on: Sequence[str] | None = None, **more: Any) -> dict[str, dict[str, Any]]:
-        """The texts of a message as they would be queued, by the name of the copy. Raises BadInputError.
+        """Return the texts of a message as they would be queued, by the name of the copy. Raises BadInputError.
 
-        On the message's own channels, or `on` these. `more` is what `wording.about` takes; a message to several persons
-        gets what each of them is told as `recipients`, with an `address` each.
+        They are for the message's own channels, or for the channels `on`. `more` is what `wording.about` takes;
+        `recipients` in it are what each person is told, with an `address` each, when a message goes to several persons.
         """
         now = self.clock.now()
         recipients = more.pop("recipients", None)
@@ -105,16 +107,17 @@ class Outbox:
         on: Sequence[str] | None = None,
         **more: Any,
     ) -> int:
-        """Put a message on record; returns its number. Raises BadInputError, and then nothing is."""
+        """Put a message on record as due; return its number. Raises BadInputError, and then nothing is on record."""
         texts = self.texts(message, on, **more)
         number = len(core.announcements(self.journal.entries)) + 1
         self.journal.write(AnnouncementQueued(number, message, stage, by, more.get("number"), texts))
         return number
 
     def send(self, number: int) -> Announcement:
-        """Send what is not out of an announcement: at once, then again where it fails; ask where a person must decide.
+        """Send the copies of an announcement that are not out; return how it stands then.
 
-        Returns it as it stands then: settled, unless a person (or nobody) said later.
+        A copy that fails is tried again, and a person is asked where one must decide. The announcement is settled then,
+        unless a person (or nobody) said later.
         """
         later: set[str] = set()
         tried: set[str] = set()
@@ -142,9 +145,9 @@ class Outbox:
         return core.announcements(self.journal.entries)[number - 1]
 
     def _patience(self, number: int) -> datetime:
-        """Until when a channel that is down is tried again before a person is asked: inside the deadline.
+        """Return until when a channel that is down is tried again before a person is asked; it is before the deadline.
 
-        What had failed before is asked about after one more attempt: whoever typed that is here.
+        A copy that failed in an earlier run is asked about after one more attempt: whoever typed the command is here.
         """
         now, announcement = self.clock.now(), self._get(number)
         by = announcement.by
@@ -153,7 +156,7 @@ class Outbox:
         return now + (WAITS if by and by > now + WAITS else SHORTLY)
 
     def _attempt(self, number: int, copies: Sequence[Copy]) -> None:
-        """Send on several channels at once: each is on record before any of them begins."""
+        """Send copies on several channels at once; each attempt is on record before any of them begins."""
         announcement = self._get(number)
         keys = [core.key(self.plan.id, announcement, copy) for copy in copies]
         ways = [self.channels[copy.via] for copy in copies]
@@ -193,7 +196,7 @@ class Outbox:
         self.say(f"    {mark} {announcement.message} on {copy.channel}: {result.said}")
 
     def _settled_doubt(self, number: int, copy: Copy) -> bool:
-        """Ask whether a copy whose end is not known is out; False when nobody says so now."""
+        """Ask whether a copy in doubt is out; return False if nobody says so now."""
         since = f"{copy.at:%a %d %b %H:%M:%S} UTC"
         doubt = f"the attempt of {since} has no known end{f': {copy.said}' if copy.said else ''}"
         options = ("out", "again", "later")
@@ -203,7 +206,7 @@ class Outbox:
         return answer.word != "later"
 
     def _what_now(self, number: int, copy: Copy) -> str:
-        """Ask what to do about a channel that is down; returns the answer."""
+        """Ask what to do about a channel that is down; return the answer."""
         failure = f"{copy.attempts} attempts failed, the last with: {copy.said}"
         options = ("retry", "by-hand", "without", "later")
         question = f"{copy.channel} does not take it. What now?"
@@ -230,7 +233,7 @@ class Outbox:
 
 
 def at_rest(rollout: KeptRollout, asker: gates.Asker, say: Callable[[str], None]) -> Outbox:
-    """Return the outbox of a rollout that is not at work: nothing is judged while it asks or waits."""
+    """Return the outbox of a rollout that is not at work: lateness is not judged while it asks or waits."""
 
     def wait(instant: datetime, what: str) -> None:
         say(f"    … {what} at {instant:%H:%M:%S} UTC")
@@ -244,7 +247,7 @@ def at_rest(rollout: KeptRollout, asker: gates.Asker, say: Callable[[str], None]
 
 
 def told(announcement: Announcement) -> list[str]:
-    """How it stands, a line for each copy that is not out, else one for all."""
+    """Return how an announcement stands: a line for each copy that is not out, or one line if all are."""
     if not announcement.open:
         given_up = [copy.channel for copy in announcement.copies if copy.state == core.GIVEN_UP]
         out = [copy.channel for copy in announcement.copies if copy.state == core.SENT]

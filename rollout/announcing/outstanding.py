@@ -1,4 +1,4 @@
-"""`./runbook.py announce`: what is due and not out is sent; a wrong announcement is corrected, visibly."""
+"""`./runbook.py announce`: sends what is due and not out; corrects a wrong announcement, visibly."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def send_open(
 
 
 def correct(plan_file: Path | None, number: int, right: str, asker: gates.Asker, say: Say) -> bool:
-    """Send a correction of announcement `number` wherever that is out; whether it is out everywhere.
+    """Send a correction of announcement `number` wherever that is out; return True if the correction is out everywhere.
 
     Raises BadInputError when there is no such announcement, or it is out nowhere.
     """

@@ -1,4 +1,6 @@
-"""Dates, lengths and lists as real announcements say them: the filters of the templates.
+"""The filters of the templates: dates, lengths and lists in the words of real announcements.
+
+Each returns a placeholder («when it was aborted») unchanged, so that a preview can show what is not known yet.
 
 Each takes a placeholder («when it was aborted») as it is, so that a preview can show what is not known yet.
 """
@@ -19,22 +21,22 @@ REORDERING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])  # 
 
 
 def clock(instant: datetime | str) -> str:
-    """`23.00`, with the dot of real announcements; of an instant in UTC."""
+    """Return an instant in UTC as `23.00`, with the dot of real announcements."""
     return instant if isinstance(instant, str) else f"{instant:%H.%M}"
 
 
 def day(instant: datetime | str) -> str:
-    """`10th of February 2011`."""
+    """Return an instant's day as `10th of February 2011`."""
     return instant if isinstance(instant, str) else f"{_day_and_month(instant)} {instant:%Y}"
 
 
 def moment(instant: datetime | str) -> str:
-    """`23.00 UTC 10th of February 2011`; what an instant in a template looks like without a filter."""
+    """Return an instant as `23.00 UTC 10th of February 2011`, the form that it has in a template without a filter."""
     return instant if isinstance(instant, str) else f"{clock(instant)} UTC {day(instant)}"
 
 
 def span(start: datetime, end: datetime) -> str:
-    """`22.00-23.30 UTC 3rd of December 2009`; with both days when the end falls on another one, both years likewise."""
+    """Return `22.00-23.30 UTC 3rd of December 2009`; both days, or both years, if they differ."""
     if start.date() == end.date():
         return f"{clock(start)}-{clock(end)} UTC {day(start)}"
     first = _day_and_month(start) if start.year == end.year else day(start)
@@ -42,7 +44,7 @@ def span(start: datetime, end: datetime) -> str:
 
 
 def lasting(length: timedelta | float | str) -> str:
-    """`90 minutes`, of minutes or a timedelta; below 90 s in seconds. What is not a whole one is rounded up."""
+    """Return minutes, or a timedelta, as `90 minutes`, rounded up to whole ones; below 90 s in seconds."""
     if isinstance(length, str):
         return length
     seconds = length.total_seconds() if isinstance(length, timedelta) else length * 60
@@ -55,19 +57,19 @@ def lasting(length: timedelta | float | str) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """`soyuz, codehosting and translations`."""
+    """Return names as `soyuz, codehosting and translations`."""
     *most, last = [*names] or [""]
     return f"{', '.join(most)} and {last}" if most else last
 
 
 def paragraph(text: str) -> str:
-    """Text as one line of its own, whatever lines the template had; a mail wraps it. Nothing, when there is no text."""
+    """Return a template's text as one line, which a mail wraps; an empty string if there is no text."""
     line = " ".join(text.split())
     return f"{line}\n" if line else ""
 
 
 def cut(text: str, most: int) -> str:
-    """Text of no more than `most` bytes of UTF-8, cut after a word if need be: channels have limits."""
+    """Return a text cut after a word to at most `most` bytes of UTF-8: channels have limits."""
     if len(text.encode()) <= most:
         return text
     kept = text.encode()[: most - len(ELLIPSIS.encode())].decode(errors="ignore")
@@ -78,7 +80,7 @@ def cut(text: str, most: int) -> str:
 
 
 def sentence(text: str) -> str:
-    """Text with a full stop at its end, unless it has an end of its own."""
+    """Return a text with a full stop at its end, unless it ends with a mark of its own."""
     return text if re.search(r"[.!?…]$", text) else f"{text}."
 
 

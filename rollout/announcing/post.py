@@ -1,6 +1,11 @@
 """`python -m rollout.announcing.post`: the process that posts. It loads Apprise once, and forks for every text.
 
 Its standard input is a Unix socket on which delivery.py hands it a connection for each text. The fork reads the job
+from its connection, and answers in JSON lines: `{"sending": true}` before the first byte that may make a post, and
+`{"outcome", "said"}` at the end. If nobody reads the first line, nothing is sent. A fork ends itself at its time limit,
+even if nobody waits for it any more.
+
+Its standard input is a Unix socket on which delivery.py hands it a connection for each text. The fork reads the job
 from its connection, and answers in JSON lines: `{"sending": true}` before the first byte that may make a post, at last
 `{"outcome", "said"}`. If nobody reads the first line, nothing is sent. At its time limit a fork ends itself, also when
 nobody waits for it any more.
@@ -33,7 +38,7 @@ irc = import_module("plugins.module_utils.rollout_host.chat.irc")  # the modules
 
 
 def main() -> int:
-    """Fork for every connection that comes, until whoever sends them is gone; returns 0."""
+    """Fork for every connection that comes, until their sender is gone; return 0."""
     N_MGR.load_modules()  # type: ignore[no-untyped-call]  # all services, once and not in every fork
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
     with socket.socket(fileno=0) as line:
@@ -48,7 +53,7 @@ def main() -> int:
 
 
 def serve(connection: socket.socket) -> None:
-    """Do the one job that is asked on a connection, and answer there."""
+    """Read one job from a connection, do it, and answer there."""
     with connection.makefile() as asked:
         job = Job(**json.loads(asked.readline()))
     signal.setitimer(signal.ITIMER_REAL, job.timeout_seconds)
@@ -64,7 +69,7 @@ def serve(connection: socket.socket) -> None:
 
 
 def posted(job: Job, sending: Sending) -> Delivered:
-    """Post the text of a job; returns what became of it, without any secret. A job that is wrong is rejected."""
+    """Post the text of a job; return its outcome without any secret. A job that is wrong is rejected."""
     try:
         made = destination.service(job.url, job.timeout_seconds)
         _check(job, made)
@@ -83,7 +88,7 @@ def posted(job: Job, sending: Sending) -> Delivered:
 
 
 def _check(job: Job, made: Any) -> None:
-    """Refuse what could not arrive as it is. Raises BadUrlError with the reason, nothing of the URL in it."""
+    """Raise BadUrlError for a text that could not arrive as it is; the reason quotes nothing of the URL."""
     title, body = job.title, job.body.rstrip()
     if job.loopback_only:
         destination.check_loopback(made)
@@ -105,7 +110,7 @@ def _check(job: Job, made: Any) -> None:
 
 
 def _by_apprise(job: Job, made: Any, sending: Sending) -> Delivered:
-    """Post by Apprise's own client, watched. Servers and readers know every attempt at a text by the same key."""
+    """Post with Apprise's own client, watched. Every attempt at a text has the same key for servers and readers."""
     known_by = hashlib.sha256(job.key.encode()).hexdigest()[:32]
     witness = Witness(sending, known_by if destination.repeatable_seconds(made) else "")
     witness.watch()
@@ -117,10 +122,10 @@ def _by_apprise(job: Job, made: Any, sending: Sending) -> Delivered:
 
 
 def _by_irc(job: Job, made: NotifyIRC, sending: Sending) -> Delivered:
-    """Say it on IRC by our own client: Apprise's says yes to a channel that refuses, and on a dead connection.
+    """Say the text on IRC with our own client: Apprise's reports success on a refused channel or a dead connection.
 
-    (It goes on when JOIN is refused, and after PRIVMSG it reads for 0.75 s and looks at nothing but PING. A server
-    answers in order, so what it has to say of a message comes before its answer to our PING.)
+    Apprise goes on when JOIN is refused; after PRIVMSG it reads for 0.75 s and looks at nothing but PING. A server
+    answers in order, so any answer to our message comes before its answer to our PING.
     """
     try:
         with irc.IrcChannel(destination.irc_options(made, job.timeout_seconds)) as channel:
@@ -134,7 +139,7 @@ def _by_irc(job: Job, made: NotifyIRC, sending: Sending) -> Delivered:
 
 
 def _sentence(error: Exception) -> str:
-    """Return an error's text without its code."""
+    """Return an error's text without its `E-` code."""
     return str(error).partition("  ")[2].rstrip(".")
 
 

@@ -1,4 +1,4 @@
-"""Every message of a rollout as it will go out, before it does; what nobody knows yet stands as «…» in it."""
+"""Shows every message of a rollout as it will go out; what is not known yet stands as «…» in it."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ OCCASIONS = {
     "new_date": "after an abort, when the next attempt is planned",
     "correction": "when somebody corrects what was wrong",
 }
-ON_REQUEST = "when a stage of the process announces it"  # any other that this process does not
+ON_REQUEST = "when a stage of the process announces it"  # of any other message that this process does not announce
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One text, and where it goes. `size` of `most`, in `unit`: how much of the channel's limit it takes."""
+    """One text, and its channel. `size` of at most `most`, in `unit`: how much of the channel's limit it takes."""
 
     channel: str
     wording: str
@@ -64,10 +64,10 @@ def previews(
     channels: Mapping[str, Sequence[tuple[str, str]]] | None,
     after: tuple[Facts, Entries] | None = None,
 ) -> Iterator[Preview]:
-    """Every message, those first that the process announces, in its order.
+    """Return a preview of every message; those that the process announces come first, in its order.
 
-    `channels` has (name, wording) of the channels of each message; None shows each wording once. `after` is the aborted
-    rollout whose next attempt this is, with its journal. Raises BadInputError for a template that is wrong.
+    `channels` has (name, wording) of the channels of each message; with None each wording is shown once. `after` is the
+    aborted rollout whose next attempt this is, with its journal. Raises BadInputError for a template that is wrong.
     """
     names = {message: [name for name, _ in found] for message, found in (channels or {}).items()}
     facts = wording.about(plan, entries, now, channels=names)
@@ -94,7 +94,7 @@ def _texts(message: str, facts: Facts, where: Sequence[tuple[str, str]], site: P
 def _told(
     message: str, plan: Facts, entries: Entries, now: datetime, after: tuple[Facts, Entries] | None, names: Facts
 ) -> Iterator[dict[str, Any]]:
-    """What the message is about: for each person whom it goes to, and with a placeholder for what is not known."""
+    """Yield the values for a message, for each person whom it goes to; a placeholder stands for what is not known."""
     more: dict[str, Any] = {"channels": names}
     window = timeline.parse_instant(plan["window"]["start"])
     assumed: dict[str, Any] = {}
@@ -111,7 +111,7 @@ def _told(
 
 
 def _facts(event: Event) -> Facts:
-    """Return what a stage reported, here or in the rollout that it was carried over from."""
+    """Return the facts that a stage reported, in this rollout or in the one it was carried over from."""
     return event.facts if isinstance(event, StageFinished | StageCarried) else {}
 
 
@@ -140,7 +140,7 @@ PLACEHOLDERS: dict[str, Any] = {
 
 
 def lines(preview: Preview, entries: Entries) -> Iterator[str]:
-    """A preview for the screen."""
+    """Yield the lines of a preview for the screen."""
     due = f"due {_moment(preview.due)}" if preview.due else preview.when
     by = f" · at the latest {_moment(preview.by)}" if preview.by else ""
     earlier = [each for each in outbox.announcements(entries) if each.message == preview.message]

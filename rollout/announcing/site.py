@@ -1,4 +1,4 @@
-"""What a site calls things in its announcements: inventories/X/announcements/words.yml."""
+"""The words that a site uses in its announcements: inventories/X/announcements/words.yml."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Phrase = Annotated[Line, StringConstraints(max_length=60)]
 
 
 class Words(Model):
-    """What the texts call the service, and what it is for its users during the window.
+    """The words of a site: its service's name, and what users have of it during the window.
 
     `effect` stands in subjects and short texts, `in_full` in mails ("read-only, with other aspects offline").
-    `paused_first`: what may go offline up to policy.pause_minutes_before earlier (R5, R7).
+    `paused_first`: parts that may go offline up to policy.pause_minutes_before earlier (R5, R7).
     """
 
     service: Short = "The service"
@@ -28,7 +28,7 @@ class Words(Model):
     paused_first: tuple[Short, ...] = Field(default=(), max_length=3)
 
     def names(self) -> dict[str, Any]:
-        """The names that templates may use for it."""
+        """Return these words by the names that templates use."""
         return {
             "service": self.service,
             "effect": self.effect,
@@ -40,12 +40,12 @@ class Words(Model):
 
 
 class WordsFile(Model):
-    """words.yml: one top-level key."""
+    """The file words.yml, with one top-level key."""
 
     words: Words = Words()
 
 
 def words(site: Path | None) -> Words:
-    """The words of the inventory at `site`; ours when it has none. Raises BadInputError naming file and line."""
+    """Return the words of the inventory at `site`; ours if it has none. Raises BadInputError naming file and line."""
     path = site / DIRECTORY / "words.yml" if site else None
     return documents.load(path, WordsFile).words if path and path.exists() else Words()

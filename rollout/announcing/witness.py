@@ -1,5 +1,8 @@
 """Watches Apprise's clients at work, because Apprise itself answers only yes or no.
 
+All HTTP is watched in requests' adapter, every mail in Apprise's SMTP controller. Python's audit events tell the moment
+from which a message may be out.
+
 Each kind is watched at one place: everything by HTTP goes through requests' adapter, every mail through Apprise's SMTP
 controller. Python's audit events tell the moment from which a message may be out.
 """
@@ -30,7 +33,7 @@ MAIL_OK, MAIL_FORWARDED = 250, 251
 
 @dataclass
 class Witness:
-    """Keeps on record what became of each request and each mail.
+    """Records the outcome of each request and each mail.
 
     `idempotency_key` is for a status account: it is added to each post, and an answer without a status is a failure.
     """
@@ -42,14 +45,14 @@ class Witness:
     _inside: bool = False  # one is under way
 
     def watch(self) -> None:
-        """Begin to watch, for the rest of the process."""
+        """Begin to watch Apprise's clients, for the rest of the process."""
         sys.addaudithook(self._hear)
         HTTPAdapter.send = self._watched(HTTPAdapter.send)  # type: ignore[method-assign]
         WatchedMail.witness = self
         apprise_mail.AppriseSMTPController = WatchedMail  # type: ignore[attr-defined]
 
     def verdict(self, *, ok: bool) -> Delivered:
-        """Return the outcome of everything that was seen; `ok` is Apprise's own answer."""
+        """Return one outcome for everything that was seen; `ok` is Apprise's own answer."""
         found = together(self.seen)
         if ok:
             return Delivered(Outcome.SENT, found.said or "accepted")
@@ -59,7 +62,7 @@ class Witness:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Put one request or mail on record if it fails: as unknown once its text may be out, else as not sent."""
+        """Record one request or mail if it fails: as unknown once its text may be out, else as not sent."""
         self._out, self._inside = False, True
         try:
             yield
@@ -79,7 +82,7 @@ class Witness:
             self.sending()  # a transport that we know nothing of: it may post at once
 
     def _watched(self, send: Callable[..., requests.Response]) -> Callable[..., requests.Response]:
-        """Return the adapter's method, with an eye on it."""
+        """Return the adapter's method `send`, watched."""
 
         def sent(adapter: HTTPAdapter, request: Any, *arguments: Any, **options: Any) -> requests.Response:
             where, posts = urlsplit(str(request.url)).netloc.rpartition("@")[2], request.method not in LOOKS
@@ -100,7 +103,7 @@ class Witness:
 
 
 class WatchedMail(AppriseSMTPController):
-    """Apprise's SMTP controller, with an eye on it."""
+    """Apprise's SMTP controller, watched."""
 
     witness: Witness
 
@@ -110,7 +113,7 @@ class WatchedMail(AppriseSMTPController):
             return super().__enter__()
 
     def sendmail(self, from_addr: str, to_addrs: list[str], message: str) -> bool:
-        """Send one mail; returns whether everyone got it, and has on record what the server said for each."""
+        """Send one mail; return True if every recipient got it. What the server said of each is recorded."""
         smtp: Any = self._socket
         ok = False
         with suppress(smtplib.SMTPException, OSError), self.witness.part(", ".join(to_addrs)):
@@ -130,7 +133,10 @@ class WatchedMail(AppriseSMTPController):
 
 
 def of_status(status: int) -> Outcome:
-    """Return what an HTTP status says of a POST. 503 comes before work is begun; other 5xx may come after it."""
+    """Return the outcome that an HTTP status means for a POST.
+
+    503 comes before work is begun; other 5xx may come after it.
+    """
     if status < HTTPStatus.MULTIPLE_CHOICES:
         return Outcome.SENT
     if status < HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.SERVICE_UNAVAILABLE:

@@ -1,4 +1,7 @@
-"""The words of every message: one template for each message and wording, filled in strictly, within limits.
+"""The texts of all messages: one template for each message and wording, filled in strictly, within limits.
+
+Ours are templates/MESSAGE.WORDING.j2; a file of that name in inventories/X/announcements/ is taken instead. Nothing is
+escaped: the texts are plain, and words from a plan are never read as a template.
 
 Ours are in templates/MESSAGE.WORDING.j2; a file of that name in inventories/X/announcements/ goes before it. Nothing is
 escaped: it is plain text, and what a plan says is never read as a template.
@@ -38,7 +41,7 @@ URL_COUNTS = 23
 
 
 def _mail(written: str, path: Path) -> Text:
-    """A template of a mail looks like one: its first line is the subject."""
+    """Return a filled-in mail template as a text: its first line is the subject. Raises BadInputError without one."""
     first, _, body = written.lstrip("\n").partition("\n")
     if not first.startswith(SUBJECT):
         raise BadInputError(
@@ -51,7 +54,7 @@ def _mail(written: str, path: Path) -> Text:
 
 
 def _wrapped(line: str) -> str:
-    """A line of a mail, as several if it is long; what is indented stays so."""
+    """Return a line of a mail, wrapped to several if it is long; indented lines stay indented."""
     if len(line) <= MOST_COLUMNS:
         return line.rstrip()
     indent = line[: len(line) - len(line.lstrip())]
@@ -61,18 +64,18 @@ def _wrapped(line: str) -> str:
 
 
 def _post(written: str, path: Path) -> Text:  # noqa: ARG001 - like the others
-    """A post of a status account: the template's lines, without empty ones."""
+    """Return a filled-in template as a post of a status account: its lines, without empty ones."""
     return Text("", "\n".join(filter(None, (line.strip() for line in written.splitlines()))))
 
 
 def _irc_line(written: str, path: Path) -> Text:  # noqa: ARG001 - like the others
-    """One line."""
+    """Return a filled-in template as one line for IRC."""
     return Text("", " ".join(written.split()))
 
 
 @dataclass(frozen=True)
 class Wording:
-    """How a kind of channel wants its texts: laid out, and no longer than `most`; `size` counts as the channel does."""
+    """A kind of channel's layout for texts, and the longest that it takes: `most`, as `size` counts."""
 
     layout: Callable[[str, Path], Text]
     most: int
@@ -81,7 +84,7 @@ class Wording:
 
 
 def _post_size(text: Text) -> int:
-    """Characters as Mastodon counts them: each URL is 23, however long."""
+    """Return the number of characters as Mastodon counts them: each URL is 23, however long."""
     return len(URL.sub("x" * URL_COUNTS, text.body))
 
 
@@ -93,12 +96,12 @@ WORDINGS = {
 
 
 def wordings(message: str, site: Path | None = None) -> tuple[str, ...]:
-    """The wordings that have a template for that message: ours, and those of the inventory at `site`."""
+    """Return the wordings that have a template for the message: ours, and those of the inventory at `site`."""
     return tuple(wording for wording in WORDINGS if _file(message, wording, site))
 
 
 def render(message: str, wording: str, facts: Mapping[str, Any], site: Path | None = None) -> Text:
-    """The text of a message, in that wording, from what `about` gives; `site` is an inventory's directory.
+    """Return the text of a message in that wording, filled in from `facts`; `site` is an inventory's directory.
 
     Raises BadInputError, naming template file and line where there is one: there is no template, it names what is not
     known, or the text is too long for the wording.
@@ -137,7 +140,7 @@ def _file(message: str, wording: str, site: Path | None) -> Path | None:
 
 @cache
 def _environment(site: Path | None) -> jinja2.Environment:
-    """`ours/…` is always our template, so that a site's may include the one that it stands before."""
+    """Return Jinja's environment; `ours/…` is always our template, so that a site's may include the one it replaces."""
     ours = jinja2.FileSystemLoader(TEMPLATES)
     loaders: list[jinja2.BaseLoader] = [ours, jinja2.PrefixLoader({"ours": ours})]
     if site:
@@ -156,14 +159,14 @@ def _environment(site: Path | None) -> jinja2.Environment:
 
 
 def _finalize(value: Any) -> Any:
-    """What `{{ … }}` becomes: an instant in the words of announcements, text without control characters."""
+    """Return what `{{ … }}` becomes: an instant in the words of announcements, a text without control characters."""
     if value is None:
         raise jinja2.UndefinedError("something is named that has no value")
     return clean(value) if isinstance(value, str) else moment(value) if hasattr(value, "tzinfo") else value
 
 
 def _refuse(error: Exception, path: Path) -> NoReturn:
-    """Say where in the templates it went wrong."""
+    """Raise BadInputError that says where in the templates the error is."""
     if isinstance(error, BadInputError):  # of a text within this one
         raise error
     where, line = _shown(path), None
@@ -180,5 +183,5 @@ def _refuse(error: Exception, path: Path) -> NoReturn:
 
 
 def _shown(path: Path) -> str:
-    """A path as a person types it: from the top of the checkout, where it is inside."""
+    """Return a path as a person types it: relative to the working directory if it is inside."""
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

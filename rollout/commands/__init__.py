@@ -1,1 +1,1 @@
-"""What a person types: one file a group of commands (docs/operations.md)."""
+"""The commands that a person types, one file for each group of them (docs/operations.md)."""

@@ -1,4 +1,4 @@
-"""`./runbook.py announce`: what goes out, as it will; what is queued and not out; corrections (docs/operations.md)."""
+"""`./runbook.py announce`: previews announcements, sends what is queued and not out, corrects (docs/operations.md)."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path, resolve_pat
 
 
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """-i inventories/X and --plan FILE."""
+    """Add the options `-i inventories/X` and `--plan FILE` to a command."""
     command = click.option("-i", "--inventory", type=DIRECTORY, help="An inventory; otherwise the plan's.")(command)
     return click.option("--plan", "plan_file", type=FILE, help="A plan file; otherwise the open plan.")(command)
 
 
 class _Announce(click.Group):
-    """With --preview, what follows are names of messages."""
+    """The command group `announce`; with --preview, the words that follow are names of messages."""
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """The command that is meant."""
+        """Return the command that is meant: `preview` if --preview is given."""
         if ctx.params.get("preview"):
             return "preview", self.commands["preview"], args
         return super().resolve_command(ctx, args)

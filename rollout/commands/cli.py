@@ -1,4 +1,4 @@
-"""The commands of runbook.py (docs/operations.md). What only one command needs it imports itself: `status` is quick."""
+"""The commands of runbook.py (docs/operations.md). Each imports what only it needs itself: `status` must be quick."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ console = terminal_console()
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.pass_context
 def main(context: click.Context) -> None:
-    """The monthly database downtime, as a runbook. Without a command: where the rollout stands."""
+    """The monthly database downtime, as a runbook. Without a command, it shows where the rollout stands."""
     if context.invoked_subcommand is None:
         context.invoke(status)
 
@@ -50,7 +50,7 @@ def main(context: click.Context) -> None:
     help="With the stage that merges: a later revision of devel, with a fix of it, goes out; 0: the merge.",
 )
 def run(resolution: str | None, fixed_in: int | None, **request: Any) -> None:
-    """Carry out what is due now, or the named STAGES; asks at gates."""
+    """Carry out what is due now, or the named STAGES; the runbook asks at gates."""
     from rollout.commands import run as runs
     from rollout.commands.given import RunRequest
 
@@ -65,7 +65,7 @@ def run(resolution: str | None, fixed_in: int | None, **request: Any) -> None:
 @plan_option
 @click.option("--answers", type=FILE, help="Answers to the gates, for unattended runs.")
 def resume(**request: Any) -> None:
-    """After a crash: show what survives or stands open, then go on or abort."""
+    """After a crash: show what survives or is unfinished, then go on or abort."""
     from rollout.commands import run as runs
     from rollout.commands.given import RunRequest
 
@@ -78,7 +78,7 @@ def resume(**request: Any) -> None:
 @click.option("--answers", type=FILE, help="Texts for the questions that follow, for unattended runs.")
 @click.option("--reason", type=LINE, required=True, metavar="TEXT", help="Why, in one line: it goes on record.")
 def abort(reason: str, **request: Any) -> None:
-    """Abort the rollout, from any terminal: what the window did is undone (R19), the next attempt worked out (R21)."""
+    """Abort the rollout, from any terminal: undo what the window did (R19), work out the next attempt (R21)."""
     from rollout.commands import run as runs
     from rollout.commands.given import RunRequest
 
@@ -95,7 +95,7 @@ def abort(reason: str, **request: Any) -> None:
 def answer(
     gate: str, said: tuple[str, ...], inventory: Path | None, plan_file: Path | None, **told: str | None
 ) -> None:
-    """Answer the question that the runbook at work asks, from any terminal; of several, name the ITEM."""
+    """Answer the question that the runbook at work asks, from any terminal; ITEM says which of several."""
     from rollout.gates import other_terminal
     from rollout.plan import store
 
@@ -114,7 +114,7 @@ def answer(
 def status(
     inventory: Path | None = None, plan_file: Path | None = None, *, watch: bool = False, as_json: bool = False
 ) -> None:
-    """Where the rollout stands and what comes next."""
+    """Show where the rollout stands and what comes next."""
     from rollout.commands.status import show
 
     show(inventory, plan_file, watch=watch, json_wanted=as_json)
@@ -140,7 +140,7 @@ def late(plan_file: Path, journal_file: Path, now: str, *, as_json: bool) -> Non
     "--expect", type=click.Choice(["deployed", "as_before", "answers"]), default="deployed", show_default=True
 )
 def verify(inventory: Path | None, plan_file: Path | None, expect: Expect) -> None:
-    """Look at every host with testinfra, against the plan."""
+    """Look at every host with testinfra, and compare it with the plan."""
     from rollout.engine import verification as hosts
     from rollout.plan import store
 
@@ -175,7 +175,7 @@ def drill(names: tuple[str, ...]) -> None:
 @click.option("--waive-r8", "waived_by", type=LINE, metavar="NAME", help="Who waived the 48 h that R8 asks for.")
 @click.option("--window", metavar="ISO", help="A window of your choice, if it keeps the distances.")
 def next_attempt(window: str | None, **given: Any) -> None:
-    """After an abort: work out the next attempt, or do it again, and write its plan (R20, R21)."""
+    """After an abort: work out the next attempt, or work it out again, and write its plan (R20, R21)."""
     from rollout.after_abort import conclusion
     from rollout.announcing.abort_notices import write_draft
     from rollout.commands import run as runs

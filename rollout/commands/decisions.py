@@ -1,4 +1,4 @@
-"""The decisions before the window, each by itself: `deployable`, `budget` and `rc-check` (docs/operations.md)."""
+"""The commands for decisions before the window: `deployable`, `budget` and `rc-check` (docs/operations.md)."""
 
 from __future__ import annotations
 

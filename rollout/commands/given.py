@@ -1,4 +1,4 @@
-"""What the command line gave, all of it checked before anything is touched."""
+"""The command line's arguments, all checked before anything is touched."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from rollout.plan.store import KeptRollout
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What the command line asked for."""
+    """The arguments of `run`, `resume` and `abort`, as typed."""
 
     stages: tuple[str, ...] = ()
     inventory: Path | None = None
@@ -51,7 +51,7 @@ def check(request: RunRequest, *, goes_on: bool = True) -> tuple[KeptRollout, ga
 
 
 def _with_clock(kept: KeptRollout, at: str | None, *, rehearsals_allowed: bool) -> KeptRollout:
-    """Return the rollout with the system's clock, or the rehearsal's: from --at, else as an earlier run left it.
+    """Return the rollout with the system's clock, or a rehearsal's: set by --at, else as an earlier run left it.
 
     Raises BadInputError.
     """
@@ -72,7 +72,7 @@ def _with_clock(kept: KeptRollout, at: str | None, *, rehearsals_allowed: bool) 
 
 
 def _instant(at: str, plan: Plan) -> datetime:
-    """Return an ISO instant, or a duration from the start of the window such as -48h."""
+    """Return the instant that was typed: in ISO 8601, or a duration from the start of the window such as -48h."""
     try:
         return plan.window.start + timeline.parse_duration(at)
     except ValueError:
@@ -86,7 +86,7 @@ def _instant(at: str, plan: Plan) -> datetime:
 
 
 def _check_plan(kept: KeptRollout, known: inventory.InventoryFacts) -> None:
-    """Refuse a plan that cannot be carried out, or whose window could only be begun to be aborted (R19)."""
+    """Refuse a plan that cannot be carried out, or whose window is already so late that it would be aborted (R19)."""
     plan, entries, now = kept.plan, kept.journal.entries, kept.clock.now()
     found = creation.cowboy_findings(plan.cowboys, ("rollout", "cowboys"), known)
     found += findings.findings(plan, now, entries)

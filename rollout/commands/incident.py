@@ -31,7 +31,7 @@ console = terminal_console()
 
 @click.group()
 def incident() -> None:
-    """Problems found after a rollout: each is put on record, announced as it is discovered, and closed (R24)."""
+    """Record, announce and close problems found after a rollout (R24)."""
 
 
 @incident.command("new")
@@ -41,7 +41,7 @@ def incident() -> None:
 @click.option("--details", metavar="TEXT|FILE", help="All that is known of it; the name of a file stands for its text.")
 @ANNOUNCE
 def new(summary: str, plan_file: Path | None, seen: str | None, details: str | None, *, wanted: bool | None) -> None:
-    """A problem that somebody has seen, in one line: SUMMARY."""
+    """Record a problem that somebody has seen, in one line: SUMMARY."""
     from rollout.incidents import record as incidents
     from rollout.plan import store
 
@@ -63,7 +63,7 @@ def new(summary: str, plan_file: Path | None, seen: str | None, details: str | N
 @incident.command("list")
 @PLAN
 def list_(plan_file: Path | None) -> None:
-    """Every incident of the rollout, those that are open first."""
+    """List every incident of the rollout, those that are open first."""
     from plugins.module_utils.rollout_core.journal.incidents import incidents
     from rollout.incidents.record import write_pages
     from rollout.plan import store
@@ -93,7 +93,7 @@ def list_(plan_file: Path | None) -> None:
 @NUMBER
 @PLAN
 def show(number: int, plan_file: Path | None) -> None:
-    """One incident: its page as people have written it, and how it stands."""
+    """Show one incident: its page as people have written it, and how it stands."""
     from rollout import documents
     from rollout.incidents import record as incidents
     from rollout.plan import store
@@ -125,7 +125,7 @@ def close(
     wanted: bool | None,
     **ended: Any,
 ) -> None:
-    """It is over: the resolution goes on record and into its page, where what people wrote stays."""
+    """Close an incident: the resolution goes on record and into its page, where what people wrote stays."""
     from rollout.incidents import record as incidents
 
     since, until = instant_or_none(affected_from), instant_or_none(affected_until)
@@ -148,7 +148,7 @@ def close(
     "--saying", type=LINE, metavar="TEXT", help="What its readers are told, in one line; otherwise the summary."
 )
 def announce(number: int, plan_file: Path | None, saying: str | None) -> None:
-    """Announce what is due of it, now: the problem, or its end; or go on where a channel was down."""
+    """Announce what is due of an incident, its problem or its end; or go on where a channel was down."""
     from rollout.incidents import record as incidents
     from rollout.views.incidents import announced
 
@@ -162,7 +162,7 @@ def announce(number: int, plan_file: Path | None, saying: str | None) -> None:
 
 @contextmanager
 def _locked(plan_file: Path | None) -> Iterator[KeptRollout]:
-    """Give the rollout under its lock, write its report at the end. Raises LockedError, with what to do then."""
+    """Yield the rollout under its lock, and write its report at the end. Raises LockedError, which says what to do."""
     from rollout.commands.report import write_report
     from rollout.plan import store
 
@@ -177,7 +177,7 @@ def _locked(plan_file: Path | None) -> Iterator[KeptRollout]:
 
 
 def _tell(given: KeptRollout, number: int, *, wanted: bool | None, saying: str | None = None) -> bool:
-    """Announce it, or ask; a text or a channel that is not there is an error, but what is on record is on record."""
+    """Announce an incident, or ask whether to. A missing text or channel is an error; the incident stays on record."""
     from rollout.announcing.incident_notices import IncidentTeller
     from rollout.gates import terminal
 
@@ -191,7 +191,7 @@ def _tell(given: KeptRollout, number: int, *, wanted: bool | None, saying: str |
 
 
 def _while_at_work(plan_file: Path | None, what: ProblemSeen, locked: LockedError) -> None:
-    """The runbook at work puts it on record at once; it is announced when that is through, or by hand then."""
+    """Have the runbook at work put a problem on record; it is announced when that ends, or by hand later."""
     from rollout.gates import other_terminal
     from rollout.incidents import record as incidents
     from rollout.plan import store

@@ -1,4 +1,4 @@
-"""`./runbook.py lab up|status|down`: the embedded lab, a whole service on loopback."""
+"""`./runbook.py lab up|status|down`: the embedded lab, which is a whole service on loopback."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ console = terminal_console()
 
 @click.group()
 def lab() -> None:
-    """The embedded lab: a whole service on loopback."""
+    """Start, show or stop the embedded lab, a whole service on loopback."""
 
 
 @lab.command("up")
@@ -25,7 +25,7 @@ def lab_up() -> None:
 
 @lab.command("status")
 def lab_status() -> None:
-    """Every part of the lab, its address and whether it runs."""
+    """Show every part of the lab, its address and whether it runs."""
     found = _lab().status()
     for part in found:
         console.print(f"  {part.name:<18} {part.address:<17} {part.state}")
@@ -40,5 +40,5 @@ def lab_down() -> None:
 
 
 def _lab() -> ModuleType:
-    """The lab needs packages that a control machine in production does not have, so it is only imported here."""
+    """Return the lab's module, imported only here: production lacks the packages that it needs."""
     return import_module("lab.lab")

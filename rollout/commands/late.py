@@ -1,7 +1,7 @@
-"""`./runbook.py late`: the verdict on lateness at any moment, a function of plan, journal and that moment alone (R19).
+"""`./runbook.py late`: the verdict on lateness, a function of plan, journal and a given moment alone (R19).
 
-Both files may be written by hand (docs/architecture.md): only what a verdict needs is looked at. Which fields a plan
-and an entry have, say their classes.
+Both files may be written by hand (docs/architecture.md): only what a verdict needs is checked. The fields of a plan and
+of a journal entry are those of their classes.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ TOLD_AT_MOST = 10  # bad lines of a journal
 
 
 def late(plan_file: Path, journal_file: Path, now: datetime) -> dict[str, Any]:
-    """The verdict at `now`, as `late --json` prints it. Raises BadInputError with file, line and what was expected."""
+    """Return the verdict at `now`, as `late --json` prints it. Raises BadInputError, which names file and line."""
     plan = read_plan(plan_file)
     entries = fold.until(read_journal(journal_file, [stage["stage"] for stage in plan["process"]]), now)
     return judge(plan, entries, now)
 
 
 def judge(plan: timeline.Plan, entries: Sequence[Entry], now: datetime) -> dict[str, Any]:
-    """The verdict on what has happened by `now`; instants are ISO 8601 in UTC, None where there is none."""
+    """Return the verdict on what has happened by `now`; instants are ISO 8601 in UTC, None if there is none."""
     limit = timedelta(minutes=plan["policy"]["abort_after_minutes"])
     layout, window_end = timeline.planned(plan, fold.estimates(entries)), timeline.window(plan)[1]
     view = lateness.outlook(layout, fold.actual(entries), window_end, now)
@@ -64,7 +64,7 @@ def judge(plan: timeline.Plan, entries: Sequence[Entry], now: datetime) -> dict[
 
 
 def line(found: Mapping[str, Any]) -> str:
-    """The same for a person."""
+    """Return the verdict as a line for a person."""
     return f"{found['verdict'].replace('_', ' ')} · {found['reason']}"
 
 
@@ -72,7 +72,7 @@ def line(found: Mapping[str, Any]) -> str:
 
 
 def read_plan(path: Path) -> dict[str, Any]:
-    """What stands under `rollout`. Raises BadInputError."""
+    """Return what a plan file has under `rollout`. Raises BadInputError."""
     plan: dict[str, Any] = documents.checked(path, SchemaValidator(_plan()).validate_python)["rollout"]
     if found := list(_process_findings(plan["process"])):
         raise documents.refused(path, found)
@@ -80,7 +80,7 @@ def read_plan(path: Path) -> dict[str, Any]:
 
 
 def _plan() -> CoreSchema:
-    """Return what a verdict needs of a plan. Whatever else a whole plan has may be there, and is not looked at."""
+    """Return the schema of the fields that a verdict needs of a plan. Other fields may be there, unchecked."""
     minutes, text = ABOVE_0, schema.str_schema(min_length=1)
     stage = _fields(
         {
@@ -104,7 +104,7 @@ def _plan() -> CoreSchema:
 
 
 def _names(model: type[BaseModel]) -> list[str]:
-    """Return the names of the model's fields, as a file has them; those of yesterday, too."""
+    """Return the names of the model's fields as a file has them, former names included."""
     return [*(each.alias or name for name, each in model.model_fields.items()), *documents.RENAMED]
 
 
@@ -130,7 +130,8 @@ def _process_findings(process: Sequence[Mapping[str, Any]]) -> Iterator[Finding]
 def read_journal(path: Path, stages: Sequence[str]) -> list[Entry]:
     """Return the entries of a journal, the runbook's or one written by hand. Raises BadInputError.
 
-    By hand, no line has `prev`. A last line that was cut off while the runbook wrote it is no entry.
+    In a journal written by hand, no line has `prev`. A last line that was cut off while the runbook wrote it is left
+    out.
     """
     content = documents.read_text(path)
     entries: list[Entry] = []
@@ -156,7 +157,7 @@ def read_journal(path: Path, stages: Sequence[str]) -> list[Entry]:
 
 
 def _lines(path: Path, content: str) -> Iterator[tuple[int, Any]]:
-    """Each line's number, from 1, and what it holds. Raises BadInputError for what is no line of a journal."""
+    """Yield each line's number, from 1, and its content. Raises BadInputError for a line that no journal has."""
     if '"prev"' in content.lstrip().partition("\n")[0]:
         reading = journal.read(content, from_json)
         if reading.broken_at is not None:
@@ -177,7 +178,7 @@ def _lines(path: Path, content: str) -> Iterator[tuple[int, Any]]:
 
 
 def _event(kind: type[Event], looked_at: Sequence[str], stages: Sequence[str]) -> CoreSchema:
-    """Return what is needed of an event that is judged, and what of it is looked at if it is there."""
+    """Return the schema of an event that counts for a verdict: the fields that it must have, and those it may have."""
     needs: dict[str, CoreSchema] = {"at": _instant(), "event": schema.str_schema()}
     may_have: dict[str, CoreSchema] = {}
     for each in fields(kind):  # type: ignore[arg-type]  # every event is a dataclass
@@ -187,7 +188,7 @@ def _event(kind: type[Event], looked_at: Sequence[str], stages: Sequence[str]) -
 
 
 def _field(each: Field[Any], stages: Sequence[str]) -> CoreSchema:
-    """Return what a field may hold: `stage` one of the plan's, others as their class says."""
+    """Return the schema of a field: `stage` is one of the plan's, others are as their class says."""
     stage = schema.literal_schema(list(stages))
     kinds: dict[str, CoreSchema] = {
         "str": schema.str_schema(),
@@ -207,7 +208,7 @@ def _field(each: Field[Any], stages: Sequence[str]) -> CoreSchema:
 
 
 def _other_event(judged: Sequence[str]) -> CoreSchema:
-    """An event that is not judged, and whose name is not nearly that of one that is."""
+    """Return the schema of any other event; a name that is nearly that of a judged one is refused as a misspelling."""
 
     @lru_cache
     def check(event: str) -> str:
@@ -228,7 +229,7 @@ def _refused(path: Path, bad: Sequence[str]) -> BadInputError:
 
 
 def _fields(needs: Fields, optional: Fields | None = None, others: Iterable[str] | None = None) -> CoreSchema:
-    """Return what a mapping with these fields is. `others` are names that may be there too; None: any."""
+    """Return the schema of a mapping with these fields. `others` are further names that are allowed; None: any."""
     fields = {name: schema.typed_dict_field(each) for name, each in needs.items()}
     for name, each in (optional or {}).items():
         fields[name] = schema.typed_dict_field(each, required=False)
@@ -247,7 +248,7 @@ def _duration(text: str) -> str:
 
 
 def _abortable(value: Any) -> str:
-    """YAML reads a bare yes or no as true or false."""
+    """Return the word for `abortable`: YAML reads a bare yes or no as true or false. Raises ValueError."""
     word = timeline.yes_or_no(value)
     if word not in ABORTABLE:
         raise ValueError(f"expected {', '.join(ABORTABLE)}")

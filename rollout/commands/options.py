@@ -1,4 +1,4 @@
-"""Options that several commands have, and instants as they are typed."""
+"""Options that several commands have, and how instants are typed."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def plan_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def instant(text: str) -> datetime:
-    """Return an instant as it was typed. Raises BadInputError."""
+    """Return an instant that was typed. Raises BadInputError."""
     try:
         return timeline.parse_instant(text)
     except ValueError as error:
@@ -63,5 +63,5 @@ def instant(text: str) -> datetime:
 
 
 def instant_or_none(text: str | None) -> datetime | None:
-    """Return the same, None for what was not typed. Raises BadInputError."""
+    """Return an instant that was typed, or None if none was. Raises BadInputError."""
     return instant(text) if text else None

@@ -22,7 +22,7 @@ console = terminal_console()
 
 @click.group()
 def plan() -> None:
-    """The paper side of a rollout."""
+    """Make, move, check or show the plan of a rollout."""
 
 
 @plan.command("new")
@@ -82,7 +82,7 @@ def plan_drop(rollout: str, reason: str) -> None:
 
 
 def told(moved: Moved) -> list[str]:
-    """Return what is said of a move: from when to when, what is withdrawn, and whom the new time has missed."""
+    """Return lines that tell of a move: from when to when, what is withdrawn, and who has not heard of the new time."""
     from rollout.views.announcement_lines import missed
 
     plan, rollout = moved.rollout.plan, moved.rollout

@@ -1,4 +1,4 @@
-"""The report of a rollout, its incidents' pages and its abort pack, written from plan and journal."""
+"""Writes a rollout's report, its incidents' pages and its abort pack, from plan and journal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rollout.whole_file import write_whole
 
 
 def write_report(directory: Path) -> Path:
-    """Render the report, and the abort pack if there is one; return the report's path."""
+    """Write the report, and the abort pack if there is one; return the report's path."""
     kept = store.kept(directory)
     plan, entries = kept.plan.as_vars(), kept.journal.entries
     with suppress(OSError, BadInputError):  # a page that cannot be written is no reason to have no report

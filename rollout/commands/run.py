@@ -1,4 +1,4 @@
-"""`runbook.py run`, `resume`, `abort`: check everything given, take the lock, conduct, write the report."""
+"""`./runbook.py run`, `resume`, `abort`: check the arguments, take the lock, conduct, write the report."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from rollout.views.screen import Screen
 
 
 def run(request: RunRequest, console: Console) -> ExitCode:
-    """Carry out what is due. Raises RunbookError before anything is touched."""
+    """Carry out what is due; return the exit code. Raises RunbookError before anything is touched."""
     if left := _left_on(request):
         return _end_what_was_left_on(request, left, console)
     directory, plan = store.current(request.inventory, request.plan_file)
@@ -67,14 +67,14 @@ def run(request: RunRequest, console: Console) -> ExitCode:
 
 
 def _left_on(request: RunRequest) -> LeftOn | None:
-    """Return what a rollout that is over has left on, if the one stage that is asked for ends it."""
+    """Return what a closed rollout has left switched on, if the one stage that was named ends it; else None."""
     if len(request.stages) != 1 or request.check:
         return None
     return earlier_brackets.to_end(request.stages[0], request.inventory, request.plan_file)
 
 
 def _end_what_was_left_on(request: RunRequest, left: LeftOn, console: Console) -> ExitCode:
-    """Carry out the stage that ends it, in the rollout that is over, and stays so."""
+    """Carry out the stage that ends what is left on, in the closed rollout, which stays closed."""
     with journals.lock(left.directory):
         kept, asker = check(replace(request, plan_file=left.directory / "plan.yml"), goes_on=False)
         conductor = _conductor(request, kept, asker, console)
@@ -86,7 +86,7 @@ def _end_what_was_left_on(request: RunRequest, left: LeftOn, console: Console) -
 
 
 def resume(request: RunRequest, console: Console) -> ExitCode:
-    """After a crash: show what survives or stands open, and go on or abort, as a person says."""
+    """After a crash: show what survives or is unfinished, and go on or abort, as a person says."""
     directory, _ = store.current(request.inventory, request.plan_file)
     with journals.lock(directory):
         conductor = _conductor(request, *check(request, goes_on=False), console)
@@ -177,7 +177,7 @@ def _report(directory: Path) -> str:
 
 
 def _tell_of_incidents(conductor: Conductor, entries: Sequence[Entry]) -> None:
-    """Announce what was found in this run, if somebody says so; whatever becomes of it, the run is over (R24)."""
+    """Offer to announce the incidents found in this run; its outcome stands whatever comes of that (R24)."""
     screen = conductor.rollout.screen
     teller = IncidentTeller(_kept(conductor.rollout), conductor.asker, screen.say)
     for _, opened in of(entries, IncidentOpened):
@@ -194,7 +194,7 @@ def _kept(rollout: Rollout) -> KeptRollout:
 
 
 def _refuse_after_a_crash(rollout: Rollout) -> None:
-    """Raise CrashedError when a runbook ended in the middle and what it left is not settled."""
+    """Raise CrashedError if a runbook ended in the middle and what it left is not settled."""
     left = crash.left_by(rollout)
     if left.survivors or (left.stage and (left.stage.window or left.taking_back or rollout.still_on)):
         lines = ["E-crashed  A runbook ended in the middle of this rollout.", *(f"  {line}" for line in left.lines())]
@@ -202,7 +202,7 @@ def _refuse_after_a_crash(rollout: Rollout) -> None:
 
 
 def _conclude(rollout: Rollout, asker: gates.Asker, why: str) -> tuple[list[str], bool]:
-    """Do what follows an abort: is everything as before, what was the source, when is the next attempt (R20, R21)?"""
+    """Do what follows an abort: verify the hosts, ask for the source, work out the next attempt (R20, R21)."""
     say = rollout.screen.say
     say("▸ verify that everything is as before")
     found = verification.verify(rollout.directory, rollout.inventory, "as_before")
@@ -211,7 +211,7 @@ def _conclude(rollout: Rollout, asker: gates.Asker, why: str) -> tuple[list[str]
     told = abort_notices.tell(aborted, asker, say)
     on_record = found.on_record("as_before")
     *lines, then = conclusion.conclude(aborted, asker, on_record, why, abort_notices.write_draft)
-    draft, chosen = rollout.directory / ANNOUNCEMENT, lines[1:]  # but for where the abort pack is
+    draft, chosen = rollout.directory / ANNOUNCEMENT, lines[1:]  # the first line says where the abort pack is
     offered = abort_notices.offer(aborted, aborted.earlier_plan, draft, asker, say, chosen)
     return [*told, *lines, *offered, then], found.ok
 
@@ -254,7 +254,7 @@ def _try_out(request: RunRequest, kept: KeptRollout, console: Console) -> ExitCo
 
 
 def _journal_of_a_try(kept: KeptRollout, artifacts: Path) -> Path:
-    """Return the journal; before there is one, another that says no more than that the rollout begins."""
+    """Return the path of the journal; if it has no entry yet, of a new one that only says that the rollout begins."""
     if kept.journal.entries:
         return kept.journal.path
     path = artifacts.with_suffix(".journal")

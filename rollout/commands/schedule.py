@@ -1,4 +1,4 @@
-"""The command group `schedule`: check the year ahead, fill it, and tell it as a calendar (docs/operations.md)."""
+"""`./runbook.py schedule`: checks the year ahead, fills it, and writes it as a calendar (docs/operations.md)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rollout.views.text import as_json as as_json_text
 
 @click.group()
 def schedule() -> None:
-    """The windows of the year ahead (R1, R3, R4)."""
+    """Check, fill or export the windows of the year ahead (R1, R3, R4)."""
 
 
 @schedule.command()

@@ -1,4 +1,4 @@
-"""`./runbook.py status`: where the rollout stands and what comes next (docs/operations.md)."""
+"""`./runbook.py status`: shows where the rollout stands and what comes next (docs/operations.md)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ console = terminal_console()
 
 
 def show(inventory: Path | None, plan_file: Path | None, *, watch: bool = False, json_wanted: bool = False) -> None:
-    """Show it once, again and again (`watch`), or as JSON."""
+    """Show where the rollout stands: once, every second (`watch`), or as JSON."""
     try:
         directory, plan = store.current(inventory, plan_file)
     except NoPlanError:

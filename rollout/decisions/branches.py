@@ -1,4 +1,4 @@
-"""Branches for `deployable`: of which version control it is, how it is called, and what is on its mainline (R8)."""
+"""The branches that `deployable` is given: their version control, their names, the revisions on their mainline (R8)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from rollout.outcomes import BadInputError
 
 
 def name(url: str) -> str:
-    """The last part of a branch's path; in git, what stands behind its `#`."""
+    """Return the last part of a branch's path; for git, what stands behind its `#`."""
     last = re.split("[/#:]", url.rstrip("/"))[-1]
     return last.removesuffix(".git") or last
 
 
 def client_of(url: str, vcs: str | None) -> Vcs:
-    """The version control of a branch, by name or as it looks. Raises BadInputError when nothing tells."""
+    """Return the client for a branch's version control, `vcs` or as its URL tells. Raises BadInputError."""
     adapter = kinds.ADAPTERS[vcs] if vcs else kinds.recognized(url)
     if adapter is None:
         known = kinds.ADAPTERS.values()
@@ -35,7 +35,7 @@ def client_of(url: str, vcs: str | None) -> Vcs:
 
 
 def revisions(url: str, deployed: int, vcs: str | None = None) -> Sequence[Mapping[str, Any]]:
-    """The mainline revisions of a branch above number `deployed`. Raises BadInputError with what the client said."""
+    """Return a branch's mainline revisions above number `deployed`. Raises BadInputError with the client's words."""
     client = client_of(url, vcs)
     try:
         tip = client.revision_info(url)[0] or 0 if deployed else 0

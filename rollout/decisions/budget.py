@@ -1,4 +1,4 @@
-"""`./runbook.py budget`: whether the last restore of staging's logs fits the window on production (R2, R9)."""
+"""`./runbook.py budget`: tells whether the last restore of staging, by its logs, fits production's window (R2, R9)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rollout.outcomes import BadInputError
 def rule(
     inventory: Path, factor: float | None, plus_minutes: float | None, window_minutes: float | None
 ) -> budgets.Budget:
-    """The inventory's numbers, or those given instead. Raises BadInputError."""
+    """Return the budget's numbers: the inventory's, or those given instead. Raises BadInputError."""
     policy = inventories.policy(inventory)
     return budgets.Budget(
         policy.window_minutes if window_minutes is None else window_minutes,
@@ -62,7 +62,7 @@ def judge(logs: Sequence[Path], rule: budgets.Budget, pending: patches.Pending |
 
 
 def lines(found: Mapping[str, Any]) -> list[str]:
-    """The same for a person."""
+    """Return the answer as lines for a person."""
     rule = budgets.Budget(found["window"] / 60, found["factor"], found["plus_minutes"])
     schema = selection.Schema(tuple(found["patches"]), found["patches"], found["estimate"], (), rule)
     told = [f"{schema.summary}: {'fits' if found['fits'] else 'does not fit'}"]
@@ -76,7 +76,7 @@ def lines(found: Mapping[str, Any]) -> list[str]:
 
 
 def read_pending(directory: Path, applied: Path) -> patches.Pending:
-    """What production has to apply: the directory's patches minus the rows. Raises BadInputError."""
+    """Return the patches that production has to apply: the directory's, without those applied. Raises BadInputError."""
     names = [path.name for path in directory.iterdir() if path.suffix.lower() == ".sql"]
     if not names:
         raise BadInputError(f"E-no-schema-directory  {directory} holds no SQL file; expected {patches.PATTERN}.")

@@ -1,4 +1,4 @@
-"""`./runbook.py deployable`: a branch's log, the tags of its bugs, and the QA state that follows (R8)."""
+"""`./runbook.py deployable`: reads a branch's log and the tags of its bugs, and judges their QA state (R8)."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ TOLD_AT_MOST = 10  # bad records, and revisions beyond the deployable one
 def revisions(
     logs: Sequence[Path], urls: Sequence[str], deployed: Sequence[str] = (), vcs: str | None = None
 ) -> dict[str, Sequence[Revision]]:
-    """The revisions above what is deployed in log files and then branches, each by its name: the last part of its path.
+    """Return the revisions above what is deployed, by the name of their log file or branch.
 
-    `deployed` is `REVNO` of the only branch, or `NAME=REVNO` of some of them. Raises BadInputError.
+    The name is the last part of its path. `deployed` is `REVNO` of the only branch, or `NAME=REVNO` of some of them.
+    Raises BadInputError.
     """
     names = [*(path.stem for path in logs), *map(branches.name, urls)]
     if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -52,7 +53,7 @@ def _deployed(given: str, names: Sequence[str]) -> tuple[str, int]:
 def ask_launchpad(
     root: str, read: Mapping[str, Sequence[Revision]], say: Callable[[str], None]
 ) -> dict[int, list[str]]:
-    """The tags, as they are now, of the bugs that these revisions name. Bugs that nobody is shown are said.
+    """Return the present tags of the bugs that these revisions name; `say` tells of bugs that are hidden from us.
 
     Raises BadInputError when Launchpad cannot be asked.
     """
@@ -69,12 +70,12 @@ def ask_launchpad(
 
 
 def judge(read: Mapping[str, Sequence[Revision]], tags: Mapping[int, Sequence[str]]) -> list[JudgedBranch]:
-    """Each branch with the QA state of its revisions."""
+    """Return each branch with the QA state of its revisions."""
     return [JudgedBranch(name, deployable.assess(found, tags), found) for name, found in read.items()]
 
 
 def as_json(judged: Sequence[JudgedBranch]) -> dict[str, Any]:
-    """The answer of one branch; of several, each by its name."""
+    """Return the answer as `deployable --json` prints it: of one branch, or by name if there are several."""
     found = {branch.name: branch.found.as_dict() for branch in judged}
     return found if len(judged) > 1 else judged[0].found.as_dict()
 
@@ -87,7 +88,7 @@ def write_page(path: Path, judged: Sequence[JudgedBranch]) -> None:
 
 
 def lines(judged: Sequence[JudgedBranch]) -> list[str]:
-    """The same for a person: what goes, what blocks the next, what is behind it."""
+    """Return the answer as lines for a person: what can be deployed, what blocks the next, what is behind it."""
     return [line for branch in judged for line in _lines(branch.name if len(judged) > 1 else "", branch.found)]
 
 
@@ -146,7 +147,7 @@ def _doubled(log: Sequence[Revision]) -> Iterator[Finding]:
 
 
 def _refused(path: Path, text: str, found: Sequence[Finding]) -> BadInputError:
-    """Records are counted from 1."""
+    """Return the error that names line, record (counted from 1) and field of each finding in a log file."""
     begins = list(_lines_of_records(text))
     told = []
     for (record, *field), what in [each if each[0] else ((0,), each[1]) for each in found[:TOLD_AT_MOST]]:
@@ -159,7 +160,7 @@ def _refused(path: Path, text: str, found: Sequence[Finding]) -> BadInputError:
 
 
 def _lines_of_records(text: str) -> Iterator[int]:
-    """The line, from 1, on which each item of a JSON list begins; none where the text is no list."""
+    """Yield the line, from 1, on which each item of a JSON list begins; nothing if the text is no list."""
     decoder = json.JSONDecoder()
     counted, line = 0, 1
     at = _next(text, 0) + 1 if text.lstrip().startswith("[") else len(text)
@@ -170,7 +171,7 @@ def _lines_of_records(text: str) -> Iterator[int]:
 
 
 def _next(text: str, at: int) -> int:
-    """Where the next character stands that is no white space."""
+    """Return the position of the next character at or after `at` that is no white space."""
     while at < len(text) and text[at].isspace():
         at += 1
     return at
@@ -201,7 +202,7 @@ def _tags() -> SchemaValidator:
 
 
 def _bug(value: Any) -> int:
-    """YAML reads a bare number as one; in JSON keys are strings."""
+    """Return a bug's number: YAML gives a bare number as an int, JSON a key as a string. Raises ValueError."""
     if isinstance(value, bool) or not (str(value).isascii() and str(value).isdigit()):
         raise ValueError("expected {bug: [tag, …]}, a bug's number")
     return int(value)

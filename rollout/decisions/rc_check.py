@@ -1,4 +1,4 @@
-"""`./runbook.py rc-check`: whether PQM lets a message land, and the same as one file for the PQM host (R13)."""
+"""`./runbook.py rc-check`: tells whether PQM lets a message land; makes the check as one file for PQM's host (R13)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def judge(
     config: Path | None = None,
     pinned: int | None = None,
 ) -> dict[str, Any]:
-    """The answer, as `rc-check --json` prints it. `config` takes `branch`. Raises BadInputError."""
+    """Return the answer as `rc-check --json` prints it. `config` needs `branch`. Raises BadInputError."""
     known = configured(config, branch) if config and branch else rc_mode.Branch(False, rc_mode.OPEN)  # noqa: FBT003
     in_rc_mode = known.in_rc_mode if mode is None else mode == "rc"
     answer = rc_mode.check(
@@ -66,12 +66,12 @@ def judge(
 
 
 def line(found: Mapping[str, Any]) -> str:
-    """The same for a person."""
+    """Return the answer as a line for a person."""
     return f"{'lands' if found['lands'] else 'refused'} · {found['reason']}"
 
 
 def hook() -> str:
-    """The check as one Python file: the core's own source, and the few lines that read files."""
+    """Return the check as one Python file: the core's own source, and the few lines that read files."""
     return inspect.getsource(rc_mode) + READS_FILES
 
 
@@ -84,7 +84,7 @@ def configured(config: Path, branch: str) -> rc_mode.Branch:
 
 
 def read_approvers(path: Path) -> dict[str, str]:
-    """Name of each of the three who approve exceptions (R13). Raises BadInputError."""
+    """Return the names of the three who approve exceptions (R13), by role. Raises BadInputError."""
     names = schema.typed_dict_schema(
         {role: schema.typed_dict_field(schema.str_schema(strict=True, min_length=1)) for role in rc_mode.ROLES},
         extra_behavior="forbid",

@@ -1,1 +1,1 @@
-"""The conductor and what it does to a stage: run it, judge it, stop it, take it back."""
+"""The conductor and its work on stages: to run them, judge lateness, stop them, undo them."""

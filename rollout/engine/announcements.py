@@ -1,4 +1,4 @@
-"""What the conductor does about announcements: stages that announce, and the gate that asks whether all was in time."""
+"""The conductor's part in announcements: stages that announce, and the gate that asks whether all was in time."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ DECIDES = ("coordinator", "losa")
 
 
 def carry_out(watchdog: Watchdog, stage: Stage, wait: Wait) -> dict[str, Any]:
-    """Send what the stage announces, or what of it is not out yet; returns the stage's facts.
+    """Send the stage's announcements that are not out yet; return the stage's facts.
 
-    Raises LeftAsIs while it is not out everywhere, unless a person has settled it: that takes nothing back, and is no
-    incident. Raises Stop, too, and BadInputError for a text or a channel that cannot be.
+    Raises LeftAsIs while one is not out everywhere, unless a person has settled it: that undoes nothing, and is no
+    incident. Raises Stop too, and BadInputError for a text or a channel that cannot be used.
     """
     rollout = watchdog.rollout
     announces = stage.model_dump(by_alias=True, exclude_none=True)["announces"]
@@ -46,7 +46,7 @@ def carry_out(watchdog: Watchdog, stage: Stage, wait: Wait) -> dict[str, Any]:
 
 
 def outbox_of(watchdog: Watchdog, stage: Stage, wait: Wait) -> Outbox:
-    """The outbox of a rollout at work: it is judged whatever is sent, asked or waited for."""
+    """Return the outbox of a rollout at work: lateness is judged while it sends, asks or waits."""
     rollout = watchdog.rollout
 
     def ask(asked: Question) -> Answer:
@@ -68,7 +68,7 @@ def outbox_of(watchdog: Watchdog, stage: Stage, wait: Wait) -> Outbox:
 
 
 def in_time(watchdog: Watchdog, stage: Stage) -> None:
-    """Before the window: what was not announced in time means no go, or a named person's waiver (R7, R21).
+    """Refuse to begin the window if an announcement was late, unless a named person waives that (R7, R21).
 
     Raises Stop.
     """
@@ -101,7 +101,7 @@ def in_time(watchdog: Watchdog, stage: Stage) -> None:
 
 
 def _facts(rollout: Rollout, message: str) -> dict[str, Any]:
-    """What the message is about, besides plan and journal; a fact of its name says to whom it goes, and about what."""
+    """Return what templates need besides plan and journal, such as a message's recipients, from the stages' facts."""
     facts: dict[str, Any] = {}
     for _, event in rollout.journal.of(StageFinished):
         if message in event.facts:

@@ -1,4 +1,4 @@
-"""Ends what a stage has left switched on, when the rollout stops: the bracket that nobody can forget (R13, R15).
+"""Ends brackets when the rollout stops: nobody has to remember what a stage has left switched on (R13, R15).
 
 The bracket's playbook `end_early` looks at the hosts and decides whether it may end. Anything that may not end yet
 stays on; the message says how to end it.
@@ -26,15 +26,15 @@ from rollout.views.brackets import ends, sentence
 
 
 def end_early(rollout: Rollout, *, proven: bool = True) -> list[str]:
-    """Try to end whatever is still on, latest first; return what became of it, for the screen and the journal.
+    """Try to end every bracket that is still on, latest first; return lines for the screen and the journal.
 
-    Not `proven`: something of the rollout may be at work yet, so nothing is ended that it was begun under.
+    If it is not `proven` that nothing of the rollout is at work any more, no bracket is ended.
     """
     return [line for each in reversed(rollout.still_on) for line in _end(rollout, each, proven=proven)]
 
 
 def still_on(rollout: Rollout) -> list[str]:
-    """Return what is on now, and how it ends."""
+    """Return lines that say what is still on, and how it ends."""
     return [line for each in rollout.still_on for line in _told(each)]
 
 
@@ -79,7 +79,7 @@ def _end(rollout: Rollout, bracket: SwitchedOn, *, proven: bool) -> Iterator[str
 
 
 def _looked(rollout: Rollout, untried: ReleaseFinished) -> ReleaseFinished:
-    """Run the playbook that looks whether it may end; return what it says."""
+    """Run the playbook that looks whether a bracket may end; return the event with its answer."""
     stage, playbook = untried.stage, untried.playbook
     run_id = rollout.run_id(f"release-{stage}")
     rollout.journal.write(ReleaseStarted(stage, playbook, run_id))

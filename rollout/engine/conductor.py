@@ -1,4 +1,4 @@
-"""Carries out the stages of a plan, one after the other, and takes the window's stages back when it must stop."""
+"""Carries out the stages of a plan, one after the other, and undoes the window's stages when it must stop."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ class Conductor:
     conclude: Callable[[str], tuple[list[str], bool]]
 
     def __post_init__(self) -> None:
-        """Set the watchdog on it."""
+        """Set up the watchdog and the stage runner."""
         self.interrupt = self.rollout.interrupt
         self.watchdog = Watchdog(self.rollout, self.asker, self.interrupt)
         self.stage_run = StageRun(self.watchdog)
         self.journal, self.screen, self.clock = self.rollout.journal, self.rollout.screen, self.rollout.clock
 
     def run(self, names: Sequence[str] = ()) -> ExitCode:
-        """Carry out what is due, or the named stages; returns the exit code and has said why."""
+        """Carry out what is due, or the named stages; say how it ended and return the exit code."""
         return self._until_it_stops(lambda: self._go_on(names))
 
     def resume(self, stage: Stage, run_id: str, evidence: Sequence[str]) -> ExitCode:
@@ -93,7 +93,7 @@ class Conductor:
         return ExitCode.DONE
 
     def _go_on(self, names: Sequence[str] = ()) -> bool:
-        """Carry out what is to do; return True if nothing is left. Raises Stop."""
+        """Carry out what is left to do; return True if nothing is left then. Raises Stop."""
         self._refuse_what_was_backed_out()
         at_once = list(names) in [[each.ends_with] for each in self.rollout.still_on]
         if not at_once:
@@ -111,12 +111,12 @@ class Conductor:
         return not self.rollout.left
 
     def _refuse_what_was_backed_out(self) -> None:
-        """A runbook may have ended between the back-out and the rollout's end. Raises Stop."""
+        """Raise Stop if the merge was backed out, but a runbook ended before it closed the rollout."""
         if finished := self.journal.last(BackOutFinished, outcome="ok"):
             raise merge_back_out.backed_out(finished[1])
 
     def _finish_the_back_out(self) -> None:
-        """Go on with a back-out that has begun and not come to a good end. Raises Stop."""
+        """Finish a merge back-out that has begun and not ended well. Raises Stop."""
         if found := merge_back_out.unfinished(self.rollout):
             stage, on_no = found
             end = merge_back_out.back_out(
@@ -142,7 +142,7 @@ class Conductor:
         announcements.in_time(self.watchdog, stage)
         before = [timeline.parse_duration(gate.waits) for gate in stage.gates if gate.ask == "before"]
         record = self.rollout.records.get(stage.stage)
-        if before and not (record and record.running):  # what a crash interrupted has had its yes
+        if before and not (record and record.running):  # a stage that a crash interrupted had its yes
             # A yes must be fresh: it is asked for no earlier than it would have to be answered.
             self.stage_run.wait_until(due - max(before), stage, f"the gate of {stage.stage} is asked")
             evidence = stage_gates.outlook(self.rollout, stage)
@@ -163,7 +163,7 @@ class Conductor:
         return True
 
     def _refuse_what_does_not_fit(self) -> None:
-        """Before the window: what was measured may be too much for it (R2, R9). Raises Stop."""
+        """Raise Stop if, before the window, the measured times do not fit it (R2, R9)."""
         found = findings.findings(self.rollout.plan, self.clock.now(), self.journal.entries)
         if found:
             message = str(documents.refused(self.rollout.plan_file, found))
@@ -175,13 +175,13 @@ class Conductor:
         return lateness.reason(self.rollout.outlook(), self.rollout.limit)
 
     def _worth_waiting(self, stage: Stage, due: datetime) -> bool:
-        """A run waits inside the window; before it, the person comes back. A rehearsal jumps instead of waiting."""
+        """Return True if a run waits for `due`: inside the window, or in a rehearsal. Else the person comes back."""
         return self.clock.now() >= due or self.clock.jumps or (stage.window and self.rollout.in_window)
 
     # -- stopping -------------------------------------------------------------------------------------------------
 
     def _resume(self, stage: Stage, run_id: str, evidence: Sequence[str]) -> bool:
-        """Ask whether to go on, see to it that nothing of the crashed run is at work, and go on. Raises Stop."""
+        """Ask whether to go on, make sure that nothing of the crashed run is at work, and go on. Raises Stop."""
         no = "leave it as it is: the point of no return is behind us" if self.rollout.irreversible else "abort"
         means = [*evidence, *brackets.still_on(self.rollout)]
         means += [f"yes: what still runs there is waited for, then the stage begins again; no: {no}"]
@@ -206,7 +206,7 @@ class Conductor:
         return self._go_on()
 
     def _abort(self, crashed: tuple[Stage, str] | None, reason: str) -> None:
-        """Stop what a runbook that is gone has left, then abort, unless it is too late. Raises Stop."""
+        """Stop what a crashed runbook has left at work, then abort, unless it is too late. Raises Stop."""
         proven = True
         if crashed:
             stage, run_id = crashed
@@ -221,9 +221,9 @@ class Conductor:
             raise
 
     def _stopped(self, stop: Stop) -> Stop:
-        """Return what becomes of it: what the window did is taken back, unless the point of no return is behind us.
+        """Undo the window's stages, unless the point of no return is behind us; return how the run ends.
 
-        What an earlier stage has left on is ended, if the bracket's own playbook finds that it may.
+        A bracket that an earlier stage has begun is ended, if its own playbook finds that it may.
         """
         if isinstance(stop, LeftAsIs):
             return LeftAsIs("\n".join([stop.message, *brackets.still_on(self.rollout)]), stop.then, stop.exit_code)
@@ -243,7 +243,7 @@ class Conductor:
         return Stop("aborted", code, "\n".join([*lines, *more]), then)
 
     def _stopped_after_the_commit(self, stop: Stop) -> Stop:
-        """The new schema is kept; a failure is an incident (R24)."""
+        """Record a failure after the commit as an incident (R24): the new schema is kept. Return how the run ends."""
         ended = brackets.end_early(self.rollout, proven=stop.proven)
         if stop.outcome == "refused":
             return Stop(stop.outcome, stop.exit_code, "\n".join([stop.message, *ended]), stop.then)

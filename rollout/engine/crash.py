@@ -1,4 +1,4 @@
-"""What a runbook that ended in the middle has left: a stage without an end, playbooks at work, a half-done abort."""
+"""What a crashed runbook has left: a stage without an end, playbooks at work, a half-done abort."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rollout.engine import stop
 from rollout.engine.rollout import Rollout
 from rollout.plan.process import Stage
 
-# What is done in a row when a rollout is taken back, and how it is told of.
+# The events of undoing a rollout, and the words for each.
 TakingBack = UndoStarted | UndoFinished | StopRequested | StopFinished | ReleaseStarted | BackOutStarted
 OF_AN_ABORT = "an abort was under way at"
 OF_A_BRACKET = "it was looking whether what is still on may end, of"
@@ -31,9 +31,9 @@ OF_A_BACK_OUT = "everything was being backed out after"
 
 @dataclass(frozen=True)
 class CrashRemains:
-    """`stage` has no end in the journal (None: nothing is open); `survivors` are this machine's processes, in words.
+    """What a crash has left: a `stage` without an end (None: no stage), and `survivors` on this machine, in words.
 
-    `doing` says what was under way there. `taking_back`: it was not the stage's own playbook.
+    `doing` says what was under way in the stage. `taking_back`: that was its undo or the like, not its own playbook.
     """
 
     stage: Stage | None
@@ -44,13 +44,13 @@ class CrashRemains:
     survivors: list[str]
 
     def lines(self) -> list[str]:
-        """Return what a person should know of it."""
+        """Return lines that tell a person of it."""
         lines = [f"{self.doing} {self.stage.stage}, since {self.since} UTC"] if self.stage is not None else []
         return [*lines, *(f"still runs here: {survivor}" for survivor in self.survivors)]
 
 
 def left_by(rollout: Rollout) -> CrashRemains:
-    """Look at the journal, and at this machine's processes, and return what a crash has left."""
+    """Return what a crash has left, by the journal and this machine's processes."""
     survivors = stop.survivors_here(rollout)
     finished: set[type[Event]] = set()
     for entry in reversed(rollout.journal.entries):

@@ -1,4 +1,4 @@
-"""What rollouts that are over have left switched on: an aborted one may leave PQM in RC mode (R13)."""
+"""Finds what closed rollouts have left switched on: an aborted one may leave PQM in RC mode (R13)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MARKS = (b'"until":', b'"hold":')  # of a stage that switched something on, or w
 
 @dataclass(frozen=True)
 class LeftOn:
-    """A rollout that is over, by its id, and what of it is still on."""
+    """A closed rollout, by its id, and what it has left switched on."""
 
     directory: Path
     rollout: str
@@ -41,7 +41,7 @@ def left_on(inventory: Path | None, but: Path | None = None) -> LeftOn | None:
 
 
 def to_end(stage: str, inventory: Path | None, plan_file: Path | None) -> LeftOn | None:
-    """Return the rollout that is over and has left on what `stage` ends, the given plan's if any; None without one."""
+    """Return the closed rollout, or the given plan's, that has left on what `stage` ends; None if there is none."""
     left = _left(plan_file.resolve().parent) if plan_file is not None else left_on(inventory)
     return left if left and any(each.ends_with == stage for each in left.still_on) else None
 
@@ -57,7 +57,7 @@ def _inventory(directory: Path) -> Path:
 
 
 def _plan(directory: Path) -> dict[str, Any]:
-    """Return the fields of the plan that this takes: an old one may lack what today's need, and it is over."""
+    """Return only the plan fields needed here: an old plan may lack fields that today's must have."""
     from rollout.plan import past  # here: it needs the plan's models, which take 0.1 s
 
     return past.fields(directory / "plan.yml", ("id", "inventory", "process")) or {

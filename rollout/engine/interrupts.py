@@ -1,4 +1,4 @@
-"""Ctrl-C and a terminal that hangs up: neither kills anything half-way."""
+"""Handles Ctrl-C, and a terminal that hangs up: neither kills anything half-way."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any
 
 @dataclass
 class Interrupt:
-    """`came`: Ctrl-C was typed and nobody has dealt with it; `leave`: the run is to stop at the end of the stage."""
+    """The state of Ctrl-C. `came`: it was typed and is not dealt with; `leave`: the run stops at the stage's end."""
 
     came: bool = False
     leave: bool = False
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """Note SIGINT instead of raising it, and outlive SIGHUP: terminals are only views."""
+        """Note SIGINT instead of raising it, and ignore SIGHUP while the block runs: terminals are only views."""
 
         def note(*_: Any) -> None:
             self.came = True
 
         def outlive(*_: Any) -> None:
-            """Not SIG_IGN, which ansible-playbook would inherit."""
+            """Do nothing on SIGHUP. (With SIG_IGN, ansible-playbook would inherit that it ignores the signal.)"""
 
         before = {
             signal.SIGINT: signal.signal(signal.SIGINT, note),

@@ -1,4 +1,4 @@
-"""Stages that only look, on any day before they are due: they count for nothing, and are done again in their turn."""
+"""Runs stages that only look, on any day before they are due; they are done again in their turn."""
 
 from __future__ import annotations
 

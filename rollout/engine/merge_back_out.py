@@ -1,4 +1,4 @@
-"""The merge back-out, after a gate was answered no: a faulty change never lengthens the downtime (R17)."""
+"""The merge back-out after a gate was answered no: a faulty change never lengthens the downtime (R17)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ NEXT = "  Once what was answered no is mended, or rolled back where it comes fro
 
 
 def offer(watchdog: Watchdog, stage: Stage, on_no: MergeBackOut, refused: Stop, facts: Mapping[str, Any]) -> Stop:
-    """Ask whether to back out, and do it on a yes. Returns how the run ends; `refused` when it is to stay as it is."""
+    """Ask whether to back out the merge, and do it on a yes; return how the run ends.
+
+    That is `refused` if the merge stays.
+    """
     means = [
         *refused.message.splitlines(),
         f"yes: playbooks/{on_no.playbook}.yml takes everything back, and this rollout ends",
@@ -34,7 +37,7 @@ def offer(watchdog: Watchdog, stage: Stage, on_no: MergeBackOut, refused: Stop, 
 
 
 def back_out(rollout: Rollout, stage: Stage, on_no: MergeBackOut, why: str) -> Stop:
-    """Run the back-out to its end, and return how the run ends; `why` is what led to it."""
+    """Back out the merge to the end; return how the run ends. `why` is what led to it."""
     run_id = rollout.run_id(f"back-out-{stage.stage}")
     rollout.journal.write(BackOutStarted(stage.stage, on_no.playbook, run_id))
     rollout.screen.say(f"↩ merge back-out · playbooks/{on_no.playbook}.yml")
@@ -61,9 +64,9 @@ def backed_out(finished: BackOutFinished, why: str | None = None) -> Stop:
 
 
 def unfinished(rollout: Rollout) -> tuple[Stage, MergeBackOut] | None:
-    """Return the stage after which a merge back-out was begun that has no good end yet, and that back-out.
+    """Return the stage and its merge back-out, if one has begun and not ended well; else None.
 
-    Half of the merge may be gone: nothing goes on before all of it is.
+    Half of the merge may be gone then: nothing goes on before all of it is.
     """
     begun = rollout.journal.last(BackOutStarted)
     if begun is None:

@@ -1,4 +1,4 @@
-"""One playbook through ansible-runner: what it reported, and what failed."""
+"""Runs one playbook through ansible-runner; tells what it reported, and what failed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CONTROL_MARK = "ROLLOUT_CONTROL"  # in the environment of every process of a run
 
 @dataclass(frozen=True)
 class Failure:
-    """One host's failed task. `result` is the module's own, `unreachable` that ssh did not get there."""
+    """A task that failed on one host. `result` is the module's own; `unreachable`: ssh did not reach the host."""
 
     host: str
     task: str
@@ -44,15 +44,15 @@ class Failure:
 
     @property
     def message(self) -> str:
-        """What to show: the module's own message, or the reason that was found, and what to type."""
+        """Return what to show: the module's message, or where to look if it has none."""
         return reasons.message(self.host, self.task, self.result, unreachable=self.unreachable)
 
 
 @dataclass
 class PlaybookRun:
-    """What one run of a playbook came to. `stats` is what it handed over with set_stats; `output` is Ansible's own.
+    """The result of one run of a playbook. `stats` was handed over with set_stats; `output` is Ansible's own.
 
-    `nothing_ran` is why one that Ansible calls a success is none: it did not do its work, or did not report it.
+    `nothing_ran` is why a run that Ansible calls a success is none: it did not do its work, or did not report it.
     """
 
     output: Path
@@ -63,12 +63,12 @@ class PlaybookRun:
     nothing_ran: str = ""
 
     def failed_with(self, key: str) -> Any:
-        """The first value a failed module returned under `key`, or None."""
+        """Return the first value that a failed module returned under `key`, or None."""
         return next((f.result[key] for f in self.failures if f.result.get(key)), None)
 
     @property
     def message(self) -> str:
-        """Every different failure once, and where Ansible's own output is."""
+        """Return each different failure once, and where Ansible's own output is."""
         seen = list(dict.fromkeys(failure.message for failure in self.failures))
         if self.nothing_ran:
             seen = [self.nothing_ran]
@@ -78,7 +78,7 @@ class PlaybookRun:
 
 
 def _refused(output: Path) -> str:
-    """Return what the callback beside the playbooks said when it ended ansible-playbook; empty if it did not."""
+    """Return the message with which the callback beside the playbooks ended ansible-playbook; empty if it did not."""
     lines = output.read_text(encoding="utf-8", errors="replace").splitlines() if output.exists() else []
     said = list(dropwhile(lambda line: not line.startswith("E-not-whole"), lines))
     return "\n".join([*said[:1], *takewhile(lambda line: line.startswith("  "), said[1:])])
@@ -86,7 +86,7 @@ def _refused(output: Path) -> str:
 
 @dataclass(frozen=True)
 class Playbook:
-    """What to run: the project's `playbooks/NAME.yml` on an inventory, with a plan and more as extra vars.
+    """A playbook to run: the project's `playbooks/NAME.yml` on an inventory, with a plan and more as extra vars.
 
     `artifacts` is a directory of this run alone: ansible-runner keeps its events there, and every process of the run on
     this machine carries its path in the environment (CONTROL_MARK). `limit` is a pattern of hosts. `aloof`: over
@@ -106,7 +106,7 @@ class Playbook:
     reports: tuple[str, ...] = ("evidence",)
 
     def arguments(self) -> str:
-        """More of ansible-playbook's command line."""
+        """Return further words of ansible-playbook's command line."""
         return shlex.join(["--extra-vars", f"@{self.plan_file}", *(["--check", "--diff"] if self.check else [])])
 
     def environment(self) -> dict[str, str]:
@@ -128,7 +128,7 @@ class Playbook:
 
 @dataclass(frozen=True)
 class Listener:
-    """Whom a run tells what: each event, each task as a host begins it, and each `progress` that a module answers."""
+    """Callbacks of a run: for each event, for each task as a host begins it, and for each `progress` of a module."""
 
     task: Callable[[str, str], None] = lambda _task, _host: None
     progress: Callable[[Mapping[str, Any]], None] = lambda _progress: None
@@ -180,7 +180,7 @@ def run_playbook(
 
 
 def _nothing_ran(playbook: Playbook, run: PlaybookRun) -> str:
-    """Return the message about a success that is none; empty when the playbook did its work on every host (R18)."""
+    """Return the message about a success without work; empty if the playbook did its work on every host (R18)."""
     found = [each.said for each in work.idle(run.plays)]
     found += [f"`{fact}` was not reported" for fact in work.unreported(run.stats, playbook.reports)]
     if not found:
@@ -213,7 +213,7 @@ def _forget_environments(directory: Path) -> None:
 
 
 class PlaybookAtWork(threading.Thread):
-    """A playbook at work, while this process judges. `progress` is what its modules have answered and nobody took."""
+    """A playbook at work, while lateness is judged. `progress` is what its modules have reported and nobody took."""
 
     def __init__(
         self,
@@ -221,7 +221,7 @@ class PlaybookAtWork(threading.Thread):
         on_task: Callable[[str, str], None] = lambda _task, _host: None,
         on_silence: Callable[[str], None] = lambda _line: None,
     ) -> None:
-        """Start it. `on_silence` is told for what it waits, when nothing was heard of it for long."""
+        """Start the playbook. After a long silence, `on_silence` gets a line that says what it waits for."""
         super().__init__(name=playbook.name, daemon=True)
         self.playbook = playbook
         self.progress: SimpleQueue[Mapping[str, Any]] = SimpleQueue()
@@ -242,12 +242,12 @@ class PlaybookAtWork(threading.Thread):
             self._outcome = error
 
     def ended(self, seconds: float = 0.0) -> bool:
-        """Return True if it has ended, or does so within some seconds."""
+        """Return True if the playbook has ended, or ends within `seconds`."""
         self.join(seconds)
         return not self.is_alive()
 
     def wait(self, meanwhile: Callable[[], object] = lambda: None) -> PlaybookRun:
-        """Wait for its end, calling `meanwhile` several times a second, and return what it came to."""
+        """Wait for the end, calling `meanwhile` several times a second; return the result."""
         while not self.ended(LOOK_SECONDS):
             meanwhile()
             if line := self._silence.line(time.monotonic()):
@@ -259,7 +259,7 @@ class PlaybookAtWork(threading.Thread):
         self._cancelled.set()
 
     def outcome(self) -> PlaybookRun:
-        """Return what it came to; waits for it."""
+        """Wait for the end; return the result."""
         self.join()
         if isinstance(self._outcome, Exception):
             raise self._outcome

@@ -1,4 +1,4 @@
-"""Processes known by a mark in their environment, which whatever they start inherits, sessions of its own included."""
+"""Finds processes by a mark in their environment, which everything they start inherits, new sessions included."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 
 
 def marked(variable: str, prefix: str) -> list[psutil.Process]:
-    """Every living process, but this one, in whose environment the value of `variable` begins with `prefix`."""
+    """Return every living process but this one in whose environment `variable` begins with `prefix`."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -25,7 +25,7 @@ def marked(variable: str, prefix: str) -> list[psutil.Process]:
 
 
 def stop(processes: Iterable[psutil.Process], grace: float = GRACE) -> None:
-    """SIGTERM to all, SIGKILL to those still there after `grace` seconds; returns when none is left."""
+    """Send SIGTERM to all, and SIGKILL to those still there after `grace` seconds; return when none is left."""
     alive = list(processes)
     for end in (psutil.Process.terminate, psutil.Process.kill):
         for process in alive:
@@ -37,30 +37,30 @@ def stop(processes: Iterable[psutil.Process], grace: float = GRACE) -> None:
 
 
 def freeze(processes: Iterable[psutil.Process]) -> None:
-    """Let none of them do anything more, until they are thawed or killed."""
+    """Stop all of them with SIGSTOP, until they are thawed or killed."""
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.suspend()
 
 
 def thaw(processes: Iterable[psutil.Process]) -> None:
-    """Let them go on."""
+    """Let frozen processes go on."""
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.resume()
 
 
 def kill(processes: Iterable[psutil.Process]) -> None:
-    """SIGKILL to all: also what is frozen ends."""
+    """Send SIGKILL to all; a frozen process ends, too."""
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.kill()
 
 
 def lives(process: psutil.Process) -> bool:
-    """Whether it still runs; a zombie has ended, whenever its parent takes note.
+    """Return True if a process still runs; a zombie has ended, even if its parent has not noticed.
 
-    One whose other threads are still ending has not: until the last of them is gone its sockets are open.
+    A zombie with other threads still runs: until the last of them has ended, its sockets are open.
     """
     try:
         return process.is_running() and (process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1)
@@ -69,7 +69,7 @@ def lives(process: psutil.Process) -> bool:
 
 
 def told(process: psutil.Process) -> str:
-    """It in a line for people: `pid 4711: ansible-playbook playbooks/outage.yml …`."""
+    """Return a process as a line for people: `pid 4711: ansible-playbook playbooks/outage.yml …`."""
     with suppress(psutil.Error):
         return f"pid {process.pid}: {' '.join(process.cmdline())[:100]}"
     return f"pid {process.pid}"

@@ -1,4 +1,4 @@
-"""Why a task failed on a host, out of what Ansible, ssh, sudo and su say: which host, why, and what to do.
+"""Finds the reason why a task failed on a host in the output of Ansible, ssh, sudo and su: host, why, and what to do.
 
 Ansible puts a loop's reasons inside the loop ("One or more items failed"), sudo's into the output of a module that
 never ran, and ssh's before the last line that it says ("Disconnected").
@@ -25,7 +25,7 @@ _CHATTER = re.compile(  # of ssh and sudo: it tells nothing
 
 
 class Known(NamedTuple):
-    """A reason that people meet: how it is recognised, and what is said of it."""
+    """A reason that people often meet: how it is recognised, and what is said of it."""
 
     pattern: str
     name: str
@@ -131,7 +131,7 @@ _SILENT = (
 
 
 class Reason(NamedTuple):
-    """`name` is that of a known one (`E-…`), else empty; `remedy` too may be."""
+    """The reason of a failure. `name` is a known one's (`E-…`) or empty; `remedy` may be empty too."""
 
     host: str
     text: str
@@ -141,7 +141,7 @@ class Reason(NamedTuple):
 
 
 def reasons(host: str, result: Mapping[str, Any], *, unreachable: bool = False) -> list[Reason]:
-    """Return why a task failed on a host; of a loop, each different reason of its items once."""
+    """Return why a task failed on a host; for a loop, each different reason of its items once."""
     found = [
         _reason(where, each, unreachable=unreachable or bool(each.get("unreachable")))
         for where, each in _failed(host, result)
@@ -150,13 +150,13 @@ def reasons(host: str, result: Mapping[str, Any], *, unreachable: bool = False) 
 
 
 def sentence(host: str, result: Mapping[str, Any], *, unreachable: bool = False) -> str:
-    """Return why a task failed on a host, in a line."""
+    """Return in one line why a task failed on a host."""
     found = reasons(host, result, unreachable=unreachable)
     return "; ".join(map(_line, found))
 
 
 def message(host: str, task: str, result: Mapping[str, Any], *, unreachable: bool = False) -> str:
-    """Return what to show of a failed task, `E-name  what` and what to type; words of our modules stay as they are."""
+    """Return the message about a failed task: `E-name  what`, and what to type; our modules' own stay as they are."""
     found = reasons(host, result, unreachable=unreachable)
     return "\n".join(_message(reason, task) for reason in found)
 
@@ -179,7 +179,7 @@ def _line(reason: Reason) -> str:
 
 
 def _failed(host: str, result: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
-    """Yield what failed, by the host on which it did: the result itself, or those of a loop's items."""
+    """Yield host and result of what failed: of the task itself, or of each failed item of its loop."""
     items = result.get("results")
     bad = [item for item in items if item.get("failed") or item.get("unreachable")] if isinstance(items, list) else []
     for each in bad or [result]:
@@ -213,5 +213,5 @@ def _known(host: str, said: str) -> Reason | None:
 
 
 def _telling(text: str) -> list[str]:
-    """Return the lines that say something."""
+    """Return the lines that carry information."""
     return [line.rstrip() for line in text.splitlines() if line.strip() and not _CHATTER.match(line.strip())]

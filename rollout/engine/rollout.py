@@ -1,4 +1,4 @@
-"""One rollout at work: its plan, journal and clock, how it stands, and how its playbooks are started."""
+"""One rollout at work: its plan, journal and clock, its present state, and the start of its playbooks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from rollout.views.screen import Screen
 
 @dataclass
 class Rollout:
-    """`directory` holds plan.yml, journal.jsonl, Ansible's artifacts and the report."""
+    """A rollout at work. `directory` holds plan.yml, journal.jsonl, Ansible's artifacts and the report."""
 
     directory: Path
     plan: Plan
@@ -42,22 +42,22 @@ class Rollout:
 
     @property
     def plan_file(self) -> Path:
-        """Return the plan that it follows."""
+        """Return the path of the plan."""
         return self.directory / "plan.yml"
 
     @property
     def limit(self) -> timedelta:
-        """Return the limit: more than this off-track is too late (R19)."""
+        """Return the limit of lateness: off-track by more than this is too late (R19)."""
         return timedelta(minutes=self.plan.policy.abort_after_minutes)
 
     @property
     def records(self) -> dict[str, StageRecord]:
-        """Return what has happened to each stage that was begun."""
+        """Return the record of each stage that has begun, by name."""
         return actual(self.journal.entries)
 
     @property
     def layout(self) -> list[timeline.PlannedStage]:
-        """Return when each stage is planned."""
+        """Return when each stage is planned to begin and end."""
         return timeline.planned(self.plan.as_vars(), estimates(self.journal.entries))
 
     @property
@@ -74,16 +74,16 @@ class Rollout:
 
     @property
     def irreversible(self) -> bool:
-        """Return True if the point of no return is behind it."""
+        """Return True if the point of no return has passed."""
         return any(record.irreversible for record in self.records.values())
 
     @property
     def still_on(self) -> list[SwitchedOn]:
-        """Return what its stages have left switched on, and nothing has ended yet (R13)."""
+        """Return what this rollout's stages have left switched on, and nothing has ended yet (R13)."""
         return brackets.still_on([stage.model_dump() for stage in self.plan.process], self.journal.entries)
 
     def outlook(self) -> lateness.Outlook:
-        """Return how it stands now (R19)."""
+        """Return the outlook on lateness now (R19)."""
         return lateness.outlook(self.layout, self.records, self.plan.window.end, self.clock.now())
 
     def stage(self, name: str) -> Stage:
@@ -130,23 +130,23 @@ class Rollout:
         )
 
     def run_to_its_end(self, playbook: str, run_id: str, what: str) -> PlaybookRun:
-        """Run a playbook of this rollout that Ctrl-C does not end; who types it is told `what` goes on."""
+        """Run a playbook that Ctrl-C does not end; whoever types it is told `what` goes on."""
         return self.begin(playbook, run_id).wait(lambda: self.uninterrupted(what))
 
     def uninterrupted(self, what: str) -> None:
-        """Say, once each time that Ctrl-C is typed, that what is at work is not ended by it."""
+        """Say, once for each Ctrl-C, that it does not end what is at work."""
         if self.interrupt.came:
             self.interrupt.came = False
             self.screen.say(f"Ctrl-C: {what}")
 
     def to_redo(self, stage: Stage, facts: Mapping[str, Any]) -> list[str]:
-        """Return what was done on what the stage settles otherwise now."""
+        """Return the done stages that must be done again, because this stage now settles something else than before."""
         return pins.to_redo(self.plan.as_vars()["process"], self.journal.entries, stage.stage, facts.get("pin") or {})
 
     def pin(self) -> None:
-        """Write what stages have settled into the plan, where later playbooks and people's fingers find it.
+        """Write what stages have settled into the plan, where later playbooks, and people, find it.
 
-        Another revision than theirs was put there by hand, to be chosen next: nothing else that is settled is about it.
+        If a person has put another revision into the plan, to be chosen next, only that one is kept there.
         """
         entries = self.journal.entries
         written = self.plan.pinned.model_dump(exclude_none=True)

@@ -1,4 +1,4 @@
-"""When a playbook has not been heard of for long: which hosts it waits for, and at what."""
+"""Notices when nothing was heard of a playbook for long, and says which hosts it waits for, and in which task."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ AGAIN_SECONDS = 600.0
 
 @dataclass
 class Silence:
-    """What a playbook was heard of last. Times are seconds of a monotonic clock."""
+    """What was heard last of a playbook. Times are seconds of a monotonic clock."""
 
     heard_at: float
     at_work: dict[str, str] = field(default_factory=dict)  # host -> task
     _told: int = 0
 
     def hear(self, now: float, kind: str, host: str, task: str) -> None:
-        """Take note of an event of ansible-runner."""
+        """Note an event of ansible-runner."""
         self.heard_at, self._told = now, 0
         if kind == "runner_on_start":
             self.at_work[host] = task
@@ -25,7 +25,7 @@ class Silence:
             self.at_work.pop(host, None)
 
     def line(self, now: float) -> str | None:
-        """Return what to say of a silence, once when it is long and then again now and then; else None."""
+        """Return the line about a silence when it has become long, and again now and then; else None."""
         quiet = now - self.heard_at
         if quiet < FIRST_SECONDS + self._told * AGAIN_SECONDS:
             return None

@@ -1,4 +1,4 @@
-"""How we reach hosts by ssh, beside what ansible.cfg says: where the sockets are, and what if a host hangs."""
+"""Settings for ssh to hosts that ansible.cfg does not have: where sockets are, and separate ones if a host hangs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ALOOF = {"ANSIBLE_SSH_ARGS": "-T -o ControlMaster=no -o ControlPath=none", "ANSI
 
 
 def environment(apart: str = "") -> dict[str, str]:
-    """Return what Ansible is told of it. `apart`, a letter: over connections that nothing else uses, which may hang.
+    """Return Ansible's variables for ssh. `apart`, a letter, asks for connections of its own, as others may hang.
 
     Raises BadInputError if there is no place for sockets.
     """
@@ -26,7 +26,7 @@ def environment(apart: str = "") -> dict[str, str]:
 
 
 def socket_directory() -> Path:
-    """Return the directory of this checkout's sockets, ours alone and with a short path; makes it.
+    """Make and return the directory for this checkout's sockets; only we may enter it, and its path is short.
 
     Raises BadInputError if there is no such place.
     """
@@ -48,7 +48,7 @@ def socket_directory() -> Path:
 
 
 def _places() -> Iterator[Path]:
-    """Yield where it may be, the best first: var/ of the checkout, if its path is short enough."""
+    """Yield the possible directories for sockets, the best first; each path is short enough for a socket."""
     mine = f"rollout-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]}"
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     wanted = [ROOT / "var" / "cp", *([Path(runtime) / mine] if runtime else []), Path.home() / ".rollout" / mine]

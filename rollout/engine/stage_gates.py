@@ -1,4 +1,4 @@
-"""Passes a stage's gates: asks what is to be asked, and says what an answer leads to."""
+"""Asks a stage's gates, and does what an answer leads to."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rollout.schedule import check
 
 
 def gates_of(watchdog: Watchdog, stage: Stage, when: str, facts: Mapping[str, Any], evidence: Sequence[str]) -> None:
-    """Ask the stage's gates of that moment and put the answers on record.
+    """Ask the stage's gates `when` it is their turn, and put the answers on record.
 
     Raises Stop on no, once everything that the gate asks about is answered; where the process says so, the rollout has
     then been backed out (R17).
@@ -36,7 +36,7 @@ def gates_of(watchdog: Watchdog, stage: Stage, when: str, facts: Mapping[str, An
 
 
 def begin_late(watchdog: Watchdog, stage: Stage) -> None:
-    """A deadline of a rule that was missed before the window is a gate, no abort. Raises Stop on no."""
+    """Ask whether to begin a stage, before the window, after the deadline of a rule was missed. Raises Stop on no."""
     if stage.begins_by is None:
         return
     rollout = watchdog.rollout
@@ -52,7 +52,7 @@ def begin_late(watchdog: Watchdog, stage: Stage) -> None:
 
 
 def outlook(rollout: Rollout, stage: Stage) -> list[str]:
-    """What a person weighs before a stage begins: how it stands, long before the window only when that is."""
+    """Return the evidence for beginning a stage: the window and what is against it, or inside it the lateness."""
     if not stage.window:
         window, backup = rollout.plan.window, rollout.plan.backup_window
         times = f"{window.start:%a %d %b %Y %H:%M}–{window.end:%H:%M} UTC (backup {backup.start:%a %d %b %H:%M})"
@@ -69,7 +69,7 @@ def outlook(rollout: Rollout, stage: Stage) -> list[str]:
 def _questions(
     rollout: Rollout, stage: Stage, gate: Gate, facts: Mapping[str, Any], evidence: Sequence[str]
 ) -> list[Question]:
-    """What the gate asks. Raises Stop when the stage has not said what that takes."""
+    """Return the gate's questions. Raises Stop if the stage has not reported a fact that they need."""
     try:
         asked = gates.questions(gate, {**rollout.plan.as_vars(), **facts}, evidence)
     except (KeyError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""One stage at work: its attempts, what hosts report meanwhile, its stop, and what a person says when it has failed."""
+"""One stage at work: its attempts, what hosts report, its stop, and what a person decides when it has failed."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ NOT_MENDED_HERE = (ExitCode.BAD_INPUT, ExitCode.ABORTED, ExitCode.LOCKED_OUT)
 
 @dataclass
 class StageRun:
-    """What one run of the runbook does with its stages, one after the other."""
+    """Runs the stages of one run of the runbook, one after the other."""
 
     watchdog: Watchdog
 
     def __post_init__(self) -> None:
-        """Have at hand what is used often."""
+        """Keep at hand what is used often."""
         self.rollout = self.watchdog.rollout
         self.journal, self.screen, self.clock = self.rollout.journal, self.rollout.screen, self.rollout.clock
 
@@ -55,7 +55,7 @@ class StageRun:
                 return {"evidence": [f"done by hand, says {answer.by}"], "by_hand": True}
 
     def _announce(self, stage: Stage) -> dict[str, Any]:
-        """Send what the stage announces; returns its facts. Raises Stop when it is not out everywhere."""
+        """Send what the stage announces; return its facts. Raises Stop if it is not out everywhere."""
         self._began(stage)
         self.screen.stage_begins(stage)
         try:
@@ -71,7 +71,7 @@ class StageRun:
         return facts
 
     def _attempt(self, stage: Stage) -> PlaybookRun:
-        """Run the stage's playbook once, judged all the time. Raises Stop once it is stopped."""
+        """Run the stage's playbook once, while lateness is judged. Raises Stop if it was stopped."""
         run_id = self._began(stage)
         self.screen.stage_begins(stage)
         work = self.rollout.begin(stage.playbook, run_id, reports=stage.reports)
@@ -90,7 +90,7 @@ class StageRun:
             self.watchdog.heard = lambda: None
 
     def _began(self, stage: Stage) -> str:
-        """Put the beginning of the stage on record; returns the id of the run."""
+        """Put the beginning of the stage on record; return the id of the run."""
         record = self.rollout.records.get(stage.stage)
         attempt = record.attempt + 1 if record else 1
         run_id = self.rollout.run_id(f"{stage.stage}-{attempt}")
@@ -99,7 +99,7 @@ class StageRun:
         return run_id
 
     def _take_progress(self, stage: Stage, work: PlaybookAtWork) -> None:
-        """Put the steps on record that a host has begun."""
+        """Put on record which steps a host has begun."""
         while not work.progress.empty():
             progress = work.progress.get()
             last = self.journal.last(StepStarted, stage=stage.stage)
@@ -110,7 +110,7 @@ class StageRun:
                 self.journal.write(StepStarted(stage.stage, progress["step"], since))
 
     def stop(self, stage: Stage, run_id: str, stop: Stop, work: PlaybookAtWork | None) -> None:
-        """Stop what runs of the stage, then raise `stop`; returns when it is too late to stop."""
+        """Stop the run of a stage, then raise `stop`; return instead if it is too late to stop."""
         self.screen.quiet()
         self.screen.say(stop.message)
         stopped = stopping.stop_stage(self.rollout, stage, run_id, stop.message.splitlines()[0], work)
@@ -144,7 +144,7 @@ class StageRun:
         return Stop("failed", ExitCode.FAILED, message, mend, aborts=stage.window)
 
     def _retry_or_go_on(self, stage: Stage, stop: Stop) -> gates.Answer:
-        """Ask what to do about a failed stage of the window; raises `stop` when nobody mends it."""
+        """Ask what to do about a failed stage of the window; return the answer, or raise `stop` if nobody mends it."""
         gives_up = "stop" if self.rollout.irreversible else "abort"
         means = [
             *stop.message.splitlines(),
@@ -162,7 +162,7 @@ class StageRun:
         return answer
 
     def finish(self, stage: Stage, outcome: str, facts: dict[str, Any], message: str | None = None) -> None:
-        """Put the end of the stage on record, and say it."""
+        """Put the end of the stage on record, and show it."""
         redo = self.rollout.to_redo(stage, facts) if outcome == "ok" else []
         self.journal.write(StageFinished(stage.stage, outcome, facts, message, redo))
         self.screen.stage_ends(stage, outcome)
@@ -170,7 +170,7 @@ class StageRun:
             self.screen.say(f"! {stage.stage} settled something else than before. To be done again: {', '.join(redo)}")
 
     def wait_until(self, instant: datetime, stage: Stage, what: str) -> None:
-        """Wait for an instant at which `what` comes, judged all the time. Raises Stop."""
+        """Wait until the instant at which `what` comes, while lateness is judged. Raises Stop."""
 
         def tick() -> None:
             self.screen.waiting(what, instant)

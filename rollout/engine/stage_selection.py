@@ -1,4 +1,4 @@
-"""Which stages a run carries out: what is not done, or the named ones, each where it belongs."""
+"""Selects the stages of a run: those not done, or the named ones, each in its place."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from rollout.plan.process import Stage
 
 
 def to_do(rollout: Rollout, names: Sequence[str]) -> list[Stage]:
-    """The stages not done yet, or the named ones, with what must be switched on for them (R13).
+    """Return the stages not done yet, or the named ones together with the stages whose brackets they need (R13).
 
-    Raises BadInputError for a stage that there is not, and for one of the window, or after it, out of its turn: nobody
-    hears that it is done before somebody has looked (R22, R23).
+    Raises BadInputError for a name that is no stage, and for a stage of the window, or after it, out of its turn:
+    nobody is told that a rollout is done before somebody has looked (R22, R23).
     """
     process, left = rollout.plan.process, rollout.left
     known = [stage.stage for stage in process]
@@ -34,16 +34,16 @@ def to_do(rollout: Rollout, names: Sequence[str]) -> list[Stage]:
 
 
 def on_any_day(plan: Plan, names: Sequence[str], now: datetime) -> list[Stage]:
-    """The named stages, if all of them may run on any day and none is due yet."""
+    """Return the named stages if all of them may run on any day and none is due yet; else none."""
     named = [stage for stage in plan.process if stage.stage in names]
     early = [stage for stage in named if stage.any_day and now < stage.due_at(plan.window.start)]
     return early if len(early) == len(set(names)) else []
 
 
 def anew(rollout: Rollout, names: Sequence[str], to_come: Sequence[Stage]) -> list[Stage]:
-    """What is to do after a stage by which done ones are to be done again; `to_come` is what was to do after it.
+    """Return the stages to do next once done ones must be done again; `to_come` is what was to do next before that.
 
-    Raises Stop when a stage of the window was named, and what is to be done again comes first.
+    Raises Stop if a stage of the window was named, and a stage that must be done again comes first.
     """
     if not names:
         return rollout.left
@@ -54,7 +54,7 @@ def anew(rollout: Rollout, names: Sequence[str], to_come: Sequence[Stage]) -> li
 
 
 def check_fix(rollout: Rollout, names: Sequence[str]) -> None:
-    """Only the stage that merges takes a fix of the merge, and before the window. Raises BadInputError."""
+    """Raise BadInputError unless a fix of the merge is for the stage that merges, and before the window."""
     merges = [stage.stage for stage in rollout.plan.process if stage.merges]
     if not set(merges) & set(names):
         said = f"./runbook.py run {' '.join(merges)} --fixed-in REVNO"
@@ -64,14 +64,14 @@ def check_fix(rollout: Rollout, names: Sequence[str]) -> None:
 
 
 def _in_its_turn(stage: Stage, process: Sequence[Stage]) -> bool:
-    """Whether it belongs to the window or comes after it; what ends something that is on may come at any time (R13)."""
+    """Return True if a stage belongs to the window or after it; one that ends a bracket may come at any time (R13)."""
     ends = {each.bracket.ends_with for each in process if each.bracket}
     before = process[: process.index(stage)]
     return stage.window or (stage.stage not in ends and any(each.window for each in before))
 
 
 def _comes_first(stage: Stage, names: Sequence[str], known: Sequence[str]) -> bool:
-    """Whether a named stage belongs between this one and the one that ends what it switches on."""
+    """Return True if a named stage lies between this one and the one that ends its bracket."""
     if stage.bracket is None:
         return False
     inside = known[known.index(stage.stage) + 1 : known.index(stage.bracket.ends_with)]

@@ -1,4 +1,8 @@
-"""Stops a stage that runs: asked first, then ended, then proven (R19).
+"""Stops a stage that runs: it is asked first, then ended, then proven to have ended (R19).
+
+Killing ansible-playbook alone leaves its workers at work, and what they began on the hosts, a schema patch too. So it
+is frozen, and the stage's `stop` playbook goes to the hosts first: it asks, waits for the answer, and ends only what
+does not answer.
 
 Killing ansible-playbook alone leaves its workers and what they began on the hosts at work, a schema patch too. So it is
 frozen, and the stage's `stop` playbook goes to the hosts first: it asks, waits for the answer, and ends only what does
@@ -25,7 +29,7 @@ STOP_SECONDS = 60.0  # the stop playbook is several times the grace; one that ta
 
 @dataclass(frozen=True)
 class Stopped:
-    """How it ended. `survivors` is what still runs, `unproven` are hosts that did not answer."""
+    """How a stop ended. `survivors` still run; `unproven` are hosts that did not answer."""
 
     answer: Answered
     survivors: list[str]
@@ -34,11 +38,11 @@ class Stopped:
 
     @property
     def proven(self) -> bool:
-        """Whether nothing of the stage is at work any more, for certain."""
+        """Return True if nothing of the stage is at work any more, for certain."""
         return not self.survivors and not self.unproven
 
     def lines(self) -> list[str]:
-        """What a person should know of it."""
+        """Return lines that tell a person how the stop ended."""
         said = [f"  {line}" for line in self.evidence]
         said += [f"  STILL RUNS: {survivor}" for survivor in self.survivors]
         said += [f"  NOT PROVEN: {host} does not answer, what runs there is not known" for host in self.unproven]
@@ -46,19 +50,20 @@ class Stopped:
 
 
 def survivors_here(rollout: Rollout) -> list[str]:
-    """The processes of this rollout's playbooks on this machine, in words."""
+    """Return the processes of this rollout's playbooks on this machine, in words."""
     return [processes.told(process) for process in processes.marked(CONTROL_MARK, f"{rollout.directory}/")]
 
 
 def look_on_hosts(rollout: Rollout, stage: Stage, run_id: str) -> Stopped:
-    """What of a run is still at work on the stage's hosts; touches nothing."""
+    """Return what of a run is still at work on the stage's hosts; nothing is touched."""
     return _on_hosts(rollout, stage, run_id, check=True)
 
 
 def stop_stage(rollout: Rollout, stage: Stage, run_id: str, why: str, work: PlaybookAtWork | None = None) -> Stopped:
-    """Stop a run of the stage's playbook: `work`, or what a runbook that is gone has left of it (None).
+    """Stop a run of the stage's playbook; return how that ended.
 
-    When the answer is `too_late` the work is left to run to its end.
+    `work` is the playbook at work, None if a crashed runbook has left it. If the hosts answer `too_late`, it is left to
+    run to its end.
     """
     begun = time.monotonic()
     rollout.journal.write(StopRequested(stage.stage, run_id, stage.stop, why))
@@ -88,7 +93,7 @@ def stop_stage(rollout: Rollout, stage: Stage, run_id: str, why: str, work: Play
 
 
 def _on_hosts(rollout: Rollout, stage: Stage, run_id: str, *, check: bool = False) -> Stopped:
-    """Run the stage's stop playbook on the hosts of its own playbook; what a stage announces is on none."""
+    """Run the stage's stop playbook on the hosts of its own playbook; a stage that announces has none."""
     if not stage.playbook:
         return Stopped("stopped", [], [], [])
     groups = inventory.groups_of(rollout.project / "playbooks" / f"{stage.playbook}.yml", rollout.plan.playbook)
@@ -119,5 +124,5 @@ def _on_hosts(rollout: Rollout, stage: Stage, run_id: str, *, check: bool = Fals
 
 
 def end_here(rollout: Rollout) -> None:
-    """End what is left on this machine, connections that ssh keeps open included: they may hang."""
+    """End what is left on this machine, ssh's kept connections included: they may hang."""
     processes.stop(processes.marked(CONTROL_MARK, f"{rollout.directory}/"), GRACE_SECONDS)

@@ -1,4 +1,4 @@
-"""Takes the window's stages back, latest first, and says what is left for a person (R19)."""
+"""Undoes the window's stages, latest first, and says what is left for a person (R19)."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from rollout.plan.process import Stage
 
 @dataclass
 class Undone:
-    """What was taken back (`lines`), and what that does to the exit code."""
+    """The result of undoing the window: `lines` for the screen, and the exit code."""
 
     lines: list[str] = field(default_factory=list)
     exit_code: ExitCode = ExitCode.DONE
 
 
 def undo_window(rollout: Rollout) -> Undone:
-    """Undo every stage of the window that was begun; one that fails does not keep the others.
+    """Undo every stage of the window that has begun; one whose undo fails does not keep the others.
 
-    What came before the window stands.
+    Stages before the window are not undone.
     """
     undone = Undone()
     records = rollout.records
@@ -48,7 +48,7 @@ def by_hand(rollout: Rollout, stage: Stage) -> str:
 
 
 def _undo(rollout: Rollout, stage: Stage) -> PlaybookRun | None:
-    """Run one undo; returns the run if it failed."""
+    """Undo one stage; return the playbook's run if it failed, else None."""
     assert stage.undo is not None  # noqa: S101 - the caller chose those that have one
     playbook = stage.undo.playbook
     run_id = rollout.run_id(f"undo-{stage.stage}")

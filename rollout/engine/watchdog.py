@@ -1,4 +1,4 @@
-"""Judges the rollout all the time, whatever runs and whoever is asked, and hears what people want meanwhile (R19)."""
+"""Judges lateness all the time, whatever runs and whoever is asked, and takes what people ask for meanwhile (R19)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ AGAIN = "  To be asked again:  ./runbook.py run"
 
 
 class Watchdog:
-    """Looks after one run of the runbook. `heard` is called at every look: it takes what a stage has reported."""
+    """Watches over one run of the runbook. `heard` is called at every look, to take what a stage has reported."""
 
     def __init__(self, rollout: Rollout, asker: gates.Asker, interrupt: Interrupt) -> None:
         """Nothing is judged, nothing is asked yet."""
@@ -100,7 +100,7 @@ class Watchdog:
         return at_work or (started is not None and started[0].seq > seq)
 
     def abort_asked(self, by: str, reason: str, source: str) -> None:
-        """A person wants to abort. Raises Stop, unless it is too late for that: then says so."""
+        """Abort because a person asks for it. Raises Stop, unless it is too late for that: then it says so."""
         view = self.rollout.outlook()
         possible = view.abortable
         self.rollout.journal.write(AbortRequested(by, reason, source, possible))
@@ -109,12 +109,12 @@ class Watchdog:
         self.rollout.screen.say(f"! {by} asks to abort ({reason}), but {lateness.reason(view, self.rollout.limit)}.")
 
     def _problem_seen(self, message: mailbox.MailboxMessage) -> None:
-        """Put it on record, and go on: it is announced by whoever saw it, or when the run is over (R24)."""
+        """Put a problem that a person has seen on record; it is announced by that person, or after the run (R24)."""
         incident = incidents.heard(self.rollout.directory, self.rollout.journal, message)
         self.rollout.screen.say(f"! Incident {incident.number}, seen by {message.by}: {incident.summary}")
 
     def leave_if_asked(self) -> None:
-        """Stop between two stages when Ctrl-C said so; what is done stays as it is. Raises LeftAsIs."""
+        """Raise LeftAsIs between two stages if Ctrl-C asked for it; what is done stays as it is."""
         if self.interrupt.came or self.interrupt.leave:
             done = [name for name, record in self.rollout.records.items() if record.done]
             message = f"E-interrupted  Stopped by Ctrl-C; what is done stands ({', '.join(done) or 'nothing yet'})."
@@ -202,7 +202,7 @@ class Watchdog:
         return Answer(asked.silence, "nobody", "nobody")
 
     def _outgrows(self, stage: Stage, view: Outlook, why: str) -> None:
-        """Not late enough to abort by itself, but the window is too short: a person decides while it can be undone."""
+        """Ask whether to go on past the window's end, while an abort is still possible. Raises Abort on no."""
         latest = view.last_safe_abort or view.now
         text = f"Go on past the end of the window, {self.rollout.plan.window.end:%H:%M}?"
         question = Question(gates.OUTGROW, text, [why], LOSA, max(latest - view.now, timedelta()))

@@ -1,4 +1,4 @@
-"""Answers from a file, for unattended runs."""
+"""Answers to gates from a file, for unattended runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rollout.plan.model import Plan
 
 
 def _said(answer: Any) -> bool | dict[str, bool]:
-    """Yes or no, or either for each item. YAML 1.2 readers give `yes` as a string."""
+    """Return yes or no as a bool, or one for each item. YAML 1.2 readers give `yes` as a string."""
     words: dict[Any, bool] = {True: True, False: False, "yes": True, "no": False}
     if isinstance(answer, dict) and answer:
         if all(isinstance(word, str | bool) and word in words for word in answer.values()):
@@ -25,10 +25,10 @@ def _said(answer: Any) -> bool | dict[str, bool]:
 
 
 class AnswersFile(Model):
-    """Answers for an unattended run. A gate, or an item of it, that is missing here is answered no.
+    """Answers for an unattended run. A gate, or an item of it, that is missing in the file is answered no.
 
-    A text that is missing is not told. What a gate's answer must say besides is in `texts` as GATE_name and
-    GATE_reason; without a name it is the file's `by` who says so, and without a reason it is no answer.
+    A text that is missing is not given. A name or reason that an answer needs is in `texts`, as GATE_name and
+    GATE_reason. Without a name, the file's `by` stands for it; without a reason, the answer does not count.
     """
 
     by: Line
@@ -38,7 +38,7 @@ class AnswersFile(Model):
     @field_validator("texts", mode="before")
     @classmethod
     def _lines(cls, texts: Any) -> Any:
-        """YAML reads `2026-12-10T16:00Z` as a time and `no` as a truth: what was meant is text."""
+        """Return the texts as strings: YAML reads `2026-12-10T16:00Z` as a time and `no` as a truth value."""
         plain = {True: "yes", False: "no"}
         if not isinstance(texts, dict):
             return texts

@@ -1,4 +1,6 @@
-"""What other terminals ask of the runbook that is at work: answers to its questions, and to abort.
+"""Messages from other terminals to the runbook that is at work: answers to its questions, and requests to abort.
+
+A message is a file in the rollout's directory, whole or not there; the runbook that holds the lock takes it.
 
 A message is a file in the rollout's directory, whole or not there; the runbook that holds the lock takes it.
 """
@@ -23,9 +25,9 @@ LONGEST = 256 * 1024  # bytes of a message
 
 
 class MailboxMessage(Model):
-    """One message. `asked` is the number of the journal's entry that it answers: an older question's is no answer.
+    """One message. `asked` is the number of the journal entry that it answers; it does not answer a later question.
 
-    `told` is what the question needs besides the answer: a name, a reason. `seen` and `details` are an incident's.
+    `told` is the name or reason that the question needs. `seen` and `details` belong to an incident.
     """
 
     kind: Literal["answer", "abort", "incident"]

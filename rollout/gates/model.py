@@ -1,4 +1,7 @@
-"""Questions to people: one clear question with its evidence; the answer is *no* unless somebody said otherwise.
+"""Gates: one clear question with its evidence to a person; the answer is *no* unless somebody says otherwise.
+
+A question is begun once and then polled again and again: lateness is judged meanwhile, and the answer may come from
+another terminal.
 
 A question is begun once and then looked at again and again: the rollout is judged meanwhile, and the answer may come
 from another terminal.
@@ -30,10 +33,10 @@ PROMPTS = {"name": "Who says so? (a name)", "reason": "Why? (in one line)"}
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked. `waits` is how long until silence means the last of `options`.
+    """One question to a person. `waits` is how long until silence means the last of `options`.
 
-    `item`: what of it is asked about, of a gate that asks about each of something; `place`: which of how many.
-    `needs`: what an option must say besides, `name` and `reason`; without it, it is no answer.
+    `item`: which item this is about, for a gate that asks about each of several; `place`: its place among how many.
+    `needs`: what an option must come with, `name` and `reason`; without them it does not count as an answer.
     """
 
     gate: str
@@ -48,11 +51,11 @@ class Question:
 
     @property
     def silence(self) -> str:
-        """Return the option that no answer means."""
+        """Return the option that silence means."""
         return self.options[-1]
 
     def on_record(self, stage: str) -> GateAsked:
-        """Return what the journal keeps of it; `stage` is empty when none is at work."""
+        """Return the journal's event for the question; `stage` is empty when none is at work."""
         return GateAsked(
             stage=stage,
             gate=self.gate,
@@ -72,7 +75,7 @@ class Question:
         return f"? {text}  [{'/'.join([*self.options[:-1], self.silence.upper()])}/?] "
 
     def answered_by(self, typed: str) -> str | None:
-        """Return the option that was typed, by any beginning of it; nothing typed is the last one. None: not clear."""
+        """Return the option that was typed, by any beginning of it, the last for an empty line; None if not clear."""
         typed = typed.strip().lower()
         found = [option for option in self.options if option.startswith(typed)] if typed else [self.silence]
         return found[0] if len(found) == 1 else None
@@ -80,7 +83,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What was answered, by whom, and how it reached us; `told` is what the question needs besides."""
+    """An answer, who gave it, and how it reached us; `told` is the name or reason that the question needs."""
 
     word: str
     by: str
@@ -88,7 +91,7 @@ class Answer:
     told: Mapping[str, str] = field(default_factory=dict)
 
     def on_record(self, stage: str, asked: Question) -> GateAnswered:
-        """Return what the journal keeps of it; `stage` is empty when none is at work."""
+        """Return the journal's event for the answer; `stage` is empty when none is at work."""
         return GateAnswered(
             stage=stage,
             gate=asked.gate,
@@ -102,28 +105,28 @@ class Answer:
 
     @property
     def yes(self) -> bool:
-        """Return True if it is a yes."""
+        """Return True if the answer is yes."""
         return self.word == "yes"
 
 
 class Asker(Protocol):
-    """Anything that can answer a question."""
+    """Anything that can be asked a question."""
 
     def begin(self, question: Question) -> None:
         """Show the question."""
 
     def withdraw(self) -> None:
-        """Take the question back: it is settled without an answer from here."""
+        """Take the question back: it is settled without an answer from this asker."""
 
     def poll(self, question: Question) -> Answer | None:
-        """Return the answer, None while there is none. May take a fraction of a second to look."""
+        """Return the answer, or None while there is none. May take a fraction of a second."""
 
     def tell(self, name: str, prompt: str) -> str | None:
-        """Ask for a line of text and return it; None when nobody says anything."""
+        """Ask for a line of text and return it; None if nobody gives one."""
 
 
 def question(gate: Gate | MergeBackOut, facts: Mapping[str, Any], evidence: Sequence[str]) -> Question:
-    """Return the gate's question with facts filled in. Raises KeyError for a fact that is not there.
+    """Return the gate's question with facts filled in. Raises KeyError for a fact that is missing.
 
     Not Jinja2: the plan is handed to Ansible whole, which would fill in `{{ … }}` before we could.
     """
@@ -138,7 +141,7 @@ def question(gate: Gate | MergeBackOut, facts: Mapping[str, Any], evidence: Sequ
 
 
 def questions(gate: Gate, facts: Mapping[str, Any], evidence: Sequence[str]) -> list[Question]:
-    """Return all that the gate asks: one question, or one for each of a fact's items, named by the item's first value.
+    """Return all questions of a gate: one, or one for each item of a fact, named by the item's first value.
 
     Raises KeyError for a fact that is not there, ValueError for one that is no list of different items.
     """

@@ -1,4 +1,4 @@
-"""What one terminal asks of the runbook at work in another: to take an answer, to abort, to note an incident."""
+"""Requests from one terminal to the runbook at work in another: to take an answer, to abort, to note an incident."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def incident(rollout: Path, what: ProblemSeen) -> IncidentOpened:
 def _wait(
     rollout: Path, begun: int, kind: type[Kind], wanted: Callable[[Kind], bool] = lambda _event: True
 ) -> Kind | None:
-    """Return the first event of that kind that is wanted, after line `begun`; waits as long as a runbook may take."""
+    """Return the first event of that kind after line `begun` that is `wanted`; waits as long as a runbook may take."""
     until = time.monotonic() + REACTION_SECONDS
     while time.monotonic() < until:
         for entry in store.entries(rollout):
@@ -197,7 +197,7 @@ def _wait(
 
 
 def _follow(rollout: Path, begun: int) -> Iterator[Entry]:
-    """Each entry after the first `begun`, as it is written, until no runbook is at work."""
+    """Yield each entry after the first `begun`, as it is written, until no runbook is at work."""
     while True:
         working = store.owner(rollout) is not None
         entries = store.entries(rollout)

@@ -1,4 +1,4 @@
-"""Whoever is at this terminal, or nobody."""
+"""Answers from whoever is at this terminal, or from nobody."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from rollout.gates.model import PROMPTS, Answer, Asker, Question
 
 
 def here() -> Asker:
-    """Return who can be asked at this terminal: a person, or nobody where there is none."""
+    """Return who can be asked at this terminal: a person, or Nobody if there is no terminal."""
     return Terminal() if sys.stdin.isatty() else Nobody()
 
 
 class Nobody:
-    """No terminal and no answers file: no, at once."""
+    """No person and no answers file: every answer is no, at once."""
 
     def begin(self, question: Question) -> None:
         """Do nothing: nobody is here to read it."""
@@ -26,16 +26,16 @@ class Nobody:
         """Do nothing: nobody has read it."""
 
     def poll(self, question: Question) -> Answer:
-        """Say no."""
+        """Return the answer no."""
         return Answer(question.silence, "nobody", "nobody")
 
     def tell(self, name: str, prompt: str) -> str | None:  # noqa: ARG002 - whatever is asked
-        """Say nothing."""
+        """Return None: nobody gives a text."""
         return None
 
 
 class Terminal:
-    """A person at this terminal, who has the evidence on the screen already. When it hangs up, nobody is here."""
+    """A person at this terminal, who has the evidence on the screen already; nobody, once it has hung up."""
 
     LOOK = 0.2  # seconds
     PATIENCE = 900.0  # seconds that a line of text is waited for
@@ -49,11 +49,11 @@ class Terminal:
         self._say(question.prompt)
 
     def withdraw(self) -> None:
-        """Leave the line that the question stands on."""
+        """Leave the line on which the question stands."""
         self._say("\n")
 
     def poll(self, question: Question) -> Answer | None:
-        """Return what was typed by now. `?` shows the evidence again."""
+        """Return the answer that was typed by now, or None. `?` shows the evidence again."""
         if (typed := self._line(self.LOOK)) is None:
             return None
         if typed.strip() == "?":
@@ -88,7 +88,7 @@ class Terminal:
             self.gone = True
 
     def _line(self, seconds: float) -> str | None:
-        """Return a whole line typed within some seconds."""
+        """Return a whole line that is typed within `seconds`, or None."""
         if self.gone:
             select.select([], [], [], seconds)
             return None

@@ -1,1 +1,1 @@
-"""Problems found after a rollout: on record, with a page, and closed (R24)."""
+"""Problems found after a rollout: they are recorded, get a page, and are closed (R24)."""

@@ -1,4 +1,4 @@
-"""The incidents that somebody still has to do something about, in whatever rollout, for `status` (R24)."""
+"""The incidents of all rollouts that somebody still has to deal with, for `status` (R24)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def standing_in(inventory: Path) -> list[OpenIncident]:
 
 
 def _plan(path: Path) -> dict[str, Any]:
-    """Its id and inventory: an old plan may lack what today's need, and its incidents are open all the same."""
+    """Return id and inventory of a plan; nothing else is read, for old plans lack fields that today's must have."""
     from rollout.plan import past  # here: it needs the plan's models, which take 0.1 s
 
     return past.fields(path, ("id", "inventory")) or {"id": path.parent.name, "inventory": ""}

@@ -1,4 +1,6 @@
-"""Problems found after a rollout: each is put on record, gets a page that people finish, and is closed (R24).
+"""Records problems found after a rollout: each has a page that people finish, and is closed in the end (R24).
+
+The journal comes first, the page after it: `write_pages` adds whatever a crash in between has left out.
 
 The journal comes first, the page after it: `write_pages` makes up for whatever a crash in between has left out.
 """
@@ -37,7 +39,7 @@ AHEAD = timedelta(minutes=5)  # of our clock, which another one may be
 
 @dataclass(frozen=True)
 class TypedEnd:
-    """How an incident ended, as it was typed; None is what was not."""
+    """The end of an incident as it was typed; None for an option that was not given."""
 
     resolution: str
     source: str | None = None
@@ -73,7 +75,7 @@ def _details(given: str | None) -> str | None:
 
 
 def record(directory: Path, journal: Journal, what: ProblemSeen) -> Incident:
-    """Put it on record. What the checks find again while it is open is no second incident: that one is returned."""
+    """Put a problem on record; return its incident. What checks find again while it is open is the same incident."""
     known = incidents(journal.entries)
     if what.by is None:
         for each in known:
@@ -87,14 +89,14 @@ def record(directory: Path, journal: Journal, what: ProblemSeen) -> Incident:
 
 
 def heard(directory: Path, journal: Journal, message: MailboxMessage) -> Incident:
-    """Put on record what another terminal tells the runbook at work of; that terminal writes the page."""
+    """Put a problem on record that another terminal reports to the runbook at work; that terminal writes the page."""
     return record(
         directory, journal, ProblemSeen(message.text, message.seen or journal.now(), message.by, message.details)
     )
 
 
 def found_by_checks(directory: Path, plan: Plan, journal: Journal, failure: str) -> Path:
-    """An incident about a stage that failed after the commit; returns its page. `failure` is the stage's message."""
+    """Put a failure after the commit on record; return the incident's page. `failure` is the stage's message."""
     ended = journal.last(StageFinished)
     at = ended[0].at if ended else journal.now()
     incident = record(directory, journal, ProblemSeen(first_sentence(failure), at, None, failure))
@@ -106,7 +108,7 @@ def found_by_checks(directory: Path, plan: Plan, journal: Journal, failure: str)
 
 
 def get(directory: Path, entries: Sequence[Entry], number: int) -> Incident:
-    """The incident with that number. Raises BadInputError when there is none."""
+    """Return the incident with that number. Raises BadInputError if there is none."""
     known = {each.number: each for each in incidents(entries)}
     if number not in known:
         there = ", ".join(str(each) for each in known) or "none"
@@ -116,7 +118,7 @@ def get(directory: Path, entries: Sequence[Entry], number: int) -> Incident:
 
 
 def close(directory: Path, plan: Plan, journal: Journal, number: int, ended: TypedEnd) -> Incident:
-    """Close it, under the rollout's lock: on record, then in its page. What people wrote there stays, and counts.
+    """Close an incident, under the rollout's lock: in the journal, then in its page. What people wrote there counts.
 
     Raises BadInputError when it is closed already, when there is no resolution, or when the page says otherwise than
     what was typed.
@@ -171,7 +173,7 @@ def _typed(ended: TypedEnd, incident: Incident, now: datetime) -> dict[str, str 
 
 
 def _instants(ended: TypedEnd, affected: str | None) -> tuple[datetime | None, datetime | None]:
-    """Return the two instants: as typed, else as far as the page's words hold them."""
+    """Return from when to when users were affected: as typed, else as the page says, as far as it can be read."""
     if affected and not (ended.affected_from or ended.affected_until):
         return resolution.instants(affected)
     return ended.affected_from, ended.affected_until
@@ -181,7 +183,7 @@ def _instants(ended: TypedEnd, affected: str | None) -> tuple[datetime | None, d
 
 
 def write_pages(directory: Path, plan: Mapping[str, Any], entries: Sequence[Entry]) -> None:
-    """Write the pages that are not there, and the end into those whose incident is closed; nothing else is touched.
+    """Write the pages that are missing, and the end into the pages of closed incidents; nothing else is touched.
 
     `plan` is the plain data under `rollout`. Without the lock it does no harm: a page that is there is never replaced
     by a new one. Raises OSError, and BadInputError for a page that is no text.
@@ -217,7 +219,7 @@ def _edit(page: Path, closing: IncidentEnd) -> None:
 
 
 def _text(page: Path) -> str:
-    """As it is, to the ends of its lines. Raises BadInputError."""
+    """Return the page's text with its line ends unchanged. Raises BadInputError."""
     documents.read_text(page)
     return page.read_bytes().decode("utf-8")
 

@@ -14,7 +14,7 @@ WAIT_SECONDS = 0.5  # between two ticks
 
 
 def _boot_time() -> float:
-    """Seconds since the machine started, also while it was suspended; nobody can set it."""
+    """Return seconds since the machine started, suspended time included; nobody can set this clock."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
@@ -23,7 +23,7 @@ def _system() -> datetime:
 
 
 class Clock:
-    """UTC, read from the system once and counted on by a clock that nobody can set: a step of the system's is no delay.
+    """The time in UTC: read from the system once, then counted on, so that setting the system's clock delays nothing.
 
     `offset` is what a rehearsal adds.
     """
@@ -32,7 +32,7 @@ class Clock:
     jumps = False
 
     def __init__(self, system: Callable[[], datetime] = _system, monotonic: Callable[[], float] = _boot_time) -> None:
-        """Set it by the system's clock."""
+        """Set this clock by the system's."""
         self._system, self._monotonic = system, monotonic
         self._start, self._zero = system(), monotonic()
 
@@ -42,7 +42,7 @@ class Clock:
 
     @property
     def ahead_of_system(self) -> timedelta:
-        """Return what playbooks on this machine must add to the system's clock: the offset, and what it was set by."""
+        """Return what playbooks on this machine must add to the system's clock to have the rollout's time."""
         return self.now() - self._system()
 
     def wait_until(self, instant: datetime, tick: Tick) -> None:
@@ -53,7 +53,7 @@ class Clock:
 
 
 def as_left(entries: Sequence[Entry]) -> Clock:
-    """Return the clock as the journal left it: the system's, or a rehearsal's that goes on 1:1."""
+    """Return the clock as the journal left it: the system's, or a rehearsal's at its last offset."""
     clock = Clock()
     if found := last(entries, ClockSet):
         clock.offset = timedelta(seconds=found[1].offset_seconds)
@@ -61,15 +61,15 @@ def as_left(entries: Sequence[Entry]) -> Clock:
 
 
 class RehearsalClock(Clock):
-    """A virtual clock that goes 1:1 while work runs and jumps over waiting.
+    """A rehearsal's clock, which runs at normal speed while work runs and jumps over waiting.
 
-    `jumped` is told each new offset from the system clock before it takes effect: it stands in the journal first.
+    `jumped` gets each new offset from the system clock, for the journal, before that takes effect.
     """
 
     jumps = True
 
     def __init__(self, offset: timedelta, jumped: Callable[[timedelta, str], object]) -> None:
-        """Begin `offset` away from the system clock."""
+        """Begin at `offset` from the system clock."""
         super().__init__()
         self.offset = offset
         self._jumped = jumped

@@ -1,4 +1,4 @@
-"""The journal file: append-only, fsynced before the deed it announces. Its text format is rollout_core.journal's."""
+"""The journal file: append-only, fsynced before the deed it announces. rollout_core.journal has its text format."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ class Journal:
             file.truncate(self._length)
 
     def of(self, kind: type[Kind]) -> Iterator[tuple[Entry, Kind]]:
-        """Give each entry of that kind, with its event."""
+        """Yield each entry of that kind, with its event."""
         return core.of(self.entries, kind)
 
     def last(self, kind: type[Kind], **told: Any) -> tuple[Entry, Kind] | None:
-        """Return the latest entry of that kind whose event says this, with its event; None without one."""
+        """Return the latest entry of that kind, and its event, whose event has these values; None if there is none."""
         return core.last(self.entries, kind, **told)
 
 

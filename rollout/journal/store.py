@@ -1,4 +1,4 @@
-"""Where rollouts are kept: a directory each, with plan.yml, journal.jsonl, Ansible's artifacts and the report."""
+"""The directories of rollouts, each with plan.yml, journal.jsonl, Ansible's artifacts and the report."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from rollout.journal.lock_owner import LockOwner
 
 
 def directory() -> Path:
-    """Return `var/rollouts` of the checkout, or $ROLLOUT_RECORDS."""
+    """Return the directory of all rollouts: `var/rollouts` of the checkout, or $ROLLOUT_RECORDS."""
     return Path(os.environ.get("ROLLOUT_RECORDS", ROOT / "var" / "rollouts")).resolve()
 
 
 def newest_first(pattern: str = "*", below: Path | None = None) -> Iterator[Path]:
-    """Give the directories of the rollouts that have a journal, the one that was written last first."""
+    """Yield the directories of rollouts that have a journal, the one written last first."""
     journals = (below or directory()).glob(f"{pattern}/{NAME}")
     for path in sorted(journals, key=lambda path: path.stat().st_mtime, reverse=True):
         yield path.parent
@@ -33,7 +33,7 @@ def is_closed(rollout: Path) -> bool:
 
 
 def outcome(rollout: Path) -> str | None:
-    """Return how the latest run ended; None while it goes on, or when nothing more was due."""
+    """Return how the latest run ended; None while it goes on, or if it ended because nothing more was due."""
     return runs.outcome(entries(rollout))
 
 

@@ -1,4 +1,6 @@
-"""The table of the journal's events in docs/architecture.md, made from their classes.
+"""Makes the table of the journal's events in docs/architecture.md from their classes.
+
+To write it again:  python -m rollout.journal.table
 
 To make it anew:  python -m rollout.journal.table
 """
@@ -20,7 +22,7 @@ END = "<!-- end of what is made -->"
 
 
 def table() -> str:
-    """Return the table as Markdown: each event, what it says, and its fields in their order in a line."""
+    """Return the table as Markdown: a line for each event, with what it says and its fields in order."""
     rows = [
         f"| `{name}` | {_meaning(kind)} | {', '.join(map(_field, _fields(kind)))} |" for name, kind in EVENTS.items()
     ]
@@ -28,7 +30,7 @@ def table() -> str:
 
 
 def page(text: str) -> str:
-    """Return the page with the table of today in the place of the one that it has."""
+    """Return the page's text with its table replaced by today's."""
     before, _, rest = text.partition(BEGIN)
     return f"{before}{BEGIN}\n{table()}\n{END}{rest.partition(END)[2]}"
 
@@ -42,7 +44,7 @@ def _fields(kind: type[Event]) -> tuple[Field[Any], ...]:
 
 
 def _field(each: Field[Any]) -> str:
-    """Return the field's key, in brackets if it is not always there, with the words that it may hold."""
+    """Return a field's key, in brackets if it is optional, with the words that it may hold."""
     words = ", ".join(f"`{word}`" for word in each.metadata.get("one_of", ()))
     told = f"`{key(each)}`{f' ({words})' if words else ''}"
     return f"[{told}]" if each.metadata.get("if_any") else told

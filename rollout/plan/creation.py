@@ -1,4 +1,4 @@
-"""Making a plan: the next window, the numbers, the process, its estimates and the cowboys, frozen as they are now."""
+"""Makes a plan: the next window, policy, process, estimates and cowboys, frozen as they are now."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MONTHLY = PlanWanted()
 
 
 class Deployed(Model):
-    """What runs in production."""
+    """The revision that runs in production, and the rollout that deployed it."""
 
     revision: int
     revid: Word
@@ -32,7 +32,7 @@ class Deployed(Model):
 
 
 class ProductionStatus(Model):
-    """What is deployed, and the cowboys on it (R16). Written by the module production_status."""
+    """The deployed revision, and the cowboys on it (R16). Written by the module production_status."""
 
     deployed: Deployed | None = None
     cowboys: list[Cowboy] = Field(default_factory=list)
@@ -98,7 +98,7 @@ def new_plan(
 
 
 def process(inventory: str, wanted: PlanWanted = MONTHLY, site_playbook: str | None = None) -> list[Stage]:
-    """The stages of the process, with the estimates that earlier rollouts of its kind, and drills, give.
+    """Return the stages of the process, with the estimates from earlier rollouts of its kind and from drills.
 
     Only those of this inventory count, and of the same playbook of the site's own.
     """
@@ -111,7 +111,7 @@ def process(inventory: str, wanted: PlanWanted = MONTHLY, site_playbook: str | N
 def cowboy_findings(
     cowboys: Sequence[Cowboy], prefix: documents.Location, known: inventories.InventoryFacts
 ) -> list[documents.Finding]:
-    """Cowboys whose diff is not there, or whose hosts the inventory does not have (R16)."""
+    """Return a finding for each cowboy whose diff does not exist, or whose hosts the inventory does not have (R16)."""
     hosts = {host for group in known.groups.values() for host in group}
     found: list[documents.Finding] = []
     for number, cowboy in enumerate(cowboys):
@@ -125,7 +125,7 @@ def cowboy_findings(
 
 
 def _new_directory(name: str) -> Path:
-    """`2026-12` or `2026-12-partial-downtime`, or `2026-12.2` when that one exists."""
+    """Return a directory that does not exist yet: `2026-12` or `2026-12-partial-downtime`, or `2026-12.2`."""
     number = 1
     while (directory := store.directory() / (name if number == 1 else f"{name}.{number}")).exists():
         number += 1

@@ -1,4 +1,4 @@
-"""What is wrong with a plan, where it takes two fields, a clock or what was measured since to see it."""
+"""Finds problems of a plan that one field alone does not show: it takes two fields, the time, or measured durations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rollout.plan.model import Plan
 
 
 def findings(plan: Plan, now: datetime, entries: Sequence[Entry] = ()) -> list[Finding]:
-    """Return what is wrong with the plan; nothing, once the window has begun: it may be finished whatever it takes."""
+    """Return the problems of the plan; none once the window has begun, which may be finished however long it takes."""
     records = actual(entries)
     if any(stage.window and stage.stage in records and not records[stage.stage].undone for stage in plan.process):
         return []
@@ -49,7 +49,7 @@ def _process_findings(plan: Plan, entries: Sequence[Entry]) -> Iterator[Finding]
 
 
 def _announcement_findings(plan: Plan, number: int) -> Iterator[Finding]:
-    """What is announced is due before it must be out (R7)."""
+    """Yield a finding if an announcement is due later than it must be out (R7)."""
     stage = plan.process[number]
     due = timeline.parse_duration(stage.due)
     if stage.announces and stage.announces.by:
@@ -61,7 +61,7 @@ def _announcement_findings(plan: Plan, number: int) -> Iterator[Finding]:
 
 
 def _bracket_findings(plan: Plan, number: int) -> Iterator[Finding]:
-    """What a stage switches on, a later one ends; what is backed out as a whole has touched no user (R13, R17)."""
+    """Yield a finding if no later stage ends a bracket (R13), or a merge back-out can come inside the window (R17)."""
     stage = plan.process[number]
     where = ("rollout", "process", number)
     if stage.bracket is not None:

@@ -1,4 +1,6 @@
-"""Do the stages fit their window (R2)? If not: which are the biggest, and what could go out instead (R9)?
+"""Tells whether the stages fit their window (R2); if not, which are the longest, and which revision would fit (R9).
+
+The plan is plain data, as for rollout_core.time.timeline.
 
 The plan is plain data, as for rollout_core.time.timeline.
 """
@@ -18,7 +20,7 @@ BIGGEST = 3
 
 
 class Choice(NamedTuple):
-    """What a stage chose from: `fits` are the revisions that `target`'s patches could be of, lowest first (R9)."""
+    """A stage's choice of a revision: `fits` are the revisions that `target`'s patches may be of, lowest first (R9)."""
 
     stage: str
     target: str
@@ -27,7 +29,7 @@ class Choice(NamedTuple):
 
 
 def overrun(plan: timeline.Plan, entries: Sequence[Entry] = ()) -> str | None:
-    """Return what does not fit, and what would, as a sentence; None when all fits. Some stage must be in the window."""
+    """Return a sentence that says what does not fit, and what would; None if all fits. The window must have a stage."""
     choice = _choice(entries)
     measured: Estimates = estimates(entries)
     pinned = (plan.get("pinned") or {}).get("revision")
@@ -43,7 +45,7 @@ def overrun(plan: timeline.Plan, entries: Sequence[Entry] = ()) -> str | None:
 
 
 def _biggest(plan: timeline.Plan, measured: Estimates) -> str:
-    """Return `outage 80.0 min (staging), cowboys 5.0 (guess), pause 5.0 (history, worst 6.1)`."""
+    """Return the longest stages: `outage 80.0 min (staging), cowboys 5.0 (guess), pause 5.0 (history, worst 6.1)`."""
     sources = {stage["stage"]: stage["expects"] for stage in plan["process"]}
     stages = sorted(_window(plan, measured), key=lambda stage: stage.expected, reverse=True)
     sizes = []
@@ -56,7 +58,7 @@ def _biggest(plan: timeline.Plan, measured: Estimates) -> str:
 
 
 def _proposal(plan: timeline.Plan, measured: Estimates, choice: Choice) -> str:
-    """Return the highest revision with which all stages fit, and what to type for it."""
+    """Return the highest revision with which all stages fit, and the command for it."""
     for fit in reversed(choice.fits):
         if _last_end(plan, _with(measured, choice, fit)) <= timeline.window(plan)[1]:
             revision, count = fit["revision"], fit["patches"]
@@ -69,7 +71,7 @@ def _proposal(plan: timeline.Plan, measured: Estimates, choice: Choice) -> str:
 
 
 def _choice(entries: Sequence[Entry]) -> Choice | None:
-    """Return the latest one on record (fact `fits`)."""
+    """Return the latest choice on record (fact `fits`), or None."""
     for entry in reversed(entries):
         if event := ended_well(entry.event):
             for target, fits in (event.facts.get("fits") or {}).items():
@@ -78,7 +80,7 @@ def _choice(entries: Sequence[Entry]) -> Choice | None:
 
 
 def _with(measured: Estimates, choice: Choice, fit: Mapping[str, Any] | None) -> Estimates:
-    """Return the estimates as if that revision had been measured; None: as if none had."""
+    """Return the estimates as if that revision had been measured; with None, as if none had been."""
     return {**measured, choice.target: [{"step": "patches", "seconds": fit["minutes"] * 60}] if fit else []}
 
 

@@ -1,4 +1,7 @@
-"""Plans of another kind than the monthly deployment: which process they follow, and what that one must be told.
+"""Plans of another kind than the monthly deployment: their process, and what that process must be told.
+
+A partial downtime is for a playbook of the site's own (R18), a schema undo is for a rollout that has committed (R17).
+The key `needs` of a stage says what its process must be told.
 
 A partial downtime is for a playbook of the site's own (R18), a back-out is of a rollout that has committed (R17). What
 a process must be told stands in it, as the key `needs` of a stage.
@@ -32,7 +35,7 @@ MEANS = {
 
 @dataclass(frozen=True)
 class PlanWanted:
-    """What a plan is for. Without `kind`, the monthly deployment; `playbook` and `of` as the process needs them."""
+    """The request for a plan. Without `kind`, the monthly deployment; `playbook` and `of` as its process needs them."""
 
     kind: str | None = None
     playbook: Path | None = None
@@ -40,12 +43,12 @@ class PlanWanted:
 
     @classmethod
     def as_in(cls, plan: Plan) -> PlanWanted:
-        """What that plan was for: its next attempt is for the same."""
+        """Return the request that led to a plan; its next attempt is for the same."""
         return cls(plan.kind, ROOT / plan.playbook if plan.playbook else None, plan.of)
 
 
 def stages(wanted: PlanWanted) -> list[Stage]:
-    """The stages of the process that is wanted. Raises BadInputError when it is not there, or needs something else."""
+    """Return the stages of the process. Raises BadInputError if it does not exist, or needs something else."""
     path = ROOT / "process.yml"
     if wanted.kind is not None:
         known = {path.stem: path for path in sorted((ROOT / "processes").glob("*.yml"))}
@@ -63,7 +66,7 @@ def stages(wanted: PlanWanted) -> list[Stage]:
 
 
 def playbook(wanted: PlanWanted, inventory: Path, known: inventories.InventoryFacts) -> str | None:
-    """The site's playbook as the plan names it, from the top of the checkout.
+    """Return the path of the site's playbook as the plan names it, from the top of the checkout; None without one.
 
     Raises BadInputError unless it is below playbooks/ or the inventory's directory, and its plays can be found again
     and stopped on hosts that there are.
@@ -81,9 +84,9 @@ def playbook(wanted: PlanWanted, inventory: Path, known: inventories.InventoryFa
 
 
 def pinned(wanted: PlanWanted, inventory: Path) -> Pinned:
-    """What the rollout that is backed out had pinned; nothing for a plan that backs out none.
+    """Return what the rollout whose schema is undone had pinned; nothing for a plan of another kind.
 
-    Raises BadInputError when it is not there, has committed nothing, or was backed out before.
+    Raises BadInputError if that rollout does not exist, has committed nothing, or was undone before.
     """
     if wanted.of is None:
         return Pinned()
@@ -107,7 +110,7 @@ def pinned(wanted: PlanWanted, inventory: Path) -> Pinned:
 
 
 def _of(plan_file: Path) -> Any:
-    """Whose schema that plan backs out. Old plans may lack what today's need: only that field is looked at."""
+    """Return the field `of` of a plan file; nothing else is read, for old plans lack fields that today's must have."""
     try:
         return documents.checked(plan_file, lambda document: document["rollout"].get("of"))
     except (BadInputError, KeyError, TypeError, AttributeError):

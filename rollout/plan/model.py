@@ -17,19 +17,19 @@ from rollout.whole_file import write_whole
 
 
 class Window(Model):
-    """When users may be locked out: `start` with its offset from UTC, and minutes (R2)."""
+    """The time in which users may be without the service: `start` with its offset from UTC, and its minutes (R2)."""
 
     start: Instant
     minutes: int = Field(gt=0, le=24 * 60)
 
     @property
     def end(self) -> datetime:
-        """The last moment of the window."""
+        """Return the instant at which the window ends."""
         return self.start + timedelta(minutes=self.minutes)
 
 
 class Cowboy(Model):
-    """A patch applied by hand on production (R16). `diff` is relative to the production status file; no hosts: all."""
+    """A patch made by hand in production (R16). `diff` is relative to the production status file; no `hosts`: all."""
 
     id: Slug
     who: Line
@@ -41,7 +41,7 @@ class Cowboy(Model):
 
 
 class Pinned(Model):
-    """What earlier stages settled. Written by the conductor, or by hand before the first run (`revision`)."""
+    """What earlier stages have settled. Written by the conductor, or by hand before the first run (`revision`)."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
     __pydantic_extra__: dict[Fact, int | Word | list[Word]] = Field(init=False)
@@ -74,7 +74,7 @@ class Plan(Model):
     pinned: Pinned = Pinned()
 
     def as_vars(self) -> dict[str, Any]:
-        """The plan as plain data: what stands in the file, what playbooks get, what rollout_core reads."""
+        """Return the plan as plain data: what the file has, what playbooks get, what rollout_core reads."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     @property
@@ -83,11 +83,11 @@ class Plan(Model):
         return self.service or self.inventory
 
     def gates(self) -> dict[str, Gate | MergeBackOut]:
-        """Every gate of the process by name."""
+        """Return every gate of the process by name."""
         return {gate.gate: gate for stage in self.process for gate in stage.all_gates}
 
     def playbooks(self) -> list[str]:
-        """Every playbook that carrying it out may run, but those that stop a stage."""
+        """Return every playbook that the rollout may run, except those that stop a stage."""
         named = [stage.playbook for stage in self.process if stage.playbook]
         named += [stage.undo.playbook for stage in self.process if stage.undo]
         named += [stage.bracket.end_early for stage in self.process if stage.bracket]
@@ -95,18 +95,18 @@ class Plan(Model):
 
 
 class PlanFile(Model):
-    """The file's one top-level key keeps plan fields apart from role variables in Ansible."""
+    """The plan's file; its one top-level key keeps plan fields apart from role variables in Ansible."""
 
     rollout: Plan
 
 
 def load(path: Path) -> Plan:
-    """Read and validate a plan file. Raises BadInputError."""
+    """Read and check a plan file. Raises BadInputError."""
     return documents.load(path, PlanFile).rollout
 
 
 def save(plan: Plan, path: Path) -> None:
-    """Write the plan so that a reader sees the whole old file or the whole new one."""
+    """Write the plan; a reader sees either the whole old file or the whole new one."""
     text = "# A rollout's plan (docs/architecture.md). `pinned` is written by the runbook as stages settle.\n"
     text += yaml.safe_dump({"rollout": plan.as_vars()}, sort_keys=False, allow_unicode=True, width=160)
     write_whole(path, text)

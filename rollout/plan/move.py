@@ -1,4 +1,4 @@
-"""Moves the window of a plan: what was confirmed and announced was another time, and is done again (R3, R7)."""
+"""Moves the window of a plan; what was confirmed and announced for the old time is done again (R3, R7)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BY_HAND = "the plan was changed by hand"
 
 @dataclass(frozen=True)
 class Move:
-    """Where to: `backup` is the schedule's if it is not given. `reason` goes on record."""
+    """The new window; `backup` is the schedule's if it is not given. `reason` goes on record."""
 
     window: datetime
     reason: str
@@ -35,7 +35,7 @@ class Move:
 
 @dataclass(frozen=True)
 class Moved:
-    """The rollout with its new window, when that began `before`, and the stages that are to be done again."""
+    """The rollout with its new window, the start of the window `before`, and the stages that are to be done again."""
 
     rollout: KeptRollout
     before: datetime
@@ -68,7 +68,7 @@ def move(inventory: Path | None, plan_file: Path | None, wanted: Move) -> Moved:
 
 
 def as_on_record(plan: Plan, journal: Journal, directory: Path) -> Plan:
-    """Return the plan with the window that the journal says it was moved to, should a crash have come between the two.
+    """Return the plan with the window that the journal has: a crash may have kept a move out of the plan.
 
     A window that was changed by hand is put on record as moved.
     """
@@ -87,7 +87,7 @@ def as_on_record(plan: Plan, journal: Journal, directory: Path) -> Plan:
 
 
 def put_on_record(plan: Plan, moved: Plan, journal: Journal, reason: str) -> list[str]:
-    """Write into the journal that the window is another, before the plan says so; return the stages to redo."""
+    """Write into the journal that the window is moved, before the plan says so; return the stages to redo."""
     redo = outbox.withdrawn_by_move(plan.as_vars(), journal.entries)
     journal.write(
         WindowMoved(
@@ -103,7 +103,7 @@ def put_on_record(plan: Plan, moved: Plan, journal: Journal, reason: str) -> lis
 
 
 def _window(entry: Entry) -> datetime | None:
-    """Return the start of the window as this entry has it."""
+    """Return the start of the window that a journal entry tells, or None."""
     event = entry.event
     if isinstance(event, WindowMoved):
         return event.to
@@ -120,7 +120,7 @@ def _at(plan: Plan, start: datetime, backup: datetime) -> Plan:
 
 
 def _backup(plan: Plan, start: datetime) -> datetime:
-    """The backup of a window that starts then: the plan's, while it is as far away as the policy asks for (R1, R21)."""
+    """Return the backup for a window at `start`: the plan's if far enough after it (R1, R21), else the schedule's."""
     policy = inventories.policy(ROOT / plan.inventory)
     apart = timedelta(hours=policy.next_attempt_hours_notice, minutes=policy.window_minutes)
     if plan.backup_window.start >= start + apart:

@@ -1,4 +1,6 @@
-"""What earlier rollouts and drills say about how long a stage, and its undo, takes (R2, R19).
+"""Estimates how long a stage, and its undo, takes, from earlier rollouts and drills (R2, R19).
+
+Only the work counts: the time that a person took to answer a gate of the stage is not part of it.
 
 A duration is the work's: the time that a person took to answer a gate inside it is not part of it.
 """
@@ -38,7 +40,7 @@ MEASURED_BEFORE = "staging"  # an earlier stage of each rollout measures these: 
 
 
 def with_history(process: Sequence[Stage], rollouts: Sequence[Entries], drills: Sequence[Entries]) -> list[Stage]:
-    """The process with the estimates that history gives; where it says nothing, the stage's own stand.
+    """Return the process with estimates from history; a stage without history keeps its own.
 
     `rollouts` and `drills` are journals of one inventory. A stage takes the median of its durations in the rollouts
     that were done; undoing takes the longest that it ever took, in drills too.
@@ -89,7 +91,7 @@ def _estimated(stage: Stage, took: Sequence[float], undone: Sequence[float]) -> 
 
 
 def _minutes(seconds: float) -> float:
-    """Up to a thousandth; nothing takes less than a second."""
+    """Return seconds as minutes, rounded up to a thousandth; never less than a second."""
     return math.ceil(max(seconds, 1) / 60 * 1000) / 1000
 
 
@@ -102,14 +104,14 @@ def _collected(found: Iterable[Iterator[tuple[str, float]]]) -> dict[str, list[f
 
 
 def _stages(entries: Entries, gates: Container[str]) -> Iterator[tuple[str, float]]:
-    """Give the seconds of every attempt that ended well; what a person did by hand was not timed."""
+    """Yield stage and seconds of every attempt that ended well; what a person did by hand was not timed."""
     for ended, inside in _spans(entries, StageStarted, StageFinished):
         if isinstance(ended, StageFinished) and not ended.facts.get("by_hand"):
             yield ended.stage, _seconds(inside) - _waited(ended.stage, inside, gates)
 
 
 def _undos(entries: Entries) -> Iterator[tuple[str, float]]:
-    """Give the seconds of every undo that ended well."""
+    """Yield stage and seconds of every undo that ended well."""
     for ended, inside in _spans(entries, UndoStarted, UndoFinished):
         yield ended.stage, _seconds(inside)
 
@@ -117,7 +119,7 @@ def _undos(entries: Entries) -> Iterator[tuple[str, float]]:
 def _spans(
     entries: Entries, begins: type[StageStarted | UndoStarted], ends: type[StageFinished | UndoFinished]
 ) -> Iterator[tuple[StageFinished | UndoFinished, Entries]]:
-    """Give each good end with the entries from its begin to it; none during which the clock was set."""
+    """Yield each good end with the entries from its beginning to it, unless the clock was set between them."""
     begun: dict[str, int] = {}
     for number, entry in enumerate(entries):
         event: Event = entry.event
@@ -136,7 +138,7 @@ def _seconds(inside: Entries) -> float:
 
 
 def _waited(stage: str, inside: Entries, gates: Container[str]) -> float:
-    """Return how long the stage's own gates waited for their answers, after its work."""
+    """Return for how many seconds the stage's gates waited for answers after its work."""
     waited = 0.0
     asked: dict[str, Entry] = {}
     for entry in inside:

@@ -1,4 +1,4 @@
-"""The process that a plan follows: process.yml, or one of processes/, a list of stages (docs/process.md)."""
+"""The process that a plan follows: a list of stages, from process.yml or a file in processes/ (docs/process.md)."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ PlaybookName = Annotated[Slug, AfterValidator(_of_today)]
 
 
 class ExpectedStep(Model):
-    """One step of a stage and how many seconds it takes; `pad` is the minutes that R9 adds."""
+    """One step of a stage and how many seconds it takes; `pad` is the step for the minutes that R9 adds."""
 
     step: Line
     seconds: float = Field(ge=0, le=A_YEAR * 60)
 
 
 class Expects(Model):
-    """How long a stage takes, in minutes, and who says so.
+    """The estimate of how long a stage takes, in minutes, and who says so.
 
     `guess`, `staging` (an earlier stage measures it, R9), or `history`: the median of `samples` earlier rollouts, the
-    longest of which took `worst_minutes`. `steps`, if there are any, are what it is made of, in order.
+    longest of which took `worst_minutes`. `steps`, if there are any, are its parts, in order.
     """
 
     minutes: Minutes
@@ -62,7 +62,7 @@ class Expects(Model):
 
 
 class MergeBackOut(Model):
-    """What a no leads to: a question of its own, and the playbook that takes everything back once it is a yes (R17)."""
+    """The back-out that a no leads to: a question of its own and, on a yes, the playbook that takes all back (R17)."""
 
     gate: Slug
     question: Line
@@ -89,7 +89,7 @@ class Gate(Model):
 
 
 class Undo(Model):
-    """The playbook that takes a stage back, and at most how many minutes that takes: a guess, or history's worst."""
+    """The playbook that undoes a stage, and how many minutes it takes at most: a guess, or history's worst."""
 
     playbook: PlaybookName
     minutes: Minutes
@@ -98,7 +98,7 @@ class Undo(Model):
 
 
 class Bracket(Model):
-    """What a stage switches on: `what` is so until stage `ends_with` is done, or playbook `end_early` has ended it."""
+    """A state, `what`, that a stage switches on; stage `ends_with` ends it, or playbook `end_early` if that may be."""
 
     what: Line
     ends_with: Slug
@@ -118,14 +118,14 @@ def _number_of_policy(name: str) -> str:
 
 
 class TimedMessage(Model):
-    """A message, and the policy's number of hours before the window `by` which it must be out (R7, R21)."""
+    """A message, and `by`: the policy's number of hours before the window at which it must be out (R7, R21)."""
 
     message: Annotated[str, AfterValidator(_message)]
     by: Annotated[str, AfterValidator(_number_of_policy)] | None = None
 
 
 class Announces(TimedMessage):
-    """What a stage announces: `after_abort` in the next attempt, `when_moved` if people have heard of another time."""
+    """The messages of a stage: `after_abort` in the next attempt, `when_moved` if people have heard of another time."""
 
     after_abort: TimedMessage | None = None
     when_moved: TimedMessage | None = None
@@ -165,21 +165,21 @@ class Stage(Model):
         return self
 
     def due_at(self, start: datetime) -> datetime:
-        """Return when it is due, if the window starts then."""
+        """Return when the stage is due, if the window begins at `start`."""
         return start + timeline.parse_duration(self.due)
 
     @property
     def reports(self) -> tuple[str, ...]:
-        """Return the facts that its playbook must report: without them it is not done, whatever Ansible says."""
+        """Return the facts that the stage's playbook must report; without them the stage is not done."""
         pin = ("pin",) if self.merges else ()
         irreversible = ("irreversible",) if self.abortable == "until_commit" else ()
         return ("evidence", *pin, *irreversible)
 
     @property
     def all_gates(self) -> list[Gate | MergeBackOut]:
-        """Return its gates, each followed by the one that a no leads to."""
+        """Return the stage's gates, each followed by the one that its no leads to."""
         return [each for gate in self.gates for each in (gate, gate.on_no) if each is not None]
 
 
 class ProcessFile(RootModel[list[Stage]]):
-    """process.yml: a list of stages."""
+    """A process file: a list of stages."""

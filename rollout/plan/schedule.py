@@ -63,7 +63,7 @@ class Listed(Model):
 
 
 class Schedule(Model):
-    """When windows are: those listed; in months that the list does not reach an RFC 5545 rule in UTC (R1).
+    """The windows: those listed, and for months that the list does not reach, those of an RFC 5545 rule in UTC (R1).
 
     `backup_after`: how long after a window by the rule its backup is.
     """
@@ -73,7 +73,7 @@ class Schedule(Model):
     listed: Annotated[list[Listed], BeforeValidator(lambda found: found or [])] = Field(default_factory=list)
 
     def following(self, after: datetime) -> datetime | None:
-        """The first window later than `after`; None when there is none any more."""
+        """Return the first window later than `after`, or None."""
 
         def by_rule(moment: datetime) -> datetime | None:
             found: datetime | None = rrulestr(self.windows, dtstart=moment.replace(microsecond=0)).after(moment)
@@ -82,19 +82,19 @@ class Schedule(Model):
         return schedule.next_window([one.window for one in self.listed], after, by_rule)
 
     def backup_of(self, window: datetime) -> datetime:
-        """The listed backup of that window, else the rule's."""
+        """Return the backup of a window: the listed one, else the rule's."""
         own = (one.backup for one in self.listed if one.window == window)
         return next(own, window + timeline.parse_duration(self.backup_after))
 
     def windows_after(self, after: datetime) -> Iterator[datetime]:
-        """The windows later than `after`, in the order of time, until there is none any more."""
+        """Yield the windows later than `after`, in the order of time."""
         while (found := self.following(after)) is not None:
             yield found
             after = found
 
 
 class CalendarFile(Model):
-    """An iCalendar file, relative to the inventory. `timezone`: of what names none in it, such as whole days."""
+    """An iCalendar file, relative to the inventory. `timezone` is for events that name none, such as whole days."""
 
     name: Line
     file: RelativePath
@@ -102,7 +102,7 @@ class CalendarFile(Model):
 
 
 class Days(Model):
-    """From the first moment of a day to the last one of another, in the time zone of whoever is away."""
+    """The time from the first moment of a day to the last one of another, in the time zone of whoever is away."""
 
     first: date = Field(alias="from")
     last: date = Field(alias="to")
@@ -115,14 +115,14 @@ class Days(Model):
 
 
 class Absences(Model):
-    """When somebody is away: every event of a calendar, and days."""
+    """The times when somebody is away: all events of a calendar, and days."""
 
     calendar: RelativePath | None = None
     dates: list[Days] = Field(default_factory=list)
 
 
 class Cover(Model):
-    """Somebody who can do the work of some roles, such as dba or losa, when not absent."""
+    """A person who can do the work of some roles, such as dba or losa, except when away."""
 
     name: Line
     roles: list[Slug] = Field(min_length=1)
@@ -131,7 +131,7 @@ class Cover(Model):
 
 
 class ScheduleFile(Model):
-    """An inventory's schedule.yml. `people` are named in plans; `cover` is who covers what, and when not (R3)."""
+    """An inventory's schedule.yml. `people` are named in plans; `cover` is who covers which roles, and when (R3)."""
 
     schedule: Schedule
     calendars: list[CalendarFile] = Field(default_factory=list)
@@ -140,12 +140,12 @@ class ScheduleFile(Model):
 
 
 def load(inventory: Path) -> ScheduleFile:
-    """Read it. Raises BadInputError with a line for each problem."""
+    """Return an inventory's schedule.yml. Raises BadInputError with a line for each problem."""
     return documents.load(inventory / FILE, ScheduleFile)
 
 
 def next_window(read: Schedule, after: datetime) -> datetime:
-    """The first window of the schedule later than `after`. Raises BadInputError when there is none any more."""
+    """Return the first window of the schedule later than `after`. Raises BadInputError if there is none."""
     found = read.following(after)
     if found is None:
         raise BadInputError(f"E-no-window  The schedule's rule ({read.windows}) has no window after {after:%F %H:%M}.")
@@ -153,7 +153,7 @@ def next_window(read: Schedule, after: datetime) -> datetime:
 
 
 def until(read: Schedule, after: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """Windows later than `after` and not later than `end`, each with its backup."""
+    """Yield the windows later than `after` and not later than `end`, each with its backup."""
     for window in read.windows_after(after):
         if window > end:
             return
@@ -161,7 +161,7 @@ def until(read: Schedule, after: datetime, end: datetime) -> Iterator[tuple[date
 
 
 def days_away(read: Cover) -> Iterator[tuple[int, datetime, datetime]]:
-    """The absences given as days: place in the list, first moment, moment after the last."""
+    """Yield the absences given as days: place in the list, first moment, moment after the last."""
     zone = ZoneInfo(read.timezone)
     for number, days in enumerate(read.absences.dates):
         first, after = (_midnight(day, zone) for day in (days.first, days.last + timedelta(days=1)))

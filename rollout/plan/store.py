@@ -1,4 +1,4 @@
-"""Which rollout is meant: the open one, the latest, or that of a plan file; and a rollout as it was left."""
+"""Finds the rollout that is meant (the open one, the latest, or a plan file's), and reads it as it was left."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rollout.plan.model import Plan
 
 @dataclass(frozen=True)
 class KeptRollout:
-    """A rollout as it was left: its directory, plan and journal, and the clock by which that is stamped."""
+    """A rollout as it was left: its directory, plan, journal and clock."""
 
     directory: Path
     plan: Plan
@@ -27,12 +27,12 @@ class KeptRollout:
 
     @property
     def plan_file(self) -> Path:
-        """Return the plan that it follows."""
+        """Return the path of the plan."""
         return self.directory / "plan.yml"
 
 
 def kept(directory: Path, plan: Plan | None = None) -> KeptRollout:
-    """Return the rollout in that directory. Raises BadInputError for its plan, RunbookError for its journal."""
+    """Return the rollout in that directory. Raises BadInputError for a wrong plan, RunbookError for a wrong journal."""
     journal = Journal(directory / NAME)
     clock = as_left(journal.entries)
     journal.now = clock.now
@@ -41,13 +41,13 @@ def kept(directory: Path, plan: Plan | None = None) -> KeptRollout:
 
 @contextmanager
 def locked(directory: Path, plan: Plan | None = None) -> Iterator[KeptRollout]:
-    """Give the rollout in that directory, under its lock. Raises LockedError while a runbook is at work on it."""
+    """Yield the rollout in that directory, under its lock. Raises LockedError while a runbook is at work on it."""
     with store.lock(directory):
         yield kept(directory, plan)
 
 
 def current(inventory: Path | None, plan_file: Path | None = None) -> tuple[Path, Plan]:
-    """Return directory and plan of the given file, else the newest of this inventory that is not closed.
+    """Return directory and plan of the given file, else of this inventory's newest rollout that is not closed.
 
     Raises NoPlanError when there is none, BadInputError when the plan is for another inventory.
     """

@@ -1,4 +1,6 @@
-"""iCalendar files (RFC 5545): what stands in others' calendars, recurring events as the occurrences they are (R4).
+"""Reads other people's iCalendar files (RFC 5545); a recurring event becomes its occurrences (R4).
+
+What cannot be understood is an error that names file and line: an event left out silently collides with nothing.
 
 What cannot be understood is an error that names file and line: an event left out silently collides with nothing.
 """
@@ -102,7 +104,7 @@ def _parsed(path: Path, text: str, contents: Sequence[Content]) -> list[Calendar
 
 
 def shown(path: Path) -> str:
-    """A path as people type it."""
+    """Return a path as people type it."""
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
@@ -113,7 +115,7 @@ def _refused(path: Path, problems: Sequence[Problem]) -> BadInputError:
 
 
 def _unfolded(text: str) -> Iterator[tuple[int, str]]:
-    """The content lines, each with the number of the line on which it begins."""
+    """Yield the content lines, each with the number of the line on which it begins."""
     number, unfolded = 0, ""
     for line, part in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
         if part[:1] in {" ", "\t"} and number:
@@ -139,7 +141,7 @@ def _contents(unfolded: Sequence[tuple[int, str]]) -> tuple[list[Content], list[
 
 
 def _nesting(contents: Sequence[Content]) -> Iterator[Problem]:
-    """Everything that begins must end; the parser takes what is cut off for nothing at all."""
+    """Yield a problem for each BEGIN without its END; the parser would silently drop what is cut off."""
     open_: list[tuple[int, str]] = []
     line = 1
     for line, key, _, value in contents:
@@ -161,7 +163,7 @@ def _nesting(contents: Sequence[Content]) -> Iterator[Problem]:
 
 
 def _zones(contents: Sequence[Content]) -> Iterator[Problem]:
-    """Time zones that nobody knows; those that the file defines itself (VTIMEZONE) are known."""
+    """Yield a problem for each unknown time zone, except those that the file defines itself (VTIMEZONE)."""
     own = {value for _, key, _, value in contents if key == "TZID"}
     for line, key, parameters, value in contents:
         named = value if key == ZONE else parameters.get("TZID")

@@ -1,4 +1,4 @@
-"""`schedule check`: everything that stands against the schedule of the year ahead, at once (R1, R3, R4)."""
+"""`schedule check`: reports all problems of the schedule for the year ahead at once (R1, R3, R4)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ScheduleFacts:
 
 
 def check(inventory: Path, now: datetime) -> tuple[ScheduleFacts, list[ScheduleFinding]]:
-    """Read everything and judge it. Raises BadInputError only for schedule.yml and policy.yml themselves."""
+    """Read all files and return them with all findings. Raises BadInputError only for schedule.yml and policy.yml."""
     facts = read(inventory, now)
     where = calendars.shown(facts.path)
     ahead = [pair for pair in facts.pairs if pair.window >= now or pair.backup >= now]
@@ -62,7 +62,7 @@ def check(inventory: Path, now: datetime) -> tuple[ScheduleFacts, list[ScheduleF
 
 
 def about(inventory: Path, now: datetime, start: datetime) -> list[str]:
-    """What stands against one window of the schedule, for whoever confirms it (R3, R4); that nothing does, if so."""
+    """Return the findings on one window as lines for whoever confirms it (R3, R4), or a line that there are none."""
     try:
         facts, found = check(inventory, now)
     except (BadInputError, OSError) as error:
@@ -74,7 +74,7 @@ def about(inventory: Path, now: datetime, start: datetime) -> list[str]:
 
 
 def read(inventory: Path, now: datetime) -> ScheduleFacts:
-    """The schedule, its calendars and people from this month on. Raises BadInputError like `check`."""
+    """Return the schedule with its calendars and people, from this month on. Raises BadInputError like `check`."""
     path = inventory / schedules.FILE
     dates, policy = schedules.load(inventory), inventories.policy(inventory)
     listed = tuple(_listed(path, number, one) for number, one in enumerate(dates.schedule.listed))
@@ -107,7 +107,7 @@ def read(inventory: Path, now: datetime) -> ScheduleFacts:
 
 
 def rules(policy: Policy) -> schedule.ScheduleRules:
-    """The policy's numbers as lengths of time."""
+    """Return the policy's numbers as lengths of time."""
     return schedule.ScheduleRules(
         length=timedelta(minutes=policy.window_minutes),
         pause=timedelta(minutes=policy.pause_minutes_before),
@@ -119,7 +119,7 @@ def rules(policy: Policy) -> schedule.ScheduleRules:
 
 
 def lines(facts: ScheduleFacts, found: Sequence[ScheduleFinding]) -> list[str]:
-    """For people: what was looked at, then every finding with what to do."""
+    """Return lines for people: what was looked at, then every finding with what to do."""
     ahead = facts.pairs
     until = f" until {schedule.in_words(ahead[-1].window)}" if ahead else ""
     last = max((pair.window for pair in facts.listed), default=None)
@@ -136,7 +136,7 @@ def lines(facts: ScheduleFacts, found: Sequence[ScheduleFinding]) -> list[str]:
 
 
 def as_json(facts: ScheduleFacts, found: Sequence[ScheduleFinding]) -> dict[str, Any]:
-    """The same as data (docs/operations.md)."""
+    """Return what was read and found as `schedule check --json` prints it (docs/operations.md)."""
     return {
         "sound": sound(found),
         "windows": [
@@ -148,7 +148,7 @@ def as_json(facts: ScheduleFacts, found: Sequence[ScheduleFinding]) -> dict[str,
 
 
 def sound(found: Sequence[ScheduleFinding]) -> bool:
-    """Whether nothing has to be mended; what is only to be known does not count."""
+    """Return True if nothing has to be mended; findings that are only for information do not count."""
     return all(one.severity != schedule.ERROR for one in found)
 
 
@@ -162,7 +162,7 @@ def _listed(path: Path, number: int, one: schedules.Listed) -> Pair:
 
 
 def _pairs(path: Path, dates: ScheduleFile, listed: Sequence[Pair], begin: datetime, end: datetime) -> list[Pair]:
-    """Those of the list, and the rule's where the list does not reach."""
+    """Return the listed windows with their backups, and the rule's for months that the list does not reach."""
     own = {pair.window: pair for pair in listed}
     ruled, after = (_where(path, ("schedule", key)) for key in ("windows", "backup_after"))
     moment = begin - schedule.SECOND
@@ -193,7 +193,7 @@ def _events(
     where: str,
     broken: list[ScheduleFinding],
 ) -> list[CalendarEvent] | None:
-    """The calendar's events; None, and a finding, when it cannot be read."""
+    """Return the calendar's events; None, and one more finding in `broken`, if it cannot be read."""
     try:
         return calendars.read(path, name, span, zone)
     except BadInputError as error:

@@ -1,4 +1,7 @@
-"""`schedule ics`: the windows as an iCalendar file (RFC 5545) that Thunderbird and Google take.
+"""`schedule ics`: writes the windows as an iCalendar file (RFC 5545) that Thunderbird and Google take.
+
+The file itself remembers what calendars were told: an unchanged event stays as it is, byte for byte, a changed one gets
+a higher SEQUENCE, and one that is gone is cancelled.
 
 The file itself remembers what calendars were told: an event that has not changed stays as it is, byte for byte, one
 that has gets a higher SEQUENCE, one that is gone is cancelled.
@@ -26,9 +29,9 @@ STAMPS = ("DTSTAMP", "LAST-MODIFIED", "SEQUENCE")  # when it was told, and how o
 
 
 def calendar(inventory: Path, now: datetime, earlier: Path | None = None) -> bytes:
-    """The file, with CRLF and folded lines. `earlier`: the one to be replaced, if there is one.
+    """Return the file's content, with CRLF and folded lines. `earlier` is the file that it replaces, if there is one.
 
-    Raises BadInputError: schedule.yml or the earlier file cannot be read.
+    Raises BadInputError if schedule.yml or the earlier file cannot be read.
     """
     facts, policy = checking.read(inventory, now), inventories.policy(inventory)
     before = _told(earlier) if earlier and earlier.exists() else {}
@@ -52,13 +55,13 @@ def calendar(inventory: Path, now: datetime, earlier: Path | None = None) -> byt
 
 
 def write(path: Path, content: bytes) -> None:
-    """Replace the file; one that says the same already is left alone. Raises BadInputError."""
+    """Replace the file, unless it has this content already. Raises BadInputError."""
     if not path.exists() or path.read_bytes() != content:
         documents.write(path, content)
 
 
 def _told(path: Path) -> dict[str, Any]:
-    """The events of an earlier file by UID. Raises BadInputError when it is not one of ours."""
+    """Return the events of an earlier file by UID. Raises BadInputError if we did not write that file."""
     text = documents.read_text(path)
     try:
         read = Calendar.from_ical(text)
@@ -75,7 +78,7 @@ def _not_ours(path: Path) -> BadInputError:
 
 
 def _uids(pairs: tuple[schedule.Pair, ...], inventory: str) -> Mapping[tuple[datetime, str], str]:
-    """Month and number in it: a window that is moved within its month stays the same event."""
+    """Return each window's UID, made of month and number in it: moved within its month, it stays the same event."""
     found = {}
     counted: dict[str, int] = {}
     for pair in pairs:
@@ -117,7 +120,7 @@ def _described(attempt: Attempt, policy: Policy) -> Iterator[str]:
 
 
 def _stamped(event: Any, before: Any, now: datetime) -> Any:
-    """The event with its stamps, or the one that was told already if it says the same."""
+    """Return the event with new stamps, or the earlier event if it says the same."""
     if before is not None and _said(before) == _said(event):
         return before
     sequence = int(before.get("SEQUENCE", 0)) + 1 if before is not None else 0
@@ -130,7 +133,7 @@ def _stamped(event: Any, before: Any, now: datetime) -> Any:
 
 
 def _said(event: Any) -> bytes:
-    """What the event tells, stamps left out."""
+    """Return the event's content without its stamps."""
     bare = Event.from_ical(event.to_ical())
     for key in STAMPS:
         bare.pop(key, None)

@@ -1,4 +1,4 @@
-"""`schedule propose`: a window for every month that lists none, by the rule, and what collides elsewhere (R1, R4)."""
+"""`schedule propose`: proposes a window for every month that lists none, by the rule, moved if it collides (R1, R4)."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def lines(proposal: Proposal, *, written: bool) -> list[str]:
 
 
 def entry(one: Proposed, indent: int) -> list[str]:
-    """One window as lines of YAML, with a comment above it if it was moved."""
+    """Return one window as lines of YAML, with a comment above it if it was moved."""
     if one.pair is None:
         return []
     moved = [f"{name} moved from {schedule.in_words(was)}" for name, was, now in _moves(one, one.pair) if was != now]
@@ -143,7 +143,7 @@ def _comment(text: str, indent: int) -> list[str]:
 
 
 def write(proposal: Proposal) -> None:
-    """Put the new windows into the file, each in its place; comments and layout stay. Raises BadInputError."""
+    """Insert the new windows into the file, each in its place; comments and layout stay. Raises BadInputError."""
     text = documents.read_text(proposal.path)
     edited = edit(text, proposal.new)
     wanted = _plain(text)
@@ -216,14 +216,14 @@ def _window(item: yaml.Node) -> datetime:
 
 
 def _above(rows: Sequence[str], line: int) -> int:
-    """The line of the first comment of those that stand directly above an entry."""
+    """Return the first line of the comment that stands directly above an entry."""
     while line and rows[line - 1].lstrip().startswith("#"):
         line -= 1
     return line
 
 
 def _last_line(node: yaml.Node) -> int:
-    """The line on which the node's text ends; the end mark of a block is past the comments behind it."""
+    """Return the line on which the node's text ends; the end mark of a block is past the comments behind it."""
     if isinstance(node, yaml.ScalarNode) or getattr(node, "flow_style", False) or not node.value:
         return int(node.end_mark.line if node.end_mark.column else node.end_mark.line - 1)
     last = node.value[-1]

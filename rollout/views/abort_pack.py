@@ -1,4 +1,4 @@
-"""The abort pack: what was aborted and why, what was undone, what is left for a person, and what is next (R19-R21)."""
+"""The abort pack: what was aborted and why, what was undone, what is left for a person, and what is next (R19–R21)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rollout.views.text import length
 
 @dataclass(frozen=True)
 class ToDo:
-    """Something left for a person: the command, if one does it, and what the runbook was told when it tried."""
+    """Something left for a person: the command, if one does it, and the error that the runbook got when it tried."""
 
     what: str
     command: str = ""
@@ -24,10 +24,10 @@ class ToDo:
 
 
 def render_abort_pack(plan: Mapping[str, Any], entries: Sequence[Entry], directory: str | None = None) -> str:
-    """Markdown, from plan and journal alone; the journal knows of the abort (`abort_packed`, or its end).
+    """Return the abort pack as Markdown, from plan and journal alone. Raises ValueError if there was no abort.
 
     `plan` is the plain data under `rollout` of the plan file, `entries` the journal's, `directory` the rollout's, as
-    commands name it (default `var/rollouts/ID`). Raises ValueError when the rollout was not aborted.
+    commands name it (default `var/rollouts/ID`). The journal tells of the abort with `abort_packed`, or with its end.
     """
     history = History(plan, entries)
     if history.aborted_at is None:
@@ -50,7 +50,7 @@ def render_abort_pack(plan: Mapping[str, Any], entries: Sequence[Entry], directo
 
 
 def users(history: History) -> str:
-    """Whether users are in: they are locked out by the stage that is abortable until its commit."""
+    """Return whether users can connect, in words: a stage that is abortable until its commit locks them out."""
     locks_out = [stage for stage in history.in_window if stage.plan.abortable == "until_commit" and stage.attempts]
     if not locks_out:
         return "Users were never locked out of the database."
@@ -66,7 +66,7 @@ def users(history: History) -> str:
 
 
 def not_undone(history: History) -> list[StageHistory]:
-    """Stages of the window that were begun and are not undone though they can be, latest first."""
+    """Return the stages of the window that have begun and have an undo, but are not undone; latest first."""
     begun = [stage for stage in history.in_window if stage.attempts and stage.plan.undo]
     return [stage for stage in reversed(begun) if stage.state != "undone"]
 

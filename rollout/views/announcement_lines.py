@@ -1,4 +1,4 @@
-"""Who has confirmed the time, and what of the announcements is not out or was late: lines of `status` (R3, R7, R21)."""
+"""Lines of `status`: who has confirmed the time, and which announcements are not out or were late (R3, R7, R21)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from plugins.module_utils.rollout_core.journal.stages import actual
 
 
 def lines(plan: Mapping[str, Any], entries: Sequence[Entry], now: datetime) -> list[str]:
-    """Return what a person should know; a line that begins with `!` asks for a deed."""
+    """Return what a person should know of announcements; a line that begins with `!` asks them to do something."""
     return [*_confirmations(plan, entries), *_unsent(entries), *missed(plan, entries, now)]
 
 
@@ -29,7 +29,7 @@ def _confirmations(plan: Mapping[str, Any], entries: Sequence[Entry]) -> Iterato
 
 
 def _said(entries: Sequence[Entry], stage: str, gate: str) -> str | None:
-    """Return who has confirmed it, and when; None while nobody has."""
+    """Return who answered the gate, and when; None while nobody has."""
     found = confirmed(entries, stage, gate)
     if found is None:
         return None
@@ -47,7 +47,7 @@ def _unsent(entries: Sequence[Entry]) -> Iterator[str]:
 
 
 def missed(plan: Mapping[str, Any], entries: Sequence[Entry], now: datetime) -> Iterator[str]:
-    """Give what was late; nothing more once the window has begun, whose gate has asked about it."""
+    """Yield the announcements that were late; none once the window has begun, whose gate has asked about them."""
     records = actual(entries)
     if any(stage.get("window") and stage["stage"] in records for stage in plan["process"]):
         return

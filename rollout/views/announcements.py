@@ -1,4 +1,4 @@
-"""What was announced, for the report: each message with its texts, when it went out where, and whether in time (R7)."""
+"""What was announced, for the report: each message with its texts, when and where it went out, and if in time (R7)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rollout.views.text import length
 
 @dataclass(frozen=True)
 class CopyTold:
-    """One copy: the channel's name, its text, how it stands since `at`, and what there is to say of that."""
+    """One copy of an announcement: its channel, its text, its state since `at`, and what was said of that."""
 
     channel: str
     title: str
@@ -29,9 +29,9 @@ class CopyTold:
 
 @dataclass(frozen=True)
 class AnnouncementTold:
-    """One announcement. `incident` is the number of the incident that it is about, None without one.
+    """One announcement. `incident` is the number of the incident that it is about, or None.
 
-    `state` is `sent`, or `given up` where a person gave up a channel, else what is still to be done about a copy.
+    `state` is `sent`, `given up` if a person gave up a channel, or else what is still to be done about a copy.
     """
 
     number: int
@@ -46,7 +46,7 @@ class AnnouncementTold:
 
 @dataclass(frozen=True)
 class Waiver:
-    """A message that somebody answers for that it was not out in time, or not sent at all (`incident`)."""
+    """A waiver: a message that was not out in time, or, about an `incident`, is not sent; who waived it, and why."""
 
     at: datetime
     message: str
@@ -73,7 +73,7 @@ def announced(entries: Sequence[Entry]) -> list[AnnouncementTold]:
 
 
 def waivers(entries: Sequence[Entry]) -> list[Waiver]:
-    """Return every message that somebody answers for."""
+    """Return every message that was waived."""
     return [
         Waiver(entry.at, event.message, event.incident, event.by, event.reason)
         for entry, event in of(entries, AnnouncementWaived)
@@ -102,14 +102,14 @@ def _copy(copy: Copy, by: datetime | None) -> CopyTold:
 
 
 def _timely(copy: Copy, by: datetime | None) -> str:
-    """In time, or how much too late; nothing without a deadline, or while it is not out."""
+    """Return `in time`, or how much too late; an empty text without a deadline, or while it is not out."""
     if by is None or copy.state != outbox.SENT:
         return ""
     return "in time" if copy.at <= by else f"{length(copy.at - by)} late"
 
 
 def _said(copy: Copy) -> Iterator[str]:
-    """What a person said of it, or the channel."""
+    """Yield what a person, or the channel's server, said of a copy, and how many attempts it took."""
     if copy.by:
         yield f"{copy.by} says {'it is out' if copy.state == outbox.SENT else copy.state}"
     if copy.said:

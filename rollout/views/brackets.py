@@ -1,4 +1,4 @@
-"""What is still switched on, in words: since when, why, and the command that ends it (R13)."""
+"""Brackets that are still on, in words: since when, why, and the command that ends them (R13)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from plugins.module_utils.rollout_core.journal.brackets import SwitchedOn
 
 @dataclass(frozen=True)
 class StillOn:
-    """What is on in `rollout` since the instant `since`; `why` it stays so, None while nobody has tried to end it.
+    """A bracket that is on in `rollout` since `since`; `why` it stays on, None while nobody has tried to end it.
 
     It ends with stage `until`, by `command`.
     """
@@ -25,7 +25,7 @@ class StillOn:
 
     @property
     def line(self) -> str:
-        """Return it as a line for a person, loud once somebody has tried to end it."""
+        """Return the bracket as a line for a person, loud once somebody has tried to end it."""
         sooner = "" if self.why else " sooner"
         return f"{'! ' if self.why else ''}{self.sentence}.   To end it{sooner}:  {self.command}"
 
@@ -37,7 +37,7 @@ class StillOn:
 
 
 def still_on(bracket: SwitchedOn, rollout: str = "") -> StillOn:
-    """Return it for the views of a rollout."""
+    """Return a bracket as the views of `rollout` show it."""
     return StillOn(rollout, bracket.stage, bracket.what, bracket.since, bracket.why, bracket.ends_with, ends(bracket))
 
 
@@ -47,5 +47,5 @@ def sentence(bracket: SwitchedOn) -> str:
 
 
 def ends(bracket: SwitchedOn) -> str:
-    """Return what to type to end it, whatever became of its rollout."""
+    """Return the command that ends a bracket, whatever became of its rollout."""
     return f"./runbook.py run {bracket.ends_with}"

@@ -1,4 +1,4 @@
-"""The window's stages on a time axis, as percentages of the axis: what the report draws as SVG."""
+"""The window's stages on a time axis, in percent of the axis, as the report draws them in SVG."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Kind = Literal["planned", "undo"] | State
 
 @dataclass(frozen=True)
 class Bar:
-    """From `left`, `width` wide, in percent of the axis. `kind` is planned, undo, or the state the attempt ended in."""
+    """A bar from `left`, `width` wide, in percent of the axis. `kind` is planned, undo, or how the attempt ended."""
 
     kind: Kind
     left: float
@@ -29,7 +29,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Row:
-    """One stage: its planned bar (None in a close-up), and one bar for each attempt and undo."""
+    """One stage's bars: the planned one (None in a close-up), and one for each attempt and undo."""
 
     stage: StageHistory
     planned: Bar | None
@@ -46,7 +46,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Chart:
-    """An axis with its ticks, the window (left and width in percent), the end and the limit of lateness, and the rows.
+    """The axis, its ticks, the window (left and width in percent), planned end, limit of lateness, and the rows.
 
     Window, planned end and limit are None in a close-up.
     """
@@ -61,7 +61,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Axis:
-    """From `start` to `end`, both on a tick, in steps of `step`."""
+    """A time axis from `start` to `end`, both on a tick, with a tick every `step`."""
 
     start: datetime
     end: datetime
@@ -69,22 +69,22 @@ class Axis:
 
     @classmethod
     def over(cls, first: datetime, last: datetime) -> Axis:
-        """The axis with the finest step that has room for its labels."""
+        """Return the axis with the finest step that has room for its labels."""
         step = next((step for step in STEPS if (last - first) / step <= _most(step)), STEPS[-1])
         start = _floor(first, step)
         return cls(start, max(_floor(last + step - timedelta(microseconds=1), step), start + step), step)
 
     def place(self, instant: datetime) -> float:
-        """Where on the axis, in percent."""
+        """Return an instant's place on the axis, in percent."""
         return round(100 * ((instant - self.start) / (self.end - self.start)), 3)
 
     def bar(self, kind: Kind, begins: datetime, ends: datetime) -> Bar:
-        """A bar that can be seen and stays on the axis."""
+        """Return a bar that is wide enough to be seen and stays on the axis."""
         left = min(self.place(begins), 100 - LEAST_WIDTH)
         return Bar(kind, left, round(max(self.place(ends) - left, LEAST_WIDTH), 3), begins, ends)
 
     def ticks(self) -> list[Mark]:
-        """A mark for every step."""
+        """Return a mark for every step."""
         words = "%H:%M" if _most(self.step) == MOST_STEPS else "%H:%M:%S"
         instants = (self.start + self.step * number for number in range(round((self.end - self.start) / self.step) + 1))
         return [Mark(self.place(instant), f"{instant:{words}}") for instant in instants]
@@ -95,7 +95,7 @@ def _most(step: timedelta) -> int:
 
 
 def chart(history: History) -> Chart | None:
-    """The whole window, planned against actual; None for a process without window stages."""
+    """Return the whole window, planned against actual; None for a process without window stages."""
     if not history.in_window or history.planned_end is None:
         return None
     opens, closes = history.window
@@ -121,7 +121,7 @@ def chart(history: History) -> Chart | None:
 
 
 def close_up(history: History) -> Chart | None:
-    """What was done from the window's start on, where it was too quick to be seen on the whole window's axis."""
+    """Return what was done from the window's start on, if it is too short to be seen on the whole window's axis."""
     whole = chart(history)
     done = {stage.name: [deed for deed in _deeds(stage) if deed[1] >= history.window[0]] for stage in history.in_window}
     instants = [instant for deeds in done.values() for _, *ends in deeds for instant in ends]
@@ -140,7 +140,7 @@ def close_up(history: History) -> Chart | None:
 
 
 def _deeds(stage: StageHistory) -> Iterator[tuple[Kind, datetime, datetime]]:
-    """Attempts and undo steps; one without an end on record ends where it begins."""
+    """Yield attempts and undos with beginning and end; one without an end on record ends where it begins."""
     ends: dict[str | None, State] = {"ok": "done", "late": "late", "refused": "refused", None: "running"}
     for attempt in stage.attempts:
         yield ends.get(attempt.outcome, "failed"), attempt.started, attempt.finished or attempt.started

@@ -1,4 +1,4 @@
-"""Where a rollout left the ordinary way, and who said that it may: a name for each, from the journal alone (R26)."""
+"""Exceptions: what was done otherwise than the process says, and who approved it, from the journal alone (R26)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ALTHOUGH = {"begin_late": "begun after its deadline", "outgrow": "gone on past t
 
 @dataclass(frozen=True)
 class Approved:
-    """What was done otherwise, who approved it, and why, as far as they said."""
+    """An exception: what was done otherwise, who approved it, and why, as far as they said."""
 
     at: datetime
     what: str
@@ -34,7 +34,7 @@ class Approved:
 
 
 def exceptions(entries: Sequence[Entry]) -> list[Approved]:
-    """Return every one, in order: waivers, what was done by hand, fixes in RC mode, answers from another terminal."""
+    """Return every exception, in order: waivers, work by hand, fixes in RC mode, answers from another terminal."""
     return [Approved(entry.at, *found) for entry in entries for found in _told(entry.event)]
 
 
@@ -83,7 +83,7 @@ def _answered(event: GateAnswered) -> Iterator[Found]:
 
 
 def _fixed(event: StageFinished) -> Iterator[Found]:
-    """Give each fix of the merge that goes out with it: everything between was release-critical (R13)."""
+    """Yield each fix that goes out with the merge it mends: everything after the merge was release-critical (R13)."""
     if event.outcome == "ok" and "unfixed_revno" in event.facts.get("pin", {}):
         for line in map(str, event.facts.get("evidence", ())):
             for who in RELEASE_CRITICAL.findall(line):

@@ -1,4 +1,4 @@
-"""Each event of the journal that a person would tell another about, in a line: the timeline of incident and abort."""
+"""The events of the journal that a person would tell another about, a line each: timeline of an incident or abort."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ BEGINS: dict[type[Event], type[Event]] = {
 
 
 def happenings(entries: Sequence[Entry]) -> Iterator[tuple[datetime, str]]:
-    """Give when, and what, in the order in which it happened; what has a beginning on record says how long it took."""
+    """Yield when and what, in order; a line says how long something took if its beginning is on record."""
     begun: dict[tuple[type[Event], str], datetime] = {}
     told = []
     for entry in entries:
@@ -65,7 +65,7 @@ def happenings(entries: Sequence[Entry]) -> Iterator[tuple[datetime, str]]:
 
 
 def _when(entry: Entry) -> datetime:
-    """Return when it happened: a step began, and a problem was seen, before that was heard of."""
+    """Return when an event happened: a step's beginning, or a problem, may be older than its entry."""
     event = entry.event
     if isinstance(event, StepStarted):
         return event.since or entry.at

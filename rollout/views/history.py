@@ -36,9 +36,9 @@ State = Literal["done", "running", "failed", "refused", "late", "undone", "not b
 class StageHistory:
     """One stage of the process: as planned (`plan`), and everything that happened to it, in order.
 
-    `carried` is the rollout in which it was done, when it was not repeated after an abort. `undone`: its own
-    undo, the early end of what it had switched on, or a merge back-out took it back, or it rests on what an earlier
-    stage has settled otherwise since.
+    `carried` is the rollout in which it was done, if it was not repeated after an abort. `undone`: it no longer counts.
+    Its undo, the early end of its bracket or a merge back-out took it back, or an earlier stage has settled otherwise
+    since.
     """
 
     plan: timeline.PlannedStage
@@ -52,17 +52,17 @@ class StageHistory:
 
     @property
     def name(self) -> str:
-        """Return its name in process.yml."""
+        """Return the stage's name in process.yml."""
         return self.plan.name
 
     @property
     def last(self) -> StageAttempt | None:
-        """Return the attempt that counts."""
+        """Return the stage's last attempt, which is the one that counts; None if there was none."""
         return self.attempts[-1] if self.attempts else None
 
     @property
     def state(self) -> State:
-        """Return how the stage stands at the end of the journal."""
+        """Return the stage's state at the end of the journal."""
         if self.undone:
             return "undone"
         if self.gates and self.gates[-1].answer == "no" and (self.last is None or self.last.outcome != "ok"):
@@ -97,7 +97,7 @@ class Chain:
 
 @dataclass(frozen=True)
 class History:
-    """One rollout. `entries` are the journal's, `broken_at` the first line of the file that does not follow."""
+    """The history of one rollout. `broken_at` is the journal's first line that does not follow from its predecessor."""
 
     plan: Mapping[str, Any]
     entries: Sequence[Entry]
@@ -123,12 +123,12 @@ class History:
 
     @cached_property
     def sittings(self) -> list[Sitting]:
-        """Return every run of the runbook on this plan, in order."""
+        """Return every sitting, that is, every run of the runbook on this plan, in order."""
         return runs.sittings(self.entries)
 
     @property
     def closed(self) -> Sitting | None:
-        """Return the last sitting, if it ended the rollout or stopped it with a word."""
+        """Return the last sitting, if it ended the rollout or says why it stopped; else None."""
         return self.sittings[-1] if self.sittings and self.sittings[-1].outcome else None
 
     @property
@@ -148,12 +148,12 @@ class History:
 
     @property
     def planned_end(self) -> datetime | None:
-        """Return when the last stage of the window should have been over."""
+        """Return when the last stage of the window should have ended."""
         return self.in_window[-1].plan.end if self.in_window else None
 
     @property
     def actual_end(self) -> datetime | None:
-        """Return when the window's work was over: its last stage done, or undone. None while neither is so."""
+        """Return when the window's work ended: its last stage was done, or undone. None until then."""
         if not self.in_window:
             return None
         if self.outcome != "done" and (undone := [step.finished for step in self.undo if step.finished]):
@@ -168,27 +168,27 @@ class History:
 
     @cached_property
     def switched_on(self) -> list[SwitchedOn]:
-        """Return every time that a stage left something switched on for a later one to end (R13)."""
+        """Return every bracket that a stage has begun (R13)."""
         return brackets.switched_on(self.plan["process"], self.entries)
 
     @property
     def still_on(self) -> list[SwitchedOn]:
-        """Return what nothing has ended."""
+        """Return the brackets that nothing has ended."""
         return [each for each in self.switched_on if each.on]
 
     @property
     def ended_early(self) -> list[tuple[Entry, ReleaseFinished]]:
-        """Return every time that it was looked whether what is on may end."""
+        """Return every try to end a bracket early, whether it ended or not."""
         return list(of(self.entries, ReleaseFinished))
 
     @cached_property
     def merge_back_outs(self) -> list[PlaybookDeed]:
-        """Return every time that the merge was backed out, or was to be (R17)."""
+        """Return every attempt to back out the merge (R17)."""
         return deeds.merge_back_outs(self.entries)
 
     @property
     def outage(self) -> timedelta | None:
-        """Return how long the database was closed, as the module that closed it measured (fact `outage_seconds`)."""
+        """Return how long access to the database was closed, as its module measured (fact `outage_seconds`)."""
         measured = [
             attempt.facts["outage_seconds"]
             for stage in self.stages
@@ -199,7 +199,7 @@ class History:
 
     @property
     def downtime(self) -> timedelta | None:
-        """Return how long users were, at most, without the service (R2); None while they still are, or never were.
+        """Return how long users were without the service, at most (R2); None while they still are, or never were.
 
         From the first deed at or after the window's start to the end of the playbook that undoes the window's first
         stage: what was paused first comes back last.
@@ -219,12 +219,12 @@ class History:
 
     @cached_property
     def judgements(self) -> list[Judgement]:
-        """Return the lateness as each stage of the window began and at its end or abort, and the journal's verdicts."""
+        """Return the lateness as each window stage began, at its end or abort, and at the journal's verdicts."""
         return list(_judgements(self.plan, self.entries))
 
     @property
     def why_aborted(self) -> str | None:
-        """Return what made it stop; None when it was not aborted."""
+        """Return why the rollout was aborted; None if it was not."""
         return aborts.why(self.entries)
 
     @property
@@ -234,7 +234,7 @@ class History:
 
     @property
     def aborted_at(self) -> datetime | None:
-        """Return when everything that could be undone was; None when it was not aborted."""
+        """Return when everything that could be undone was undone; None if the rollout was not aborted."""
         return aborts.aborted_at(self.entries)
 
     @cached_property
@@ -244,12 +244,12 @@ class History:
 
     @cached_property
     def verification(self) -> aborts.Verification | None:
-        """Return what was found when the hosts were looked at after the undo."""
+        """Return what was found when the hosts were verified after the undo."""
         return aborts.verification(self.entries)
 
     @cached_property
     def problem(self) -> aborts.ProblemSource | None:
-        """Return the source, and when it can be mended (R20)."""
+        """Return the source of the problem, and when it can be mended (R20)."""
         return aborts.problem(self.entries)
 
     @cached_property
@@ -259,22 +259,22 @@ class History:
 
     @property
     def irreversible(self) -> bool:
-        """Return True if the point of no return, the commit, is behind the rollout."""
+        """Return True if the point of no return, the commit, has passed."""
         return any(attempt.facts.get("irreversible") for stage in self.stages for attempt in stage.attempts)
 
     @cached_property
     def incidents(self) -> list[Incident]:
-        """Return the problems that were found after it, or seen by a person (R24)."""
+        """Return the problems that were found after the commit, or seen by a person (R24)."""
         return incidents(self.entries)
 
     @property
     def clock_moves(self) -> list[Entry]:
-        """Return where a rehearsal's clock jumped. Empty in a real rollout."""
+        """Return the entries at which a rehearsal's clock jumped; none in a real rollout."""
         return [entry for entry, event in of(self.entries, ClockSet) if event.offset_seconds]
 
     @cached_property
     def chain(self) -> Chain:
-        """Follow the hashes anew, from the lines themselves."""
+        """Return the journal's chain, computed anew from its lines."""
         tip = journal.FIRST_PREV
         for number, entry in enumerate(self.entries, start=1):
             if entry.fields.get("prev") != tip:

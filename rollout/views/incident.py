@@ -14,10 +14,10 @@ from rollout.views.markdown import render
 
 
 def render_incident(plan: Mapping[str, Any], entries: Sequence[Entry], number: int) -> str:
-    """Markdown: what was seen and when, the timeline, how things stood then, whom to tell; the resolution is open.
+    """Return an incident's page as Markdown: what was seen, timeline, state then, whom to tell; no resolution yet.
 
-    `plan` is the plain data under `rollout` of the plan file, `entries` the journal's. What came after its
-    `incident_opened` is not in it: the same journal gives the same page later. Raises KeyError when it was not opened.
+    `plan` is the plain data under `rollout` of the plan file, `entries` the journal's. Entries after `incident_opened`
+    are left out: the same journal gives the same page later. Raises KeyError if the incident was not opened.
     """
     opened = next((entry for entry, event in of(entries, IncidentOpened) if event.number == number), None)
     if opened is None:

@@ -26,14 +26,14 @@ class OpenIncident:
 
     @property
     def line(self) -> str:
-        """Return it as a line for a person; what is to be announced is loud."""
+        """Return the incident as a line for a person; loud if it is to be announced."""
         seen = f"{self.seen:%a} {self.seen.day} {self.seen:%b %H:%M} UTC"
         line = f"incident {self.number} of {self.rollout}, {self.state}, seen {seen}: {self.summary}   {self.file}"
         return f"! {line}\n!   its `{self.due}` is not announced (R24):  {self.command}" if self.due else line
 
 
 def standing(found: Sequence[Incident], rollout: str, option: str = "") -> list[OpenIncident]:
-    """Return those that are open, or whose end is not announced.
+    """Return the incidents that are open, or whose end is not announced.
 
     `option` is the --plan that commands need to find `rollout`.
     """
@@ -54,7 +54,7 @@ def standing(found: Sequence[Incident], rollout: str, option: str = "") -> list[
 
 
 def announced(incident: Incident) -> str:
-    """Return whether people were told of it, in words."""
+    """Return in words whether people were told of an incident."""
     words = [f"{each.message} {_standing(each)}" for each in incident.told]
     words += [f"{message} not announced, says {by}" for message, by in incident.waived.items()]
     if incident.due:
@@ -65,7 +65,7 @@ def announced(incident: Incident) -> str:
 
 
 def _standing(announcement: Announcement) -> str:
-    """Return `on status 08:12, developers 08:12`, and what is still to be done."""
+    """Return where an announcement is out, `on status 08:12, developers 08:12`, and what is still to be done."""
     return "on " + ", ".join(
         f"{copy.channel} {copy.at:%a %H:%M}" if copy.state == outbox.SENT else f"{copy.channel} {copy.state.upper()}"
         for copy in announcement.copies

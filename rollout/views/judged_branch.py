@@ -11,7 +11,7 @@ from plugins.module_utils.rollout_core.merge import deployable
 
 @dataclass(frozen=True)
 class JudgedBranch:
-    """A branch by name, what was found, and its revisions `{revno, message, date}`."""
+    """A branch by name, the assessment of its revisions, and the revisions `{revno, message, date}`."""
 
     name: str
     found: deployable.Assessment

@@ -1,4 +1,4 @@
-"""Markdown templates, and text that stays in its place in them."""
+"""Fills in Markdown templates; text from outside cannot change their structure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def render(template: str, **values: Any) -> str:
 
 @functools.cache
 def _environment() -> jinja2.Environment:
-    """Return where the templates are filled in; it keeps those that it has compiled."""
+    """Return Jinja's environment, which keeps compiled templates."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         undefined=jinja2.StrictUndefined,
@@ -42,12 +42,12 @@ def _environment() -> jinja2.Environment:
 
 
 def one_line(text: str) -> str:
-    """Text that stays in its line and its table cell, and is no HTML."""
+    """Return a text that stays in its line and its table cell, and is no HTML."""
     return re.sub(r"\s+", " ", text).strip().replace("|", "\\|").replace("<", "&lt;")
 
 
 def fenced(text: str) -> str:
-    """Text as a code block that nothing inside it can end."""
+    """Return a text as a code block that nothing inside it can end."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}\n{text.rstrip()}\n{fence}"

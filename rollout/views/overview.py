@@ -1,4 +1,4 @@
-"""Where a rollout stands, computed from plan, journal and now: the model behind the live view and `status`."""
+"""Where a rollout stands now, computed from plan and journal: the model behind the live view and `status`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ State = Literal["done", "running", "failed", "refused", "late", "undone", "overd
 
 @dataclass(frozen=True)
 class StageRow:
-    """One stage: planned and actual times (UTC), `None` where it has not happened."""
+    """One stage: planned and actual times (UTC), `None` for what has not happened."""
 
     stage: str
     title: str
@@ -42,13 +42,13 @@ class StageRow:
 
     @property
     def expected(self) -> timedelta:
-        """How long it was planned to take."""
+        """Return how long the stage was planned to take."""
         return self.planned_end - self.planned_start
 
 
 @dataclass(frozen=True)
 class Said:
-    """The latest answer to one question, or about one `item` of it, of its stage's latest attempt."""
+    """The latest answer to one question, or about one `item` of it, in the latest attempt of its stage."""
 
     stage: str
     gate: str
@@ -63,9 +63,9 @@ class Said:
 class Overview:
     """The whole rollout at `now`. The verdict counts from the first stage of the window on; before that it is None.
 
-    `waiting_for` are the questions that are open, each with its entry; `answers` what was answered; `still_on` what is
-    switched on until a later stage ends it; `incidents` those that are open or not announced.
-    `announced` says who has confirmed the time, and what is not out.
+    `waiting_for` are the open questions, each with its entry; `answers` are the answers; `still_on` are the brackets
+    that are on; `incidents` are those that are open or not announced; `announced` are lines that say who has confirmed
+    the time, and what is not out.
     """
 
     plan_id: str
@@ -85,12 +85,12 @@ class Overview:
 
     @property
     def next_stage(self) -> StageRow | None:
-        """The first stage that is not done."""
+        """Return the first stage that is not done, or None."""
         return next((row for row in self.rows if row.state != "done"), None)
 
 
 def overview(plan: Mapping[str, Any], entries: Sequence[Entry], now: datetime) -> Overview:
-    """Compute it. `plan` is the plain data under `rollout`, `entries` the journal's."""
+    """Return the overview at `now`. `plan` is the plain data under `rollout`, `entries` the journal's."""
     records = actual(entries)
     layout = timeline.planned(plan, estimates(entries))
     rows = [
@@ -120,7 +120,7 @@ def overview(plan: Mapping[str, Any], entries: Sequence[Entry], now: datetime) -
 
 
 def as_json(view: Overview) -> dict[str, Any]:
-    """Return what `status --json` prints (docs/operations.md): journal lines as they stand in the file."""
+    """Return what `status --json` prints (docs/operations.md); journal lines in it are as in the file."""
     return {
         **{name: value for name, value in asdict(view).items() if name != "still_on"},
         "closed": view.closed[0].fields if view.closed else None,

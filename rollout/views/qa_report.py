@@ -1,4 +1,4 @@
-"""The deployment report: the QA state of every revision of one branch or more as a single HTML file (R8)."""
+"""The deployment report: the QA state of every revision of one or more branches, as a single HTML file (R8)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KINDS = {
 
 
 def render(branches: Sequence[JudgedBranch]) -> str:
-    """The page. It needs nothing but itself, and no script: its style looks at the check boxes of the states."""
+    """Return the page. It needs no other file and no script: its style reacts to the check boxes of the states."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -50,7 +50,7 @@ def _headline(branch: JudgedBranch) -> str:
 
 
 def rows(branch: JudgedBranch) -> list[dict[str, Any]]:
-    """A row of the table for each revision, the highest first."""
+    """Return a table row for each revision, the highest first."""
     written = {each["revno"]: each for each in branch.revisions}
     return [
         {

@@ -1,4 +1,4 @@
-"""The record of one rollout as a single HTML file: what was planned, what happened, who said yes, what is left."""
+"""The report of one rollout as a single HTML file: what was planned, what happened, who said yes, what is left."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EXIT_CODES = {6: "Not everything could be undone.", 7: "Users may still be locke
 
 @dataclass(frozen=True)
 class Headline:
-    """The outcome in a sentence, and the sentence after it."""
+    """The outcome as a sentence, and a second sentence with the detail."""
 
     sentence: str
     detail: str
@@ -39,7 +39,7 @@ class Headline:
 class Comparison:
     """One step of a stage: seconds predicted (None: not foreseen) against seconds measured (None: not reached).
 
-    `cut_off`: it had run so long when its stage was stopped or failed.
+    `cut_off`: its stage was stopped or failed, after the step had run for the seconds measured.
     """
 
     step: str
@@ -49,12 +49,12 @@ class Comparison:
 
     @property
     def over(self) -> bool:
-        """Whether it took longer than predicted."""
+        """Return True if the step took longer than predicted."""
         return self.predicted is not None and self.measured is not None and self.measured > self.predicted
 
 
 def render_report(plan: Mapping[str, Any], entries: Sequence[Entry], *, broken_at: int | None = None) -> str:
-    """The report as HTML that needs nothing but itself.
+    """Return the report as HTML that needs no other file.
 
     `plan` is the plain data under `rollout` of the plan file, `entries` the journal's (docs/architecture.md),
     `broken_at` the first line of the journal that does not follow from the line before it, as rollout_core.journal
@@ -131,7 +131,7 @@ def _early_or_late(end: datetime, planned: datetime) -> str:
 
 
 def comparisons(stage: StageHistory) -> list[Comparison]:
-    """The steps that were predicted, against what the stage measured of them (R9)."""
+    """Return the predicted steps, against what the stage measured of them (R9)."""
     told = {step.step: step for step in (stage.last.steps if stage.last else ()) if step.duration is not None}
     measured = {name: step.duration.total_seconds() for name, step in told.items() if step.duration is not None}
     measured |= {name: row["seconds"] for row in _timed_rows(stage.last) if (name := row_name(row))}
@@ -145,7 +145,7 @@ def comparisons(stage: StageHistory) -> list[Comparison]:
 
 
 def sum_of(rows: Sequence[Comparison], side: Literal["predicted", "measured"]) -> float | None:
-    """Seconds of all steps on one side; None where a step did not come to its end (the pad of R9 never does)."""
+    """Return one side's seconds of all steps; None if a step did not end (except R9's pad, which never does)."""
     if any((row.measured is None or row.cut_off) and row.step != "pad" for row in rows) and side == "measured":
         return None
     return sum(getattr(row, side) or 0.0 for row in rows)
@@ -158,18 +158,18 @@ def _timed_rows(attempt: StageAttempt | None) -> Iterator[Mapping[str, Any]]:
 
 
 def row_name(row: Mapping[str, Any]) -> str | None:
-    """What a row with seconds is about: its first text."""
+    """Return what a row with seconds is about: its first text."""
     return next((value for value in row.values() if isinstance(value, str)), None)
 
 
 def plain_facts(attempt: StageAttempt) -> dict[str, Any]:
-    """The facts that no table of seconds shows already."""
+    """Return the facts that are not shown as a table of seconds already."""
     timed = [value for value in attempt.other_facts.values() if is_table(value) and "seconds" in value[0]]
     return {key: value for key, value in attempt.other_facts.items() if value not in timed}
 
 
 def is_table(value: Any) -> bool:
-    """A list of mappings reads best as a table."""
+    """Return True for a list of mappings, which is shown as a table."""
     return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
 
 

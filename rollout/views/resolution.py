@@ -1,4 +1,4 @@
-"""The end of an incident, filled into its Markdown: only the lines that were left open, whatever people wrote besides.
+"""Fills an incident's end into its Markdown page: only into lines left open, whatever else people wrote.
 
 The lines are those of incident.md.j2: the row `State` of the table on top, and what stands below `## Resolution`.
 """
@@ -19,26 +19,26 @@ STATE = re.compile(r"\|\s*State\s*\|(?P<said>.*)\|\s*$")
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:\d\d)")
 HEADING, OPEN = "## Resolution", "Open."
 LABELS = {"source": "Source of the problem", "mended_by": "Mended by", "affected": "Users were affected"}
-APPENDED = "## Closed"  # where the lines went that somebody has taken away
+APPENDED = "## Closed"  # the heading for lines whose place somebody has deleted
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line that a person has filled in: its number, from 1, and what stands there."""
+    """A line that a person has filled in: its number, from 1, and its text."""
 
     number: int
     text: str
 
 
 def said(page: str) -> dict[str, Line]:
-    """What people wrote behind the labels, by the field of IncidentEnd; what is left open is not there."""
+    """Return what people wrote behind the labels, by the field of IncidentEnd; lines left open are not in it."""
     lines = page.split("\n")
     found = {field: _labelled(lines, label) for field, label in LABELS.items()}
     return {field: Line(at + 1, text) for field, (at, text) in found.items() if at is not None and text}
 
 
 def instants(affected: str) -> tuple[datetime | None, datetime | None]:
-    """The first two instants that a person wrote, such as 2026-12-09T08:04Z; None for what is not there."""
+    """Return the first two instants that a person wrote, such as 2026-12-09T08:04Z; None for a missing one."""
     found = [_instant(text) for text in INSTANT.findall(affected)]
     first, second, *_ = [*(instant for instant in found if instant), None, None]
     return first, second
@@ -52,7 +52,7 @@ def _instant(text: str) -> datetime | None:
 
 
 def closed(page: str, closing: IncidentEnd) -> str:
-    """The page with its end filled in. Where the row `State` says so already, nothing is touched any more.
+    """Return the page with the end filled in; a page whose row `State` says that it is closed is returned unchanged.
 
     A line that somebody has filled in stays, and so does what they wrote in place of `Open.`; a line that is gone is
     added at the end, under a heading of its own.
@@ -82,7 +82,7 @@ def closed(page: str, closing: IncidentEnd) -> str:
 
 
 def _resolve(lines: list[str], resolution: str) -> list[str]:
-    """Put the resolution where `Open.` stands, or before what stands there now; returns what finds no place."""
+    """Put the resolution in place of `Open.`, or before what stands there instead; return what finds no place."""
     heading = _heading(lines)
     if heading is None:
         return [f"- Resolution: {resolution}"]
@@ -96,7 +96,7 @@ def _resolve(lines: list[str], resolution: str) -> list[str]:
 
 
 def _state(lines: Sequence[str]) -> int | None:
-    """Where the row is, in the table on top: what was seen may hold another, further down."""
+    """Return the line of the row `State`, in the table on top only: what was seen may quote such a row further down."""
     for at, line in enumerate(lines):
         if line.startswith("## "):
             break
@@ -115,7 +115,7 @@ def _heading(lines: Sequence[str]) -> int | None:
 
 
 def _labelled(lines: Sequence[str], label: str) -> tuple[int | None, str]:
-    """Where the line is, below the heading, and what stands behind the label."""
+    """Return the line below the heading that has the label, and what stands behind the label; None if there is none."""
     heading = _heading(lines)
     for at in range(len(lines) if heading is None else heading, len(lines)):
         if lines[at].startswith(f"- {label}:"):
@@ -124,7 +124,7 @@ def _labelled(lines: Sequence[str], label: str) -> tuple[int | None, str]:
 
 
 def _end(line: str) -> str:
-    """What an editor of another system ends its lines with."""
+    """Return the carriage return with which an editor of another system ends a line, or an empty text."""
     return "\r" if line.endswith("\r") else ""
 
 

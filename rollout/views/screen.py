@@ -32,7 +32,7 @@ MARKS: dict[State, tuple[str, str]] = {
 
 
 def length(duration: timedelta) -> str:
-    """12 s, 4:05 min, 1:02:03 h: as long as it must be to be exact to the second."""
+    """Return 12 s, 4:05 min or 1:02:03 h: exact to the second, and as short as possible."""
     seconds = round(duration.total_seconds())
     if seconds < 60:
         return f"{seconds} s"
@@ -41,7 +41,7 @@ def length(duration: timedelta) -> str:
 
 
 def table(view: Overview) -> Table:
-    """Every stage with its planned and actual times."""
+    """Return the table of all stages with their planned and actual times."""
     grid = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("", "stage", "planned (UTC)", "actual", "rules"):
         grid.add_column(heading, no_wrap=heading != "rules")  # where it is narrow, the rules give way
@@ -54,7 +54,7 @@ def table(view: Overview) -> Table:
 
 
 def headline(view: Overview) -> str:
-    """`December 2026 · window Wed 9 Dec 08:00–09:30 UTC (backup Fri 11 Dec 08:00) · in 2 d 3 h`."""
+    """Return `December 2026 · window Wed 9 Dec 08:00–09:30 UTC (backup Fri 11 Dec 08:00) · in 2 d 3 h`."""
     away = view.window_start - view.now
     when = f"in {away.days} d {away.seconds // 3600} h" if away > timedelta() else f"now {view.now:%a %d %b %H:%M:%S}"
     window = f"{view.window_start:%a %d %b %H:%M}–{view.window_end:%H:%M} UTC"
@@ -62,7 +62,7 @@ def headline(view: Overview) -> str:
 
 
 def lateness_line(view: Overview) -> str:
-    """The verdict in words, or that it does not count yet."""
+    """Return the verdict in words, or that it does not count yet."""
     if view.closed:
         return f"closed: {view.closed[1].outcome.replace('_', ' ')}"
     return (
@@ -73,7 +73,7 @@ def lateness_line(view: Overview) -> str:
 
 
 def standing_lines(view: Overview) -> list[str]:
-    """What is still switched on, and who said what about each item that was asked about."""
+    """Return lines that say which brackets are still on, and who answered what about each item."""
     each = [said for said in view.answers if said.item is not None]
     lines = [*view.announced, *(each.line for each in view.still_on), *(incident.line for incident in view.incidents)]
     for gate in dict.fromkeys(said.gate for said in each):
@@ -145,7 +145,7 @@ class Screen:
     """Prints what happens as lines; at a terminal, a table of all stages stays below them while a stage runs."""
 
     def __init__(self, console: Console, view: Callable[[], Overview]) -> None:
-        """`view` is asked for the present overview at every refresh."""
+        """Begin without a table; `view` gives the present overview at every refresh."""
         self.console = console
         self._view = view
         self._task = ""
@@ -154,20 +154,20 @@ class Screen:
         self._runs = False
 
     def stage_begins(self, stage: Stage) -> None:
-        """A stage's playbook starts."""
+        """Show that a stage's playbook starts, with the table below."""
         self._task = self._waiting_for = ""
         self.say(f"▸ {stage.stage} · {stage.title}   {' '.join(stage.rules)}")
         self._runs = True
         self.loud()
 
     def evidence(self, lines: Sequence[str]) -> None:
-        """What a person decides by."""
+        """Print the evidence for a question."""
         self.quiet()
         for line in lines:
             self.say(f"    {line}")
 
     def stage_ends(self, stage: Stage, outcome: str) -> None:
-        """It is over."""
+        """Show how a stage ended, and how long it took."""
         self._runs = False
         self.quiet()
         row = next(row for row in self._view().rows if row.stage == stage.stage)
@@ -176,23 +176,23 @@ class Screen:
         self.say(f"{head}   {length(took)} of about {length(row.expected)}")
 
     def task(self, task: str, host: str) -> None:
-        """A host begins a task."""
+        """Show that a host begins a task."""
         self._task = f"{host} · {task}"
 
     def waiting(self, what: str, until: datetime) -> None:
-        """Nothing to do until then; said once."""
+        """Print what is waited for, and until when; the same line only once."""
         said = f"… {what} {until:%a %d %b %H:%M} UTC"
         if said != self._waiting_for:
             self._waiting_for = said
             self.say(said)
 
     def say(self, text: str) -> None:
-        """Something that happened. A terminal that has hung up is no reason to stop."""
+        """Print a line; a terminal that has hung up is no reason to stop."""
         with suppress(OSError):
             self.console.print(Text(text), soft_wrap=True)
 
     def loud(self) -> None:
-        """Show the table, again after a question, while a stage runs."""
+        """Show the table while a stage runs, also again after a question."""
         if self._runs and self._live is None and self.console.is_terminal:
             self._live = Live(get_renderable=self._render, console=self.console, refresh_per_second=4, transient=True)
             with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Text as people read it: lengths of time, facts, messages; nothing that a terminal or a browser would take amiss."""
+"""Text for people: lengths of time, facts, messages, without characters that harm a terminal or a browser."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from plugins.module_utils.rollout_core import plain_text
 
 
 def length(duration: timedelta | float | None) -> str:
-    """0.50 s, 12.3 s, 4:05 min, 1:02:03 h, 2 d 03:00 h; a dash for None."""
+    """Return 0.50 s, 12.3 s, 4:05 min, 1:02:03 h or 2 d 03:00 h; a dash for None."""
     if duration is None:
         return "–"
     exact = duration.total_seconds() if isinstance(duration, timedelta) else float(duration)
@@ -30,7 +30,7 @@ def length(duration: timedelta | float | None) -> str:
 
 
 def value_text(value: Any) -> str:
-    """A fact as a person reads it: text as it is, lists of words with commas, the rest as JSON."""
+    """Return a fact as text: a text as it is, a list of words with commas, anything else as JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, list) and all(isinstance(item, str | int | float) for item in value):

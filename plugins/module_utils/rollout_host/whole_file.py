@@ -1,4 +1,4 @@
-"""Files that a reader, or the host after a loss of power, finds old or new, and never half of either."""
+"""Writes files so that a reader, or the host after a loss of power, finds the old or the new one, whole."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 
 def replace(path: Path, content: bytes, *, mode: int = 0o600, durable: bool = True) -> None:
-    """Put a file with this content at `path` by one rename. Raises OSError, and the old file is as it was.
+    """Write a file with this content to `path` by one rename. Raises OSError, and then the old file is as it was.
 
-    The new one has the mode and, as far as we may give it away, the owner of the old one; where there was none, `mode`.
-    `durable`: this returns when it would survive a loss of power.
+    The new file has the mode and, if we are allowed to, the owner of the old one; without an old one it has `mode`.
+    `durable`: once this returns, the file survives a loss of power.
     """
     new = path.with_name(f".{path.name}.new")
     try:

@@ -1,4 +1,4 @@
-"""What the journal says of an abort: the stop, the verification, the problem (R20) and the next attempt (R21)."""
+"""The journal's view of an abort: the stop, the verification, the problem (R20) and the next attempt (R21)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .pairs import pairs
 
 @dataclass(frozen=True)
 class StopLadder:
-    """A running stage was stopped. `answer` is None, and nothing is proven, when the journal does not say how it ended.
+    """The stop of a stage that ran. `answer` is None, and nothing is proven, if the journal does not say how it ended.
 
     `survivors` is what still ran, in words; `unproven` are the hosts that did not answer.
     """
@@ -44,7 +44,7 @@ class StopLadder:
 
 @dataclass(frozen=True)
 class HostFound:
-    """One host after the undo: tests that passed, and each that failed."""
+    """What was found on one host after the undo: how many tests passed, and each that failed."""
 
     name: str
     passed: int
@@ -53,7 +53,7 @@ class HostFound:
 
 @dataclass(frozen=True)
 class Verification:
-    """What testinfra found on the hosts."""
+    """What testinfra found on all hosts."""
 
     at: datetime
     expect: str
@@ -64,7 +64,7 @@ class Verification:
 
 @dataclass(frozen=True)
 class ProblemSource:
-    """What people said of the problem (R20); None is what nobody told."""
+    """What people said of the problem (R20); None where nobody said anything."""
 
     at: datetime
     source: str | None
@@ -75,7 +75,7 @@ class ProblemSource:
 
 @dataclass(frozen=True)
 class WindowConsidered:
-    """A window that was considered for the next attempt, and why it is the one or is not (R21)."""
+    """A window that was considered for the next attempt, and why it was accepted or not (R21)."""
 
     start: datetime
     kind: str
@@ -85,7 +85,7 @@ class WindowConsidered:
 
 @dataclass(frozen=True)
 class AttemptToCome:
-    """The next attempt. `start` is None when no window would do; `plan` is its file, from the rollout's directory."""
+    """The next attempt. `start` is None if no window would do; `plan` is its file, from the rollout's directory."""
 
     at: datetime
     start: datetime | None
@@ -112,7 +112,7 @@ def stop_ladders(found: Iterable[Entry]) -> list[StopLadder]:
 
 
 def verification(found: Sequence[Entry]) -> Verification | None:
-    """Return the last look at the hosts after an undo."""
+    """Return the last verification after an undo, or None."""
     known = last(found, HostsVerified)
     if known is None:
         return None
@@ -122,7 +122,7 @@ def verification(found: Sequence[Entry]) -> Verification | None:
 
 
 def problem(found: Sequence[Entry]) -> ProblemSource | None:
-    """Return what was told of the problem last (R20)."""
+    """Return what was said of the problem last (R20), or None."""
     known = last(found, ProblemTold)
     if known is None:
         return None
@@ -131,7 +131,7 @@ def problem(found: Sequence[Entry]) -> ProblemSource | None:
 
 
 def next_attempt(found: Sequence[Entry]) -> AttemptToCome | None:
-    """Return the next attempt, as it was worked out last (R21)."""
+    """Return the next attempt as it was worked out last (R21), or None."""
     known = last(found, NextAttemptPlanned)
     if known is None:
         return None
@@ -143,7 +143,7 @@ def next_attempt(found: Sequence[Entry]) -> AttemptToCome | None:
 
 
 def why(found: Sequence[Entry]) -> str | None:
-    """Return why the rollout was aborted; None when it was not."""
+    """Return why the rollout was aborted; None if it was not."""
     if packed := last(found, AbortPacked):
         return packed[1].why
     closed = last(found, RolloutClosed)
@@ -151,7 +151,7 @@ def why(found: Sequence[Entry]) -> str | None:
 
 
 def aborted_at(found: Sequence[Entry]) -> datetime | None:
-    """Return when everything that could be undone was undone; None when the rollout was not aborted."""
+    """Return when everything that could be undone was undone; None if the rollout was not aborted."""
     if packed := last(found, AbortPacked):
         return packed[0].at
     closed = last(found, RolloutClosed)

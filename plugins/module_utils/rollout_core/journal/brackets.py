@@ -1,8 +1,8 @@
-"""What a stage switches on and a later one ends (`bracket` in process.yml, R13, R15): what is on now, and since when.
+"""Brackets: what a stage switches on and a later one ends (`bracket` in process.yml, R13, R15), by the journal.
 
-It is on from the moment at which the stage begins: a stage that fails half-way may have switched it on. It ends when
-stage `ends_with` is done after that, or when the playbook `end_early`, the merge back-out or the stage's own undo has
-ended it. All of it is computed from the process and the journal's entries.
+A bracket is on from the moment at which its stage begins: a stage that fails half-way may have switched it on. It ends
+when stage `ends_with` is done after that, or when the playbook `end_early`, the merge back-out or the stage's own undo
+has ended it. All of it is computed from the process and the journal's entries.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ EARLIER = {"what": "what", "until": "ends_with", "release": "end_early"}
 
 @dataclass(frozen=True)
 class SwitchedOn:
-    """One time that a stage switched something on.
+    """One time that a bracket was on.
 
     `why` it is still on, as `end_early` found last (None: nobody has tried to end it). `ended` and `ended_by`, a stage
     or a playbook, are None while it is on.
@@ -40,7 +40,7 @@ class SwitchedOn:
 
     @property
     def on(self) -> bool:
-        """Return True while nothing has ended it."""
+        """Return True while nothing has ended the bracket."""
         return self.ended is None
 
 
@@ -55,10 +55,10 @@ def brackets(process: Process) -> dict[str, Mapping[str, str]]:
 
 
 def switched_on(process: Process, found: Iterable[Entry]) -> list[SwitchedOn]:
-    """Return every time that something was switched on, in order. `process` is the plan's.
+    """Return every time that a bracket was switched on, in order. `process` is the plan's.
 
-    A stage that is tried again while it is on switches nothing new on; what was carried over from an earlier rollout is
-    on as it was there.
+    A stage that is tried again while its bracket is on switches nothing new on. A bracket that was carried over from an
+    earlier rollout is on since then.
     """
     known = brackets(process)
     times: list[SwitchedOn] = []
@@ -79,12 +79,12 @@ def switched_on(process: Process, found: Iterable[Entry]) -> list[SwitchedOn]:
 
 
 def still_on(process: Process, found: Iterable[Entry]) -> list[SwitchedOn]:
-    """Return what is on now."""
+    """Return the brackets that are on now."""
     return [each for each in switched_on(process, found) if each.on]
 
 
 def begins(entry: Entry) -> bool:
-    """Return True if the entry says that something was switched on, or was still on when its stage was carried over."""
+    """Return True if the entry says that a bracket was switched on, or was still on when its stage was carried over."""
     event = entry.event
     return bool(isinstance(event, StageStarted) and event.until) or bool(isinstance(event, StageCarried) and event.hold)
 

@@ -1,4 +1,4 @@
-"""What was done to a stage: attempts with their steps, questions, undos; and merge back-outs, each with its end.
+"""What was done to a stage: attempts with their steps, questions and undos; also merge back-outs. Each has an end.
 
 An end that is not on record (a crash) is None.
 """
@@ -28,7 +28,7 @@ RESERVED_FACTS = frozenset({"evidence", "pin", "estimates", "fits", "irreversibl
 
 @dataclass(frozen=True)
 class StepTaken:
-    """One step of a stage, as a host told of it. `whole`: it came to its own end, it was not cut off with the stage."""
+    """One step of a stage, as a host reported it. `whole`: it ended by itself, and was not cut off with the stage."""
 
     step: str
     since: datetime
@@ -37,7 +37,7 @@ class StepTaken:
 
     @property
     def duration(self) -> timedelta | None:
-        """Return how long it ran; None when the journal does not say until when."""
+        """Return how long the step ran; None if the journal does not say until when."""
         return self.until - self.since if self.until else None
 
 
@@ -55,7 +55,7 @@ class StageAttempt:
 
     @property
     def duration(self) -> timedelta | None:
-        """Return how long it took."""
+        """Return how long the attempt took; None if the journal does not say."""
         return self.finished - self.started if self.finished else None
 
     @property
@@ -66,13 +66,13 @@ class StageAttempt:
 
     @property
     def other_facts(self) -> dict[str, Any]:
-        """Return what the playbook reported besides the contract's own keys."""
+        """Return the facts that the playbook reported besides the contract's own keys."""
         return {key: value for key, value in self.facts.items() if key not in RESERVED_FACTS}
 
 
 @dataclass(frozen=True)
 class GatePassed:
-    """One question, or one about an `item` of it, and its answer: None when the journal ends before it."""
+    """A question of a gate, or one about an `item` of it, and its answer: None if the journal ends before it."""
 
     gate: str
     item: str | None
@@ -87,7 +87,7 @@ class GatePassed:
 
 @dataclass(frozen=True)
 class PlaybookDeed:
-    """One undo, or one merge back-out, by a playbook. `outcome` is None when the journal does not say how it ended."""
+    """An undo, or a merge back-out, by a playbook. `outcome` is None if the journal does not say how it ended."""
 
     stage: str
     playbook: str
@@ -99,7 +99,7 @@ class PlaybookDeed:
 
 
 def attempts(found: Sequence[Entry]) -> list[StageAttempt]:
-    """Return every run of the playbook of the stage whose entries these are."""
+    """Return every run of a stage's playbook; `found` are the entries of that stage."""
     return [
         StageAttempt(
             number=begun.attempt or 1,
@@ -115,7 +115,7 @@ def attempts(found: Sequence[Entry]) -> list[StageAttempt]:
 
 
 def gates(found: Iterable[Entry]) -> list[GatePassed]:
-    """Return every question of the stage whose entries these are."""
+    """Return every question of a stage; `found` are the entries of that stage."""
     return [
         GatePassed(
             gate=asked.gate,
@@ -133,7 +133,7 @@ def gates(found: Iterable[Entry]) -> list[GatePassed]:
 
 
 def undos(found: Iterable[Entry]) -> list[PlaybookDeed]:
-    """Return every undo of the stage whose entries these are."""
+    """Return every undo of a stage; `found` are the entries of that stage."""
     return [
         PlaybookDeed(
             stage=begun.stage,
@@ -148,7 +148,7 @@ def undos(found: Iterable[Entry]) -> list[PlaybookDeed]:
 
 
 def merge_back_outs(found: Iterable[Entry]) -> list[PlaybookDeed]:
-    """Return every time that the merge was backed out, or was to be (R17)."""
+    """Return every attempt to back out the merge (R17)."""
     return [
         PlaybookDeed(
             stage=begun.stage,

@@ -23,7 +23,7 @@ class NoEntryError(ValueError):
 
 @dataclass(frozen=True)
 class Entry:
-    """One line. `at` is the rollout's clock; `fields` is the line as it stands, with what a newer version may know."""
+    """One line of the journal. `at` is the rollout's clock; `fields` is the whole line, with keys of newer versions."""
 
     seq: int
     at: datetime
@@ -32,7 +32,7 @@ class Entry:
 
 
 def entry(fields: Mapping[str, Any], seq: int = 0) -> Entry:
-    """Return the entry that a line's fields tell of; `seq` is its number where the line has none.
+    """Return the entry that a line's fields stand for; `seq` is its number if the line has none.
 
     Raises ValueError for what is no line of a journal.
     """
@@ -54,14 +54,14 @@ def entries(lines: Iterable[Mapping[str, Any]]) -> list[Entry]:
 
 
 def of(found: Iterable[Entry], kind: type[Kind]) -> Iterator[tuple[Entry, Kind]]:
-    """Give each entry of that kind, with its event."""
+    """Yield each entry of that kind, with its event."""
     for each in found:
         if isinstance(each.event, kind):
             yield each, each.event
 
 
 def last(found: Sequence[Entry], kind: type[Kind], **told: Any) -> tuple[Entry, Kind] | None:
-    """Return the latest entry of that kind whose event says this, with its event; None without one."""
+    """Return the latest entry of that kind, and its event, whose event has these values; None if there is none."""
     for each in reversed(found):
         if isinstance(each.event, kind) and all(getattr(each.event, name) == value for name, value in told.items()):
             return each, each.event

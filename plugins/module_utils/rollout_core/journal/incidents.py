@@ -16,7 +16,7 @@ PROBLEM, SOLVED = "problem", "solved"  # the messages that tell of an incident, 
 
 @dataclass(frozen=True)
 class ProblemSeen:
-    """A problem as somebody tells of it, or the rollout's own checks (`by` None). `details` may have many lines."""
+    """A problem as a person reports it, or the rollout's own checks (`by` None). `details` may have many lines."""
 
     problem: str
     at: datetime
@@ -26,7 +26,7 @@ class ProblemSeen:
 
 @dataclass(frozen=True)
 class IncidentEnd:
-    """How it ended. What nobody told is None; `affected` is in words, the two instants what is known of it exactly."""
+    """The end of an incident. None is what nobody told; `affected` is in words, the two instants as far as known."""
 
     at: datetime
     by: str
@@ -40,9 +40,9 @@ class IncidentEnd:
 
 @dataclass(frozen=True)
 class Incident:
-    """One problem. `by` is who saw it (None: the rollout's own checks), `details` what was seen, as text.
+    """One incident. `by` is who saw the problem (None: the rollout's own checks), `details` what was seen, as text.
 
-    `told` are the announcements of it, `waived` the messages that a person decided not to send, and who did.
+    `told` are its announcements; `waived` the messages that a person decided not to send, and who that was.
     """
 
     number: int
@@ -70,7 +70,7 @@ class Incident:
     def due(self) -> str | None:
         """Return the message that is to be sent and is not queued: the problem as soon as it is known, then its end.
 
-        The end of what was never announced is announced to nobody (R24).
+        If the problem was never announced, neither is its end (R24).
         """
         queued = {each.message for each in self.told}
         if self.open:
@@ -79,7 +79,7 @@ class Incident:
 
 
 def first_sentence(message: str) -> str:
-    """Return what a failure says first, without its code: `E-some-name  sentence`."""
+    """Return the first sentence of a failure's message, without its code: `E-some-name  sentence`."""
     return re.sub(r"^E-[a-z0-9-]+\s+", "", message.partition("\n")[0])
 
 

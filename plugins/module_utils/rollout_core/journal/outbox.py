@@ -1,4 +1,10 @@
-"""What is announced, computed from the journal: where it is out, where it is in doubt, what is due, what was late.
+"""The outbox, computed from the journal: where an announcement is out or in doubt, what is due, what was late.
+
+An announcement is queued with its texts, one for each channel, before the first of them is sent (R7, R20-R24). An
+attempt is on record before it is made, and its outcome afterwards. An attempt without an outcome is in doubt, and a
+person says whether it went out. Nothing is posted twice on a guess, and nothing is dropped.
+
+*entries* are the journal's; all instants are timezone-aware UTC datetimes.
 
 An announcement is queued with its texts, one for each channel, before the first of them is sent (R7, R20-R24). An
 attempt is on record before it is made, and what came of it afterwards: one without an end is in doubt, and a person
@@ -34,7 +40,7 @@ FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=5), timedelta(minutes=5)  # between
 
 @dataclass(frozen=True)
 class Copy:
-    """One announcement on one channel. `at` is when the state began, `said` what the channel or a person said of it.
+    """An announcement on one channel. `at` is when its state began, `said` what the channel or a person said of it.
 
     `by` is the person who settled it; `title` and `body` are the text on record. `channel` is the copy's name; it goes
     out on channel `via`, to the address `to` where that takes one (a cowboy's owner, R16). `begun` is when it was first
@@ -56,11 +62,11 @@ class Copy:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing more is to be done about it."""
+        """Return True if nothing more is to be done about this copy."""
         return self.state in SETTLED
 
     def doubtful(self, now: datetime) -> bool:
-        """Whether it may be out already, and to send it again might post it twice."""
+        """Return True if the copy may be out already, so that sending it again might post it twice."""
         return self.state == IN_DOUBT or (
             self.state == FAILED and self.harmless_until is not None and now > self.harmless_until
         )
@@ -68,9 +74,9 @@ class Copy:
 
 @dataclass(frozen=True)
 class Announcement:
-    """One announcement: `number` counts from 1 in its journal, `by` is its deadline, `incident` the number of its own.
+    """One announcement. `number` counts from 1 in its journal; `by` is its deadline, `incident` its incident's number.
 
-    Both are None without one.
+    Both are None for an announcement without one.
     """
 
     number: int
@@ -83,18 +89,18 @@ class Announcement:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing more is to be done about it, on any channel."""
+        """Return True if nothing more is to be done about any copy."""
         return all(copy.settled for copy in self.copies)
 
     @property
     def open(self) -> tuple[Copy, ...]:
-        """Where something is still to be done."""
+        """Return the copies about which something is still to be done."""
         return tuple(copy for copy in self.copies if not copy.settled)
 
 
 @dataclass(frozen=True)
 class Missed:
-    """A message that did not make its deadline on a channel: `sent_at` is None where it is not out at all (R7, R21)."""
+    """A message that missed its deadline on a channel: `sent_at` is None if it is not out at all (R7, R21)."""
 
     message: str
     channel: str | None
@@ -102,7 +108,7 @@ class Missed:
     sent_at: datetime | None
 
     def told(self) -> str:
-        """It in a line for people."""
+        """Return the missed message as a line for people."""
         where = f"{self.message} on {self.channel}" if self.channel else self.message
         missed = f"was to be out by {_minute(self.deadline)}"
         if self.sent_at is None:
@@ -127,25 +133,25 @@ def announcements(found: Iterable[Entry]) -> list[Announcement]:
 
 
 def next_attempt_at(copy: Copy) -> datetime:
-    """When a copy that did not go out is tried again."""
+    """Return when a copy that did not go out is tried again."""
     doubled = min(max(0, copy.attempts - 1), 10)
     return copy.at + min(FIRST_WAIT * 2**doubled, LONGEST_WAIT) if copy.state == FAILED else copy.at
 
 
 def key(plan_id: str, announcement: Announcement, copy: Copy) -> str:
-    """What is the same for every attempt at this copy, and for no other: channels that can, know a repeat by it."""
+    """Return the key of every attempt at this copy, and of no other copy; some channels know a repeat by it."""
     parts = (plan_id, announcement.queued_at.isoformat(), announcement.message, copy.channel, copy.title, copy.body)
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def standing(entries: Sequence[Entry], message: str, stage: str | None) -> Announcement | None:
-    """The latest announcement of that stage and message, None when the window was moved since it was queued."""
+    """Return the latest announcement of that stage and message; None if the window was moved since it was queued."""
     found = [each for each in announcements(since_move(entries)) if (each.message, each.stage) == (message, stage)]
     return found[-1] if found else None
 
 
 def since_move(entries: Sequence[Entry]) -> Sequence[Entry]:
-    """The entries since the window was last moved: what was said of the time before is not so any more (R3)."""
+    """Return the entries since the window was last moved; what was said of the earlier time no longer counts (R3)."""
     for number in range(len(entries) - 1, -1, -1):
         if isinstance(entries[number].event, WindowMoved):
             return entries[number + 1 :]
@@ -153,7 +159,7 @@ def since_move(entries: Sequence[Entry]) -> Sequence[Entry]:
 
 
 def message_of(plan: Plan, entries: Sequence[Entry], announces: Mapping[str, Any]) -> tuple[str, datetime | None]:
-    """Which message a stage that `announces` has to send, and by when.
+    """Return the message that a stage which `announces` has to send, and its deadline.
 
     A window that was moved after people had heard of it is `when_moved`, one that follows an abort `after_abort`.
     """
@@ -172,14 +178,14 @@ def message_of(plan: Plan, entries: Sequence[Entry], announces: Mapping[str, Any
 
 
 def deadline(plan: Plan, announces: Mapping[str, Any]) -> datetime | None:
-    """By when it must be out: so many hours before the window as the policy's number says that `by` names."""
+    """Return the deadline: the window's start minus the policy's number of hours that `by` names; None without `by`."""
     if announces.get("by") is None:
         return None
     return window(plan)[0] - timedelta(hours=plan["policy"][announces["by"]])
 
 
 def missed(plan: Plan, entries: Sequence[Entry], now: datetime) -> list[Missed]:
-    """Every message with a deadline that is over and was not kept, on every channel; nobody has waived it (R7, R21)."""
+    """Return every message whose deadline has passed and was missed, on every channel, unless waived (R7, R21)."""
     waived = {event.message for _, event in of(since_move(entries), AnnouncementWaived)}
     carried = {event.stage for _, event in of(entries, StageCarried)}
     found: list[Missed] = []
@@ -201,7 +207,7 @@ def missed(plan: Plan, entries: Sequence[Entry], now: datetime) -> list[Missed]:
 
 
 def withdrawn_by_move(plan: Plan, entries: Sequence[Entry]) -> list[str]:
-    """The stages that are done and rest on when the window is: what was confirmed and announced of it (R3, R7)."""
+    """Return the done stages that a move of the window makes undone: they confirmed or announced its time (R3, R7)."""
     records = actual(entries)
     return [
         stage["stage"]
@@ -229,7 +235,7 @@ def _queued(event: AnnouncementQueued, at: datetime) -> Announcement:
 
 
 def _withdrawn(announcement: Announcement, moved: WindowMoved, at: datetime) -> Announcement:
-    """What a stage announces and is not out names a window that is not so any more; the stage queues it anew."""
+    """Return an announcement as it stands after a move: what is not out names the old window, and is queued anew."""
     if announcement.stage is None:
         return announcement
     said = "withdrawn: the window was moved"
@@ -241,7 +247,7 @@ def _withdrawn(announcement: Announcement, moved: WindowMoved, at: datetime) -> 
 
 
 def _changed(copy: Copy, event: AnnouncementSending | AnnouncementTried | AnnouncementSettled, at: datetime) -> Copy:
-    """Return the copy as it stands after this event; another channel's does not change it."""
+    """Return the copy as it stands after an event; an event of another copy does not change it."""
     if event.channel != copy.channel:
         return copy
     if isinstance(event, AnnouncementSending):

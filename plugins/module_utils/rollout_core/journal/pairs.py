@@ -1,4 +1,4 @@
-"""Beginnings and ends: each beginning in the journal with the end that follows it. One without an end was a crash."""
+"""Pairs beginnings in the journal with their ends. A beginning without an end was a crash."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ End = TypeVar("End", bound=Event)
 def pairs(
     found: Iterable[Entry], begins: type[Begin], ends: type[End]
 ) -> Iterator[tuple[Entry, Begin, tuple[Entry, End] | None]]:
-    """Give each beginning, with the end that follows it before the next beginning, or None."""
+    """Yield each beginning with the end that follows it before the next beginning, or None."""
     begun: tuple[Entry, Begin] | None = None
     for entry in found:
         if isinstance(entry.event, begins):

@@ -1,4 +1,4 @@
-"""What people were asked, by the journal: which questions are open, and which yes still counts."""
+"""Questions to people, by the journal: which are open, and which yes still counts."""
 
 from __future__ import annotations
 
@@ -68,10 +68,9 @@ def confirmed(found: Sequence[Entry], stage: str, gate: str) -> tuple[Entry, Gat
 def still_yes(
     found: Sequence[Entry], asked: GateAsked, now: datetime, fresh_for: timedelta
 ) -> tuple[Entry, GateAnswered] | None:
-    """Return the answer with which somebody has said yes to this already, before a crash; None when it is to be asked.
+    """Return the yes that was given to this question already, before a crash; None if it must be asked again.
 
-    It counts for as long as it is fresh, and as long as nothing but this stage was at work since: what the question is
-    about is still as it was.
+    A yes counts as long as it is fresh and only this stage was at work since: what the question is about is unchanged.
     """
     answered: tuple[Entry, GateAnswered] | None = None
     for entry in reversed(found):

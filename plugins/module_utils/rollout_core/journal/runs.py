@@ -1,4 +1,4 @@
-"""How the runs of the runbook ended: a rollout is open, done, aborted, backed out, or stopped."""
+"""The runs of the runbook and how they ended: a rollout is open, done, aborted, backed out, or stopped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FINAL = frozenset({"done", "aborted", "backed_out", "dropped"})  # nothing more 
 
 @dataclass(frozen=True)
 class Sitting:
-    """One run of the runbook: who opened it, how it ended (None: nothing more was due, or it crashed)."""
+    """One run of the runbook: who opened it, and how it ended (None: nothing more was due, or it crashed)."""
 
     opened: datetime
     by: str
@@ -41,7 +41,7 @@ def sittings(found: Iterable[Entry]) -> list[Sitting]:
 
 
 def closed(found: Sequence[Entry]) -> tuple[Entry, RolloutClosed] | None:
-    """Return how the latest run ended; None while it goes on, or when nothing more was due."""
+    """Return how the latest run ended; None while it goes on, or if it ended because nothing more was due."""
     for entry in reversed(found):
         if isinstance(entry.event, RolloutClosed):
             return entry, entry.event
@@ -51,13 +51,13 @@ def closed(found: Sequence[Entry]) -> tuple[Entry, RolloutClosed] | None:
 
 
 def outcome(found: Sequence[Entry]) -> str | None:
-    """Return the word for it."""
+    """Return the word for how the latest run ended."""
     end = closed(found)
     return end[1].outcome if end else None
 
 
 def of_others(found: Sequence[Entry], plan: str, window: datetime) -> str:
-    """Return what tells that these entries are not those of the plan with that id and window; empty if nothing does."""
+    """Return what shows that these entries are not of the plan with that id and window; empty if nothing does."""
     rollouts = {each.event.run.partition("/")[0] for each in found if isinstance(each.event, StageStarted)}
     others = sorted(rollouts - {plan, ""})
     if plan and others:

@@ -1,4 +1,6 @@
-"""How each stage stands, by the journal: done, running, undone; and what stages have measured of one another.
+"""The state of each stage, by the journal (done, running, undone), and what stages have measured of one another.
+
+*found* are the journal's entries, in order; only their order counts, not their instants.
 
 *found* are the journal's entries, in its order; what their instants say does not matter.
 """
@@ -40,7 +42,7 @@ JUDGED: Mapping[type[Event], tuple[str, ...]] = {
 
 
 class StepRecord(NamedTuple):
-    """One step that a stage reported, and the instant at which it began."""
+    """One step that a stage reported, and when it began."""
 
     name: str
     since: datetime
@@ -48,10 +50,10 @@ class StepRecord(NamedTuple):
 
 @dataclass(frozen=True)
 class StageRecord:
-    """What the journal says of one stage. `outcome` is None while it runs; `started` is that of the latest attempt.
+    """The state of one stage. `outcome` is None while it runs; `started` is that of the latest attempt.
 
-    `steps` are those that the latest attempt reported, in the order of their begin. `irreversible` (an attempt said so)
-    and `was_done` (an attempt ended well) stay true whatever comes later: a commit is not taken back by trying again.
+    `steps` are those that the latest attempt reported, in the order of their beginning. `irreversible` (an attempt said
+    so) and `was_done` (an attempt ended well) stay true whatever comes later: trying again does not take a commit back.
     """
 
     started: datetime
@@ -65,12 +67,12 @@ class StageRecord:
 
     @property
     def running(self) -> bool:
-        """Begun and not finished, as far as the journal knows."""
+        """Return True if the stage has begun and not finished, as far as the journal knows."""
         return self.outcome is None
 
     @property
     def done(self) -> bool:
-        """Finished well, and not undone since."""
+        """Return True if the stage has finished well and was not undone since."""
         return self.outcome == "ok" and not self.undone
 
 
@@ -82,9 +84,9 @@ def ended_well(event: Event) -> Ended | None:
 
 
 def until(found: Sequence[Entry], now: datetime) -> Sequence[Entry]:
-    """Return the entries up to the last one that is not later than `now`; what stands after it has not happened yet.
+    """Return the entries up to the last one that is not later than `now`.
 
-    What stands before it has, whatever its instant: a clock that was set back undoes no commit.
+    Entries before that count whatever their instant: a clock that was set back undoes no commit.
     """
     for length in range(len(found), 0, -1):
         if found[length - 1].at <= now:
@@ -102,9 +104,9 @@ def estimates(found: Iterable[Entry]) -> dict[str, list[dict[str, Any]]]:
 
 
 def actual(found: Iterable[Entry]) -> dict[str, StageRecord]:
-    """Return what happened to each stage that was ever begun, or carried over from an earlier rollout.
+    """Return the record of each stage that has begun, or was carried over from an earlier rollout.
 
-    Everything that was done is undone once the merge is backed out (R17), and what an entry names as `redo` is.
+    After a merge back-out, everything that was done counts as undone (R17), and so do the stages that `redo` names.
     """
     seen: dict[str, StageRecord] = {}
     steps: dict[str, dict[str, datetime]] = {}  # of the latest attempt: since when, in the order of their begin
@@ -160,7 +162,7 @@ def _finished(event: Ended, at: datetime, before: StageRecord | None) -> StageRe
 
 
 def _taken_back(event: UndoFinished | ReleaseFinished | StopFinished, record: StageRecord) -> StageRecord:
-    """Return the stage as it stands after it was undone, ended early (it is to be done anew), or asked to stop."""
+    """Return the stage's record after an undo, the early end of its bracket (it is to be done anew), or a stop."""
     if isinstance(event, StopFinished):  # one that could not be stopped any more is committing, or has
         return replace(record, irreversible=record.irreversible or event.answer == "too_late")
     gone = event.released if isinstance(event, ReleaseFinished) else event.outcome == "ok"

@@ -1,4 +1,4 @@
-"""The journal's text format: JSON lines, each with the SHA-256 of the line before it. Files are the caller's."""
+"""The journal's text format: JSON lines, each with the SHA-256 of the line before it. The caller handles files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FIRST_PREV = "0" * 64
 
 
 class Reading(NamedTuple):
-    """What a journal's text holds.
+    """The content of a journal's text.
 
     `torn` is a last line without its newline: a crash while writing, so the deed it announces was not begun.
     `broken_at` is the number (from 1) of the first line that is not JSON or does not carry the hash of the line before
@@ -24,12 +24,12 @@ class Reading(NamedTuple):
 
 
 def line(fields: Mapping[str, Any], prev: str) -> str:
-    """One entry as the line that goes into the file, newline included. Raises TypeError for what JSON cannot hold."""
+    """Return an entry as its line in the file, newline included. Raises TypeError for what JSON cannot hold."""
     return json.dumps({**fields, "prev": prev}, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
 def digest(written: str) -> str:
-    """What the line after `written` (newline included) carries as `prev`."""
+    """Return the hash that the line after `written` (newline included) carries as `prev`."""
     return hashlib.sha256(written.encode("utf-8")).hexdigest()
 
 

@@ -1,4 +1,7 @@
-"""Whether Buildbot blesses the merge (R11): each builder's last build of exactly the merged revision is green.
+"""Judges whether Buildbot blesses the merge (R11): each builder's last build of the merged revision must be green.
+
+Builders, builds, requests and workers are taken as Buildbot's REST API gives them. A failure that is known as spurious,
+or is not the code's fault, is forced again a limited number of times; any other failure is red.
 
 Builders, builds, requests and workers are taken as Buildbot's REST API gives them. A failure that is known as spurious,
 and what is not the code's fault, is forced again a limited number of times; anything else is red.
@@ -29,7 +32,7 @@ from .builds import (
 
 @dataclass(frozen=True)
 class Spurious:
-    """A failure that is known not to be the code's, with the bug that tells of it. No builders: of every one."""
+    """A failure known not to be the code's fault, and the bug that describes it; for all builders if none is named."""
 
     pattern: str
     bug: int
@@ -38,7 +41,7 @@ class Spurious:
 
 @dataclass(frozen=True)
 class Limits:
-    """How often a builder is forced again for one revision, and how many seconds it may take until a build starts."""
+    """How often a build is forced again for one revision, and how many seconds a builder may take to start it."""
 
     forced: int
     start_seconds: float
@@ -46,13 +49,13 @@ class Limits:
 
 @dataclass(frozen=True)
 class BuilderVerdict:
-    """What one builder says of the merged revision.
+    """One builder's verdict on the merged revision.
 
-    ``state`` is green, running, pending, never_started, spurious (to be forced again) or red; ``build`` its last build
-    of the revision, as REST object, empty for none; ``said`` is for a person, ``steady`` the same without what changes
-    by the second. ``seconds`` it has run or waited; ``forced`` counts its builds of the revision beyond the first;
-    ``url`` is where a browser finds the build, or the builder. ``why`` says in a word or two why it may be forced
-    again.
+    ``state`` is green, running, pending, never_started, spurious (to be forced again) or red. ``build`` is its last
+    build of the revision, as a REST object, empty for none. ``said`` is for a person; ``steady`` is the same without
+    the parts that change every second. ``seconds`` it has run or waited; ``forced`` counts its builds of the revision
+    beyond the first; ``url`` is where a browser finds the build, or the builder. ``why`` says in a word or two why it
+    may be forced again.
     """
 
     builder: str
@@ -71,25 +74,25 @@ class BuilderVerdict:
 
 @dataclass(frozen=True)
 class Blessing:
-    """What all builders say: ``state`` is blessed, wait, force or red."""
+    """The verdict of all builders: ``state`` is blessed, wait, force or red."""
 
     state: str
     verdicts: tuple[BuilderVerdict, ...]
 
     @property
     def line(self) -> str:
-        """For a person: ``lucid_lp ✓ 4:02 h · lucid_db_lp running 3:41 of about 4:10 h``."""
+        """Return a line for a person: ``lucid_lp ✓ 4:02 h · lucid_db_lp running 3:41 of about 4:10 h``."""
         return " · ".join(f"{verdict.builder} {verdict.said}" for verdict in self.verdicts)
 
     @property
     def step(self) -> str:
-        """The same, as long as nothing begins or ends."""
+        """Return the line for a person without what changes by the second."""
         return " · ".join(f"{verdict.builder} {verdict.steady}" for verdict in self.verdicts)
 
 
 @dataclass(frozen=True)
 class BlessingQuestion:
-    """What is asked of every builder. ``now`` and ``begun`` (since when somebody waits) are seconds since the epoch."""
+    """The question to all builders. ``now`` and ``begun`` (when somebody began to wait) are seconds since the epoch."""
 
     merged: Merged
     patterns: Sequence[Spurious]
@@ -100,7 +103,7 @@ class BlessingQuestion:
 
 
 def judge(builders: Sequence[Builder], question: BlessingQuestion) -> Blessing:
-    """Judge all builders; one that cannot be blessed any more makes it red at once (R11)."""
+    """Return the blessing by all builders; one that cannot become green any more makes it red at once (R11)."""
     verdicts = tuple(_at(builder, _verdict(builder, question)) for builder in builders)
     states = {verdict.state for verdict in verdicts}
     if states & {"red", "never_started"}:
@@ -113,9 +116,9 @@ def judge(builders: Sequence[Builder], question: BlessingQuestion) -> Blessing:
 
 
 def spurious(builder: str, failed: Sequence[Failed], patterns: Sequence[Spurious]) -> Spurious | None:
-    """Return the pattern that tells the failure, if every failed test of every failed step is told by one.
+    """Return a pattern of the failure, if every failed test of every failed step matches one; else None.
 
-    The report of a test goes to the beginning of the next one's; output without any is told as a whole.
+    The report of a test ends where the next one's begins; an output without reports is matched as a whole.
     """
     told = [pattern for pattern in patterns if not pattern.builders or builder in pattern.builders]
     found = []
@@ -167,7 +170,7 @@ def _running(builder: Builder, mine: Sequence[Mapping[str, Any]], question: Bles
 def _pending(
     builder: Builder, mine: Sequence[Mapping[str, Any]], request: Mapping[str, Any], question: BlessingQuestion
 ) -> BuilderVerdict:
-    """A request that no worker has taken: its limit does not run while the builder builds something else."""
+    """Return the verdict on a request that no worker has taken; its limit stands still while the builder is busy."""
     busy = [build for build in builder.builds if not build["complete"]]
     if not busy:
         return _not_begun(builder, request, question, forced=max(0, len(mine) - 1))
@@ -179,7 +182,7 @@ def _pending(
 
 
 def _beginning(builder: Builder, question: BlessingQuestion) -> BuilderVerdict | None:
-    """Return a verdict if a build has begun of which it is not yet known of what revision it is: perhaps ours."""
+    """Return a verdict if a build has begun whose revision is not known yet: it may be ours."""
     for build in builder.builds:
         if not build["complete"] and not says_revision(build):
             steady = f"build {build['number']} begins"
@@ -214,7 +217,7 @@ def _why_not_begun(builder: Builder, request: Mapping[str, Any] | None, merged: 
 
 
 def _failed(builder: Builder, mine: Sequence[Mapping[str, Any]], question: BlessingQuestion) -> BuilderVerdict:
-    """A last build that is not good: to be forced again, or red."""
+    """Return the verdict on a last build that is not good: to be forced again, or red."""
     last, result, forced = mine[-1], result_of(mine[-1]), len(mine) - 1
     failed = tuple(builder.failed.get(int(last["number"]), ()))
     known = spurious(builder.name, failed, question.patterns) if result == FAILURE else None

@@ -1,4 +1,4 @@
-"""What Buildbot's REST API tells of builders: which builds are of which revision, how they ended, how long (R11)."""
+"""Reads builders' facts from Buildbot's REST API: which builds are of which revision, results, durations (R11)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EARLIER = 10  # as many builds say how long the next one takes
 
 @dataclass(frozen=True)
 class Merged:
-    """The revision that is to be blessed. ``branch`` as Buildbot names it; "": the builders build no other."""
+    """The merged revision. ``branch`` is as Buildbot names it; "": the builders build no other branch."""
 
     revno: int
     revid: str
@@ -29,7 +29,7 @@ class Merged:
 class Failed:
     """A failed step of a build: its output, oldest line first, and where a browser finds it.
 
-    ``whole`` is False when that is only the end of the output: what failed before it is not known.
+    ``whole`` is False if that is only the end of the output: what failed before it is not known.
     """
 
     step: str
@@ -61,21 +61,21 @@ def builds_of(builder: Builder, merged: Merged) -> list[Mapping[str, Any]]:
 
 
 def expected_seconds(builder: Builder) -> float | None:
-    """Return how long the builder's green builds took, the middle one of the latest; None without any."""
+    """Return the median duration of the builder's latest green builds; None if there are none."""
     good = [build for build in builder.builds if build.get("complete") and result_of(build) in GOOD]
     latest = sorted(good, key=lambda build: int(build["number"]))[-_EARLIER:]
     return statistics.median(seconds_of(build, 0.0) for build in latest) if latest else None
 
 
 def reports(lines: Sequence[str]) -> list[str]:
-    """Return the output of a step as one text for each failed test; without one, the whole of it."""
+    """Return a step's output as one text for each failed test; the whole of it if it reports none."""
     begins = [number for number, line in enumerate(lines) if FAILED_TEST.match(line)] or [0]
     ends = [*begins[1:], len(lines)]
     return ["\n".join(lines[begin:end]) for begin, end in zip(begins, ends)]
 
 
 def _built(build: Mapping[str, Any]) -> tuple[str | None, str | None, str | None]:
-    """What was fetched, what was asked for, and of which branch. Properties are [value, source]."""
+    """Return the revision that was fetched, the one asked for, and the branch. Properties are [value, source]."""
     properties = build.get("properties") or {}
     got, asked, branch = ((properties.get(name) or [None])[0] for name in ("got_revision", "revision", "branch"))
     if isinstance(got, dict):  # one for each codebase
@@ -88,7 +88,7 @@ def _text(value: Any) -> str | None:
 
 
 def is_merged(got: str | None, asked: str | None, branch: str | None, merged: Merged) -> bool:
-    """Whether a build is of the merged revision: by what was fetched, or as long as that is not known, asked for.
+    """Return True if a build is of the merged revision: by the one it fetched, or until then by the one asked for.
 
     A revision number counts on the merge's own branch only; git's counts nowhere, a hash may be cut short.
     """
@@ -103,7 +103,7 @@ def is_merged(got: str | None, asked: str | None, branch: str | None, merged: Me
 
 
 def says_revision(build: Mapping[str, Any]) -> bool:
-    """Whether a build says of what revision it is; the first moment it does not."""
+    """Return True if a build tells its revision; in its first moment it does not."""
     return any(_built(build)[:2])
 
 
@@ -112,19 +112,19 @@ def _on_branch(branch: str | None, merged: Merged) -> bool:
 
 
 def number_of(build: Mapping[str, Any], merged: Merged) -> int | None:
-    """Return the revision number on the merge's branch that a build is of; None if that is not known."""
+    """Return the number, on the merge's branch, of the revision that a build is of; None if that is not known."""
     got, asked, branch = _built(build)
     told = next((value for value in (got, asked) if value and value.isdigit()), None)
     return int(told) if told and not _SHA.fullmatch(merged.revid) and _on_branch(branch, merged) else None
 
 
 def result_of(build: Mapping[str, Any]) -> str:
-    """Return Buildbot's word for how a complete build ended; a code that is not known is an exception."""
+    """Return Buildbot's word for how a complete build ended; `exception` for a code that is not known."""
     code = build.get("results")
     return RESULTS[code] if isinstance(code, int) and 0 <= code < len(RESULTS) else "exception"
 
 
 def seconds_of(build: Mapping[str, Any], now: float) -> float:
-    """Return how long a build took, or has run by now."""
+    """Return how many seconds a build took, or has run by now."""
     end = build.get("complete_at")
     return max(0.0, (now if end is None else float(end)) - float(build["started_at"]))

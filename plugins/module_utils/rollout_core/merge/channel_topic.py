@@ -1,4 +1,6 @@
-"""A channel's topic that says what holds for a while, and says it no more afterwards (R15).
+"""A phrase in a channel's topic that is put in while something holds, and taken out afterwards (R15).
+
+A topic is a str; bytes that are no UTF-8 are surrogates in it, so that it can be put back as it was.
 
 A topic is a str; bytes that are no UTF-8 stand in it as surrogates, so that it can be put back as it was.
 """
@@ -9,21 +11,21 @@ SEPARATOR = " | "
 
 
 def says(topic: str, phrase: str) -> bool:
-    """Whether the topic says so, wherever and in whichever case: somebody may have put it there by hand."""
+    """Return True if the topic has the phrase, anywhere and in any case: somebody may have put it there by hand."""
     return phrase.casefold() in topic.casefold()
 
 
 def saying(topic: str, phrase: str) -> str:
-    """The topic that says so: as it is if it does, otherwise with the phrase before it."""
+    """Return the topic with the phrase at its beginning, or unchanged if it has it already."""
     if says(topic, phrase):
         return topic
     return f"{phrase}{SEPARATOR}{topic}" if topic else phrase
 
 
 def without(topic: str, phrase: str) -> str:
-    """The topic without the phrase and the separator that goes with it; everything else stays.
+    """Return the topic without the phrase and the separator that belongs to it.
 
-    What somebody wrote around the phrase is not taken apart: then it still says so.
+    A phrase inside somebody's own words is left there.
     """
     if topic == phrase:
         return ""

@@ -1,4 +1,8 @@
-"""Which revisions are QA'd, and the highest that can go out as tip, with everything below it (R8).
+"""Finds out which revisions are QA-ok, and the highest that can go out, with everything below it (R8).
+
+A bug's tags tell its state now, not revision by revision: a later landing on the bug makes it qa-needstesting again,
+and with that its earlier landings too. So a tag counts for every landing on its bug, except those that a
+``bad-commit-N`` names: they stay bad, whatever else the bug says, until N is rolled back or the tag is removed.
 
 A bug's tags tell its state now, not revision by revision: a later landing on the bug makes it qa-needstesting again,
 and what was said about its earlier landings is gone with that. So a tag speaks for every landing on its bug, except
@@ -30,7 +34,7 @@ GOOD = frozenset({"ok", "untestable", "no-qa", "testfix", "poller", "rolled-back
 
 @dataclass(frozen=True)
 class RevisionVerdict:
-    """One revision: its QA state, why, and the lowest revision that blocks it as tip (None: it is deployable as tip).
+    """One revision: its QA state, why, and the lowest revision that blocks it as tip (None: it is deployable).
 
     ``state`` is one of ok, untestable, no-qa, testfix, poller, rolled-back (these are good), needstesting, bad,
     rcfixed, orphaned (these block).
@@ -44,7 +48,7 @@ class RevisionVerdict:
 
 @dataclass(frozen=True)
 class Assessment:
-    """A branch: its tip, the highest revision deployable as tip (None: none is), what blocks the next one."""
+    """A branch: its tip, the highest deployable revision (None: there is none), and what blocks the next one."""
 
     tip: int | None
     deployable: int | None
@@ -52,7 +56,7 @@ class Assessment:
     revisions: tuple[RevisionVerdict, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """The documented JSON form."""
+        """Return the documented JSON form."""
         listed = [{"revno": each.revno, "state": each.state, "why": each.why} for each in self.revisions]
         return {
             "tip": self.tip,
@@ -64,7 +68,7 @@ class Assessment:
 
 @dataclass
 class _Revision:
-    """A revision while the branch is read: its own QA state, and what other revisions did to it."""
+    """A revision while the branch is read: its own QA state, and which revisions rolled it back."""
 
     revno: int
     message: messages.CommitMessage
@@ -82,7 +86,7 @@ class _Revision:
 
 @dataclass
 class _Bugs:
-    """What the bugs' tags say, and the last revision that landed on each bug."""
+    """The tags of the bugs, and the last revision that landed on each bug."""
 
     tags: dict[int, set[str]]
     last_landing: dict[int, int] = field(default_factory=dict)
@@ -99,7 +103,7 @@ class _Bugs:
         return bugs
 
     def state(self, bug: int, revno: int) -> tuple[str, str]:
-        """State of a landing on ``bug`` as revision ``revno``, and the sentence that says so."""
+        """Return the state of revision ``revno`` by its landing on ``bug``, and a sentence that says why."""
         found = [tag for tag in _TAG_STATES if tag in self.tags.get(bug, ())]
         if not found:
             return "needstesting", f"bug {bug} has no QA tag"
@@ -110,7 +114,7 @@ class _Bugs:
         return _TAG_STATES[found[0]], why
 
     def why_bad(self, revno: int) -> str:
-        """The sentence about a revision that a bug names as bad."""
+        """Return the sentence about a revision that a bug names as bad."""
         bug, tag = self.bad_revisions[revno]
         mended_by = self.last_landing.get(bug, revno)
         way_out = f"; if {mended_by} mended it, take that tag off the bug" if mended_by > revno else ""
@@ -118,7 +122,7 @@ class _Bugs:
 
 
 def assess(revisions: Iterable[Mapping[str, Any]], bug_tags: Mapping[Any, Iterable[str]]) -> Assessment:
-    """Judge mainline revisions ``{revno, message}`` of one branch by the tags of their bugs ``{bug: [tag, …]}``.
+    """Return the assessment of a branch's revisions ``{revno, message}`` by the tags of their bugs ``{bug: [tag, …]}``.
 
     Linear in the revisions. What is below the first one counts as deployed. Raises ValueError for a revno that is there
     twice and for a bug that is no number.
@@ -144,9 +148,10 @@ def assess(revisions: Iterable[Mapping[str, Any]], bug_tags: Mapping[Any, Iterab
 def pin_refusal(
     revisions: Sequence[Mapping[str, Any]], bug_tags: Mapping[Any, Iterable[str]], pinned: int
 ) -> str | None:
-    """The message that the pinned revision is not QA-ok any more: revision, bug, state, what to type. None: it is.
+    """Return the message that the pinned revision is not QA-ok any more; None if it is.
 
-    ``revisions`` as `assess` takes them, ``pinned`` the number of one of them. What only a later one rolls back is in.
+    It names revision, bug, state, and what to type. ``revisions`` are as `assess` takes them, ``pinned`` is the number
+    of one of them. A revision that only a later one rolls back still counts.
     """
     upto = assess([each for each in revisions if int(each["revno"]) <= pinned], bug_tags)
     if upto.revisions[-1].blocked_by is None:
@@ -165,7 +170,7 @@ def pin_refusal(
 
 
 def _read_rollbacks(revision: _Revision, first: int, by_revno: Mapping[int, _Revision]) -> None:
-    """Keep the rollbacks that name an earlier revision of the branch; the others are mistyped and said to be."""
+    """Keep the rollbacks that name an earlier revision of the branch; the others are reported as mistyped."""
     named = revision.message.rollbacks
     revision.rolls_back = tuple(
         number for number in named if 0 < number < revision.revno and (number < first or number in by_revno)
@@ -176,7 +181,7 @@ def _read_rollbacks(revision: _Revision, first: int, by_revno: Mapping[int, _Rev
 
 
 def _judge(revision: _Revision, bugs: _Bugs) -> None:
-    """The revision's own state, as if nothing had been rolled back."""
+    """Set the revision's own state, as if nothing had been rolled back."""
     message = revision.message
     if revision.revno in bugs.bad_revisions:
         revision.state, revision.why = "bad", bugs.why_bad(revision.revno)
@@ -200,7 +205,7 @@ def _judge(revision: _Revision, bugs: _Bugs) -> None:
 
 
 def _sweep(branch: Iterable[_Revision], by_revno: Mapping[int, _Revision]) -> tuple[int, ...]:
-    """Walk up the branch as it grew and mark what blocks each revision as tip. Returns all that block the next one."""
+    """Mark what blocks each revision, as the branch grew; return everything that blocks the next one."""
     blocking: set[int] = set()
     lowest: list[int] = []  # a heap of what has blocked; what does not any more is dropped when it comes up
     blocked_by: tuple[int, ...] = ()
@@ -222,13 +227,13 @@ def _sweep(branch: Iterable[_Revision], by_revno: Mapping[int, _Revision]) -> tu
 
 
 def _roll_back(revision: _Revision, by: int, by_revno: Mapping[int, _Revision], blocking: set[int]) -> set[int]:
-    """Take ``revision`` out; if it was a rollback, what that took out is in again, and so on. Returns all touched."""
+    """Roll ``revision`` back; what a rollback had rolled back is in again. Return all revisions that changed."""
     touched = set()
     turn: list[tuple[_Revision, int | None]] = [(revision, by)]
     while turn:
         revision, out_by = turn.pop()
         if out_by is not None and revision.rolled_back_by is not None:
-            continue  # it is out already
+            continue  # it is rolled back already
         revision.rolled_back_by = out_by
         (blocking.add if revision.blocks else blocking.discard)(revision.revno)
         touched.add(revision.revno)

@@ -1,4 +1,7 @@
-"""PQM commit messages: tags that say who reviewed a revision, which bugs it is for, whether it needs QA (R8, R13).
+"""Reads PQM commit messages: their tags say who reviewed, which bugs it is for, whether it needs QA (R8, R13).
+
+Mail folds messages, so a newline and a tab may be anywhere inside a tag, and tags may be doubled. Tags are at the
+beginning or at the end of a message; what looks like a tag amid the sentences is prose.
 
 Mail folds messages, so a newline and a tab may stand anywhere inside a tag, and tags may be doubled. They stand at the
 beginning or at the end of a message; what looks like a tag amid the sentences is prose.
@@ -19,10 +22,10 @@ KEYS = frozenset({"r", "rs", "ui", "bug", "testfix", "release-critical", "no-qa"
 
 @dataclass(frozen=True)
 class CommitMessage:
-    """What a commit message says. Names and numbers are sorted and each is there once.
+    """The content of a commit message. Names and numbers are sorted, each once.
 
-    ``bugs`` and ``rollbacks`` are numbers as written: whether a rollback names a revision at all, only the branch can
-    tell. ``unreadable`` are tags of known names with values that cannot be read, such as ``bug=none``.
+    ``bugs`` and ``rollbacks`` are numbers as written; only the branch can tell whether a rollback names a revision.
+    ``unreadable`` are tags with known names and values that cannot be read, such as ``bug=none``.
     """
 
     text: str
@@ -41,7 +44,7 @@ class CommitMessage:
 
 
 def parse(message: str) -> CommitMessage:
-    """Read a commit message. Never raises; what is not understood stays in ``text``."""
+    """Return the content of a commit message. It never raises; what is not understood stays in ``text``."""
     tags, text = _split(" ".join(message.split()))
     values: dict[str, list[str]] = {key: [] for key in KEYS}
     for key, value in tags:
@@ -68,7 +71,7 @@ def parse(message: str) -> CommitMessage:
 
 
 def _split(message: str) -> tuple[list[tuple[str, str]], str]:
-    """Tags at the beginning and at the end of a message without folds, and the sentences between them."""
+    """Return the tags at the beginning and end of an unfolded message, and the sentences between them."""
     tags = []
     start, end = 0, len(message)
     while (tag := _TAG.match(message, start)) is not None:
@@ -81,7 +84,7 @@ def _split(message: str) -> tuple[list[tuple[str, str]], str]:
 
 
 def _tag(inside: str) -> tuple[str, str]:
-    """``bug = 1, 2`` -> ("bug", "1, 2"). A fold may stand inside the name too."""
+    """Return ``bug = 1, 2`` as ("bug", "1, 2"). A fold may be inside the name too."""
     key, _, value = inside.partition("=")
     key = key.replace(" ", "").lower()
     return {"bugs": "bug", "incremental": "incr"}.get(key, key), value.strip()
@@ -93,7 +96,7 @@ def _names(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def _numbers(key: str, values: Iterable[str]) -> tuple[tuple[int, ...], list[str]]:
-    """Numbers of one tag in all its occurrences, and the occurrences with something else in them."""
+    """Return the numbers in all values of one tag, and the values that hold something else."""
     numbers: set[int] = set()
     unreadable = []
     for value in values:

@@ -1,4 +1,7 @@
-"""What the stages have settled (`pin`), and what rests on it: computed from the process and the journal's entries.
+"""The pin: what stages have settled, and which done stages rest on it, by the process and the journal's entries.
+
+A stage that is run again may settle something else: another revision, or the same with a fix of the merge (R11, R13).
+Stages that rested on the earlier value must be done again; the entry that settles the new one lists them as `redo`.
 
 A stage that is run again may settle something else: another revision, or the one with a fix of the merge (R11, R13).
 What was done on what is not so any more is to be done again; the entry that settles it says what, as `redo`.
@@ -14,7 +17,7 @@ from ..journal.stages import actual, ended_well
 
 
 def settled(found: Iterable[Entry]) -> dict[str, Any]:
-    """Return what is settled: of each stage what its last good end said, unless that is to be done again."""
+    """Return the values that are settled: each stage's from its last good end, unless it must be done again."""
     told: dict[str, Any] = {}
     for pin in _by_stage(found).values():
         told.update(pin)
@@ -22,7 +25,7 @@ def settled(found: Iterable[Entry]) -> dict[str, Any]:
 
 
 def fields(found: Iterable[Entry]) -> set[str]:
-    """Return every field that a stage has ever settled: in the plan, its value is the stages', not a person's."""
+    """Return every field that a stage has ever settled: in the plan, its value is not a person's."""
     ended = (ended_well(entry.event) for entry in found)
     return {field for event in ended if event for field in event.facts.get("pin") or {}}
 
@@ -30,10 +33,10 @@ def fields(found: Iterable[Entry]) -> set[str]:
 def to_redo(
     process: Sequence[Mapping[str, Any]], found: Sequence[Entry], stage: str, pin: Mapping[str, Any]
 ) -> list[str]:
-    """Return what is to be done again once `stage` settles `pin`, in the order of the process; nothing if as before.
+    """Return the stages to be done again once `stage` settles `pin`, in the order of the process.
 
-    Those are the stages behind it in the process that are done. A stage of the window stays done: what it did to the
-    hosts, only its undo takes back.
+    They are the done stages after it in the process. A stage of the window stays done: only its undo takes back what it
+    did to the hosts.
     """
     before = _by_stage(found).get(stage)
     if not pin or before is None or before == pin:
@@ -48,7 +51,7 @@ def to_redo(
 
 
 def _by_stage(found: Iterable[Entry]) -> dict[str, Mapping[str, Any]]:
-    """Return what each stage has settled, in the order in which they did last."""
+    """Return what each stage has settled, in the order in which they settled it last."""
     pins: dict[str, Mapping[str, Any]] = {}
     for entry in found:
         if event := ended_well(entry.event):

@@ -1,11 +1,11 @@
-"""PQM's configuration as text: a branch put into RC mode and taken out of it, everything else left as it is (R13).
+"""Edits PQM's configuration as text: a branch is put into RC mode or out of it, everything else stays (R13).
 
 The option ``commit_re`` of the branch's section is renamed to ``commit_re_open`` where it stands, and four lines are
 put before it: ``commit_re``, ``rc_since``, ``rc_for``, ``rc_tip``. So taking them away and renaming it back gives what
-was there, byte for byte, with whatever others edited in between. What an edit makes of the file is parsed before it is
-returned: nothing but these options of that section may differ.
+was there, byte for byte, with whatever others edited in between. The edited text is parsed before it is returned:
+nothing but these options of that section may differ.
 
-Texts come with their own line ends (LF, CR LF or CR). Everything here raises ValueError, with a sentence, for a
+Texts keep their own line ends (LF, CR LF or CR). Everything here raises ValueError, with a sentence, for a
 configuration that is not as it must be.
 """
 
@@ -27,7 +27,7 @@ _NEWLINE = re.compile(r"\r\n|\r|\n")
 
 
 class Mode(NamedTuple):
-    """What the section of a branch says; an option that it lacks is None.
+    """The options of a branch's section; one that it lacks is None.
 
     ``since`` is when RC mode was set (ISO 8601), ``reason`` for which rollout, ``tip`` the branch's tip then.
     """
@@ -41,14 +41,14 @@ class Mode(NamedTuple):
 
 
 class _Option(NamedTuple):
-    """Where an option stands: the name as it is spelt, and the numbers of its lines, that of its name first."""
+    """The place of an option: its name as spelt, and the numbers of its lines, first that of the name."""
 
     name: str
     lines: list[int]
 
 
 def read(text: str, branch: str) -> Mode:
-    """What the configuration says of a branch, as ``rc-check`` reads it."""
+    """Return the mode of a branch, as ``rc-check`` reads it."""
     found = rc_mode.configured(_universal(text), branch)
     own = _options(_lines(text), branch)
     if (OPEN_KEY if found.in_rc_mode else KEY) not in own:
@@ -59,9 +59,9 @@ def read(text: str, branch: str) -> Mode:
 
 
 def enter(text: str, branch: str, *, since: str, reason: str, tip: str) -> str:
-    """Put the branch into RC mode. What is noted already of since when, and where the tip was, stays.
+    """Return the text with the branch in RC mode. If it is already, its notes of since when and at which tip stay.
 
-    In RC mode already, what is missing is added, and an expression that lets ordinary messages land is replaced.
+    In that case, missing options are added, and an expression that lets ordinary messages land is replaced.
     """
     mode = read(text, branch)
     kept = mode if mode.in_rc_mode else Mode(False, None, None, None, None, None)  # noqa: FBT003
@@ -88,7 +88,7 @@ def enter(text: str, branch: str, *, since: str, reason: str, tip: str) -> str:
 
 
 def leave(text: str, branch: str) -> str:
-    """Take the branch out of RC mode; notes that an unfinished edit by hand left are taken away as well."""
+    """Return the text with the branch out of RC mode, also without notes that an edit by hand has left."""
     mode = read(text, branch)
     lines = _lines(text)
     options = _options(lines, branch)
@@ -112,7 +112,7 @@ def leave(text: str, branch: str) -> str:
 
 
 def holds_back(expression: str | None) -> bool:
-    """Whether an expression lets release-critical messages land, and no ordinary ones."""
+    """Return True if an expression lets release-critical messages land, and no ordinary ones."""
     try:
         asked = re.compile(expression or "")
     except re.error:
@@ -121,7 +121,7 @@ def holds_back(expression: str | None) -> bool:
 
 
 def _universal(text: str) -> str:
-    """The text as Python reads a text file."""
+    """Return the text with newlines as Python reads a text file."""
     return _NEWLINE.sub("\n", text)
 
 
@@ -130,7 +130,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _end(lines: list[str], number: int) -> str:
-    """How a line ends; that the file ends without one makes no difference."""
+    """Return the line end of a line; of another one if it is the file's last and has none."""
     for line in (lines[number], *lines):
         found = _NEWLINE.search(line)
         if found:
@@ -159,7 +159,7 @@ def _checked(edited: str, expected: Mapping[str, Mapping[str, str]]) -> str:
 
 
 def _options(lines: list[str], branch: str) -> dict[str, _Option]:
-    """The section's own options by key, found as configparser finds them."""
+    """Return the section's own options by key, found as configparser finds them."""
     found: dict[str, _Option] = {}
     section: str | None = None
     current: _Option | None = None
@@ -180,7 +180,7 @@ def _options(lines: list[str], branch: str) -> dict[str, _Option]:
 
 
 def _next(value: str, section: str | None, number: int) -> tuple[str | None, _Option | None]:
-    """What a line begins: a section, or an option of the section that it is in."""
+    """Return what a line begins: a section, or an option of the section that it is in."""
     header = configparser.ConfigParser.SECTCRE.match(value)
     if header:
         return header["header"], None

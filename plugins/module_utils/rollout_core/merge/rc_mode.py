@@ -30,7 +30,7 @@ _SHOWN = 60
 
 
 class Branch(NamedTuple):
-    """A branch in PQM's configuration: whether it is in RC mode, and what it asks of a message when it is open."""
+    """A branch in PQM's configuration: whether it is in RC mode, and the expression of the open branch."""
 
     in_rc_mode: bool
     expression: str
@@ -40,8 +40,8 @@ class Branch(NamedTuple):
 class LandingVerdict:
     """Whether a message may land, and why, in a sentence.
 
-    ``release_critical`` has each name that the message's tag gives, with its key of ROLES, or None: somebody who claims
-    a release-critical fix. Either may land, and is on record. ``exempt``: it is the pinned merge.
+    ``release_critical`` has each name in the message's tag, with its key of ROLES, or with None for somebody without a
+    role. Both may land, and are on record. ``exempt``: it is the pinned merge.
     """
 
     lands: bool
@@ -58,7 +58,7 @@ def check(
     approvers: Mapping[str, str] | None = None,
     pinned: int | None = None,
 ) -> LandingVerdict:
-    """Judge a commit message (R13).
+    """Return the verdict on a commit message (R13).
 
     ``approvers`` gives the name of each of ROLES, ``pinned`` the revision of db-stable that is merged in this rollout:
     without it, any "Merge db-stable REV." is taken for that merge. Raises re.error for an expression that is none.
@@ -94,7 +94,7 @@ def check(
 
 
 def configured(configuration: str, branch: str) -> Branch:
-    """The branch in the text of PQM's configuration. Raises ValueError that says what is wrong, and where."""
+    """Return a branch from the configuration's text. Raises ValueError that says what is wrong, and where."""
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read_string(configuration, source="PQM's configuration")
@@ -125,7 +125,7 @@ def _merge(revision: int, pinned: int | None) -> LandingVerdict:
 
 
 def _release_critical(text: str) -> list[str]:
-    """Names in the [release-critical=…] tags at the beginning of a message without folds, each once."""
+    """Return the names in the [release-critical=…] tags at the beginning of an unfolded message, each once."""
     names: list[str] = []
     start = 0
     while tag := _LEADING_TAG.match(text, start):

@@ -1,4 +1,4 @@
-"""Whether RC mode may end by itself when a rollout stops: only if the branch is as it was before (R13)."""
+"""Decides whether RC mode may end early when a rollout stops: only if the branch is as it was before (R13)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Revision(NamedTuple):
 
 
 class Release(NamedTuple):
-    """``released``: RC mode does not hold any more, or need not; ``why`` says it in a sentence."""
+    """The decision: ``released`` if RC mode may end, or has ended; ``why`` says it in a sentence."""
 
     released: bool
     why: str
@@ -29,10 +29,10 @@ def decide(
     same_content: bool,
     landed: Sequence[Revision],
 ) -> Release:
-    """Judge by the branch's tip, (revno, revid), and where it was when RC mode was set.
+    """Return whether RC mode may end, by the branch's tip (revno, revid) and the tip when RC mode was set (``noted``).
 
-    ``noted`` is None when the branch does not contain what was noted, or nothing was. ``same_content``: the trees of
-    both are the same file by file, as after a back-out. ``landed`` is what came after ``noted``, oldest first.
+    ``noted`` is None if the branch does not contain that tip, or nothing was noted. ``same_content``: the trees of both
+    are the same file by file, as after a back-out. ``landed`` is what came after ``noted``, oldest first.
     """
     if noted is None:
         return Release(

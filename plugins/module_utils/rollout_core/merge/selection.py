@@ -1,4 +1,7 @@
-"""Which revision of db-stable goes out: QA-ok (R8), its patches sound, its database time in the window (R2, R9).
+"""Selects the revision of db-stable that goes out: QA-ok (R8), sound patches, and database time that fits (R2, R9).
+
+The three questions are asked of every revision that devel lacks, and of devel as it is: it may hold the patches of an
+earlier attempt. The highest revision with three good answers is chosen, or the one pinned by hand is judged.
 
 The three questions are asked of every revision that devel lacks, and of devel as it is: it may hold the patches of an
 earlier attempt. The highest revision with three good answers is chosen, or the one pinned by hand is judged.
@@ -25,9 +28,9 @@ TOLD_AT_MOST = 8  # reasons at the gate; with what stands around them they fit o
 
 @dataclass(frozen=True)
 class Shared:
-    """The last revision of db-stable that devel has, and both schema directories: there, and at devel's tip.
+    """The last revision of db-stable that devel has, and the schema directories there and at devel's tip.
 
-    ``taken_back`` is the highest one that devel had and that was backed out (R17), 0 when none was.
+    ``taken_back`` is the highest revision that devel had and that was backed out (R17), 0 if none was.
     """
 
     revno: int
@@ -39,7 +42,7 @@ class Shared:
 
 @dataclass(frozen=True)
 class Site:
-    """What is known outside of the branches.
+    """What production, staging and Launchpad say.
 
     ``applied`` are production's rows (major, minor, patch), ``timings`` staging seconds by patch file name.
     """
@@ -52,7 +55,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Schema:
-    """What production would have to apply if one revision went out, judged. Problems are sentences."""
+    """The judgement on what production would have to apply for one revision. Problems are sentences."""
 
     pending: tuple[str, ...]
     staging_seconds: dict[str, float]
@@ -62,12 +65,12 @@ class Schema:
 
     @property
     def minutes(self) -> float:
-        """The estimate in minutes, rounded up to a tenth."""
+        """Return the estimate in minutes, rounded up to a tenth."""
         return math.ceil(round(self.estimate / 6, 6)) / 10
 
     @property
     def summary(self) -> str:
-        """``11 patches, 70.5 s on staging → 12.4 min of 90``; the estimate is rounded up."""
+        """Return ``11 patches, 70.5 s on staging → 12.4 min of 90``; the estimate is rounded up."""
         count = f"{len(self.pending)} patch{'' if len(self.pending) == 1 else 'es'}"
         staging = sum(self.staging_seconds.values())
         return f"{count}, {staging:.1f} s on staging → {self.minutes:.1f} min of {self.budget.window_minutes:g}"
@@ -75,7 +78,7 @@ class Schema:
 
 @dataclass(frozen=True)
 class CandidateRevision:
-    """One revision and every reason why it may not go out; none: it may."""
+    """A revision, and every reason why it may not go out; without reasons it may."""
 
     revno: int
     revid: str
@@ -84,7 +87,7 @@ class CandidateRevision:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Sentences about QA, then about the patches and their time."""
+        """Return sentences about QA, then about the patches and their time."""
         return (*self.qa, *self.schema.problems)
 
 
@@ -99,12 +102,12 @@ class Selection:
 
     @property
     def highest(self) -> CandidateRevision | None:
-        """The highest that may go out; None: none may."""
+        """Return the highest candidate that may go out, or None."""
         return self.allowed[-1] if self.allowed else None
 
     @property
     def fits(self) -> list[dict[str, Any]]:
-        """``{revision, patches, seconds, minutes}`` of every candidate that may go out, lowest first (R9).
+        """Return ``{revision, patches, seconds, minutes}`` of every candidate that may go out, lowest first (R9).
 
         ``patches`` is their number, ``seconds`` their time on staging, ``minutes`` that on production with the pad.
         """
@@ -119,13 +122,13 @@ class Selection:
         ]
 
     def candidate(self, revno: int) -> CandidateRevision | None:
-        """The candidate with that number; everything up to the shared revision is devel as it is."""
+        """Return the candidate with that number; a number up to the shared revision means devel as it is."""
         if 0 < revno <= self.candidates[0].revno:
             return self.candidates[0]
         return next((candidate for candidate in self.candidates if candidate.revno == revno), None)
 
     def evidence(self, chosen: CandidateRevision) -> list[str]:
-        """Lines for the gate: how far QA goes and what blocks, what the chosen revision costs, why no further one."""
+        """Return lines for the gate: how far QA goes and what blocks, the chosen revision's cost, why no higher one."""
         lines = [_qa_line(self.assessment, self.candidates[0].revno), chosen.schema.summary]
         if chosen.revno <= self.candidates[0].revno:
             lines.append(f"devel has {chosen.revno} already: there is nothing to merge")
@@ -140,10 +143,10 @@ class Selection:
         return [*lines, *self.remarks]
 
     def left_behind(self, chosen: CandidateRevision) -> list[dict[str, Any]]:
-        """Why each revision above the chosen one is not in, ``{revision, upto, why}``, lowest first.
+        """Return why each revision above the chosen one is not in, ``{revision, upto, why}``, lowest first.
 
-        One that is not QA'd stands by itself; neighbours with the same problems of patches or time are one entry. What
-        only stands behind another has none.
+        A revision that is not QA-ok has an entry of its own; neighbours with the same problems of patches or time share
+        one. A revision that is only behind another has none.
         """
         above = [each for each in self.candidates if each.revno > chosen.revno]
         found = [
@@ -161,7 +164,7 @@ class Selection:
 def select(
     revisions: Sequence[Mapping[str, Any]], shared: Shared, schemas: Sequence[tuple[int, Texts]], site: Site
 ) -> Selection:
-    """Judge every revision of db-stable that devel lacks, ``{revno, revid, message}``.
+    """Return the selection from the revisions of db-stable that devel lacks, ``{revno, revid, message}``.
 
     ``schemas`` holds the schema directory at each of them that changed it, lowest first.
     """
@@ -184,9 +187,9 @@ def select(
 
 
 def merged(base: Iterable[str], ours: Texts, theirs: Texts) -> Texts:
-    """The schema directory after the merge, by the rule of any three-way merge: one side's additions and removals stay.
+    """Return the schema directory after the merge, as a three-way merge makes it: additions and removals stay.
 
-    Where both sides have a file, its text is theirs: patches are written once, on db-stable.
+    A file that both sides have is theirs: patches are written once, on db-stable.
     """
     common = frozenset(base)
     one_sided = frozenset(ours) ^ frozenset(theirs)
@@ -194,7 +197,7 @@ def merged(base: Iterable[str], ours: Texts, theirs: Texts) -> Texts:
 
 
 def refusal(selection: Selection, pinned: int | None, limit: int = 8) -> str:
-    """The message that nothing, or not the revision pinned by hand, may go out: why, and what to do next."""
+    """Return the message that no revision, or not the one pinned by hand, may go out: why, and what to do next."""
     shared, tip = selection.candidates[0].revno, selection.candidates[-1].revno
     candidate = selection.candidate(pinned) if pinned is not None else None
     blocked = [each for each in selection.candidates if each.reasons]
@@ -231,7 +234,7 @@ def schema_changes(
     schemas: Sequence[tuple[int, Texts]],
     shared: Shared,
 ) -> list[dict[str, Any]]:
-    """Each patch of the chosen revision for the people who QA it again (R14), in the order of application.
+    """Return each patch of the chosen revision for the people who QA it again (R14), in the order of application.
 
     ``{patch, title, staging_seconds, revno, message}``: title is its first comment line, revno and message those of the
     revision that brought it (null for a patch that devel holds already).
@@ -255,14 +258,14 @@ def schema_changes(
 
 
 def pending_texts(chosen: CandidateRevision, schemas: Sequence[tuple[int, Texts]], shared: Shared) -> dict[str, str]:
-    """The texts of the chosen revision's patches as they will be after the merge, in the order of application."""
+    """Return the texts of the chosen revision's patches as they are after the merge, in the order of application."""
     upto = [schema for revno, schema in schemas if revno <= chosen.revno]
     texts = merged(shared.names, shared.devel, upto[-1]) if upto else shared.devel
     return {name: texts[name] for name in chosen.schema.pending}
 
 
 def _grouped(candidates: Iterable[CandidateRevision]) -> list[str]:
-    """``10382–10384: reason``, one line for neighbours that stay behind for the same reasons."""
+    """Return lines ``10382–10384: reason``, one for neighbours that stay behind for the same reasons."""
     lines = []
     for reasons, group in groupby(candidates, key=lambda each: each.reasons):
         numbers = [each.revno for each in group]
@@ -287,7 +290,7 @@ def _title(text: str) -> str:
 
 
 def _judge(schema: Texts, devel: Texts, site: Site) -> Schema:
-    """Judge what production would have to apply of a schema directory."""
+    """Return the judgement on what production would have to apply of a schema directory."""
     pending, misnamed = patches.pending(schema, site.applied)
     names = tuple(str(name) for name in pending)
     seconds = {name: float(site.timings[name]) for name in names if name in site.timings}

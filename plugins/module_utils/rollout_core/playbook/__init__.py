@@ -1,1 +1,1 @@
-"""Playbooks as a whole: whether one is played as it stands, and whether it did its work."""
+"""Playbooks as a whole: is one played unchanged, and did it do its work?"""

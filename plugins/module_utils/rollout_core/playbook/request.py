@@ -1,4 +1,4 @@
-"""Whether a playbook is played as it stands: by hand, tags and limits leave out parts of a stage without a word."""
+"""Checks that a playbook is played whole: tags and limits, typed by hand, silently leave out parts of a stage."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ LOCKSTEP = ("linear", "ansible.builtin.linear")  # a task begins on no host befo
 
 
 class PlayAsked(NamedTuple):
-    """One play as it would be played: `hosts` is whom it is for, `on` where it would run, with the limit."""
+    """One play of the playbook: `hosts` is whom it is for, `on` where it would run under the limit."""
 
     name: str
     hosts: str
@@ -17,7 +17,7 @@ class PlayAsked(NamedTuple):
 
 
 def refusal(asked: Mapping[str, Any], plays: Sequence[PlayAsked]) -> str | None:
-    """Return why a playbook is not played so, and what to do; None if all of it is.
+    """Return why a playbook may not be played in this way, and what to do; None if all of it is played.
 
     `asked` is ansible-playbook's command line as Ansible has read it, the environment and ansible.cfg included.
     """

@@ -1,4 +1,4 @@
-"""What a playbook did, from the events of ansible-runner: one that ended well may have done nothing at all.
+"""Finds out from ansible-runner's events what a playbook did: one that ended well may have done nothing.
 
 Tags, a `when`, a loop over nothing or a group without hosts leave tasks out, and Ansible calls that a success.
 """
@@ -16,7 +16,7 @@ NO_WORK = {
 
 
 class PlayWork(NamedTuple):
-    """One play: the hosts on which a task really ran, and those on which one was left out or could not be tried."""
+    """The work of one play: hosts on which a task ran, and hosts on which one was left out or could not be tried."""
 
     name: str
     worked: set[str]
@@ -24,19 +24,19 @@ class PlayWork(NamedTuple):
 
 
 class Idle(NamedTuple):
-    """A host on which a play did no work; `host` is empty if it did none on any."""
+    """A host on which a play did no work; `host` is empty if it did none on any host."""
 
     play: str
     host: str
 
     @property
     def said(self) -> str:
-        """Return it in words."""
+        """Return this as a sentence."""
         return f'"{self.play}" ran no task on {self.host}' if self.host else f'"{self.play}" ran no task on any host'
 
 
 def hear(plays: list[PlayWork], event: str, data: Mapping[str, Any]) -> None:
-    """Take one event of ansible-runner into `plays`, which is in the order in which they began."""
+    """Add one event of ansible-runner to `plays`, which are in the order in which they began."""
     if event == "playbook_on_play_start":
         plays.append(PlayWork(data.get("name") or data.get("pattern") or "a play", set(), set()))
     elif plays and event in ("runner_on_ok", "runner_on_failed", "runner_on_skipped", "runner_on_unreachable"):
@@ -48,9 +48,9 @@ def hear(plays: list[PlayWork], event: str, data: Mapping[str, Any]) -> None:
 
 
 def idle(plays: Sequence[PlayWork]) -> list[Idle]:
-    """Return where a playbook that ended well did no work.
+    """Return the hosts, by play, on which a playbook that ended well did no work.
 
-    A host on which nothing ran and nothing was left out has had its part done by another: `run_once`.
+    If nothing ran on a host and nothing was left out there, another host did its part (`run_once`).
     """
     found = [] if plays else [Idle("the playbook", "")]
     for play in plays:
@@ -62,5 +62,5 @@ def idle(plays: Sequence[PlayWork]) -> list[Idle]:
 
 
 def unreported(stats: Mapping[str, Any], wanted: Sequence[str]) -> list[str]:
-    """Return the facts that were to be reported and were not; evidence is a list with something in it."""
+    """Return the wanted facts that were not reported; evidence must be a list with something in it."""
     return [fact for fact in wanted if stats.get(fact) is None or (fact == "evidence" and not stats[fact])]

@@ -1,1 +1,1 @@
-"""What the preflight makes of the facts that hosts tell (R18)."""
+"""The preflight's judgements on the facts that hosts report (R18)."""

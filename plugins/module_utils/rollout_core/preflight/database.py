@@ -1,4 +1,7 @@
-"""What the preflight makes of the facts that PostgreSQL tells: server, sessions, standbys (R18).
+"""Judges the facts that PostgreSQL tells before an outage: server, sessions, standbys (R18).
+
+Sessions are {user, application, pid, seconds, query, backend}: `seconds` is the age of the open transaction (None:
+there is none), `backend` PostgreSQL's backend_type; the `pid` of a client of pgbouncer is a text that says where it is.
 
 Sessions are {user, application, pid, seconds, query, backend}: `seconds` is the age of the open transaction (None:
 there is none), `backend` PostgreSQL's backend_type; the `pid` of a client of pgbouncer is a text that says where it is.
@@ -23,7 +26,7 @@ Session = Mapping[str, Any]
 
 
 def server(user: str, superuser: bool, recovering: bool, version: int, host: str) -> Finding:  # noqa: FBT001 (facts)
-    """Judge the connection: others than a superuser would be locked out with the users."""
+    """Judge the connection; any user but a superuser would be locked out with the users."""
     wrong = [f"{user} is not a superuser"] if not superuser else []
     wrong += [f"{host} is a standby"] if recovering else []
     wrong += [f"PostgreSQL {version // 10000} is too old"] if version < OLDEST_VERSION * 10000 else []
@@ -83,7 +86,7 @@ def transactions(sessions: Sequence[Session], limit: float, bad_users: Sequence[
 
 
 def fragile_users(sessions: Sequence[Session], fragile: Sequence[str], system_users: Sequence[str]) -> Finding:
-    """Judge who is connected that must not be interrupted: people stop these by hand, the outage never does."""
+    """Judge whether users that must not be interrupted are connected: people stop these, the outage never does."""
     connected = _by_user(sessions, [user for user in fragile if user not in system_users])
     found = [f"{user} ({_names(of_user)}), {_where(of_user)}" for user, of_user in connected.items()]
     todo = f"stop by hand what connects as {', '.join(connected)}, where it runs"
@@ -91,7 +94,7 @@ def fragile_users(sessions: Sequence[Session], fragile: Sequence[str], system_us
 
 
 def bad_users(sessions: Sequence[Session], bad: Sequence[Mapping[str, Any]], system_users: Sequence[str]) -> Finding:
-    """Tell who is connected that is known to misbehave, each with its bug: they are ended, and that is no failure."""
+    """Report connected users that are known to misbehave, each with its bug: they are ended, and that is no failure."""
     bugs = {each["user"]: each["bug"] for each in bad if each["user"] not in system_users}
     connected = _by_user(sessions, list(bugs))
     found = [f"{user} ({_names(of_user)}), bug {bugs[user]}" for user, of_user in connected.items()]
@@ -106,7 +109,7 @@ def superusers(
     system_users: Sequence[str],
     application_users: Sequence[str],
 ) -> Finding:
-    """Judge who would come in although access is closed: a superuser that is an application, by name or by sessions."""
+    """Judge whether any superuser is an application, by name or by sessions: closed access lets superusers pass."""
     suspected = [role for role in superuser_roles if role != ours and role not in system_users]
     connected = _by_user(sessions, suspected)
     offenders = sorted({*connected, *(role for role in superuser_roles if role in application_users)})
@@ -118,7 +121,7 @@ def superusers(
 
 
 def past_the_pooler(sessions: Sequence[Session], superuser_roles: Sequence[str]) -> Finding:
-    """Tell who is connected past pgbouncer: they are ended, and can come again while users are out."""
+    """Report users who are connected past pgbouncer: they are ended, and can connect again during the outage."""
     users = sorted({session["user"] for session in sessions if session["backend"] == "client backend"})
     connected = _by_user(sessions, [user for user in users if user not in superuser_roles])
     found = [f"{user} ({_names(of_user)})" for user, of_user in connected.items()]
@@ -127,7 +130,7 @@ def past_the_pooler(sessions: Sequence[Session], superuser_roles: Sequence[str])
 
 
 def prepared_transactions(prepared: Sequence[Mapping[str, Any]]) -> Finding:
-    """Judge transactions that hold locks with no session that could be ended: {gid, owner, seconds}."""
+    """Judge prepared transactions, which hold locks without a session that could be ended: {gid, owner, seconds}."""
     found = [f"{each['gid']} of {each['owner']} for {duration(each['seconds'])}" for each in prepared]
     gids = "; ".join("ROLLBACK PREPARED '{}'".format(each["gid"].replace("'", "''")) for each in prepared)
     return finding(
@@ -136,7 +139,7 @@ def prepared_transactions(prepared: Sequence[Mapping[str, Any]]) -> Finding:
 
 
 def other_runs(sessions: Sequence[Session], holder: str) -> Finding:
-    """Judge whether anybody patches right now: the sessions of a run, or the `holder` of the lock (empty: nobody)."""
+    """Judge whether anybody else patches now: the sessions of a run, or the `holder` of the lock (empty: nobody)."""
     found = [f"{each['application']} (pid {each['pid']})" for each in sessions]
     found += [holder] if holder and not found else []
     return finding("other runs", listed(found) or "none", "none", "wait for it, or stop it there", ok=not found)
@@ -162,10 +165,10 @@ def remote_apply(
     session: str,
     pauses_replay: bool,  # noqa: FBT001 (a fact)
 ) -> Finding:
-    """Judge whether a commit would wait until paused standbys have applied it, for ever.
+    """Judge whether a commit would wait for ever until paused standbys have applied it.
 
-    `settings` are all of synchronous_commit, {role, database, value}, None for every role or database; `session` is our
-    own. They mean nothing as long as no standby is synchronous.
+    `settings` are all settings of synchronous_commit, {role, database, value}, None for every role or database;
+    `session` is our own. They have no effect as long as no standby is synchronous.
     """
     check, expected = "remote_apply", "nobody waits for the replay, which will be paused"
     if not standby_names.strip() or not pauses_replay:
@@ -195,14 +198,14 @@ def _set_on(setting: Mapping[str, Any]) -> str:
 
 
 def standby_count(streaming: Sequence[str], expected: int) -> Finding:
-    """Judge whether as many standbys stream as the site has; `streaming` says who does."""
+    """Judge whether as many standbys stream as the site has; `streaming` names them."""
     todo = "look at the standbys' logs, and at database_standbys; without them nothing is left if the primary breaks"
     found = f"{len(streaming)} streaming" + (f": {', '.join(streaming)}" if streaming else "")
     return finding("standbys", found, f"{expected} streaming", todo, ok=len(streaming) == expected)
 
 
 def standby(host: str, facts: Mapping[str, Any], lag_limit: float, sync_seconds: float) -> list[Finding]:
-    """Judge a standby: how far it is behind, and whether it can come after the primary once the outage is over.
+    """Judge a standby: how far it is behind, and whether it can catch up with the primary once the outage is over.
 
     The facts: `recovering`, `replay` (pg_get_wal_replay_pause_state), `receiver` (the status of its WAL receiver, None
     without one), `slot` (name, empty without one), `slot_active` and `wal_status` of that slot as the primary says
@@ -229,7 +232,7 @@ def standby(host: str, facts: Mapping[str, Any], lag_limit: float, sync_seconds:
 
 
 def _hindrances(facts: Mapping[str, Any], sync_seconds: float) -> list[tuple[str, str]]:
-    """What keeps a standby from syncing: [(problem, what to do)]."""
+    """Return what keeps a standby from catching up: [(problem, what to do)]."""
     wrong = []
     if facts["replay"] != "not paused":
         by_hand = "SELECT pg_wal_replay_resume(), if nobody needs it paused"
@@ -250,15 +253,15 @@ def _hindrances(facts: Mapping[str, Any], sync_seconds: float) -> list[tuple[str
 
 
 def access(state: str, opening_command: str) -> Finding:
-    """Judge whether users can come in now: nobody left access closed."""
+    """Judge whether users can connect now: nobody has left access closed."""
     todo = f"ask who closed it, then:  {opening_command}" if state == "closed by someone else" else UNDO
     return finding("access", state, "open", todo, ok=state == "open")
 
 
 def pool(name: str, state: str, opening_command: str, left_by: str | None, *, admin: bool) -> Finding:
-    """Judge a pool in pgbouncer, by its state in words: it must be open, and ours to switch off and on.
+    """Judge a pool in pgbouncer, by its state in words: it must be open, and we must be allowed to close and open it.
 
-    `left_by` is the killed run of ours that left it as it is, None when there is none.
+    `left_by` is the killed run of ours that left it in this state, None if there is none.
     """
     wrong = [f"{name} is {state}"] if state != "open" else []
     wrong += [f"our user may not switch {name}"] if not admin else []
@@ -270,7 +273,7 @@ def pool(name: str, state: str, opening_command: str, left_by: str | None, *, ad
 
 
 def name(identifier: str) -> str:
-    """Return an identifier as SQL has it, quoted where it must be."""
+    """Return an identifier as SQL writes it, quoted if it must be."""
     return identifier if _PLAIN_NAME.fullmatch(identifier) else '"{}"'.format(identifier.replace('"', '""'))
 
 
@@ -289,7 +292,7 @@ def _names(sessions: Sequence[Session]) -> str:
 
 
 def _where(sessions: Sequence[Session]) -> str:
-    """Pids of sessions, and where clients of pgbouncer come from."""
+    """Return the sessions' pids, and where clients of pgbouncer come from."""
     pids = [str(each["pid"]) for each in sessions if isinstance(each["pid"], int)]
     clients = [str(each["pid"]) for each in sessions if not isinstance(each["pid"], int)]
     more = f" and {len(pids) - LISTED_AT_MOST} more" if len(pids) > LISTED_AT_MOST else ""

@@ -1,4 +1,4 @@
-"""Which extensions the pending patches need, and whether the servers have them: CREATE and ALTER EXTENSION (R18)."""
+"""Judges whether the servers have the extensions that pending patches create or update (R18)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TOKEN = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|[^\s
 
 
 class Need(NamedTuple):
-    """What line `line` of a patch needs: an extension, in one version or (None) in whichever is the default."""
+    """An extension that line `line` of a patch needs, in one version or (None) in the default one."""
 
     patch: str
     line: int
@@ -25,7 +25,7 @@ class Need(NamedTuple):
 
 
 def needed(patches: Iterable[tuple[str, str]]) -> list[Need]:
-    """Read what patches, each (name, text), create or update. What a function's body does is not looked at."""
+    """Return the extensions that patches, each (name, text), create or update. Functions' bodies are not read."""
     found = []
     for patch, text in patches:
         for line, statement in statements.split(text):
@@ -37,7 +37,7 @@ def needed(patches: Iterable[tuple[str, str]]) -> list[Need]:
 
 
 def extensions(needs: Sequence[Need], available: Mapping[str, Iterable[Sequence[str]]]) -> Finding:
-    """Judge whether each server can make them: `available` has (extension, version) by server.
+    """Judge whether each server has the extensions: `available` has (extension, version) by server.
 
     A standby replays the statements that made an extension; the library that its functions call must be there too.
     """

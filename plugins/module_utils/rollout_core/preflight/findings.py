@@ -1,4 +1,7 @@
-"""What the preflight of an outage found, in words: one finding a check, each with what to do about it (R18).
+"""The findings of an outage's preflight, in words: one for each check, each with what to do about it (R18).
+
+A check is a pure function of facts and thresholds; those about the database itself are in `preflight_database`. All
+durations are seconds, all sizes bytes.
 
 A check is a pure function of facts and thresholds; those about the database itself are in `preflight_database`. All
 durations are seconds, all sizes bytes.
@@ -18,7 +21,7 @@ LISTED_AT_MOST = 5
 
 
 class Finding(NamedTuple):
-    """The answer to one check. `todo` is what to do when it is not ok; one that is ok and has a `todo` is a remark."""
+    """The result of one check. `todo` is what to do if it is not ok; one that is ok and has a `todo` is a remark."""
 
     check: str
     ok: bool
@@ -28,17 +31,17 @@ class Finding(NamedTuple):
 
 
 def finding(check: str, found: str, expected: str, todo: str, *, ok: bool) -> Finding:
-    """Return a finding; nothing is to be done where all is well."""
+    """Return a finding; `todo` is left out if it is ok."""
     return Finding(check, ok, found, expected, "" if ok else todo)
 
 
 def remark(check: str, found: str, expected: str, todo: str) -> Finding:
-    """Return a finding that is no failure; with a `todo` people are told of it all the same."""
+    """Return a finding that is no failure; with a `todo` people are told of it."""
     return Finding(check, ok=True, found=found, expected=expected, todo=todo)
 
 
 def summary(findings: Sequence[Finding], lag: float | None, limit: float) -> str:
-    """Say in one line how it stands; `lag` is that of the slowest standby, None if nobody knows."""
+    """Return the findings in one line; `lag` is that of the slowest standby, None if nobody knows it."""
     good = sum(each.ok for each in findings)
     parts = [f"{good} of {len(findings)} " + ("✓" if good == len(findings) else "✗")]
     if lag is not None:
@@ -49,12 +52,12 @@ def summary(findings: Sequence[Finding], lag: float | None, limit: float) -> str
 
 
 def remarks(findings: Sequence[Finding]) -> list[str]:
-    """Tell, a line each, what is no failure and should be known all the same."""
+    """Return the remarks, a line each: what is no failure but should be known."""
     return [f"{each.check}: {each.found}; {each.todo}" for each in findings if each.ok and each.todo]
 
 
 def complaint(database: str, dsn: str, findings: Sequence[Finding]) -> str:
-    """List every check that failed and what to do about it: the module's failure."""
+    """Return the module's failure message: every failed check and what to do about it."""
     failed = [each for each in findings if not each.ok]
     lines = [f"E-preflight  {len(failed)} of {len(findings)} checks of {database} failed, nobody was locked out:"]
     for each in failed:
@@ -66,13 +69,13 @@ def complaint(database: str, dsn: str, findings: Sequence[Finding]) -> str:
 
 
 def listed(items: Sequence[str]) -> str:
-    """Join the first few of a list, and say how many more there are."""
+    """Return the first few items as one text, with how many more there are."""
     more = len(items) - LISTED_AT_MOST
     return "; ".join(items[:LISTED_AT_MOST]) + (f"; and {more} more" if more > 0 else "")
 
 
 def duration(seconds: float) -> str:
-    """Say a duration as people do: 83 s, 12 min, 5 h, 3 d."""
+    """Return a duration as people say it: 83 s, 12 min, 5 h, 3 d."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
@@ -80,10 +83,10 @@ def duration(seconds: float) -> str:
 
 
 def volumes(needs: Sequence[Mapping[str, Any]]) -> list[Finding]:
-    """Judge each volume by all that is written to it: patches may write every table anew once, and all of it as WAL.
+    """Judge the space on each volume for all that is written to it: every table rewritten once, and all of that as WAL.
 
-    A need is {what, path, bytes, device, free}: what of the outage goes below `path`, how much, and how much is `free`
-    on the volume `device` which that is on.
+    A need is {what, path, bytes, device, free}: what the outage writes below `path`, how many bytes, and how many are
+    `free` on the volume `device` that holds it.
     """
     by_device: dict[Any, list[Mapping[str, Any]]] = {}
     for need in needs:
@@ -108,13 +111,13 @@ def _size(size: float) -> str:
 
 
 def state_directory(path: str, problem: str) -> Finding:
-    """Judge whether the outage can keep its state below `path`; `problem` is why it cannot, empty when it can."""
+    """Judge whether the outage can keep its state below `path`; `problem` says why it cannot, empty if it can."""
     todo = f"mend it, or set database_state_directory:  ls -ld {path}"
     return finding("state directory", problem or "writable", "writable", todo, ok=not problem)
 
 
 def scripts(given: Mapping[str, Any], missing: Sequence[str]) -> Finding:
-    """Judge the site's own scripts, some of which may be `missing` on the host: what the outage would refuse (R12).
+    """Judge whether the outage would refuse the site's own scripts (R12), such as those `missing` on the host.
 
     `given` are the options permissions, permissions_command, upgrade_command, upgrade_command_closes_access and pools.
     """
@@ -132,14 +135,14 @@ def scripts(given: Mapping[str, Any], missing: Sequence[str]) -> Finding:
 
 
 def worker(path: str) -> Finding:
-    """Tell where the program that carries out the outage was brought to."""
+    """Report where the worker's program was copied to."""
     return remark("worker", f"brought as {path}", "brought to the host", "")
 
 
 def clock(asked: float | None, host: float | None, answered: float | None, limit: float) -> Finding:
-    """Compare the host's clock with the control machine's, which asked and got its answer at the times it says.
+    """Judge the host's clock against the control machine's, which says when it asked and when it was answered.
 
-    The difference is known to half of the time that took, and counts for what it is at least.
+    How long the answer took leaves the difference uncertain; the smallest difference that is possible is judged.
     """
     expected = f"at most {limit:.0f} s"
     if asked is None or host is None or answered is None:
@@ -182,9 +185,9 @@ def backups(
 
 
 def permissions(path: str, problems: Sequence[str], patches: Sequence[str]) -> Finding:
-    """Judge what the permissions file `path` names and the database has not: a pending patch must make it.
+    """Judge what the permissions file `path` names and the database lacks: a pending patch must make it.
 
-    `patches` are the pending patches' texts. That one of them mentions it is taken for that.
+    `patches` are the pending patches' texts. A patch that mentions it is taken to make it.
     """
     code = " ".join(sql.code_only(text)[0] for text in patches).lower()
     mentioned = set(re.findall(r"\w+", code))

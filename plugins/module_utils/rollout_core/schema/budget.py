@@ -1,4 +1,7 @@
-"""How long the database work takes on production: factor x the staging restore's patch times + a pad (R2, R9).
+"""Estimates the database time on production: factor x the staging restore's patch times + a pad (R2, R9).
+
+A staging restore log holds lines such as ``2208-30-0 applied just now in 70.5 seconds``. An appended log holds those of
+every past restore, the same lines may be there twice, and lines with a date are about earlier upgrades.
 
 A staging restore log holds lines such as ``2208-30-0 applied just now in 70.5 seconds``. An appended log holds those of
 every past restore, the same lines may be there twice, and lines with a date are about earlier upgrades.
@@ -63,7 +66,7 @@ class Restore:
 
     @property
     def fresh(self) -> bool:
-        """Begun, with nothing to show for it yet."""
+        """Return True if the restore has begun and has neither timings nor a failure yet."""
         return not self.complete and self.failure is None
 
 
@@ -76,15 +79,15 @@ class Budget:
     plus_minutes: float
 
     def estimate(self, staging_seconds: Iterable[float]) -> float:
-        """Seconds on production for patches that took ``staging_seconds`` each, to the millisecond."""
+        """Return the seconds on production for patches that took ``staging_seconds`` each, to the millisecond."""
         return round(self.factor * sum(staging_seconds) + self.plus_minutes * 60, 3)
 
     def fits(self, estimate_seconds: float) -> bool:
-        """True when the estimate is within the window; exactly the window still is."""
+        """Return True if the estimate is within the window; exactly the window still is."""
         return estimate_seconds <= round(self.window_minutes * 60, 3)
 
     def steps(self, staging_seconds: dict[str, float]) -> list[dict[str, object]]:
-        """Production seconds step by step, the patches in the order given and then the ``pad``."""
+        """Return the seconds on production step by step: the patches in the order given, then the ``pad``."""
         steps: list[dict[str, object]] = [
             {"step": patch, "seconds": round(self.factor * seconds, 3)} for patch, seconds in staging_seconds.items()
         ]
@@ -92,7 +95,7 @@ class Budget:
 
 
 def last_restore(log: str) -> Restore:
-    """Patch times of the last restore in ``log``, each patch once. Raises NoTimings when that restore tells none."""
+    """Return the last restore in ``log``, with each patch once. Raises NoTimings if that restore has no timings."""
     run = _last_run(log)
     if run is None:
         raise NoTimings(f"no upgrade in it; expected lines like {EXPECTED_LINE!r}")
@@ -176,12 +179,12 @@ def _seconds(text: str, line: int) -> float:
 
 
 def _later(run: Restore, at: datetime | None) -> bool:
-    """A run tells its timings in one go, and restores are hours apart."""
+    """Return True if a time is too late for this run, which writes its timings at once; restores are hours apart."""
     return run.complete and at is not None and run.at is not None and abs(at - run.at) > _SAME_RUN
 
 
 def _comes_again(run: Restore, patch: PatchName, at: datetime | None, seconds: float) -> bool:
-    """Without times, order tells: timings are sorted, so a number that comes again starts another run."""
+    """Return True if a patch begins another run, in a log without times: a run's patches are sorted, each once."""
     if run.last is None or (at is not None and run.at is not None):
         return False
     return patch < run.last or (patch == run.last and seconds != run.seconds[str(patch)])

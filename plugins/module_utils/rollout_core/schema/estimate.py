@@ -1,4 +1,4 @@
-"""The outage's next estimate, from what qastaging measured of the merge itself (R9). All durations are seconds."""
+"""Makes the outage's next estimate, from what qastaging measured of the merge itself (R9). Durations are seconds."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ PAD = "pad"
 
 @dataclass(frozen=True)
 class Estimate:
-    """The steps of the next estimate, None when there is none to be made, and what a person reads of it."""
+    """The steps of the next estimate (None: none can be made), and the evidence for a person."""
 
     steps: list[dict[str, Any]] | None
     evidence: str
 
 
 def measured(rows: Sequence[Mapping[str, Any]], applied: Sequence[Mapping[str, Any]], revid: str) -> dict[str, float]:
-    """Seconds by patch of what was really applied from the merge `revid`, now or by an earlier run of this stage.
+    """Return seconds by patch for those really applied from the merge `revid`, now or by an earlier run of this stage.
 
     `rows` are [{patch, seconds, revid}] of the revision table; `applied` is what this run did, [{patch, seconds}], and
-    knows better. What was there before the merge was measured on other data, and does not count.
+    takes precedence. Patches from before the merge were measured on other data, and do not count.
     """
     found = {row["patch"]: row["seconds"] for row in rows if row["revid"] == revid and row["seconds"] is not None}
     found.update({patch["patch"]: patch["seconds"] for patch in applied if patch["seconds"] is not None})
@@ -37,10 +37,10 @@ def next_estimate(
     earlier_seconds: float,
     rule: Budget,
 ) -> Estimate:
-    """The estimate for the `pinned` patches by `rule`, from their measured `seconds` on qastaging.
+    """Return the estimate for the `pinned` patches by `rule`, from their measured `seconds` on qastaging.
 
-    What was not measured keeps its seconds of the `earlier` steps; if these do not have it either, or nothing at all
-    was measured, the earlier estimate stands as it is. `earlier_seconds` is the whole of it.
+    A patch that was not measured keeps its seconds of the `earlier` steps. If these lack it too, or nothing at all was
+    measured, the earlier estimate stays as it is. `earlier_seconds` is the whole of it.
     """
     here = {patch: seconds[patch] for patch in pinned if patch in seconds}
     known = {step["step"]: float(step["seconds"]) for step in earlier}
@@ -65,5 +65,5 @@ def next_estimate(
 
 
 def _minutes(seconds: float) -> float:
-    """Minutes, rounded up to a tenth, as the selection tells them: what does not fit never looks as if it did."""
+    """Return minutes, rounded up to a tenth: what does not fit must never look as if it did."""
     return math.ceil(round(seconds / 6, 6)) / 10

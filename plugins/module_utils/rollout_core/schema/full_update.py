@@ -1,7 +1,7 @@
-"""What the site's whole-outage script (full-update.py) says of itself, and what that is worth (R9, R12).
+"""Reads the output of the site's whole-outage script (full-update.py), and judges how far to trust it (R9, R12).
 
-Its exit code lies: it is 0 also after everything was rolled back, which a patch without its row or its semicolon brings
-about. `applied just now` lies too: dry runs and runs that are rolled back print it. What counts are the rows in the
+Its exit code lies: it is 0 also after everything was rolled back, as happens for a patch without its row or its
+semicolon. `applied just now` lies too: dry runs and runs that are rolled back print it. What counts are the rows in the
 table, and the last line. All durations are seconds.
 """
 
@@ -27,8 +27,8 @@ MEANINGS = {
     100: "a preflight check failed",
     101: "a preflight check failed",
 }
-TOLD_LINES = 6  # of the log's end, in a message
-SAME = 0.1  # it prints tenths
+TOLD_LINES = 6  # the last lines of the log, in a message
+SAME = 0.1  # seconds: the script prints tenths
 _PREFIX = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(?:,[0-9]{3})? (?P<level>[A-Z]+) +")
 _JUST_NOW = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]) applied just now in ([0-9]{1,8}(?:\.[0-9]+)?) seconds")
 _STARTS = re.compile(r"Outage starts\.(?P<closed> Shutting down pgbouncer\.)?")
@@ -50,7 +50,7 @@ _REPLICATION = re.compile(r"(?P<what>Pausing|Resuming) replication to (?P<standb
 
 
 class OutageState(Enum):
-    """What the output says of access to the database."""
+    """The state of access to the database, by the output."""
 
     NEVER = "no outage had begun"
     OVER = "the outage is over"
@@ -60,7 +60,7 @@ class OutageState(Enum):
 
 @dataclass
 class Output:
-    """What a run of the script printed. `seconds` are by patch file name, and prove nothing by themselves."""
+    """The output of a run of the script. `seconds` are by patch file name, and prove nothing by themselves."""
 
     lines: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -72,17 +72,18 @@ class Output:
 
     @property
     def all_good(self) -> bool:
-        """Whether its last line is the one of a run that came to its end."""
+        """Return True if its last line is the one of a run that came to its end."""
         return bool(self.lines) and _text(self.lines[-1]) == LAST_LINE
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run: what was pending before it, what has no row after it (None: nobody could look), and how it ended.
+    """One run of the script: the patches pending before it, those without a row after it, and how it ended.
 
-    `exit_code` is negative for a signal, and None for a run that was `stopped` after `seconds`. `closes_access`: it
-    keeps the contract of full-update.py and closes and opens access itself; `known`: we look at access and open it, so
-    what the output says of it does not count. `setting` is the variable that names the command.
+    `missing` is None if nobody could look at the rows. `exit_code` is negative for a signal, and None for a run that
+    was `stopped` after `seconds`. `closes_access`: it keeps the contract of full-update.py and closes and opens access
+    itself; `known`: we look at access and open it, so its own words on access do not count. `setting` is the variable
+    that names the command.
     """
 
     command: str
@@ -99,7 +100,7 @@ class Run:
 
     @property
     def outage(self) -> OutageState:
-        """What is known of access: the exit code 96 says that it is closed whatever was printed, 95 not."""
+        """Return the state of access: 96 means closed whatever was printed, 95 makes a printed "closed" unclear."""
         if self.exit_code == 96:
             return OutageState.ON
         if self.exit_code == 95 and self.output.outage is OutageState.ON:
@@ -108,13 +109,13 @@ class Run:
 
     @property
     def succeeded(self) -> bool:
-        """Whether the rows, the last line and the exit code all say so (R12). Another script's lines nobody knows."""
+        """Return True if rows, last line and exit code all say so (R12); another script's last line does not count."""
         at_its_end = self.output.all_good or not self.closes_access
         return self.missing is not None and not self.missing and at_its_end and self.exit_code == 0
 
 
 def read(text: str) -> Output:
-    """Read what one run printed, with or without the time in front of each line."""
+    """Return the output of one run, with or without the time in front of each line."""
     output = Output(lines=[line.rstrip() for line in text.splitlines() if line.strip()])
     for line in output.lines:
         _take(output, line, _text(line))
@@ -122,7 +123,7 @@ def read(text: str) -> Output:
 
 
 def _take(output: Output, line: str, text: str) -> None:
-    """Take one line into account."""
+    """Add what one line says to the output."""
     if just_now := _JUST_NOW.fullmatch(text):
         name = PatchName(*(int(number) for number in just_now.groups()[:3]))
         output.seconds[str(name)] = float(just_now[4])
@@ -148,7 +149,7 @@ def _text(line: str) -> str:
 
 
 def step(line: str) -> str | None:
-    """Return the step that a line of its output begins: a patch's is its file; None for every other line."""
+    """Return the step that an output line begins: a patch's step is its file; None for every other line."""
     text = _text(line)
     if applying := _APPLYING.fullmatch(text):
         return applying["file"]
@@ -156,7 +157,7 @@ def step(line: str) -> str | None:
 
 
 def outage_seconds(output: Output) -> float | None:
-    """Seconds of the outage in the script's own words (`0:00:00.495286`); None when it says nothing of it."""
+    """Return the seconds of the outage in the script's own words (`0:00:00.495286`); None if it does not say."""
     took = _TOOK.fullmatch(output.took or "")
     if took is None:
         return None
@@ -165,9 +166,9 @@ def outage_seconds(output: Output) -> float | None:
 
 
 def timings(output: Output, rows: Mapping[str, float | None]) -> tuple[dict[str, float | None], list[str]]:
-    """Seconds by patch of `rows` {patch: its row's seconds}, and remarks where the script says something else.
+    """Return seconds by patch of `rows` {patch: its row's seconds}, and remarks where the script says otherwise.
 
-    Only what has a row counts. Where both tell and differ, the longer counts; None: neither tells.
+    Only patches with a row count. If both tell and differ, the longer time counts; None if neither tells.
     """
     told: dict[str, float | None] = {}
     remarks = []
@@ -183,12 +184,12 @@ def timings(output: Output, rows: Mapping[str, float | None]) -> tuple[dict[str,
 
 
 def failure(run: Run, log: str, dsn: str) -> str:
-    """Why this run failed, for the person who has to go on: code, rows, access, last lines, and what to type."""
+    """Return why this run failed, for the person who has to go on: code, rows, access, last lines, and what to type."""
     return f"{told(run, log, kept_of(run))}\nThen:  {remedy(run, dsn)}"
 
 
 def told(run: Run, log: str, *kept: str) -> str:
-    """Why this run failed, without what to type then; `kept` are lines about the rows, for those who have looked."""
+    """Return why this run failed, without what to type; `kept` are lines about the rows from whoever has looked."""
     name, sentence = _verdict(run)
     by_output = run.closes_access and not run.known
     if run.outage is OutageState.ON and by_output:
@@ -203,7 +204,7 @@ def told(run: Run, log: str, *kept: str) -> str:
 
 
 def end_of(output: Output, log: str) -> list[str]:
-    """The last lines of an output, indented, and where the rest is."""
+    """Return the last lines of an output, indented, and where the rest is."""
     return [f"The end of its output, {log}:", *(f"    {line}" for line in output.lines[-TOLD_LINES:] or ["(nothing)"])]
 
 
@@ -227,7 +228,7 @@ def _verdict(run: Run) -> tuple[str, str]:
 
 
 def kept_of(run: Run) -> str:
-    """What the rows say, in a sentence."""
+    """Return in a sentence what the rows say."""
     if run.missing is None:
         return "What was kept is not known: the rows could not be read."
     if not run.pending:
@@ -254,7 +255,7 @@ def _access(run: Run) -> str:
 
 
 def _replication(run: Run) -> list[str]:
-    """What to do about standbys that were paused and not resumed."""
+    """Return what to do about standbys that were paused and not resumed."""
     if not run.output.paused:
         return []
     standbys = ", ".join(run.output.paused)
@@ -262,7 +263,7 @@ def _replication(run: Run) -> list[str]:
 
 
 def remedy(run: Run, dsn: str) -> str:
-    """What to do then."""
+    """Return what to type after a failed run."""
     again = "./runbook.py run"
     code = run.exit_code
     if code == 2 and run.closes_access:

@@ -1,4 +1,7 @@
-"""What squawk remarks on schema patches, in words for the gate: evidence, never a verdict.
+"""Squawk's remarks on schema patches, in words for the gate: evidence, never a verdict.
+
+squawk also has opinions on style, and on what a site that is never down must not do. Here nobody is on the site, so
+only what holds a lock for long, or cannot run in the one transaction of all patches, is told; the rest is counted.
 
 squawk also has opinions on style, and on what a site that is never down must not do. Here nobody is on the site, so
 only what holds a lock for long, or cannot run in the one transaction of all patches, is told; the rest is counted.
@@ -37,7 +40,7 @@ TOLD_AT_MOST = 4  # places at the gate; the same remark on several lines of a pa
 
 @dataclass(frozen=True, order=True)
 class Remark:
-    """One finding: the patch's file name, its line from 1, squawk's rule and what that says in a few words."""
+    """One remark: the patch's file name, its line from 1, squawk's rule and that rule in a few words."""
 
     patch: str
     line: int
@@ -47,14 +50,14 @@ class Remark:
 
 @dataclass(frozen=True)
 class Findings:
-    """All remarks on so many patches, in order, each once, and how many findings were about other things."""
+    """All remarks on so many patches, in order, each once, and the number of findings about other things."""
 
     patches: int
     remarks: tuple[Remark, ...]
     others: int
 
     def line(self) -> str:
-        """The evidence: ``squawk: 1 remark (patch-2208-57-0.sql:12: index without CONCURRENTLY)``."""
+        """Return the evidence: ``squawk: 1 remark (patch-2208-57-0.sql:12: index without CONCURRENTLY)``."""
         count, patches = len(self.remarks), f"{self.patches} patch{'' if self.patches == 1 else 'es'}"
         if not count:
             return f"squawk: no remark on the locks of {patches}"
@@ -68,16 +71,16 @@ class Findings:
         return f"squawk: {count} remark{'' if count == 1 else 's'} ({', '.join(told)})"
 
     def as_dicts(self) -> list[dict[str, Any]]:
-        """The remarks as ``{patch, line, rule, words}``."""
+        """Return the remarks as ``{patch, line, rule, words}``."""
         return [
             {"patch": each.patch, "line": each.line, "rule": each.rule, "words": each.words} for each in self.remarks
         ]
 
 
 def read(report: Any, patches: Sequence[str]) -> Findings:
-    """Read squawk's JSON report ``[{file, line (from 0), rule_name, message}]`` on these patches.
+    """Return the findings in squawk's JSON report ``[{file, line (from 0), rule_name, message}]`` on these patches.
 
-    Raises ValueError for what is no such report.
+    Raises ValueError for anything else.
     """
     if not isinstance(report, list):
         raise ValueError("expected a JSON list of findings")

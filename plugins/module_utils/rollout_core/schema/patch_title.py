@@ -1,4 +1,4 @@
-"""A schema patch in one line, for the person who has to say whether it is good (R14)."""
+"""The title of a schema patch: one line for the person who has to say whether it is good (R14)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _NO_CHANGE = re.compile(r"SET\b|INSERT\s+INTO\s+(?:public\s*\.\s*)?LaunchpadData
 
 
 def patch_title(text: str) -> str:
-    """What the patch says of itself: its first comment, else its first statement, on one line and never empty.
+    """Return a patch's first comment, else its first statement, on one line and never empty.
 
-    Copyright notices say nothing, and neither do settings and the patch's own row.
+    Copyright notices are passed over, and so are settings and the patch's own row.
     """
     told = [comment for comment in _comments(text) if not _LEGAL.search(comment)]
     if not told:
@@ -29,7 +29,7 @@ def patch_title(text: str) -> str:
 
 
 def _comments(text: str) -> list[str]:
-    """The comments before the first statement, settings aside; a blank line ends one of line comments."""
+    """Return the comments before the first statement other than a setting; a blank line ends a run of line comments."""
     found: list[str] = []
     open_one = False
     position = 0

@@ -1,4 +1,6 @@
-"""Schema patches: their names, which are pending, and whether one is sound enough to be pinned (R8, R17).
+"""Schema patches: their names, which are pending, and whether a patch is sound enough to be pinned (R8, R17).
+
+A patch is a file ``patch-MMMM-mm-p.sql``; once applied it has a row (major, minor, patch) in LaunchpadDatabaseRevision.
 
 A patch is a file ``patch-MMMM-mm-p.sql``; once applied it is a row (major, minor, patch) of LaunchpadDatabaseRevision.
 """
@@ -49,7 +51,7 @@ class PatchName:
 
     @classmethod
     def parse(cls, name: str) -> PatchName:
-        """Read a bare file name such as ``patch-2208-30-0.sql``; ValueError for anything outside the pattern."""
+        """Return the number in a file name such as ``patch-2208-30-0.sql``. Raises ValueError for any other name."""
         match = _NAME.fullmatch(name)
         if match is None:
             raise ValueError(f"{name!r} is not the name of a schema patch (expected {PATTERN}, all digits)")
@@ -57,12 +59,12 @@ class PatchName:
 
     @property
     def number(self) -> str:
-        """The number as the upgrade's log writes it: ``2208-30-0``."""
+        """Return the number as the upgrade's log writes it: ``2208-30-0``."""
         return f"{self.major:04d}-{self.minor:02d}-{self.patch}"
 
     @property
     def row(self) -> Row:
-        """The row of LaunchpadDatabaseRevision that says it is applied."""
+        """Return the row of LaunchpadDatabaseRevision that says it is applied."""
         return self.major, self.minor, self.patch
 
     def __str__(self) -> str:
@@ -71,14 +73,14 @@ class PatchName:
 
 
 class Pending(NamedTuple):
-    """What a schema directory holds beyond the rows: patches to apply in order, and files nobody would ever apply."""
+    """The files of a schema directory without a row: patches to apply, in order, and misnamed files."""
 
     patches: list[PatchName]
     misnamed: list[str]
 
 
 def pending(files: Iterable[str], rows: Iterable[Sequence[int]]) -> Pending:
-    """Files minus rows, in the order of application. A set difference: a late lower number is pending too.
+    """Return the patches among the files that have no row, in the order of application; a late lower number too.
 
     ``files`` are bare names of a schema directory, ``rows`` are (major, minor, patch) of LaunchpadDatabaseRevision.
     Files that look like patches but are outside the pattern come back as ``misnamed``: the caller reports them.
@@ -93,10 +95,10 @@ def pending(files: Iterable[str], rows: Iterable[Sequence[int]]) -> Pending:
 
 
 def check(name: str, sql_text: str) -> list[str]:
-    """Problems of one patch to be solved before it is pinned, as sentences that name it; empty when it is sound.
+    """Return the problems of a patch that must be solved before it is pinned, as sentences; empty if it is sound.
 
-    The name fits the pattern and holds no placeholder; the text inserts exactly its own row, ends in ``;`` and leaves
-    the one transaction of all patches alone. Comments, strings and function bodies do not count as statements.
+    It is sound if its name fits the pattern and holds no placeholder, and its text inserts exactly its own row, ends in
+    ``;`` and leaves the one transaction of all patches alone. Comments, strings and function bodies are no statements.
     """
     try:
         own = PatchName.parse(name)
@@ -114,12 +116,12 @@ def check(name: str, sql_text: str) -> list[str]:
 
 
 def text_problems(text: str, code: str) -> list[str]:
-    """What keeps a text (``code`` of `sql.code_only`) from its place in the one transaction of all patches."""
+    """Return why a text (``code`` from `sql.code_only`) cannot run in the one transaction of all patches."""
     return [*_ending_problems(text, code), *_transaction_problems(code)]
 
 
 def revision_rows(code: str) -> set[Row | None]:
-    """Rows of LaunchpadDatabaseRevision that ``code`` (of `sql.code_only`) inserts; None: one without plain numbers."""
+    """Return the rows of LaunchpadDatabaseRevision that ``code`` inserts; None for one without plain numbers."""
     rows: set[Row | None] = set()
     for statement in sql.statements(code):
         insert = _INSERT.match(statement)

@@ -1,4 +1,7 @@
-"""What differs between a permissions file and the catalogs, and what has to be typed (R18).
+"""Compares a permissions file with the catalogs, and makes the statements that bring them in line (R18).
+
+The file is the whole truth for the roles in it, and says nothing of others. Owners and superusers are left alone, and
+so are PUBLIC, columns, schemas and default privileges.
 
 The file is the whole truth for the roles in it, and says nothing of others. Owners and superusers are left alone, and
 so are PUBLIC, columns, schemas and default privileges.
@@ -18,10 +21,11 @@ _ITEM = re.compile(r'("(?:[^"]|"")*"|[^"=]*)=([A-Za-z*]*)/')
 
 
 class Found(NamedTuple):
-    """One line of what the catalogs say; names in `statement` are quoted where they must be.
+    """One object or role in the catalogs; names in `statement` are quoted if they must be.
 
-    `kind`: a key of `KINDS`, with its `owner`, the table that owns a sequence (`of`, "" for none) and its aclitem[] as
-    `items`. Or `user`, `group` or `superuser`: `name` is the role and `items` what it is a member of.
+    For an object, `kind` is a key of `KINDS`, with its `owner`, the table that owns a sequence (`of`, "" for none) and
+    its aclitem[] as `items`. For a role, `kind` is `user`, `group` or `superuser`, and `items` what `name` is a member
+    of.
     """
 
     kind: str
@@ -35,14 +39,14 @@ class Found(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """What to type so that the catalogs say what the file says, and what nobody can type: what is not there."""
+    """The statements that make the catalogs match the file, and problems that no statement solves: missing things."""
 
     statements: list[str]
     problems: list[str]
 
 
 def difference(wanted: WantedPermissions, found: Iterable[Found]) -> Difference:
-    """What has to be typed, and what cannot be: a role, table, sequence or function of the file that is not there."""
+    """Return the statements to run, and a problem for each role, table, sequence or function that is missing."""
     roles: dict[str, Found] = {}
     things: list[Found] = []
     for one in found:
@@ -62,7 +66,7 @@ def difference(wanted: WantedPermissions, found: Iterable[Found]) -> Difference:
 
 
 class _Changes:
-    """Which roles get or lose which privileges on what."""
+    """The changes to make: which roles get or lose which privileges on what."""
 
     def __init__(self) -> None:
         self._roles: dict[tuple[str, str, str, Letters], list[str]] = {}
@@ -72,7 +76,7 @@ class _Changes:
             self._roles.setdefault((verb, thing.kind, thing.statement, letters), []).append(role)
 
     def statements(self, quoted: Mapping[str, str]) -> list[str]:
-        """As few as will do: what concerns the same roles in the same way is one, which is several times faster."""
+        """Return as few statements as possible: roles with the same change share one, which is several times faster."""
         together: dict[tuple[str, str, Letters, tuple[str, ...]], list[str]] = {}
         for (verb, kind, name, letters), roles in self._roles.items():
             together.setdefault((verb, kind, letters, tuple(sorted(roles))), []).append(name)
@@ -85,7 +89,7 @@ class _Changes:
 
 
 def _as_wanted(wanted: WantedPermissions, roles: Mapping[str, Found], thing: Found) -> bool:
-    """Tell whether an object's items are just those that the file wants, apart from those of other roles."""
+    """Return True if an object's items are those that the file wants, apart from other roles' items."""
     key = key_of(thing)
     parts = wanted.items.get(key)
     if thing.of and parts is None:
@@ -99,7 +103,7 @@ def _as_wanted(wanted: WantedPermissions, roles: Mapping[str, Found], thing: Fou
 
 
 def _compare(wanted: WantedPermissions, ours: Sequence[str], thing: Found, change: _Changes) -> None:
-    """Add what has to change on one object."""
+    """Add the changes that one object needs."""
     key = key_of(thing)
     held: dict[str, str] = {}
     for item in thing.items:
@@ -123,12 +127,12 @@ def _compare(wanted: WantedPermissions, ours: Sequence[str], thing: Found, chang
 
 
 def key_of(thing: Found) -> Key:
-    """How the file calls an object: types of `public` stand there without a schema, whatever the search path."""
+    """Return an object's key in the file: types of `public` have no schema there, whatever the search path."""
     return thing.schema, thing.name, thing.arguments.replace("public.", "")
 
 
 def _of_its_table(rights: Mapping[Key, Right], sequence: Found) -> Letters:
-    """Whoever inserts into a table needs the sequence of its serial column, which nobody has to write."""
+    """Return the rights on a serial column's sequence: whoever inserts into its table needs it, so no file names it."""
     table = rights.get((sequence.schema, sequence.of, "")) if sequence.of else None
     return frozenset("U") if table and "a" in table.letters else frozenset()
 
@@ -173,7 +177,7 @@ def _problems(wanted: WantedPermissions, things: Sequence[Found]) -> list[str]:
 
 
 def _meant(key: Key, kinds: Mapping[Key, str]) -> str:
-    """What may have been meant: a function of that name with other types, or a name that is nearly that one."""
+    """Return a hint at what may have been meant: the function with other types, or a similar name."""
     same = [_text(other) for other in kinds if other[:2] == key[:2]]
     near = same or difflib.get_close_matches(_text(key), [_text(other) for other in kinds], 1)
     return f" (there is {near[0]})" if near else ""

@@ -1,4 +1,4 @@
-"""The permissions file: who may do what in the database (R18). roles/database/README.md has the format."""
+"""The permissions file, which says who may do what in the database (R18); roles/database/README.md has the format."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Letters = FrozenSet[str]
 
 
 class Right(NamedTuple):
-    """What a role is to have on one object (letters of `LETTERS`), and the line that says so."""
+    """A role's rights on one object (letters of `LETTERS`), and the line that gives them."""
 
     letters: Letters
     line: int
@@ -44,10 +44,10 @@ class Role(NamedTuple):
 
 
 class WantedPermissions(NamedTuple):
-    """A permissions file: its roles by name.
+    """The content of a permissions file: its roles by name.
 
     `items` has, by object, what its aclitem[] begin with if all is as it should be; `serial`, by table, the same for
-    the sequence of its serial column. Almost always it is, and then comparing texts is all that has to be done.
+    the sequence of its serial column. Almost always it is, so that comparing texts is enough.
     """
 
     path: str
@@ -57,13 +57,13 @@ class WantedPermissions(NamedTuple):
 
 
 class UnreadableError(ValueError):
-    """A permissions file that is not one: everything that is wrong with it, each with its line."""
+    """An error: a permissions file cannot be read; the text lists everything that is wrong, each with its line."""
 
 
 def parse(path: str, text: str) -> WantedPermissions:
-    """Read a permissions file; `path` is for messages. Raises UnreadableError.
+    """Return the content of a permissions file; `path` is for messages. Raises UnreadableError.
 
-    Not configparser: an error that is found later, in the database, must name its line as well.
+    It does not use configparser: errors found later, in the database, must name a line too.
     """
     reader = _Reader(path)
     for number, line in enumerate(text.splitlines(), 1):
@@ -74,7 +74,7 @@ def parse(path: str, text: str) -> WantedPermissions:
 
 
 class _Reader:
-    """What has been read of a file so far."""
+    """Reads the file line by line, and keeps what was read so far."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -166,7 +166,7 @@ def _items(roles: Mapping[str, Role]) -> tuple[dict[Key, list[str]], dict[Key, l
 
 
 def _folded(identifier: str) -> str:
-    """As PostgreSQL reads it: lower case unless it stands in quotes."""
+    """Return an identifier as PostgreSQL reads it: in lower case unless it is quoted."""
     quoted = identifier.startswith('"')
     return identifier[1:-1].replace('""', '"') if quoted else identifier.lower()
 

@@ -1,6 +1,7 @@
-"""As much of PostgreSQL's lexical structure as it takes to tell statements from comments, strings and function bodies.
+"""Reads enough of PostgreSQL's syntax to tell statements from comments, strings and function bodies.
 
-The hosts have Python's standard library only, so there is no sqlparse here: https://www.postgresql.org/docs/current/sql-syntax-lexical.html
+The hosts have Python's standard library only, so there is no sqlparse here:
+https://www.postgresql.org/docs/current/sql-syntax-lexical.html
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _COMMENT_EDGE = re.compile(r"/\*|\*/")
 
 
 def code_only(text: str) -> tuple[str, str | None]:
-    """Return ``text`` with comments as spaces and literals emptied, and what never ends in it (None if all is closed).
+    """Return ``text`` with comments as spaces and literals emptied, and what in it never ends (None if all is closed).
 
     A string becomes ``''``, a dollar-quoted body ``$$``, a quoted name that needs no quotes a bare word, others ``""``.
     """
@@ -43,7 +44,7 @@ def code_only(text: str) -> tuple[str, str | None]:
 
 
 def statements(code: str) -> list[str]:
-    """Statements of ``code`` (from `code_only`), without their semicolons and without empty ones."""
+    """Return the statements of ``code`` (from `code_only`), without their semicolons and without empty ones."""
     return [statement for statement in (piece.strip() for piece in code.split(";")) if statement]
 
 
@@ -53,7 +54,7 @@ def first_word(statement: str) -> str:
 
 
 def groups(text: str) -> list[list[str]]:
-    """Read ``(a, f(b)), (c, d)`` at the beginning of ``text``: the items of each group, split at its own commas."""
+    """Return the groups in ``(a, f(b)), (c, d)`` at the beginning of ``text``, each split at its own commas."""
     found: list[list[str]] = []
     depth = 0
     for character in text:
@@ -73,7 +74,7 @@ def groups(text: str) -> list[list[str]]:
 
 
 def _replace(text: str, opening: re.Match[str]) -> tuple[str, int | None]:
-    """What stands for the token that ``opening`` found, and where it ends; what it is and None when it never ends."""
+    """Return the replacement of a token and where the token ends; its kind and None if it never ends."""
     kind = opening.lastgroup
     if kind == "line_comment":
         return " ", opening.end()
@@ -91,7 +92,7 @@ def _replace(text: str, opening: re.Match[str]) -> tuple[str, int | None]:
 
 
 def _end_of_comment(text: str, position: int) -> int | None:
-    """Block comments nest in PostgreSQL."""
+    """Return where a block comment ends, or None; block comments nest in PostgreSQL."""
     depth = 1
     for edge in _COMMENT_EDGE.finditer(text, position):
         depth += 1 if edge[0] == "/*" else -1

@@ -1,4 +1,4 @@
-"""A schema patch, statement by statement, so that an error in it has a line."""
+"""Splits a schema patch into statements, so that an error in it has a line."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from . import sql
 
 
 def split(text: str) -> list[tuple[int, str]]:
-    """Split a patch as psql would, so that an error has a line: [(line number where the statement begins, its text)].
+    """Return a patch's statements as psql would split them: [(number of the line where it begins, its text)].
 
-    Where that is not certain (semicolons inside CREATE RULE or a BEGIN ATOMIC body) the text stays in one piece, which
+    If that is not certain (semicolons inside CREATE RULE or a BEGIN ATOMIC body), the text stays in one piece, which
     PostgreSQL takes as well.
     """
     code, _ = sql.code_only(text)
@@ -29,7 +29,7 @@ def split(text: str) -> list[tuple[int, str]]:
 
 
 def _length_of_comments(statement: str) -> int:
-    """How much of a statement's text comes before its first word."""
+    """Return the length of the comments before a statement's first word."""
     for character in re.finditer(r"\S", statement):
         before, in_comment = sql.code_only(statement[: character.start()])
         code, in_string = sql.code_only(statement[: character.end()])

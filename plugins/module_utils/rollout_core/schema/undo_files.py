@@ -1,5 +1,8 @@
 """Undo files: ``patch-MMMM-mm-p.undo.sql`` beside a schema patch takes it back after it was committed (R17).
 
+A schema undo is an outage of its own. The files run in one transaction, the latest patch's first, and each deletes
+exactly its patch's row of LaunchpadDatabaseRevision.
+
 Backing out is an outage of its own. The files run in one transaction, the latest patch's first, and each deletes
 exactly its patch's row of LaunchpadDatabaseRevision.
 """
@@ -42,7 +45,7 @@ class UndoName(PatchName):
 
 
 class Trip(NamedTuple):
-    """What became of one patch on the copy: `says` is a sentence; `round_trip` that all was as before, and moved."""
+    """The trial of one patch's undo on a copy: `says` is a sentence; `round_trip`: it changed the schema, and back."""
 
     patch: str
     round_trip: bool
@@ -50,13 +53,13 @@ class Trip(NamedTuple):
 
 
 def in_order(patches: Iterable[str]) -> list[UndoName]:
-    """The undo files of these patches, in the order in which they run: the latest patch's first. Raises ValueError."""
+    """Return the undo files of these patches in the order in which they run, the latest first. Raises ValueError."""
     names = [PatchName.parse(patch) for patch in patches]
     return sorted((UndoName(name.major, name.minor, name.patch) for name in names), reverse=True)
 
 
 def check(name: PatchName, text: str) -> list[str]:
-    """What is wrong with an undo file, as sentences that name it; empty when it is sound.
+    """Return the problems of an undo file, as sentences that name it; empty if it is sound.
 
     It deletes its patch's row and no other, inserts none, ends in ``;``, and leaves the one transaction alone.
     """
@@ -66,7 +69,7 @@ def check(name: PatchName, text: str) -> list[str]:
 
 
 def losses(name: PatchName, text: str) -> list[str]:
-    """The statements that take data away, for the DBA: ``patch-2208-58-1.undo.sql:3: DROP TABLE BugSummary``."""
+    """Return the statements that delete data, for the DBA: ``patch-2208-58-1.undo.sql:3: DROP TABLE BugSummary``."""
     found = []
     for line, statement in statements.split(text):
         code, _ = sql.code_only(statement)
@@ -77,7 +80,7 @@ def losses(name: PatchName, text: str) -> list[str]:
 
 
 def judged(patch: str, before: str, undone: str, again: str) -> Trip:
-    """Judge by the schema before its undo, after it, and after the patch was applied again (text of pg_dump)."""
+    """Return the trial's result, by pg_dump's text before the undo, after it, and after applying the patch again."""
     if again != before:
         told = "; ".join(_difference(before, again))
         return Trip(patch, round_trip=False, says=f"NOT A ROUND TRIP: undone and applied again it differs: {told}")
@@ -88,7 +91,7 @@ def judged(patch: str, before: str, undone: str, again: str) -> Trip:
 
 
 def unexpected(rows: Mapping[Row, float], names: Sequence[PatchName]) -> list[str]:
-    """The numbers of patches that went in after these, by ``rows`` {row: start in seconds}: they may rest on them."""
+    """Return the numbers of patches applied after these; they may rest on them. ``rows`` is {row: start in seconds}."""
     own = {name.row for name in names}
     latest = max((rows[row] for row in own if row in rows), default=None)
     later = sorted(row for row, start in rows.items() if latest is not None and start > latest and row not in own)
@@ -112,7 +115,7 @@ def _row_problems(name: PatchName, code: str) -> list[str]:
 
 
 def _row_of(rest: str) -> Row | None:
-    """The one row that a DELETE's condition names; None when it says something else."""
+    """Return the one row that a DELETE's condition names; None if it says something else."""
     if found := _TUPLE.search(rest):
         return int(found[1]), int(found[2]), int(found[3])
     numbers = {column.lower(): int(number) for column, number in _COLUMN.findall(rest)}
@@ -122,7 +125,7 @@ def _row_of(rest: str) -> Row | None:
 
 
 def _lines(before: str, after: str) -> list[str]:
-    """The lines that differ, each with its sign."""
+    """Return the lines that differ, each with its sign."""
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=0)
     told = [line for line in lines if not line.startswith(("---", "+++", "@@"))]
     return [line for line in told if line[1:].strip() and not line[1:].startswith("--")]

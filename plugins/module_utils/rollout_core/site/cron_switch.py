@@ -1,6 +1,9 @@
 """The switch of the cron jobs: an ini file with a section per job and a key ``enabled`` (R5).
 
 A job reads it each time before it starts. Whatever goes wrong with that means enabled: no file, a file that cannot be
+parsed, no section and nothing in ``[DEFAULT]``, a value that is not a boolean. This module reads it in the same way.
+
+A job reads it each time before it starts. Whatever goes wrong with that means enabled: no file, a file that cannot be
 parsed, no section and nothing in ``[DEFAULT]``, a value that is not a boolean. So does it here.
 """
 
@@ -13,14 +16,14 @@ _DEFAULT = configparser.DEFAULTSECT
 
 
 def _parse(text: str) -> configparser.RawConfigParser:
-    """Read the switch as the jobs do; configparser.Error when it cannot be read."""
+    """Return the switch, read as the jobs read it. Raises configparser.Error."""
     parser = configparser.RawConfigParser(strict=False)
     parser.read_string(text)
     return parser
 
 
 def problem(text: str) -> str | None:
-    """Why jobs would not be stopped by this text, whatever it says, or None when they can read it."""
+    """Return why jobs could not read this text, and so would not be stopped by it; None if they can."""
     try:
         _parse(text)
     except configparser.Error as error:
@@ -29,12 +32,12 @@ def problem(text: str) -> str | None:
 
 
 def jobs(text: str) -> list[str]:
-    """The sections of a readable switch, in its order."""
+    """Return the sections of a readable switch, in its order."""
     return _parse(text).sections()
 
 
 def enabled(text: str | None, job: str) -> bool:
-    """Whether ``job`` would start with this text in the switch (None: the file is not there)."""
+    """Return True if ``job`` would start with this text in the switch (None: there is no file)."""
     try:
         parser = _parse(text or "")
         return parser.getboolean(job if parser.has_section(job) else _DEFAULT, "enabled", fallback=True)
@@ -43,10 +46,10 @@ def enabled(text: str | None, job: str) -> bool:
 
 
 def paused(text: str, names: Iterable[str] | None, comment: str) -> str:
-    """The switch with ``names`` (None: every job, those without a section too) disabled and nothing else changed.
+    """Return the switch with ``names`` disabled and nothing else changed. None: every job, also without a section.
 
     The text is written anew, with ``comment`` in front and without the comments it had: it is there for the length of a
-    downtime, the original waits beside it. KeyError for a name without a section.
+    downtime, the original waits beside it. Raises KeyError for a name without a section.
     """
     parser = _parse(text)
     if names is None:
@@ -62,7 +65,7 @@ def paused(text: str, names: Iterable[str] | None, comment: str) -> str:
 
 
 class _Text(List[str]):
-    """As much of a file as a parser needs to write to."""
+    """The part of a file that a parser needs to write to."""
 
     def write(self, piece: str) -> int:
         self.append(piece)

@@ -1,4 +1,4 @@
-"""What a page of the site refers to: its stylesheets and its external links (R22)."""
+"""Finds the stylesheets and external links of a page of the site (R22)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _KEPT = "%/:=&?~+!$,;'@()*[]|^\\"  # what a browser sends as it stands; an escap
 
 @dataclass(frozen=True)
 class References:
-    """Absolute addresses without fragments, each once, in the order of the page."""
+    """Addresses that a page refers to: absolute, without fragments, each once, in the order of the page."""
 
     stylesheets: tuple[str, ...]
     external_links: tuple[str, ...]
 
 
 class _Reader(HTMLParser):
-    """Collects the addresses of <link rel=stylesheet> and <a>, and minds <base>."""
+    """Collects the addresses of <link rel=stylesheet> and <a>, and resolves them against <base>."""
 
     def __init__(self, address: str) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class _Reader(HTMLParser):
 
 
 def references(address: str, html: str) -> References:
-    """Read what the page at ``address`` (after redirects) refers to. External: http or https, another host or port."""
+    """Return the references of the page at ``address`` (after redirects). External: http(s) to another host or port."""
     reader = _Reader(address)
     reader.feed(html)
     reader.close()
@@ -73,7 +73,7 @@ def leads_elsewhere(asked: str, answered: str) -> bool:
 
 
 def _host(address: str) -> str | None:
-    """Host and port of an address, None for a malformed one."""
+    """Return host and port of an address; None for a malformed one."""
     try:
         return urlsplit(address).netloc
     except ValueError:

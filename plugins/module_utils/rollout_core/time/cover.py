@@ -24,7 +24,7 @@ Span = Tuple[datetime, datetime]
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody named, with `roles` such as dba and losa, and when they are away. `zone`: IANA's name of `timezone`."""
+    """A person with `roles` such as dba and losa, and when they are away. `zone`: IANA's name of `timezone`."""
 
     name: str
     roles: tuple[str, ...]
@@ -35,7 +35,7 @@ class Person:
 
 
 def roles_nobody_has(people: Sequence[Person], where: str) -> Iterator[ScheduleFinding]:
-    """DBA or LOSA that nobody is."""
+    """Yield a finding for DBA or LOSA if nobody has that role."""
     for role in (DBA, LOSA):
         if not any(role in person.roles for person in people):
             what = f"nobody under `cover` has the role {role}"
@@ -44,7 +44,7 @@ def roles_nobody_has(people: Sequence[Person], where: str) -> Iterator[ScheduleF
 
 
 def named_without_cover(named: Mapping[str, str], people: Sequence[Person], where: str) -> Iterator[ScheduleFinding]:
-    """DBA or LOSA whom plans name, and of whom nobody knows when they are away; `named` is role → name."""
+    """Yield a finding for a DBA or LOSA named in plans whose absences nobody knows; `named` is role → name."""
     for role in (DBA, LOSA):
         if role in named and not any(named[role] == person.name and role in person.roles for person in people):
             what = f"plans name {named[role]} as {role}, who has no such role under `cover`"
@@ -53,7 +53,7 @@ def named_without_cover(named: Mapping[str, str], people: Sequence[Person], wher
 
 
 def lacking(start: datetime, people: Sequence[Person], rules: ScheduleRules, kind: str = "window") -> list[str]:
-    """Who is missing for an attempt, a sentence each; `kind` is window or backup (only a window has a QA week)."""
+    """Return who is missing for an attempt, a sentence each; `kind` is window (with its QA week) or backup."""
     found = []
     span = rules.span(start)
     for role in (DBA, LOSA):
@@ -74,7 +74,7 @@ def lacking(start: datetime, people: Sequence[Person], rules: ScheduleRules, kin
 
 
 def cover(pairs: Sequence[Pair], people: Sequence[Person], rules: ScheduleRules) -> Iterator[ScheduleFinding]:
-    """Attempts for which a DBA or a LOSA is missing (R3)."""
+    """Yield a finding for each attempt for which a DBA or a LOSA is missing (R3)."""
     for attempt in attempts(pairs):
         for missing in lacking(attempt.start, people, rules, attempt.kind):
             what = f"{attempt.named}: {missing}"
@@ -92,7 +92,7 @@ def _uncovered(span: Span, mates: Sequence[Person]) -> list[Span]:
 
 
 def _merged(absences: Sequence[CalendarEvent]) -> list[Span]:
-    """Absences that touch, as one: two holidays in a row are no gap."""
+    """Return absences with those that touch joined: two holidays in a row leave no gap."""
     merged: list[Span] = []
     for event in sorted(absences, key=lambda one: one.start):
         if merged and event.start <= merged[-1][1]:
@@ -108,7 +108,7 @@ def _common(one: Span, other: Span) -> list[Span]:
 
 
 def _working_days(span: Span) -> Iterator[Span]:
-    """The parts of the span that are on Monday to Friday (UTC), a stretch of days in one piece."""
+    """Yield the parts of the span on Monday to Friday (UTC), consecutive days as one part."""
     begin: datetime | None = None
     cursor = span[0]
     while cursor < span[1]:
@@ -134,7 +134,7 @@ def _away(mates: Sequence[Person], stretches: Sequence[Span]) -> str:
 
 
 def _days(stretches: Sequence[Span]) -> str:
-    """`Mon 7 Dec – Tue 8 Dec, Thu 10 Dec`."""
+    """Return days as `Mon 7 Dec – Tue 8 Dec, Thu 10 Dec`."""
     said = []
     for begin, end in stretches:
         first, last = (f"{at:%a} {at.day} {at:%b}" for at in (begin, end - timedelta(microseconds=1)))
@@ -143,7 +143,7 @@ def _days(stretches: Sequence[Span]) -> str:
 
 
 def clock_changes(pairs: Sequence[Pair], people: Sequence[Person]) -> Iterator[ScheduleFinding]:
-    """Attempts at which somebody's clock shows something else than at the one before, or changes that very day."""
+    """Yield a finding for each attempt whose local time for somebody differs from the one before, or changes then."""
     for person in people:
         before: Attempt | None = None
         for attempt in attempts(pairs):
@@ -155,7 +155,7 @@ def clock_changes(pairs: Sequence[Pair], people: Sequence[Person]) -> Iterator[S
 
 
 def _clock_change(person: Person, before: datetime, start: datetime) -> Iterator[str]:
-    """What is to be said of the attempt at `start`, when the one before it is at `before`."""
+    """Yield what is to be said of the attempt at `start`, if the one before it is at `before`."""
     zone, whose = person.timezone, f"{person.name} ({person.zone})"
     here = start.astimezone(zone)
     shifted = _offset(start, zone) - _offset(before, zone)
@@ -174,7 +174,7 @@ def _offset(instant: datetime, zone: tzinfo) -> timedelta:
 
 
 def _changes(begin: datetime, end: datetime, zone: tzinfo) -> list[datetime]:
-    """The moments in (begin, end] from which the zone's offset is another; clocks are changed at a whole minute."""
+    """Return the moments in (begin, end] at which the zone's offset changes; clocks change at a whole minute."""
     found = []
     while begin < end:
         step = min(begin + DAY, end)

@@ -25,7 +25,7 @@ _PATCH = re.compile(r"patch-(.+)\.sql")
 
 
 class Verdict(str, Enum):
-    """What lateness means for the rollout."""
+    """The verdict on lateness."""
 
     ON_TRACK = "on_track"
     LATE = "late"
@@ -35,13 +35,13 @@ class Verdict(str, Enum):
 
 @dataclass(frozen=True)
 class Outlook:
-    """How the rollout stands at `now`.
+    """The outlook on lateness at `now`.
 
-    `stage` is the one of the window that runs or is next (None: all are done), `left` those that are not done, `begun`
-    whether any was begun and not undone. `running_for` is None unless it runs; `step` is the one that it reported
-    last, `step_expected` None where nobody estimated it. `last_safe_abort` is the latest moment at which undoing what
-    was begun still ends inside the window; None when nothing can be aborted any more, `no_return` then says why (None:
-    because nothing is left).
+    `stage` is the stage of the window that runs or is next (None: all are done), `left` those that are not done,
+    `begun` whether any was begun and not undone. `running_for` is None unless it runs; `step` is the one that it
+    reported last, `step_expected` None if nobody estimated it. `last_safe_abort` is the latest moment at which undoing
+    what was begun still ends inside the window; None if nothing can be aborted any more, and then `no_return` says why
+    (None: because nothing is left).
     """
 
     now: datetime
@@ -62,14 +62,14 @@ class Outlook:
 
     @property
     def off_track(self) -> timedelta:
-        """Projected end minus planned end: negative when ahead."""
+        """Return projected end minus planned end: negative when ahead."""
         return self.projected_end - self.planned_end
 
 
 def outlook(
     layout: Sequence[PlannedStage], records: Mapping[str, StageRecord], window_end: datetime, now: datetime
 ) -> Outlook:
-    """Project the end of the window's last stage from what was planned and what has happened by `now`.
+    """Return the outlook: the projected end of the window's last stage, by the plan and what has happened by `now`.
 
     Raises ValueError when no stage is in the window.
     """
@@ -104,7 +104,7 @@ def outlook(
 
 
 def verdict(view: Outlook, limit: timedelta) -> Verdict:
-    """Abort only what is more than `limit` off-track and can still be undone (R19); `limit` itself is not too late."""
+    """Return the verdict: abort only if more than `limit` off-track and still undoable (R19)."""
     over = view.stage is None and view.no_return is None
     if view.off_track <= limit or over:
         return Verdict.LATE if view.off_track >= SECOND else Verdict.ON_TRACK
@@ -112,14 +112,14 @@ def verdict(view: Outlook, limit: timedelta) -> Verdict:
 
 
 def too_late_to_begin(view: Outlook, limit: timedelta) -> bool:
-    """Whether the window has not begun and could only be begun to be aborted: nothing is touched then (R19)."""
+    """Return True if the window has not begun and would only be begun to be aborted: then nothing is touched (R19)."""
     return not view.begun and verdict(view, limit) is Verdict.ABORT
 
 
 def outgrows(view: Outlook, limit: timedelta, margin: timedelta) -> bool:
-    """Whether a person must decide (R2): it would end after the window without being late enough to be aborted.
+    """Return True if a person must decide (R2): it would end after the window, but is not late enough to abort.
 
-    Asked from `margin` before the last safe abort on.
+    It is asked from `margin` before the last safe abort on.
     """
     if view.last_safe_abort is None or verdict(view, limit) not in (Verdict.ON_TRACK, Verdict.LATE):
         return False
@@ -127,9 +127,9 @@ def outgrows(view: Outlook, limit: timedelta, margin: timedelta) -> bool:
 
 
 def time_left(layout: Sequence[PlannedStage], view: Outlook, limit: timedelta) -> timedelta | None:
-    """How long the stage that runs or is next may still run before the rollout is more than `limit` off-track (R19).
+    """Return how long the current or next stage may still run before the rollout is more than `limit` off-track (R19).
 
-    What comes after it is expected to take its whole estimate. Negative when it is too late; None when all is done.
+    Later stages are expected to take their whole estimate. Negative if it is too late; None if all is done.
     """
     if view.stage is None:
         return None
@@ -154,10 +154,10 @@ def _projected_end(stages: Sequence[PlannedStage], records: Mapping[str, StageRe
 
 
 def _end_of_steps(stage: PlannedStage, record: StageRecord, now: datetime) -> datetime:
-    """When a running stage's reported step and those still to come are over, without the pad.
+    """Return when a running stage's reported step and those still to come are over, without the pad.
 
-    A step that nobody estimated (closing the gate, the commit) is expected to be over now. A stage that has reported
-    none says nothing about its steps: `now`, and its start plus its whole estimate counts.
+    A step that nobody estimated (closing access, the commit) is expected to be over now. For a stage that has reported
+    no step it returns `now`, so that its start plus its whole estimate counts.
     """
     if not record.steps:
         return now
@@ -173,7 +173,7 @@ def _done(stage: PlannedStage, records: Mapping[str, StageRecord]) -> bool:
 
 
 def _no_return(layout: Sequence[PlannedStage], records: Mapping[str, StageRecord]) -> str | None:
-    """Why nothing can be aborted any more, as a clause. Whatever is tried or undone later, a commit stays made."""
+    """Return why nothing can be aborted any more, as a clause, or None. Later undos do not unmake a commit."""
     for stage in layout:
         record = records.get(stage.name)
         if record is None:
@@ -191,12 +191,12 @@ def _undo_time(stages: Sequence[PlannedStage], records: Mapping[str, StageRecord
 
 
 def reason(view: Outlook, limit: timedelta) -> str:
-    """The verdict in one sentence that can be read aloud on the phone."""
+    """Return the verdict in one sentence that can be read aloud on the phone."""
     return "; ".join([*_doing(view), _ending(view, limit), _then(view, limit)])
 
 
 def _doing(view: Outlook) -> list[str]:
-    """What runs, or is next, and for how long it has run."""
+    """Return what runs, or is next, and for how long it has run."""
     if view.stage is None:
         return []
     if view.running_for is None:
@@ -219,7 +219,7 @@ def _ending(view: Outlook, limit: timedelta) -> str:
 
 
 def _then(view: Outlook, limit: timedelta) -> str:
-    """What can still be done about it."""
+    """Return what can still be done about it."""
     judged = verdict(view, limit)
     if view.stage is None:
         return "nothing is left to do"
@@ -237,12 +237,12 @@ def _then(view: Outlook, limit: timedelta) -> str:
 
 
 def _up(length: timedelta) -> timedelta:
-    """Up to a whole second: whatever is over the limit also reads so."""
+    """Return a length rounded up to a whole second, so that a length over the limit also reads as over it."""
     return timedelta(seconds=math.ceil(length.total_seconds()))
 
 
 def _clock(length: timedelta) -> str:
-    """38:42 for minutes and seconds, 1:02:03 with hours; a leading minus when negative."""
+    """Return 38:42 for minutes and seconds, 1:02:03 with hours; a leading minus if negative."""
     seconds = int(abs(length.total_seconds()))
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
@@ -251,6 +251,6 @@ def _clock(length: timedelta) -> str:
 
 
 def _hhmm(instant: datetime, now: datetime) -> str:
-    """The time of day; with its day when that is not clear from `now`."""
+    """Return the time of day, with its day if that is not clear from `now`."""
     near = abs(instant - now) < timedelta(hours=12)
     return instant.strftime("%H:%M" if near else "%a %d %b %H:%M")

@@ -1,4 +1,8 @@
-"""After an abort: when is the next attempt? (R8, R20, R21)
+"""Works out when the next attempt is after an abort (R8, R20, R21).
+
+Candidates are looked at in the order given; the first that keeps every rule is the next attempt, and every earlier one
+is refused in a sentence that can be read aloud. All instants are timezone-aware UTC datetimes, all durations are
+timedeltas, and a limit that is met exactly is met.
 
 Candidates are looked at in the order given; the first that keeps every rule is the next attempt, and every earlier one
 is refused in a sentence that can be read aloud. All instants are timezone-aware UTC datetimes, all durations are
@@ -47,7 +51,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Considered:
-    """One candidate, and why it is the next attempt or is not: `yes: …`, `no: …`."""
+    """A candidate, and why it was accepted or not: `yes: …`, `no: …`."""
 
     start: datetime
     kind: str
@@ -58,10 +62,10 @@ class Considered:
 def consider(
     candidates: Iterable[Candidate], now: datetime, replica_back: datetime, fix: Fix, rules: Rules
 ) -> list[Considered]:
-    """Look at `candidates` up to and including the first that is accepted (R21).
+    """Return the candidates up to and including the first that is accepted, each with why (R21).
 
-    `replica_back` is when the read-only replica of the last attempt is restored. Without an estimate nothing is
-    accepted: it ends at the first candidate that nothing else is against.
+    `replica_back` is when the read-only replica of the last attempt is restored. Without an estimate of the fix nothing
+    is accepted: the last one returned is the first that meets every other rule.
     """
     seen = []
     for candidate in candidates:
@@ -77,7 +81,7 @@ def consider(
 
 
 def _against_date(start: datetime, now: datetime, replica_back: datetime, rules: Rules) -> str | None:
-    """Why it is too early to be announced, or for the replica; None when it is not."""
+    """Return why an attempt is too early to be announced in time, or for the replica; None if it is not."""
     notice = start - now
     if notice <= timedelta():
         return "it is past"
@@ -89,7 +93,7 @@ def _against_date(start: datetime, now: datetime, replica_back: datetime, rules:
 
 
 def _against_fix(start: datetime, now: datetime, fix: Fix, rules: Rules) -> str | None:
-    """Why it is too early for the fix; None when it is not."""
+    """Return why an attempt is too early for the fix; None if it is not."""
     enough = _enough(start - now)
     if fix.mended_at is None:
         return f"{enough}, but nobody has said when it can be fixed"
@@ -125,17 +129,17 @@ def _enough(notice: timedelta) -> str:
 
 
 def _minute(instant: datetime) -> str:
-    """The first whole minute that is not before it."""
+    """Return an instant as text, rounded up to a whole minute."""
     return f"{instant + timedelta(seconds=59, microseconds=999999):%a %d %b %H:%M} UTC"
 
 
 def _have(length: timedelta, wanted: timedelta) -> str:
-    """What is there of what is wanted: to the second where it is nearly enough, for `24 h of 24 h` explains nothing."""
+    """Return a length as text; exact if it is nearly the wanted one, for `24 h of 24 h` explains nothing."""
     return _exactly(length) if wanted - length < HOUR else _about(length)
 
 
 def _about(length: timedelta) -> str:
-    """`6 d 23 h`, `47 h`, `40 min`, `12 s`: rounded down."""
+    """Return a length as `6 d 23 h`, `47 h`, `40 min` or `12 s`, rounded down."""
     seconds = int(length.total_seconds())
     if length >= COUNTED_IN_DAYS:
         days, hours = divmod(seconds // 3600, 24)
@@ -146,7 +150,7 @@ def _about(length: timedelta) -> str:
 
 
 def _exactly(length: timedelta) -> str:
-    """`24 h`, `23 h 59 min 59 s`: every unit that is not nought."""
+    """Return a length as `24 h` or `23 h 59 min 59 s`: every unit that is not zero."""
     seconds = int(length.total_seconds())
     counts = ((seconds // 3600, "h"), (seconds // 60 % 60, "min"), (seconds % 60, "s"))
     return " ".join(f"{count} {unit}" for count, unit in counts if count) or "0 h"

@@ -1,4 +1,8 @@
-"""Filling a year with windows from a rule, and moving what collides (R1, R4): facts in, a proposal out.
+"""Fills a year with windows from a rule, and moves those that collide (R1, R4): facts in, a proposal out.
+
+A window that collides is moved so that few people have to be asked again: first only its backup, to a later working
+day; then the window, to the same weekday of another week of its month; then to another working day of its month. The
+time of day stays. All instants are timezone-aware UTC datetimes.
 
 What collides is moved as little as people have to be asked again: first only the backup, to a later working day; then
 the window, to the same weekday of another week of its month; then to another working day of its month. The time of day
@@ -32,7 +36,7 @@ BACKUP_WITHIN = 14  # days after its usual day: the merge of an aborted attempt 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a proposal rests on."""
+    """The facts for a proposal: calendar events, people and rules."""
 
     events: tuple[CalendarEvent, ...]
     people: tuple[Person, ...]
@@ -41,9 +45,9 @@ class Facts:
 
 @dataclass(frozen=True)
 class Proposed:
-    """A window and its backup; where the rule had them is `nominal`, and `why` tells why either is elsewhere.
+    """A proposed window and its backup. `nominal` is where the rule has them, `why` tells why either is moved.
 
-    `pair` is None when the whole month has no day that will do.
+    `pair` is None if the whole month has no suitable day.
     """
 
     nominal: Pair
@@ -52,12 +56,12 @@ class Proposed:
 
     @property
     def moved(self) -> bool:
-        """Whether it is elsewhere than the rule has it."""
+        """Return True if window or backup is not where the rule has it."""
         return self.pair is None or (self.pair.window, self.pair.backup) != (self.nominal.window, self.nominal.backup)
 
 
 def propose(nominal: Sequence[Pair], listed: Sequence[Pair], earliest: datetime, facts: Facts) -> list[Proposed]:
-    """A place for each of the `nominal` pairs, in their order; those that are `listed` stay where they are.
+    """Return a place for each of the `nominal` pairs, in their order; those that are `listed` stay where they are.
 
     No window begins before `earliest`.
     """
@@ -75,7 +79,7 @@ def propose(nominal: Sequence[Pair], listed: Sequence[Pair], earliest: datetime,
 def _place(
     nominal: Pair, taken: Sequence[Attempt], windows: Sequence[datetime], earliest: datetime, facts: Facts
 ) -> Proposed:
-    """`windows` that may follow: a backup comes before them."""
+    """Return the proposal for one pair. `windows` are those that may follow: a backup must come before them."""
     after = nominal.backup - nominal.window
     why: tuple[str, ...] = ()
     for start in _windows(nominal.window):
@@ -94,7 +98,7 @@ def _place(
 
 
 def _against(kind: str, start: datetime, taken: Sequence[Attempt], facts: Facts) -> Iterator[str]:
-    """Why there can be no attempt at that moment."""
+    """Yield the reasons why there can be no attempt at that moment."""
     for event in in_the_way(start, facts.events, facts.rules):
         if event.busy:
             yield f"{event.named}, {span_in_words(event)}"
@@ -105,7 +109,7 @@ def _against(kind: str, start: datetime, taken: Sequence[Attempt], facts: Facts)
 
 
 def _windows(start: datetime) -> Iterator[datetime]:
-    """The usual moment; then the same weekday, then other working days of that month, the nearest first."""
+    """Yield the usual moment, then the same weekday, then other working days of the month, the nearest first."""
     days = (next_month(start) - month(start)).days
     others = sorted((n for n in range(1 - start.day, days - start.day + 1)), key=lambda n: (n % 7 != 0, abs(n), -n))
     for offset in others:
@@ -115,7 +119,7 @@ def _windows(start: datetime) -> Iterator[datetime]:
 
 
 def _backups(start: datetime, usual: int, limit: datetime | None) -> Iterator[datetime]:
-    """The moment itself, then the same on later days: working days, and the `usual` day of the week, before `limit`."""
+    """Yield the moment itself, then the same time on later working days, or `usual` weekdays, before `limit`."""
     for offset in range(BACKUP_WITHIN + 1):
         moved = start + offset * DAY
         if limit is not None and moved >= limit:

@@ -1,4 +1,8 @@
-"""Which windows there are, and what stands against them (R1, R3, R4): facts in, findings out.
+"""The windows of the schedule, and what speaks against them (R1, R3, R4): facts in, findings out.
+
+A window comes with its backup: a pair of attempts. Listed windows count first; for months that the list does not reach
+the rule counts. All instants are timezone-aware UTC datetimes, all durations are timedeltas, intervals end just before
+their end, and a distance that is kept exactly is kept.
 
 A window comes with its backup: a pair of attempts. Those that are listed count first; in the months that the list does
 not reach the rule goes on. All instants are timezone-aware UTC datetimes, all durations are timedeltas, intervals end
@@ -33,13 +37,13 @@ class CalendarEvent:
 
     @property
     def named(self) -> str:
-        """Title and calendar, for people."""
+        """Return title and calendar, for people."""
         return f"{self.title} ({self.calendar})"
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A window and its backup. `where`, `backup_where`: file and line; `listed`: it is not the rule that says so."""
+    """A window and its backup. `where`, `backup_where`: file and line; `listed`: from the list, not the rule."""
 
     window: datetime
     backup: datetime
@@ -58,19 +62,21 @@ class Attempt:
 
     @property
     def where(self) -> str:
-        """File and line."""
+        """Return file and line."""
         return self.pair.where if self.kind == "window" else self.pair.backup_where
 
     @property
     def named(self) -> str:
-        """`window Wed 9 Dec 2026 08:00 UTC`."""
+        """Return the attempt as `window Wed 9 Dec 2026 08:00 UTC`."""
         return f"{self.kind} {in_words(self.start)}"
 
 
 @dataclass(frozen=True)
 class ScheduleRules:
-    """The policy's numbers: a window's `length` (R2), the `pause` before it (R5), the `notice` of a new attempt and the
-    `replica`'s restore (R21), the time to `decide` on it, and the `qa` days before a window.
+    """The policy's distances, as lengths of time.
+
+    A window's `length` (R2), the `pause` before it (R5), the `notice` of a new attempt and the `replica`'s restore
+    (R21), the time to `decide` on it, and the `qa` days before a window.
     """
 
     length: timedelta
@@ -82,17 +88,17 @@ class ScheduleRules:
 
     @property
     def apart(self) -> timedelta:
-        """From the end of an attempt to the next one, at the least (R21)."""
+        """Return the least time from the end of an attempt to the next one (R21)."""
         return max(self.notice, self.replica) + self.decide
 
     def span(self, start: datetime) -> tuple[datetime, datetime]:
-        """When services may be away for an attempt that starts then (R2, R5)."""
+        """Return from when to when services may be away for an attempt at `start` (R2, R5)."""
         return start - self.pause, start + self.length
 
 
 @dataclass(frozen=True)
 class ScheduleFinding:
-    """One thing to be known: `where` is `file:line` or a file, `what` is wrong, `remedy` is what to do."""
+    """One finding: `where` is `file:line` or a file, `what` is wrong, `remedy` is what to do."""
 
     kind: str
     severity: str
@@ -103,12 +109,12 @@ class ScheduleFinding:
 
 
 def in_words(instant: datetime) -> str:
-    """`Wed 9 Dec 2026 08:00 UTC`."""
+    """Return an instant as `Wed 9 Dec 2026 08:00 UTC`."""
     return f"{instant:%a} {instant.day} {instant:%b %Y %H:%M} UTC"
 
 
 def length_in_words(length: timedelta) -> str:
-    """`27 h 30 min`, `2 d`: what is not nought."""
+    """Return a length as `27 h 30 min` or `2 d`: every unit that is not zero."""
     minutes = int(length.total_seconds() // 60)
     counts = ((minutes // 1440, "d"), (minutes // 60 % 24, "h"), (minutes % 60, "min"))
     if length < timedelta(hours=72):  # people say 48 h
@@ -117,21 +123,21 @@ def length_in_words(length: timedelta) -> str:
 
 
 def month(instant: datetime) -> datetime:
-    """The first moment of its month."""
+    """Return the first moment of the instant's month."""
     return instant.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
 def next_month(instant: datetime) -> datetime:
-    """The first moment of the month after."""
+    """Return the first moment of the next month."""
     return month(month(instant) + 31 * DAY)
 
 
 def next_window(
     listed: Sequence[datetime], after: datetime, by_rule: Callable[[datetime], datetime | None]
 ) -> datetime | None:
-    """The first window later than `after`; None when there is none any more.
+    """Return the first window later than `after`, or None.
 
-    From the month of the first that is listed to the month of the last only the list counts, whatever the rule says.
+    From the month of the first listed window to that of the last, only the list counts, whatever the rule says.
     `by_rule` tells the rule's first window later than a moment.
     """
     if not listed:
@@ -146,14 +152,14 @@ def next_window(
 
 
 def attempts(pairs: Sequence[Pair]) -> list[Attempt]:
-    """Windows and backups in the order of time."""
+    """Return all windows and backups in the order of time."""
     both = [Attempt("window", pair.window, pair) for pair in pairs]
     both += [Attempt("backup", pair.backup, pair) for pair in pairs]
     return sorted(both, key=lambda attempt: attempt.start)
 
 
 def list_findings(listed: Sequence[Pair], now: datetime) -> Iterator[ScheduleFinding]:
-    """What is odd about the list itself; `listed` in the order of the file (R1)."""
+    """Yield what is odd about the list itself; `listed` is in the order of the file (R1)."""
     for before, pair in zip(listed, listed[1:]):
         if pair.window <= before.window:
             same = "is listed twice" if pair.window == before.window else f"stands after {in_words(before.window)}"
@@ -174,7 +180,7 @@ def list_findings(listed: Sequence[Pair], now: datetime) -> Iterator[ScheduleFin
 
 
 def gaps(pairs: Sequence[Pair], now: datetime, where: str) -> Iterator[ScheduleFinding]:
-    """Every month of the year ahead that has no window, this one included (R1). `pairs` begin with this month's."""
+    """Yield a finding for every month of the year ahead without a window (R1). `pairs` begin with this month's."""
     taken = {month(pair.window) for pair in pairs}
     start = month(now)
     while next_month(start) <= now + YEAR:
@@ -185,7 +191,7 @@ def gaps(pairs: Sequence[Pair], now: datetime, where: str) -> Iterator[ScheduleF
 
 
 def distances(pairs: Sequence[Pair], rules: ScheduleRules) -> Iterator[ScheduleFinding]:
-    """Backups before their window, and attempts that begin too soon after another one's end (R21)."""
+    """Yield a finding for a backup before its window, and for an attempt too soon after another one's end (R21)."""
     for pair in pairs:
         if pair.backup <= pair.window:
             what = f"backup {in_words(pair.backup)} is not after its window, {in_words(pair.window)}"
@@ -202,7 +208,7 @@ def distances(pairs: Sequence[Pair], rules: ScheduleRules) -> Iterator[ScheduleF
 
 
 def too_close(start: datetime, others: Sequence[Attempt], rules: ScheduleRules) -> Attempt | None:
-    """The first of `others` that an attempt at `start` would be too close to."""
+    """Return the first of `others` that is too close to an attempt at `start`, or None."""
     return next((other for other in others if abs(other.start - start) < rules.length + rules.apart), None)
 
 
@@ -213,20 +219,20 @@ def _apart(rules: ScheduleRules) -> str:
 
 
 def in_the_way(start: datetime, events: Sequence[CalendarEvent], rules: ScheduleRules) -> list[CalendarEvent]:
-    """The events that overlap with an attempt and the pause before it, those marked as free included (R4, R5)."""
+    """Return the events that overlap with an attempt and its pause, those marked as free included (R4, R5)."""
     begin, end = rules.span(start)
     return [event for event in events if overlap(event, begin, end)]
 
 
 def overlap(event: CalendarEvent, begin: datetime, end: datetime) -> bool:
-    """Whether some of the event lies in it; an event without a length is a moment."""
+    """Return True if part of the event lies between `begin` and `end`; an event without a length is a moment."""
     return begin <= event.start < end if event.start == event.end else event.start < end and event.end > begin
 
 
 def collisions(
     pairs: Sequence[Pair], events: Sequence[CalendarEvent], rules: ScheduleRules
 ) -> Iterator[ScheduleFinding]:
-    """Attempts that a calendar's event stands against (R4)."""
+    """Yield a finding for each attempt that collides with a calendar's event (R4)."""
     for attempt in attempts(pairs):
         for event in in_the_way(attempt.start, events, rules):
             when = "" if overlap(event, attempt.start, rules.span(attempt.start)[1]) else "the pause before "
@@ -241,7 +247,7 @@ def collisions(
 
 
 def span_in_words(event: CalendarEvent) -> str:
-    """`9 Dec 07:00–09:00 UTC`, `9 Dec 22:00 – 10 Dec 01:00 UTC`, `9 Dec`, `9–11 Dec`."""
+    """Return an event's time as `9 Dec 07:00–09:00 UTC`, `9 Dec 22:00 – 10 Dec 01:00 UTC`, `9 Dec` or `9–11 Dec`."""
     first, last = event.start, event.end
     if event.start < event.end and _midnight(first) and _midnight(last):
         last -= DAY

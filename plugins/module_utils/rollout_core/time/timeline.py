@@ -1,4 +1,7 @@
-"""When each stage should run: the plan in, instants out. When it did is a fold over the journal (journal/stages.py).
+"""Computes when each stage should run: the plan in, instants out. (journal/stages.py computes when it did.)
+
+A *plan* is the dict under `rollout:` of a plan file (docs/architecture.md). All instants are timezone-aware UTC
+datetimes, all durations are timedeltas.
 
 A *plan* is the dict under `rollout:` of a plan file (docs/architecture.md). All instants are timezone-aware UTC
 datetimes, all durations are timedeltas.
@@ -25,7 +28,7 @@ _YEARS = range(1970, 3000)  # of an instant: there is room to add to it
 
 
 def parse_duration(text: str) -> timedelta:
-    """`-48h`, `-30m`, `0m`, `12s`, `2d` as a timedelta. Raises ValueError for anything else, and beyond ten years."""
+    """Return `-48h`, `-30m`, `0m`, `12s`, `2d` as a timedelta. Raises ValueError for others, and beyond ten years."""
     match = _DURATION.fullmatch(str(text).strip())
     seconds = int(match["count"]) * _UNITS[match["unit"]] if match else 0
     if match is None or seconds > _TEN_YEARS:
@@ -51,7 +54,7 @@ def parse_instant(value: Any) -> datetime:
 
 
 def yes_or_no(value: Any) -> str:
-    """The word that was meant: YAML reads a bare yes or no as true or false."""
+    """Return the word that was meant: YAML reads a bare yes or no as true or false."""
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
@@ -64,7 +67,7 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """One stage as the plan has it: `start` is the later of `due` and the end of the stage before it.
+    """One planned stage: `start` is the later of `due` and the end of the stage before it.
 
     `steps` are what it is made of, in order, as far as that is known; then `expected` is their sum, pad included.
     """
@@ -81,12 +84,12 @@ class PlannedStage:
 
     @property
     def end(self) -> datetime:
-        """When it should be over."""
+        """Return when the stage should be over."""
         return self.start + self.expected
 
 
 def window(plan: Plan) -> tuple[datetime, datetime]:
-    """Start and end of the rollout's window (R2)."""
+    """Return start and end of the rollout's window (R2)."""
     start = parse_instant(plan["window"]["start"])
     return start, start + timedelta(minutes=plan["window"]["minutes"])
 
@@ -94,7 +97,7 @@ def window(plan: Plan) -> tuple[datetime, datetime]:
 def planned(plan: Plan, measured: Estimates | None = None) -> list[PlannedStage]:
     """Return every stage of the process in order, laid out one after the other, none before it is due.
 
-    How long a stage takes is what an earlier stage has measured, else the plan's `steps`, else its `minutes`.
+    A stage takes what an earlier stage has measured, else the plan's `steps`, else its `minutes`.
     """
     measured = measured or {}
     start_of_window, _ = window(plan)

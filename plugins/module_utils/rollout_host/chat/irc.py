@@ -1,8 +1,8 @@
-"""A client for one channel of an IRC server: it reads and sets the topic (R15), or says a line. It needs the library
-`irc`, and runs on the control machine.
+"""A client for one channel of an IRC server: it reads and sets the topic (R15), or says a line.
 
-Everything has one deadline: a server that takes the connection and says nothing is given up like one that is not there.
-Text is bytes to IRC: bytes that are no UTF-8 become surrogates, and go back as the same bytes.
+It needs the library `irc`, and runs on the control machine. Everything has one deadline: a server that takes the
+connection and says nothing counts as one that is not there. Text is bytes to IRC: bytes that are no UTF-8 become
+surrogates, and go back as the same bytes.
 """
 
 # mypy: allow-subclassing-any
@@ -38,15 +38,15 @@ REFUSED = {"fail", *(irc.events.numeric.get(str(code), str(code)) for code in ER
 
 
 class IrcError(Exception):
-    """Something did not work; the text is the beginning of the module's message."""
+    """An error on IRC; the text is the beginning of the module's message."""
 
 
 class NotOperator(IrcError):  # noqa: N818  it is one
-    """The channel takes its topic from operators only."""
+    """An error: the channel lets only operators change its topic."""
 
 
 class NotSaid(IrcError):  # noqa: N818  nothing was said, for certain
-    """The server takes no message from us for this channel, or none of this length."""
+    """An error: the server takes no message from us for this channel, or none of this length."""
 
 
 class _Lines(jaraco.stream.buffer.DecodingLineBuffer):
@@ -65,10 +65,10 @@ class _Reactor(irc.client.Reactor):
 
 
 class IrcChannel:
-    """A channel that we are in, from `with` to its end."""
+    """A channel that we have joined for the length of a `with` block."""
 
     def __init__(self, options: dict[str, Any]) -> None:
-        """`options` are those of the module irc_topic. Nothing is connected yet."""
+        """Keep the `options` of the module irc_topic; nothing is connected yet."""
         self.options, self.name = options, options["channel"]
         self.server = f"{options['server']}:{options['port']}"
         self.deadline = time.monotonic() + float(options["timeout_seconds"])
@@ -89,7 +89,7 @@ class IrcChannel:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Say goodbye, and wait until the server has heard it: then our nick is free again."""
+        """Quit, and wait until the server has heard it: then our nick is free again."""
         until = time.monotonic() + min(self._left(), GOODBYE_SECONDS)
         if self.connection.connected:
             self.connection.quit("done")
@@ -99,7 +99,7 @@ class IrcChannel:
 
     @property
     def longest(self) -> int | None:
-        """Return how many bytes of topic the server takes, None if it does not say."""
+        """Return how many bytes of topic the server takes; None if it does not say."""
         found = getattr(self.connection.features, "topiclen", None)
         return found if isinstance(found, int) and not isinstance(found, bool) else None
 
@@ -146,7 +146,7 @@ class IrcChannel:
             raise NotSaid(f"E-irc-refused  {self.server} does not take it for {self.name}: {_said(answer)}.")
 
     def _made_operator(self) -> bool:
-        """Return True once services have made us an operator: they do it a moment after one of theirs has joined."""
+        """Return True once services have made us an operator, which they do a moment after we join."""
         until = time.monotonic() + min(self._left(), OPERATOR_SECONDS)
         while time.monotonic() < until:
             while self.heard:
@@ -222,11 +222,11 @@ class IrcChannel:
 
     @property
     def alone(self) -> bool:
-        """Return True if nobody else is in the channel: it may only have come into being because we joined it."""
+        """Return True if nobody else is in the channel: perhaps it only exists because we joined it."""
         return self.members <= {self.connection.get_nickname()}
 
     def _send(self, line: str) -> None:
-        """Send a command, and forget what was heard before: that is no answer to it."""
+        """Send a command, and forget what was heard before, which is no answer to it."""
         self.heard.clear()
         try:
             self.connection.send_raw(line)
@@ -274,6 +274,6 @@ def _is_pong(event: irc.client.Event, token: str) -> bool:
 
 
 def _said(event: irc.client.Event) -> str:
-    """Return what the server gave as its reason."""
+    """Return the reason that the server gave."""
     reason = event.arguments or event.target  # the library's own login_failed has it as its target
     return (" ".join(reason) if isinstance(reason, list) else str(reason or "")).strip().rstrip(".") or str(event.type)

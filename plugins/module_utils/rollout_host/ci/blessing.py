@@ -1,4 +1,4 @@
-"""What is kept from one look at Buildbot to the next, and the words for a blessing that does not come (R11, R13)."""
+"""The record that is kept between looks at Buildbot, and the messages for a missing blessing (R11, R13)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FORCED = ("builder", "build", "url", "why", "bug")
 
 
 class Record:
-    """What was forced again for a revision, and since when the master is away, in a file that is replaced whole.
+    """A record of what was forced again for a revision, and since when the master is away; its file is replaced whole.
 
     A file about another revision counts as none. Without `keep` nothing is written.
     """
@@ -51,36 +51,36 @@ class Record:
 
     @property
     def forced(self) -> list[dict[str, Any]]:
-        """Each {builder, build, url, why, bug}; bug is None when it was no known failure of a test."""
+        """Return each {builder, build, url, why, bug}; bug is None if it was no known failure of a test."""
         return [
             {name: each[name] for name in ("builder", "build", "url", "why", "bug")} for each in self._kept["forced"]
         ]
 
     @property
     def builds(self) -> set[int]:
-        """The ids of the builds that were forced again."""
+        """Return the ids of the builds that were forced again."""
         return {each["buildid"] for each in self._kept["forced"]}
 
     def forced_again(self, verdict: BuilderVerdict) -> None:
-        """Put a build on record that was forced again."""
+        """Record that a build was forced again."""
         build = verdict.build
         told = {"builder": verdict.builder, "build": build.get("number"), "buildid": build.get("buildid")}
         self._kept["forced"].append({**told, "url": verdict.url, "why": verdict.why, "bug": verdict.bug})
         self._write()
 
     def lines(self) -> list[str]:
-        """One line for each build that was forced again."""
+        """Return one line for each build that was forced again."""
         return ["{builder} build {build} {why}: forced again ({url})".format(**each) for each in self.forced]
 
     def down_since(self, now: float) -> float:
-        """Return since when the master is away: now, if nobody has noticed before."""
+        """Return since when the master is away; that is now, if nobody has noticed before."""
         if self._kept["down_since"] is None:
             self._kept["down_since"] = now
             self._write()
         return float(self._kept["down_since"])
 
     def up(self) -> None:
-        """Note that the master answers."""
+        """Record that the master answers."""
         if self._kept["down_since"] is not None:
             self._kept["down_since"] = None
             self._write()
@@ -92,7 +92,7 @@ class Record:
 
 
 def red(blessing: Blessing, merged: str) -> str:
-    """Return the error for builders that do not bless `merged` ("devel r10"): what, where, last lines, what to type."""
+    """Return the error about builders that do not bless `merged` ("devel r10"): what, where, last lines, remedy."""
     bad = [verdict for verdict in blessing.verdicts if verdict.state in ("red", "never_started")]
     failed = any(verdict.state == "red" for verdict in bad)
     name, then = ("E-build-failed", FAILED) if failed else ("E-build-not-started", NOT_STARTED)
@@ -105,10 +105,10 @@ def red(blessing: Blessing, merged: str) -> str:
 
 
 def waited_too_long(line: str, hours: float) -> str:
-    """Return the error for a blessing that has not come in time."""
+    """Return the error about a blessing that has not come in time."""
     return LATE.format(line=line, hours=hours, again=AGAIN)
 
 
 def down_too_long(line: str, minutes: float) -> str:
-    """Return the error for a master that stays away."""
+    """Return the error about a master that stays away."""
     return DOWN.format(line=line, minutes=minutes, again=AGAIN)

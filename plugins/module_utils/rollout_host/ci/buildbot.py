@@ -1,7 +1,7 @@
-"""A Buildbot master through its REST API (version 2): what builders and builds are, and a build forced again (R11).
+"""A Buildbot master through its REST API (version 2): reads builders and builds, forces a build again (R11).
 
-Every answer is read anew; nothing is kept. Who only looks needs no password. Forcing wants what the master's `www.auth`
-and `www.authz` ask for: a user and a password, with which one logs in, or a token that a proxy before it takes.
+Every answer is read anew; nothing is kept. Looking needs no password. Forcing needs what the master's `www.auth` and
+`www.authz` ask for: a user and a password to log in with, or a token that a proxy before it takes.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ DOWN = (502, 503, 504)  # what a proxy answers for a master that is down
 
 
 class BuildbotError(Exception):
-    """What Buildbot, though it is there, did not do or does not know."""
+    """An error: Buildbot answers, but did not do something or does not know it."""
 
 
 class BuildbotDownError(BuildbotError):
-    """Buildbot does not answer."""
+    """An error: Buildbot does not answer."""
 
 
 class Buildbot:
     """One master, at the address of its pages."""
 
     def __init__(self, url: str, timeout: float = 10, user: str = "", password: str = "", token: str = "") -> None:
-        """Ask nothing yet. `timeout` in seconds is for each answer."""
+        """Prepare to ask; `timeout` in seconds is for each answer."""
         self.url = url.rstrip("/") + "/"
         self._user, self._password = user, password
         headers = {"Authorization": "Bearer " + token} if token else {}
@@ -49,7 +49,7 @@ class Buildbot:
         return {builder["name"]: builder["builderid"] for builder in self._list("builders")}
 
     def builder(self, name: str, number: int) -> Builder:
-        """Return the facts of one builder, without the steps of what failed."""
+        """Return the facts of one builder, without the failed steps of its builds."""
         here = f"builders/{number}/"
         wanted = [("property", name) for name in ("revision", "got_revision", "branch")]
         builds = self._list(here + "builds", [("order", "-number"), ("limit", BUILDS), *wanted])
@@ -59,12 +59,12 @@ class Buildbot:
         return Builder(name, self.url + f"#/builders/{number}", builds, requests, workers)
 
     def failed_steps(self, build: Mapping[str, Any]) -> list[Failed]:
-        """Return the failed steps of a build with what their commands printed."""
+        """Return the failed steps of a build, with what their commands printed."""
         steps = self._list("builds/{}/steps".format(build["buildid"]))
         return [self._failed(build, step) for step in steps if step["results"] in BAD_STEP]
 
     def build_url(self, build: Mapping[str, Any]) -> str:
-        """Return where a browser finds a build."""
+        """Return the address at which a browser finds a build."""
         return self.url + "#/builders/{}/builds/{}".format(build["builderid"], build["number"])
 
     def workers(self) -> list[dict[str, Any]]:
@@ -72,7 +72,7 @@ class Buildbot:
         return self._list("workers")
 
     def force_again(self, build: Mapping[str, Any]) -> None:
-        """Have the same revision built once more by the same builder. Raises BuildbotError when that is not allowed."""
+        """Have the same builder build the same revision once more. Raises BuildbotError if that is not allowed."""
         try:
             self.control("builds/{buildid}".format(**build), "rebuild")
         except BuildbotDownError:
@@ -83,7 +83,7 @@ class Buildbot:
             raise BuildbotError(f"Buildbot does not let {who} force a build: {error}\n  {by}") from error
 
     def control(self, path: str, method: str, **params: Any) -> None:
-        """Have something done to a build or a worker. Raises BuildbotError when that is not allowed."""
+        """Call a method of a build or a worker. Raises BuildbotError if that is not allowed."""
         if self._user:
             self._ask("GET", "auth/login", url_username=self._user, url_password=self._password, force_basic_auth=True)
         call = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}

@@ -1,7 +1,7 @@
-"""Tags of bugs as Launchpad has them now, through launchpadlib's anonymous access (R8). The control machine's only.
+"""Reads the tags of bugs from Launchpad, through launchpadlib's anonymous access (R8). For the control machine only.
 
 What launchpadlib keeps on disk (the description of the web service, and answers by their ETag) is in the directory that
-the caller names, never in a home. Nobody logs in, so a private bug looks as one that does not exist.
+the caller names, never in a home. Nobody logs in, so a private bug looks like one that does not exist.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ PLACES = "production, staging, qastaging, or the service's root as http(s)://HOS
 
 
 class LaunchpadError(Exception):
-    """Launchpad could not be asked; the text is a message for people, its first line begins with E-launchpad."""
+    """An error: Launchpad could not be asked; the text is for people, its first line begins with E-launchpad."""
 
 
 def bug_tags(
     root: str, bugs: Iterable[int | str], cache: str | Path, total_seconds: float = TOTAL_SECONDS
 ) -> tuple[dict[int, list[str]], list[int]]:
-    """Return ({bug: [tag]}, [bug]): the tags of these bug numbers now, and the bugs that nobody is shown; both sorted.
+    """Return ({bug: [tag]}, [bug]): the tags of these bugs now, and the bugs that are hidden from us; both sorted.
 
     `root` is a name that launchpadlib knows or a URL, `cache` a directory, made if it is not there. Every bug is one
     request; all of them together take `total_seconds` at most, retries and slow answers included. Raises
@@ -47,13 +47,13 @@ def bug_tags(
 
 
 def told(hidden: Sequence[int]) -> str:
-    """Return the bugs that nobody is shown, in a line for a person."""
+    """Return a line for a person about the bugs that are hidden from us."""
     bugs = f"bug{'' if len(hidden) == 1 else 's'} {', '.join(map(str, hidden))}"
     return f"Launchpad shows nobody {bugs} (private, or no such bug): not QA'd as far as anyone can tell"
 
 
 class _Found:
-    """What came of asking so far: a thread cannot return it."""
+    """The answers so far, which the asking thread fills in."""
 
     def __init__(self) -> None:
         self.tags: dict[int, list[str]] = {}
@@ -62,7 +62,7 @@ class _Found:
 
 
 def _ask(root: str, wanted: Sequence[int], cache: str, total_seconds: float, found: _Found) -> None:
-    """Ask for one bug after the other."""
+    """Ask for one bug after the other, and fill in `found`."""
     try:
         from launchpadlib.launchpad import Launchpad  # takes a third of a second, and the hosts do not have it
         from lazr.restfulclient.errors import HTTPError

@@ -1,4 +1,6 @@
-"""What the database modules need of PostgreSQL: connections, revision rows, patches in one transaction (R9, R12, R18).
+"""PostgreSQL for the database modules: connections, revision rows, patches in one transaction (R9, R12, R18).
+
+Connections take a libpq conninfo without a password: that comes from the host's ~/.pgpass. All durations are seconds.
 
 Connections take a libpq conninfo without a password: that comes from the host's ~/.pgpass. All durations are seconds.
 """
@@ -34,16 +36,16 @@ _RECORD = """
 
 
 class RolloutError(Exception):
-    """Why a module fails: the whole message, and facts for its result."""
+    """The failure of a module: the whole message, and facts for its result."""
 
     def __init__(self, message: str, **facts: Any) -> None:
-        """Keep a message (first line `E-name  sentence`) and what `fail_json` gets besides it."""
+        """Keep a message (first line `E-name  sentence`) and the facts that `fail_json` gets with it."""
         super().__init__(message)
         self.facts = facts
 
 
 def message(error: Exception) -> str:
-    """Return what to tell for an error of ours, or for one of the host or the database that nobody expected."""
+    """Return the message for an error of ours, or for an unexpected one of the host or the database."""
     if isinstance(error, RolloutError):
         first, *others = str(error).split("\n")
         return "\n".join([first, *(line if line.startswith(" ") else f"  {line}" for line in others)])
@@ -51,10 +53,10 @@ def message(error: Exception) -> str:
 
 
 class PatchError(Exception):
-    """One patch did not go in."""
+    """An error: one patch could not be applied."""
 
     def __init__(self, patch: Patch, reason: str, line: int | None = None, sqlstate: str | None = None) -> None:
-        """Keep the reason in one line and the line number in the patch (None: it is about the whole patch)."""
+        """Keep the reason in one line, and the line number in the patch (None: it is about the whole patch)."""
         where = f"{patch.name}, line {line}" if line else str(patch.name)
         super().__init__(f"{where}: {reason}" + (f" [{sqlstate}]" if sqlstate else ""))
         self.patch, self.line, self.sqlstate = patch, line, sqlstate
@@ -75,7 +77,7 @@ class RevisionRow(NamedTuple):
 
     @property
     def name(self) -> patches.PatchName:
-        """The number of the patch that this row says is applied."""
+        """Return the number of the patch that this row says is applied."""
         return patches.PatchName(self.major, self.minor, self.patch)
 
 
@@ -88,12 +90,12 @@ class Patch(NamedTuple):
 
     @property
     def title(self) -> str:
-        """What it does, in a line: its first comment or statement."""
+        """Return what the patch does in a line: its first comment or statement."""
         return patch_title(self.text)
 
 
 class Provenance(NamedTuple):
-    """Where a patch came from, as its row records it."""
+    """The origin of a patch, as its row records it."""
 
     branch_nick: str | None = None
     revno: int | None = None
@@ -123,7 +125,7 @@ def connect(dsn: str, application_name: str) -> psycopg.Connection[Any]:
 def session_names(run_id: str) -> tuple[str, str]:
     """Return the application_names of a run's two sessions: the one that patches, and the one that closes access.
 
-    PostgreSQL cuts it off after 63 bytes. Other runs' names begin with `rollout ` too, and nobody else's do.
+    PostgreSQL cuts names off after 63 bytes. Every run's names begin with `rollout `, and no other session's do.
     """
     patching = f"rollout {run_id}"[:58]
     return patching, f"{patching} access"
@@ -136,7 +138,7 @@ def one_row(connection: psycopg.Connection[Any], query: str, params: Sequence[An
 
 
 def take_lock(connection: psycopg.Connection[Any]) -> None:
-    """Be the only one that patches this database, until the connection ends. Raises RolloutError E-another-rollout."""
+    """Lock the database against other patching, until the connection ends. Raises RolloutError E-another-rollout."""
     if connection.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK]).fetchone() != (True,):
         who = lock_holder(connection) or "another session"
         raise RolloutError(
@@ -146,7 +148,7 @@ def take_lock(connection: psycopg.Connection[Any]) -> None:
 
 
 def lock_holder(connection: psycopg.Connection[Any]) -> str | None:
-    """Say whose session holds the lock of whoever patches this database; None if nobody's does."""
+    """Return whose session holds the lock for patching this database; None if nobody's does."""
     holder = connection.execute(_LOCK_HOLDER, {"key": _LOCK}).fetchone()
     return f"session {holder[0]} ({holder[1]}, {holder[2]})" if holder else None
 
@@ -157,7 +159,7 @@ def revision_rows(connection: psycopg.Connection[Any]) -> list[RevisionRow]:
 
 
 def require_primary(connection: psycopg.Connection[Any]) -> None:
-    """Raise RolloutError E-not-superuser or E-not-the-primary if it cannot patch while access is closed."""
+    """Raise RolloutError E-not-superuser or E-not-the-primary if this connection cannot patch with access closed."""
     query = "SELECT rolsuper, pg_is_in_recovery(), rolname FROM pg_roles WHERE rolname = current_user"
     superuser, recovering, user = one_row(connection, query)
     if recovering:
@@ -188,10 +190,10 @@ def refuse_other_patches(names: Sequence[str], pending: Sequence[Patch], rows: I
 
 
 def pending_patches(schema_directory: str, rows: Iterable[RevisionRow]) -> list[Patch]:
-    """Read the patches of a schema directory that have no row yet, in the order of application.
+    """Return the patches of a schema directory that have no row yet, in the order of application.
 
-    Raises RolloutError `E-no-schema-directory`, or `E-misnamed-patch` for what looks like a patch and would never be
-    applied.
+    Raises RolloutError `E-no-schema-directory`, or `E-misnamed-patch` for a file that looks like a patch but would
+    never be applied.
     """
     directory = Path(schema_directory)
     if not directory.is_dir():
@@ -209,7 +211,7 @@ def pending_patches(schema_directory: str, rows: Iterable[RevisionRow]) -> list[
 
 
 def read_patch(schema_directory: str, name: patches.PatchName) -> Patch:
-    """Read one patch. Raises OSError, or RolloutError `E-unsound-patch` for a text that is not UTF-8."""
+    """Return one patch. Raises OSError, or RolloutError `E-unsound-patch` for a text that is not UTF-8."""
     path = Path(schema_directory) / str(name)
     try:
         return Patch(name, path.read_text(encoding="utf-8"), path)
@@ -224,10 +226,11 @@ def apply_patches(
     on_step: Callable[[Patch], None],
     attempts: Callable[[Patch, Callable[[], None]], None] = lambda _, apply: apply(),
 ) -> list[dict[str, Any]]:
-    """Apply `pending` in order inside the caller's transaction, and measure each: [{patch, title, seconds}].
+    """Apply `pending` in order inside the caller's transaction; return [{patch, title, seconds}].
 
     Each patch must leave exactly its own row behind. Raises PatchError; the caller rolls back. `on_step` gets each
-    patch before it begins; `attempts` gets it and what applies it, and may do that again after undoing it.
+    patch before it begins; `attempts` gets the patch and a function that applies it, which it may call again after it
+    has undone the first try.
     """
     applied = []
     expected = {row[:3] for row in revision_rows(connection)}
@@ -243,16 +246,16 @@ def apply_patches(
 
 
 def what_was_kept(connection: psycopg.Connection[Any], before: Sequence[RevisionRow]) -> str:
-    """Say what a failed attempt left in the revision table, by looking."""
+    """Return a sentence that says what a failed attempt left in the revision table, by looking."""
     new = [row.name.number for row in revision_rows(connection) if row not in before]
     return f"KEPT: the rows {', '.join(new)} are in the table." if new else "Nothing was kept: the rows are as before."
 
 
 def transaction_status(connection: psycopg.Connection[Any], transaction: str | None, seconds: float) -> str | None:
-    """Return what became of a transaction, `committed` or `aborted`; `in progress` if it still is after some seconds.
+    """Return what became of a transaction: `committed`, `aborted`, or `in progress` if it still is after `seconds`.
 
-    None if there was none, or if the server does not know (any more). After a crash its number may be another's, so
-    `committed` is no proof: the rows are.
+    None if there was none, or if the server does not know (any more). After a crash its number may be another
+    transaction's, so `committed` is no proof: the rows are.
     """
     until = time.monotonic() + seconds
     while transaction is not None:

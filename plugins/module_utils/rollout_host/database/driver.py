@@ -1,4 +1,4 @@
-"""psycopg, or the reason why it is not here: then modules fail with that, and nothing of the rest is ever called."""
+"""Imports psycopg, or keeps the reason why it is missing: modules then fail with that reason, before anything else."""
 
 from __future__ import annotations
 

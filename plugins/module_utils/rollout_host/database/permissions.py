@@ -1,7 +1,7 @@
-"""The permissions file applied to a database: one look at the catalogs, and only what differs is typed (R18).
+"""Applies a permissions file to a database: one look at the catalogs, and only the differences are executed (R18).
 
-`read` before users are locked out, `apply` after the last patch in its transaction: what the file names and the patches
-did not make rolls everything back.
+`read` comes before users are locked out, `apply` after the last patch, in its transaction: if the file names something
+that the patches did not make, everything is rolled back.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _FACTS = """
 
 
 def read(path: str) -> WantedPermissions:
-    """Read a permissions file of this host. Raises RolloutError `E-permissions-file` with all that is wrong with it."""
+    """Return the content of a permissions file of this host. Raises RolloutError `E-permissions-file`."""
     try:
         return permissions_file.parse(path, Path(path).expanduser().read_text(encoding="utf-8"))
     except permissions_file.UnreadableError as error:
@@ -58,7 +58,7 @@ def read(path: str) -> WantedPermissions:
 
 
 def difference(connection: psycopg.Connection[Any], wanted: WantedPermissions) -> Difference:
-    """Return the statements that would be typed, and what the file names that is not there (yet). Changes nothing."""
+    """Return the statements that are needed, and what the file names that is not there (yet). Changes nothing."""
     rows = connection.execute(_FACTS, {"roles": list(wanted.roles)}).fetchall()
     return permissions.difference(
         wanted, [each._replace(items=each.items or ()) for each in (Found(*row) for row in rows)]
@@ -66,10 +66,10 @@ def difference(connection: psycopg.Connection[Any], wanted: WantedPermissions) -
 
 
 def apply(connection: psycopg.Connection[Any], wanted: WantedPermissions) -> list[str]:
-    """Make the catalogs say what the file says, in the caller's transaction; returns the statements that it took.
+    """Make the catalogs match the file, in the caller's transaction; return the statements that it took.
 
-    Raises WorkError `E-permissions-unknown` for what the file names and is not there, or `E-permissions-refused` for
-    what PostgreSQL does not take; the caller rolls back.
+    Raises WorkError `E-permissions-unknown` if the file names something that is not there, `E-permissions-refused` if
+    PostgreSQL refuses a statement; the caller rolls back.
     """
     found = difference(connection, wanted)
     if found.problems:

@@ -1,7 +1,7 @@
-"""A copy of a database's schema on its own server, to try undo files on; it goes in any case (R17).
+"""A copy of a database's schema on its own server, for trying undo files; it is always dropped in the end (R17).
 
-Its schema and its revision rows are those of the database, its tables are empty. Made with pg_dump and psql, because
-users are connected to the database, which therefore can be no template.
+Its schema and its revision rows are those of the database, its tables are empty. It is made with pg_dump and psql,
+because a template must have no users connected.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ class Tools(NamedTuple):
 
 @contextmanager
 def copy_of(connection: psycopg.Connection[Any], dsn: str, tools: Tools) -> Iterator[str]:
-    """Give the conninfo of a copy of the database of `connection`, whose own is `dsn`; it is dropped at the end.
+    """Yield the conninfo of a copy of the database of `connection`, whose own is `dsn`; it is dropped at the end.
 
-    One that a killed check has left is dropped first. Raises RolloutError E-no-copy.
+    A copy that a killed check has left is dropped first. Raises RolloutError E-no-copy.
     """
     database = connection.info.dbname.encode()[: _NAME_BYTES - len(_SUFFIX)].decode(errors="ignore")
     name = sql.Identifier(f"{database}{_SUFFIX}")
@@ -76,9 +76,9 @@ def copy_of(connection: psycopg.Connection[Any], dsn: str, tools: Tools) -> Iter
 
 
 def round_trips(target: str, undos: Sequence[Patch], patches: Sequence[Patch], tools: Tools) -> list[Trip]:
-    """Run the undo files in their order, then the patches again, each for itself; returns what became of each patch.
+    """Run the undo files in their order, then each patch again; return what became of each patch.
 
-    Raises RolloutError E-undo-failed when an undo file does not run.
+    Raises RolloutError E-undo-failed if an undo file fails.
     """
     with connect(target, "schema undo check") as copy:
         schemas = [tools.schema(target)]
@@ -99,7 +99,7 @@ def round_trips(target: str, undos: Sequence[Patch], patches: Sequence[Patch], t
 def _again(
     copy: psycopg.Connection[Any], target: str, patches: Sequence[Patch], schemas: list[str], tools: Tools
 ) -> Iterator[Trip]:
-    """Apply the patches again; `schemas` are those before the first undo and after each."""
+    """Apply the patches again; yield what became of each. `schemas` are those before the first undo and after each."""
     for number, patch in enumerate(patches):
         undone, before = schemas[-1 - number], schemas[-2 - number]
         try:

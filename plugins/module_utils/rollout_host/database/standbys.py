@@ -1,6 +1,6 @@
-"""Standbys: their replay is paused before an outage and resumed after it, one after the other (R18, R21).
+"""Standbys: their replay is paused before an outage, and resumed after it, one after the other (R18, R21).
 
-While a replay is paused, readers there see nothing of the outage: neither access, which is replicated where it is
+While replay is paused, readers there see nothing of the outage: neither access, which is replicated where it is
 PostgreSQL's own, nor the locks of the patches. A paused replay is something left open: it is on record until it is
 resumed. All durations are seconds.
 """
@@ -31,7 +31,7 @@ class Standby(NamedTuple):
 
 
 def standbys_of(params: Mapping[str, Any]) -> list[Standby]:
-    """Return the standbys that a module was given with its option `standbys`."""
+    """Return the standbys in a module's option `standbys`."""
     return [Standby(given["dsn"], given["pools"]) for given in params["standbys"]]
 
 
@@ -49,10 +49,10 @@ def replay_state(standby: psycopg.Connection[Any]) -> str:
 
 
 def pause_replay(standbys: Sequence[Standby], run_id: str, state_directory: str, database: str) -> None:
-    """Let nothing more of the primary reach its standbys, so that readers there see neither closed access nor locks.
+    """Pause the standbys' replay, so that readers there see neither closed access nor locks.
 
-    On record before the deed, with the pools that were on; a replay that somebody else has paused stays theirs. Raises
-    RolloutError `E-standby-…` or `E-no-connection`, and then none is left paused that was not.
+    It is on record before it is done, with the pools that were open. A replay that somebody else has paused is left to
+    them. Raises RolloutError `E-standby-…` or `E-no-connection`, and then none is left paused that was not.
     """
     file = _file(state_directory, database)
     record = {"database": database, "run_id": run_id}
@@ -85,9 +85,9 @@ def pause_replay(standbys: Sequence[Standby], run_id: str, state_directory: str,
 
 
 def left_paused(state_directory: str, database: str) -> dict[str, Any] | None:
-    """Return the record of the standbys whose replay a run of ours has paused and not resumed; None: there are none.
+    """Return the record of the standbys whose replay a run of ours has paused and not resumed; None if there are none.
 
-    {run_id, standbys: [{dsn, pools}]}, `pools` those that were on and have to be on again.
+    It is {run_id, standbys: [{dsn, pools}]}; `pools` are those that were open and have to be opened again.
     """
     return read_record(_file(state_directory, database))
 
@@ -100,11 +100,11 @@ def resume_replay(
     on_step: Callable[[str], Any] | None = None,
     seconds: float = 60,
 ) -> list[dict[str, Any]]:
-    """Let them catch up, one after the other: its pools off, replay up to the primary's position, its pools on.
+    """Let the standbys on record catch up, one after the other: close its pools, replay, open its pools.
 
-    What is on record, and that only: nothing without a record. Each is taken off the record once it is as before.
-    Returns [{standby, seconds, remark}]; `seconds` is None for one that has not caught up within `seconds`, or whose
-    replay was not ours to resume; `remark` says what is to be known or done.
+    Each replays up to the primary's position, and is taken off the record once it is as before. Returns [{standby,
+    seconds, remark}]; `seconds` is None for one that has not caught up within `seconds`, or whose replay was not ours
+    to resume; `remark` says what is to be known or done.
     """
     record = left_paused(state_directory, database)
     if record is None:
@@ -128,7 +128,7 @@ def resume_replay(
 
 
 def _caught_up(entry: dict[str, Any], lsn: str | None, seconds: float) -> tuple[float | None, list[str], bool]:
-    """Return how long it took, what is to be said of it, and whether all of it is as it was before the outage."""
+    """Return how long it took, remarks on it, and whether all of it is as it was before the outage."""
     pools, as_before = pools_of(entry["pools"]), False
     remarks: list[str] = []
     for pool in pools:
@@ -149,7 +149,7 @@ def _caught_up(entry: dict[str, Any], lsn: str | None, seconds: float) -> tuple[
 
 
 def _resumed(dsn: str, lsn: str | None, seconds: float) -> float | None:
-    """Resume, and return how long it took until `lsn` was replayed; None if it was not within `seconds`.
+    """Resume replay, and return how long it took until `lsn` was replayed; None if it was not within `seconds`.
 
     Tries again for a while when the connection breaks or none can be had: that standby may be starting again.
     """
@@ -176,7 +176,7 @@ def _replayed(standby: psycopg.Connection[Any], lsn: str | None, begun: float, s
 
 
 def _wait_until_paused(standby: psycopg.Connection[Any]) -> None:
-    """It pauses between two records of the log, so a moment after it was told to."""
+    """Wait until replay is paused: that comes between two records of the log, a moment after the request."""
     deadline = time.monotonic() + _PAUSES
     while (state := replay_state(standby)) != PAUSED:
         if time.monotonic() > deadline:
@@ -196,7 +196,7 @@ def _noted(remarks: list[str]) -> Iterator[None]:
 
 
 def _position(primary: psycopg.Connection[Any]) -> str | None:
-    """Up to which a standby has to replay; None when the primary cannot tell."""
+    """Return the position up to which a standby has to replay; None if the primary cannot tell."""
     with suppress(psycopg.Error):
         return written(primary)
     return None
@@ -207,7 +207,7 @@ def _file(state_directory: str, database: str) -> Path:
 
 
 def _record(file: Path, record: dict[str, Any], standbys: dict[str, dict[str, Any]]) -> None:
-    """Write the record with these standbys; none of them, no record."""
+    """Write the record with these standbys; without any, delete the record."""
     if standbys:
         write_record(file, {**record, "standbys": list(standbys.values())})
     else:

@@ -1,7 +1,7 @@
-"""An upgrade that leaves access open, for databases that nobody depends on, and its log (R9, R12).
+"""Upgrades a database that nobody depends on, with access open, and writes a log (R9, R12).
 
-The log has the format that the real upgrade script writes and that the budget of R9 is read from. One difference, on
-purpose: the real script writes `applied just now` before it knows whether anything is kept, this one after the commit.
+The log has the format that the real upgrade script writes and that the budget of R9 is read from. One difference is
+intended: the real script writes `applied just now` before it knows whether anything is kept, this one after the commit.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def upgrade(
     provenance: Provenance,
     log_file: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Apply all of `pending` in one transaction; returns what `apply_patches` does. `before` are the rows now there.
+    """Apply all of `pending` in one transaction; return what `apply_patches` does. `before` are the rows before that.
 
     Raises RolloutError `E-unsound-patch` before anything, and `E-patch-failed` after everything is rolled back.
     """
@@ -57,7 +57,7 @@ def upgrade(
 
 
 def _timings(before: Sequence[RevisionRow], applied: Sequence[dict[str, Any]]) -> list[str]:
-    """What was applied earlier in the last month, then what was applied now."""
+    """Return the log's lines: what was applied earlier in the last month, then what was applied now."""
     since = datetime.now(timezone.utc).replace(tzinfo=None) - _LAST_MONTH
     lines = [
         f"{row.name.number} previously applied {row.start_time:%Y-%m-%d} in {row.seconds:.1f} seconds"
@@ -71,7 +71,7 @@ def _timings(before: Sequence[RevisionRow], applied: Sequence[dict[str, Any]]) -
 
 
 def _writer(log_file: str | None) -> Callable[[str, str], None]:
-    """Return what appends one line to the log, or does nothing when there is no log."""
+    """Return a function that appends one line to the log, or does nothing without a log."""
 
     def write(level: str, text: str) -> None:
         if log_file:

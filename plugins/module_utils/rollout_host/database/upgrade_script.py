@@ -1,4 +1,4 @@
-"""The site's own upgrade script: run in bounded time, its output in a file, its last success on record (R12)."""
+"""Runs the site's own upgrade script in bounded time, its output in a file, its last success on record (R12)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LOOK_SECONDS = 0.05
 
 
 class ScriptEnd(NamedTuple):
-    """How a command ended: its exit code (negative: by a signal; None: at the deadline), and after how many seconds."""
+    """The end of a command: its exit code (negative: by a signal; None: at the deadline), and its seconds."""
 
     exit_code: int | None
     seconds: float
@@ -34,8 +34,8 @@ class ScriptEnd(NamedTuple):
 def run(argv: Sequence[str], directory: str | None, log: Path, deadline: float, setting: str) -> ScriptEnd:
     """Run a command in a process group of its own, its output into `log`; at the deadline (seconds) the group is ended.
 
-    So it is when this process is told to end. Raises RolloutError `E-upgrade-command` for what cannot be started;
-    `setting` is the variable that names the command.
+    The group is also ended if this process is told to end. Raises RolloutError `E-upgrade-command` if it cannot be
+    started; `setting` is the variable that names the command.
     """
     for number in (signal.SIGINT, signal.SIGTERM):  # so that the group is ended first
         signal.signal(number, lambda number, _: sys.exit(128 + number))
@@ -71,7 +71,7 @@ def start(argv: Sequence[str], directory: str | None, log: Path, **environment: 
 
 
 def refuse_missing(argv: Sequence[str], directory: str | None, setting: str) -> None:
-    """Raise RolloutError `E-upgrade-command` for what could not be started: nobody may be locked out for that."""
+    """Raise RolloutError `E-upgrade-command` if the command could not be started, before anybody is locked out."""
     found = Path(directory or "", argv[0]) if "/" in argv[0] else Path(shutil.which(argv[0]) or "/nowhere")
     if not found.is_file():
         raise RolloutError(not_startable(argv, directory, FileNotFoundError(2, "No such file or directory"), setting))
@@ -80,7 +80,7 @@ def refuse_missing(argv: Sequence[str], directory: str | None, setting: str) -> 
 
 
 def not_startable(argv: Sequence[str], directory: str | None, error: OSError, setting: str) -> str:
-    """Return what to tell when a command could not be started."""
+    """Return the message for a command that could not be started."""
     return (
         f"E-upgrade-command  {' '.join(argv)} cannot be run in {directory or Path.cwd()}: {error.strerror}.\n"
         f"Nothing was touched. Then: correct {setting} in the inventory, and ./runbook.py run"
@@ -98,7 +98,7 @@ def end_group(group: int) -> None:
 
 
 def end_group_of_run(group: int, run_id: str) -> None:
-    """End a group that another process has started, if it is still that run's: its number may be somebody else's."""
+    """End a group that another process has started, if it is still that run's: the number may have been reused."""
     for process in processes.marked(run_id):
         with suppress(ProcessLookupError):
             if os.getpgid(process.pid) == group:
@@ -107,7 +107,7 @@ def end_group_of_run(group: int, run_id: str) -> None:
 
 
 def _wait_for_group(group: int, seconds: float) -> bool:
-    """Wait until nothing of the group is at work, at most for some seconds; returns whether that is so."""
+    """Wait until the group has ended, for `seconds` at most; return True if it has."""
     until = time.monotonic() + seconds
     while _lives(group) and time.monotonic() < until:
         time.sleep(_LOOK_SECONDS)
@@ -115,7 +115,7 @@ def _wait_for_group(group: int, seconds: float) -> bool:
 
 
 def _lives(group: int) -> bool:
-    """Tell whether a process of the group is at work. A zombie is not, whenever its parent takes note."""
+    """Return True if a process of the group is at work. A zombie has ended, even if its parent has not noticed."""
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             state, _, of_group = path.read_text(errors="replace").rpartition(") ")[2].split()[:3]
@@ -134,7 +134,7 @@ def new_log(directory: str, database: str, what: str = "upgrade") -> Path:
 
 
 def last_success(directory: str, database: str) -> dict[str, Any] | None:
-    """Return what `record_success` wrote last for this database; None when there is nothing that can be read."""
+    """Return what `record_success` wrote last for this database; None if there is nothing that can be read."""
     with suppress(OSError, ValueError):
         read: dict[str, Any] = json.loads(_record(directory, database).read_text(encoding="utf-8"))
         return read

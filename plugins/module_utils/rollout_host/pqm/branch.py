@@ -1,4 +1,4 @@
-"""A branch that PQM guards, as RC mode looks at it: where its tip is, and whether it is as it was (R13)."""
+"""A branch that PQM guards, as RC mode sees it: where its tip is, and whether it is as before (R13)."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ Answer = TypeVar("Answer")
 
 
 class BranchError(Exception):
-    """A branch that cannot be read; the text is the module's message."""
+    """An error: a branch cannot be read; the text is the module's message."""
 
 
 class GuardedBranch:
-    """A branch where everybody reads it. Each question raises BranchError if it cannot be read."""
+    """A branch that PQM guards, read from its public location. Questions raise BranchError if it cannot be read."""
 
     def __init__(self, name: str, location: str, vcs: Vcs) -> None:
-        """Nothing is read yet."""
+        """Keep name, location and version control; nothing is read yet."""
         self.name, self.location, self.vcs = name, location, vcs
 
     def tip(self) -> tuple[int, str]:
-        """Return number and id of its tip now."""
+        """Return number and id of the branch's tip now."""
         revno, revid = self._ask(self.vcs.revision_info, TIP)
         return revno or 0, revid
 
     def release(self, noted_revid: str | None, tip: tuple[int, str]) -> rc_mode_end.Release:
-        """Return whether RC mode may end: the branch is what it was at the revision noted."""
+        """Return whether RC mode may end: the branch's content must equal that of `noted_revid`."""
         noted = self._find(noted_revid) if noted_revid else None
         same, landed = False, []
         if noted is not None and noted != tip:
@@ -37,7 +37,7 @@ class GuardedBranch:
         return rc_mode_end.decide(self.name, noted=noted, tip=tip, same_content=same, landed=found)
 
     def _find(self, revid: str) -> tuple[int, str] | None:
-        """Return number and id if it is on the mainline, else None."""
+        """Return number and id of a revision if it is on the mainline, else None."""
         try:
             revno, _ = self._ask(self.vcs.revision_info, revid)
         except BranchError as error:

@@ -1,4 +1,4 @@
-"""PQM's configuration file on its host: read, and replaced as a whole by one rename (R13)."""
+"""PQM's configuration file on its host, which is replaced as a whole by one rename (R13)."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pathlib import Path
 
 
 class RcModeError(Exception):
-    """Something that keeps RC mode from being switched; the text is the module's message."""
+    """An error: RC mode cannot be switched; the text is the module's message."""
 
 
 def now(offset_seconds: float) -> str:
-    """The rollout's time, ISO 8601 in UTC; the offset is in seconds, not 0 only in rehearsals."""
+    """Return the rollout's time, ISO 8601 in UTC; the offset, in seconds, is not 0 only in rehearsals."""
     moment = datetime.now(timezone.utc) + timedelta(seconds=offset_seconds)
     return moment.isoformat(timespec="seconds")
 
 
 class Configuration:
-    """The file, symbolic links followed, with its own line ends."""
+    """The configuration file, symbolic links followed, with its own line ends."""
 
     def __init__(self, path: str) -> None:
-        """Read it. Raises RcModeError."""
+        """Read the file. Raises RcModeError."""
         self.path = Path(path).resolve()
         try:
             self.content = self.path.read_bytes()
@@ -36,9 +36,10 @@ class Configuration:
             raise RcModeError(f"E-pqm-configuration  {self.path} cannot be read: {error}.") from error
 
     def replace(self, text: str) -> None:
-        """Put another text in its place, durable, with the file's mode and owner. Raises RcModeError.
+        """Replace the file's text durably, with the file's mode and owner. Raises RcModeError.
 
-        PQM reads the old file or the new one, never half of one. What somebody else wrote meanwhile is not lost.
+        PQM reads the old file or the new one, never half of one. If somebody else changed the file meanwhile, it is
+        refused.
         """
         content = text.encode("utf-8")
         part = None

@@ -1,4 +1,4 @@
-"""What the preflight asks of access: it is open, pgbouncer obeys, and nobody else is at it (R18)."""
+"""The preflight's checks of access: it is open, pgbouncer obeys, and nobody else changes it (R18)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _RUNS = """
 
 
 def access_is_open(inspection: Inspection) -> Iterator[Finding]:
-    """Every pool is there, open and ours to switch, and access is open."""
+    """Check that every pool exists, is open and can be closed by us, and that access is open."""
     params, connection = inspection.params, inspection.connection
     ours = access(connection, params["dsn"], params["state_directory"], params["pools"])
     saved = ours.saved()
@@ -40,19 +40,19 @@ def access_is_open(inspection: Inspection) -> Iterator[Finding]:
 
 
 def other_runs(inspection: Inspection) -> list[Finding]:
-    """Nobody else is patching this database."""
+    """Check that nobody else is patching this database."""
     return [judge.other_runs(inspection.rows(_RUNS), lock_holder(inspection.connection) or "")]
 
 
 def clients(pools: Sequence[Mapping[str, str]]) -> tuple[list[dict[str, Any]], set[int]]:
     """Return who is connected to these pools, as sessions, and the pids of the pools' own sessions at PostgreSQL.
 
-    A client that does nothing may have no session there, and a session may have no client any more.
+    An idle client may have no session there, and a session may have no client any more.
     """
     found: list[dict[str, Any]] = []
     pids: set[int] = set()
     for pool in pools_of(pools):
-        with suppress(RolloutError):  # `closes_access` tells of it
+        with suppress(RolloutError):  # access_is_open reports it
             pids |= pool.connected()[1]
             for row in pool.console.ask("SHOW CLIENTS"):
                 if row["database"] == pool.database:

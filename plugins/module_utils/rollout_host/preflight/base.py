@@ -1,4 +1,4 @@
-"""The checks before an outage: each is asked and judged whatever the others found, and nothing is changed (R18).
+"""The checks before an outage: each is made and judged whatever the others found, and nothing is changed (R18).
 
 A check is a function from an `Inspection` to findings. The files beside this one ask; `rollout_core.preflight` judges
 the answers.
@@ -20,9 +20,9 @@ _PATIENCE = "SET lock_timeout = '5s'; SET statement_timeout = '60s'"
 
 @dataclass
 class Inspection:
-    """What is looked at: the module's parameters, a superuser's connection, and the largest lag found so far.
+    """What checks look at: the module's parameters, a superuser's connection, and the largest lag found so far.
 
-    `brings_worker` says whether the outage's program is brought to the host.
+    `brings_worker` says whether the outage's program is copied to the host.
     """
 
     params: Mapping[str, Any]
@@ -46,7 +46,7 @@ def rows(connection: psycopg.Connection[Any], query: str, **values: Any) -> list
 
 
 def asking(dsn: str) -> psycopg.Connection[Any]:
-    """Connect for asking only. Raises RolloutError `E-no-connection`."""
+    """Return a connection for asking only. Raises RolloutError `E-no-connection`."""
     connection = connect(dsn, "preflight")
     connection.execute(_PATIENCE)
     return connection
@@ -58,7 +58,7 @@ def host_of(dsn: str) -> str:
 
 
 def findings_of(checks: Iterable[tuple[str, Check]], inspection: Inspection) -> list[Finding]:
-    """Make all checks; one that cannot be made is a failed finding under its own name."""
+    """Make all checks and return their findings; one that cannot be made is a failed finding under its own name."""
     found: list[Finding] = []
     for name, check in checks:
         try:

@@ -34,9 +34,9 @@ WITHOUT_A_CONNECTION: list[tuple[str, Check]] = [
 
 
 def look(params: Mapping[str, Any], *, bring_worker: bool) -> tuple[list[Finding], float | None]:
-    """Make every check; without a connection to the primary, those that need none.
+    """Make every check, or without a connection to the primary those that need none; return findings and lag.
 
-    Returns the findings, and the lag in seconds of the standby that is furthest behind (None: nobody knows).
+    The lag, in seconds, is that of the standby that is furthest behind (None: nobody knows).
     """
     inspection = Inspection(params, bring_worker)
     on_host = findings_of(WITHOUT_A_CONNECTION, inspection)

@@ -1,4 +1,4 @@
-"""What the preflight asks the database host: disk, clock, backup, the state directory and the worker (R18)."""
+"""The preflight's checks of the database host: disk, clock, backup, state directory and worker (R18)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ARCHIVER = """
 
 
 def state(inspection: Inspection) -> Iterator[Finding]:
-    """The outage's records can be kept, and its program is here: nothing has to be brought while users are out."""
+    """Check that the outage's records can be kept, and copy its program here while users are still in."""
     path = Path(inspection.params["state_directory"])
     existing = _existing(path)
     writable = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
@@ -40,7 +40,7 @@ def state(inspection: Inspection) -> Iterator[Finding]:
 
 
 def disk(inspection: Inspection) -> list[Finding]:
-    """Each volume has room for what the outage may write to it."""
+    """Check that each volume has room for what the outage may write to it."""
     sizes, factor = inspection.rows(_SIZES)[0], inspection.params["rewrite_factor"]
     others = inspection.rows(_OTHER_TABLESPACES)
     elsewhere = sum(each["bytes"] for each in others)
@@ -55,13 +55,13 @@ def disk(inspection: Inspection) -> list[Finding]:
 
 
 def clock(inspection: Inspection) -> list[Finding]:
-    """The host's clock goes as the control machine's does."""
+    """Check that the host's clock agrees with the control machine's."""
     given = inspection.params["clock"] or {"asked": None, "host": None, "answered": None}
     return [judge.clock(limit=inspection.params["max_clock_difference_seconds"], **given)]
 
 
 def backups(inspection: Inspection) -> list[Finding]:
-    """There is something to go back to."""
+    """Check that there is a backup to go back to."""
     marker = inspection.params["backup_marker"]
     path = Path(marker or os.devnull)
     age = time.time() - path.stat().st_mtime if path.exists() else None

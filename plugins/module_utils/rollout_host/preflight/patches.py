@@ -1,4 +1,4 @@
-"""What the preflight asks about the pending patches: are they the pinned ones, sound, with all they need (R8, R18)."""
+"""The preflight's checks of the pending patches: are they the pinned ones, sound, with all they need (R8, R18)?"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _AVAILABLE = "SELECT name, version FROM pg_available_extension_versions"
 
 
 def patches(inspection: Inspection) -> Iterator[Finding]:
-    """Pending is what the plan pinned; every patch is sound, and every server has the extensions that they want."""
+    """Check that the pinned patches are pending, that each is sound, and that every server has their extensions."""
     directory, pinned = inspection.params["schema_directory"], inspection.params["patches"]
     if not directory:
         yield remark(
@@ -51,7 +51,7 @@ def _extensions(inspection: Inspection, pending: Sequence[Patch]) -> Finding:
 
 
 def permissions(inspection: Inspection) -> list[Finding]:
-    """What the permissions file names is there, or will be."""
+    """Check that everything that the permissions file names exists, or will be made by a patch."""
     path, directory = inspection.params["permissions"], inspection.params["schema_directory"]
     if not path or not directory:  # it is applied with the patches
         return []
@@ -61,7 +61,7 @@ def permissions(inspection: Inspection) -> list[Finding]:
 
 
 def scripts(inspection: Inspection) -> list[Finding]:
-    """The site's own scripts are here."""
+    """Check that the site's own scripts are on the host."""
     params, directory = inspection.params, inspection.params["schema_directory"]
     given = [argv[0] for argv in (params["permissions_command"], params["upgrade_command"]) if argv]
     if not given or not directory:

@@ -1,4 +1,4 @@
-"""What the preflight asks the primary: settings, sessions, locks, what a commit would wait for (R18)."""
+"""The preflight's checks of the primary: settings, sessions, locks, what a commit would wait for (R18)."""
 
 from __future__ import annotations
 
@@ -45,23 +45,23 @@ _SYNCHRONOUS_COMMIT = """
 
 
 def server(inspection: Inspection) -> list[Finding]:
-    """The primary, as a superuser."""
+    """Check that we are connected to the primary, as a superuser."""
     facts = inspection.rows(_SERVER)[0]
     return [judge.server(host=host_of(inspection.params["dsn"]), **facts)]
 
 
 def reserved_connections(inspection: Inspection) -> list[Finding]:
-    """The outage's own connections are to be had."""
+    """Check that the outage gets its own connections."""
     return [judge.reserved_connections(int(_setting(inspection, "superuser_reserved_connections")))]
 
 
 def locks(inspection: Inspection) -> list[Finding]:
-    """One transaction may lock everything."""
+    """Check that one transaction can lock everything."""
     return [judge.locks(**inspection.rows(_LOCKS)[0])]
 
 
 def sessions(inspection: Inspection) -> Iterator[Finding]:
-    """Who is connected, and for how long in one transaction."""
+    """Check who is connected, and for how long in one transaction."""
     params, connected = inspection.params, inspection.rows(_SESSIONS)
     bad = [each["user"] for each in params["bad_users"]]
     yield judge.transactions(connected, params["max_transaction_seconds"], bad)
@@ -77,12 +77,12 @@ def sessions(inspection: Inspection) -> Iterator[Finding]:
 
 
 def prepared_transactions(inspection: Inspection) -> list[Finding]:
-    """Nothing is prepared and not committed."""
+    """Check that no transaction is prepared and not committed."""
     return [judge.prepared_transactions(inspection.rows(_PREPARED))]
 
 
 def commit(inspection: Inspection) -> list[Finding]:
-    """The commit waits for nobody who is not there, nor for a replay that is paused."""
+    """Check that the commit would not wait for a missing standby, nor for a paused replay."""
     names, session = _setting(inspection, "synchronous_standby_names"), _setting(inspection, "synchronous_commit")
     present = [row["application_name"] for row in inspection.rows(_SYNCHRONOUS)]
     settings, pauses = inspection.rows(_SYNCHRONOUS_COMMIT), bool(inspection.params["standbys"])

@@ -1,4 +1,4 @@
-"""What the preflight asks the standbys, and the primary about them (R18)."""
+"""The preflight's checks of the standbys (R18)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _REPLAYED = """
 
 
 def standbys(inspection: Inspection) -> Iterator[Finding]:
-    """All of them stream, are close behind, and can come after the primary."""
+    """Check that all standbys stream, are close behind, and can catch up with the primary."""
     streaming = [row["who"] for row in inspection.rows(_STREAMING)]
     given = standbys_of(inspection.params)
     yield judge.standby_count(streaming, len(given))
@@ -46,13 +46,13 @@ def standbys(inspection: Inspection) -> Iterator[Finding]:
 
 
 def left_by(inspection: Inspection, dsn: str) -> str | None:
-    """Return the killed run of ours that left this standby as it is: replay paused, pools off."""
+    """Return the killed run of ours that left this standby's replay paused or its pools closed, or None."""
     left = left_paused(inspection.params["state_directory"], inspection.connection.info.dbname) or {"standbys": []}
     return left["run_id"] if dsn in [standby["dsn"] for standby in left["standbys"]] else None
 
 
 def _facts(inspection: Inspection, standby: Standby) -> dict[str, Any]:
-    """What `preflight_database.standby` wants to know."""
+    """Return the facts about a standby that `preflight_database.standby` judges."""
     position = written(inspection.connection)
     with asking(standby.dsn) as connection:
         facts = rows(connection, _STANDBY)[0]
@@ -70,8 +70,8 @@ def _facts(inspection: Inspection, standby: Standby) -> dict[str, Any]:
 def _behind(connection: psycopg.Connection[Any], position: str, patience: float) -> Mapping[str, Any]:
     """Wait for a standby to replay up to `position`: {reached, lag}.
 
-    One that gets there is as far behind as that takes. Only of one that does not, the age of the last transaction that
-    it has replayed tells (None: there is none): on a quiet primary that is old however fast the standby is.
+    If it gets there, its lag is the time that this takes. If not, its lag is the age of the last transaction that it
+    has replayed (None: there is none); that age says nothing of a standby on a quiet primary.
     """
     begun = time.monotonic()
     while True:

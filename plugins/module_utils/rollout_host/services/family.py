@@ -1,8 +1,8 @@
-"""The family of a run on this host: what its marked processes started, also what does not carry the mark (R19).
+"""The family of a run on this host: all that its marked processes started, even without the mark (R19).
 
-sudo gives what it starts another environment and another user, who lets nobody read it. So such a process is known by
-descent as long as its parents live, and then by its number and its start. A stop writes down what it cannot end before
-it ends the parents: a later look knows it too. Linux: this reads /proc.
+sudo gives what it starts another environment and another user, whose environment nobody else may read. Such a process
+is known by descent as long as its parents live, and then by its number and its start. A stop writes down what it cannot
+end before it ends the parents, so that a later look knows it too. Linux: this reads /proc.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ _HIDDEN = -1  # the start of a process that this host does not show us (hidepid)
 
 
 class Relative(NamedTuple):
-    """A process of the family that is another user's."""
+    """A process of the family that belongs to another user."""
 
     process: Process
     user: str
 
     @property
     def text(self) -> str:
-        """It in a line for people: `pid 4711: sleep 277 (of root)`."""
+        """Return the process as a line for people: `pid 4711: sleep 277 (of root)`."""
         return f"{self.process.text} (of {self.user})"
 
     @property
     def lives(self) -> bool:
-        """Whether it still runs."""
+        """Return True if the process still runs."""
         if self.process.started != _HIDDEN:
             return processes.lives(self.process)
         return _exists(self.process.pid)
 
     def record(self) -> dict[str, Any]:
-        """Return it as JSON has it, `text` for people; `relative` reads it again."""
+        """Return the process for JSON, with `text` for people; `relative` reads it back."""
         return {**self.process._asdict(), "user": self.user, "text": self.text}
 
 
@@ -55,24 +55,24 @@ class _Seen(NamedTuple):
 
     @property
     def ours(self) -> bool:
-        """Whether we may end it: root may end everything."""
+        """Return True if we may end it; root may end everything."""
         return os.getuid() in (0, self.owner)
 
 
 def relative(record: dict[str, Any]) -> Relative:
-    """Return what `Relative.record` gave. Raises KeyError or ValueError for anything else."""
+    """Return the process of a `Relative.record`. Raises KeyError or ValueError for anything else."""
     return Relative(Process(int(record["pid"]), int(record["started"]), tuple(record["command"])), str(record["user"]))
 
 
 def unmarked(run: str, marked: Iterable[Process]) -> list[Process]:
-    """Return what descends from these processes and we may end, but does not carry the mark of `run`."""
+    """Return the descendants of these processes that we may end and that lack the mark of `run`."""
     table = _table()
     found = _descendants(table, marked)
     return [each for each in found if table[each.pid].ours and processes.process_of(each.pid, run) is None]
 
 
 def relatives(run: str, marked: Iterable[Process]) -> list[Relative]:
-    """Return the living processes of other users that descend from these, and those that an earlier stop wrote down."""
+    """Return the living descendants that belong to other users, and those that an earlier stop wrote down."""
     table, roots = _table(), list(marked)
     family = _descendants(table, roots)
     found = [Relative(each, _user(table[each.pid].owner)) for each in family if not table[each.pid].ours]
@@ -82,7 +82,7 @@ def relatives(run: str, marked: Iterable[Process]) -> list[Relative]:
 
 
 def write_down(run: str, found: Iterable[Relative]) -> None:
-    """Keep them for a later look, if this user has a home to keep them in. With none, forget those of before."""
+    """Write these processes into the user's home for a later look, if there is one; without any, delete the file."""
     path, records = _path(run), [each.record() for each in found]
     with suppress(OSError):
         if records:
@@ -105,12 +105,12 @@ def _path(run: str) -> Path:
 
 
 def _boot() -> str:
-    """Return what tells this start of the host from others: numbers and starts of processes begin anew with each."""
+    """Return the id of this start of the host: after another one, processes have new numbers and starts."""
     return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
 
 
 def _descendants(table: dict[int, _Seen], marked: Iterable[Process]) -> list[Process]:
-    """Return what descends from these processes, without them, parents first; and nothing of our own line."""
+    """Return the descendants of these processes, parents first; never this process or its own parents."""
     left = [process.pid for process in marked]
     passed = {*left, *_line(table)}
     found: list[Process] = []
@@ -133,7 +133,7 @@ def _line(table: dict[int, _Seen]) -> set[int]:
 
 
 def _hidden(table: dict[int, _Seen], family: Iterable[Process]) -> list[Relative]:
-    """Return the children of these that live and are not shown to us."""
+    """Return the living children of these processes that /proc does not show to us."""
     found: list[Relative] = []
     for process in family:
         for children in (_PROC / str(process.pid) / "task").glob("*/children"):

@@ -1,6 +1,6 @@
-"""The processes of one run on this host, known by ROLLOUT_RUN in their environment, and how they are ended (R19).
+"""Finds and ends the processes of one run on this host, known by ROLLOUT_RUN in their environment (R19).
 
-Whatever a marked process starts inherits the mark, sessions of its own included. Linux: this reads /proc, and sees the
+Whatever a marked process starts inherits the mark, new sessions included. Linux: this reads /proc, and sees the
 processes whose environment its user may read. All durations are seconds.
 """
 
@@ -23,7 +23,7 @@ _LOOK_SECONDS = 0.02
 
 
 class Process(NamedTuple):
-    """One process; `started` (clock ticks since boot) tells it from a later one with its number."""
+    """One process; `started` (clock ticks since boot) tells it from a later one with the same number."""
 
     pid: int
     started: int
@@ -31,7 +31,7 @@ class Process(NamedTuple):
 
     @property
     def text(self) -> str:
-        """It in a line for people: `pid 4711: python3 …`."""
+        """Return the process as a line for people: `pid 4711: python3 …`."""
         return f"pid {self.pid}: {' '.join(self.command)[:100]}"
 
 
@@ -76,7 +76,7 @@ def lives(process: Process) -> bool:
 
 
 def ask(processes: Iterable[Process], number: signal.Signals) -> None:
-    """Send a signal to those that still live, and wake those that somebody stopped: they could not hear it."""
+    """Send a signal to those that still live, and wake those that were stopped: they could not hear it."""
     for process in processes:
         with suppress(ProcessLookupError, PermissionError):
             if lives(process):
@@ -85,7 +85,7 @@ def ask(processes: Iterable[Process], number: signal.Signals) -> None:
 
 
 def wait(processes: Iterable[Process], seconds: float) -> list[Process]:
-    """Wait until all have ended, at most for some seconds; returns those that have not."""
+    """Wait until all have ended, for `seconds` at most; return those that have not."""
     deadline = time.monotonic() + seconds
     while True:
         left = [process for process in processes if lives(process)]

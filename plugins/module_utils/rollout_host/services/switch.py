@@ -15,11 +15,11 @@ mv {before} {path}"""
 
 
 class SwitchError(Exception):
-    """Something that keeps the services from being switched; the text is the module's message."""
+    """An error: the services cannot be switched; the text is the module's message."""
 
 
 class SwitchStep(NamedTuple):
-    """One change that is still to be made: what to call, its diff, and the file it keeps a hand-made edit in."""
+    """One change that is still to be made: the function to call, its diff, and the file that keeps a hand-made edit."""
 
     run: Callable[[], None]
     diff: dict[str, str]
@@ -27,7 +27,7 @@ class SwitchStep(NamedTuple):
 
 
 def read(path: Path) -> str | None:
-    """Return the text of a file, None when there is none."""
+    """Return the text of a file; None if there is none."""
     try:
         return path.read_text(encoding="utf-8", errors="surrogateescape")
     except FileNotFoundError:
@@ -35,25 +35,25 @@ def read(path: Path) -> str | None:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Put a new file in the place of `path`, which every service may read."""
+    """Replace the file at `path` with a new one, which every service may read."""
     whole_file.replace(path, text.encode("utf-8", "surrogateescape"), mode=0o644)
 
 
 class CronIni:
-    """The switch of the cron jobs. `jobs` None: every job, those without a section too."""
+    """The switch of the cron jobs. `jobs` None: every job, also those without a section."""
 
     def __init__(self, path: str, jobs: list[str] | None) -> None:
-        """Follow symbolic links, so that the file itself is what is renamed."""
+        """Keep path and jobs; symbolic links are followed, so that the file itself is renamed."""
         self.path = Path(path).resolve()
         self.jobs = jobs
         self.before = self.path.with_name(self.path.name + ".before-pause")
 
     def text(self) -> str | None:
-        """Return what the jobs read."""
+        """Return the text that the jobs read."""
         return read(self.path)
 
     def known_jobs(self) -> list[str]:
-        """Return the jobs in question; all sections when every job is."""
+        """Return the jobs to switch; all sections if every job is."""
         return cron_switch.jobs(self.text() or "") if self.jobs is None else self.jobs
 
     def _enabled(self, text: str | None) -> list[str]:
@@ -66,11 +66,11 @@ class CronIni:
         return cron_switch.paused(original, self.jobs, COMMENT.format(path=self.path, before=self.before))
 
     def _interrupted(self) -> bool:
-        """The original has its second name, but no paused file has taken its place yet."""
+        """Return True if a pause was interrupted: the original has its second name, but is not replaced yet."""
         return self.before.exists() and self.path.exists() and self.before.samefile(self.path)
 
     def plan_pause(self) -> SwitchStep | None:
-        """What is to be done so that no job of the list starts. SwitchError when the file does not allow it."""
+        """Return the step after which no job of the list starts, or None. Raises SwitchError if it cannot be made."""
         text = self.text()
         reason = cron_switch.problem(text) if text is not None else "there is no such file"
         if text is None or reason:
@@ -104,14 +104,14 @@ class CronIni:
         _replace(self.path, paused)
 
     def check_paused(self) -> None:
-        """Read the switch back as a job would. SwitchError when one of the jobs could start."""
+        """Read the switch back as a job would. Raises SwitchError if one of the jobs could start."""
         enabled = self._enabled(self.text())
         if enabled:
             names = ", ".join(name or "jobs without a section" for name in enabled)
             raise SwitchError(f"E-cron-enabled  {names} can start although {self.path} was switched off.")
 
     def plan_resume(self) -> SwitchStep | None:
-        """What is to be done so that the original is back; nothing when it never went."""
+        """Return the step that puts the original back; None if it was never replaced."""
         original = read(self.before)
         if original is None:
             return None
@@ -136,16 +136,16 @@ class Banner:
     """The file that announces the maintenance."""
 
     def __init__(self, path: str) -> None:
-        """Name the file; it need not be there."""
+        """Keep the path; the file need not exist."""
         self.path = Path(path)
 
     def shown(self) -> str | None:
-        """Return what it says, None when there is no banner."""
+        """Return the banner's text; None if there is none."""
         text = read(self.path)
         return None if text is None else text.strip()
 
     def plan(self, wanted: str | None) -> SwitchStep | None:
-        """What is to be done so that it says `wanted` (None: no banner)."""
+        """Return the step after which the banner says `wanted` (None: no banner), or None."""
         text = read(self.path)
         if text == wanted:
             return None

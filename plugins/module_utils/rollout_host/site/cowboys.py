@@ -1,4 +1,4 @@
-"""Cowboys on a host: what the list comes to in one tree, tried with GNU patch on scratch copies (R16, R25)."""
+"""Cowboys on a host: they are tried with GNU patch on scratch copies, in the order of their list (R16, R25)."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ NOT_IN_REVISION = "is not present in revision"
 
 
 class CowboyError(Exception):
-    """Something that stops all cowboys of this host; the text is the module's message."""
+    """An error that stops all cowboys of this host; the text is the module's message."""
 
 
 class Part(NamedTuple):
-    """One file's share of one cowboy; `path` is relative to the tree."""
+    """One cowboy's patch for one file; `path` is relative to the tree."""
 
     cowboy: str
     path: str
@@ -40,7 +40,7 @@ class Patched(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """What the list comes to in one file, with nothing written yet. Contents are bytes, None for no file."""
+    """The result of the whole list for one file; nothing is written yet. Contents are bytes, None for no file."""
 
     before: bytes | None
     applied: bytes | None
@@ -51,7 +51,7 @@ class Trial(NamedTuple):
 
 
 def split(cowboys: Sequence[Mapping[str, Any]], diffs: dict[str, str]) -> list[Part]:
-    """Split every cowboy's diff by file, in the order of the list. Raises CowboyError for one that cannot be used."""
+    """Return every cowboy's diff split by file, in the order of the list. Raises CowboyError for an unusable one."""
     parts = []
     for cowboy in cowboys:
         if cowboy["diff"] not in diffs:
@@ -68,7 +68,7 @@ def split(cowboys: Sequence[Mapping[str, Any]], diffs: dict[str, str]) -> list[P
 
 
 def try_all(tree: Path, parts: list[Part], executable: str) -> dict[str, Trial]:
-    """Try the parts in the tree's files; the result is by path. Raises CowboyError for a path not safe to use."""
+    """Try the parts on the tree's files; return the results by path. Raises CowboyError for a path not safe to use."""
     if not tree.is_dir():
         raise CowboyError(f"E-cowboy-tree  There is no tree {tree}. It comes with:  ./runbook.py run")
     by_path = _by_path(parts)
@@ -81,9 +81,9 @@ def try_all(tree: Path, parts: list[Part], executable: str) -> dict[str, Trial]:
 
 
 def in_revision(tree: Path, revision: str, parts: list[Part], executable: str) -> dict[str, Trial]:
-    """Try the parts in the files of a revision (its id), whatever the tree's own files hold; the result is by path.
+    """Try the parts on the files of a revision (its id), whatever the tree's own files hold; return results by path.
 
-    Raises CowboyError when there is no such tree or revision.
+    Raises CowboyError if there is no such tree or revision.
     """
     if not tree.is_dir():
         raise CowboyError(f"E-cowboy-tree  There is no tree {tree}. It comes with:  ./runbook.py run qastaging")
@@ -116,7 +116,7 @@ def unlisted(tree: Path, parts: list[Part], executable: str) -> list[str]:
 
 
 def describe_conflicts(cowboys: Sequence[Mapping[str, Any]], trials: dict[str, Trial]) -> str:
-    """For a person: the cowboy, who to ask, the file, the reason or the rejected hunks."""
+    """Return for a person: the cowboy, who to ask, the file, the reason or the rejected hunks."""
     by_id = {cowboy["id"]: cowboy for cowboy in cowboys}
     lines = []
     for trial in trials.values():
@@ -127,14 +127,14 @@ def describe_conflicts(cowboys: Sequence[Mapping[str, Any]], trials: dict[str, T
 
 
 def options() -> dict[str, Any]:
-    """The options of one cowboy, as the modules document them."""
+    """Return the options of one cowboy, as the modules document them."""
     cowboy: dict[str, Any] = {name: {"type": "str", "required": True} for name in core.REQUIRED}
     cowboy.update(bug={"type": "int"}, tree={"type": "str", "default": "."}, hosts={"type": "list", "elements": "str"})
     return cowboy
 
 
 def sound(listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the cowboys of a module's parameters, without what was not given. Raises CowboyError for a bad list."""
+    """Return the cowboys of a module's parameters, without options not given. Raises CowboyError for a bad list."""
     given = [{name: value for name, value in one.items() if value is not None} for one in listed]
     problems = core.problems(given)
     if problems:
@@ -150,7 +150,7 @@ def _by_path(parts: list[Part]) -> dict[str, list[Part]]:
 
 
 def _try_on(content: bytes | None, parts: list[Part], committed: Callable[[], bytes | None]) -> Trial:
-    """Take every part out that is in, then put all in: so two cowboys in one file do not stand in each other's way."""
+    """Take out every part that is in, then put all in, so that two cowboys in one file do not disturb each other."""
     stripped, there = _take_out(content, parts)
     applied, conflicts = (content, {}) if there == set(parts) else _put_in(stripped, parts)
     in_revision = committed() if there or conflicts else None  # not asked otherwise, for it costs a process
@@ -167,7 +167,7 @@ def _try_on(content: bytes | None, parts: list[Part], committed: Callable[[], by
 
 
 def _take_out(content: bytes | None, parts: list[Part]) -> tuple[bytes | None, set[Part]]:
-    """The content without the parts that are in it, and which those are; the last first, for it may stand on others."""
+    """Return the content without the parts that are in it, and those; the last goes first: it may rest on others."""
     there = set()
     for part in reversed(parts):
         taken_out = attempt(content, part.patch, reverse=True)
@@ -178,7 +178,7 @@ def _take_out(content: bytes | None, parts: list[Part]) -> tuple[bytes | None, s
 
 
 def _put_in(content: bytes | None, parts: list[Part]) -> tuple[bytes | None, dict[Part, str]]:
-    """The content with the parts, and the conflicts, which are left out of it."""
+    """Return the content with the parts put in, and the conflicts, which are left out of it."""
     conflicts = {}
     for part in parts:
         put_in = attempt(content, part.patch)
@@ -190,7 +190,7 @@ def _put_in(content: bytes | None, parts: list[Part]) -> tuple[bytes | None, dic
 
 
 def attempt(content: bytes | None, patch: core.FilePatch, *, reverse: bool = False, fuzz: int = 0) -> Patched:
-    """Let GNU patch put one file's hunks into `content`, or take them out; which file, the diff does not decide.
+    """Let GNU patch put one file's hunks into `content`, or take them out; the diff does not choose the file.
 
     `fuzz` is the number of lines at either end of a hunk's context that need not fit.
     """
@@ -219,7 +219,7 @@ def attempt(content: bytes | None, patch: core.FilePatch, *, reverse: bool = Fal
 
 
 def _check_inside(tree: Path, path: str) -> None:
-    """Refuse what a symbolic link leads out of the tree, and what is not a plain file."""
+    """Raise CowboyError for a path that a symbolic link leads out of the tree, and for one that is no plain file."""
     full = tree / path
     if full.is_symlink() or tree not in full.resolve().parents:
         raise CowboyError(f"E-cowboy-diff  {path} in {tree} is a symbolic link or behind one that leaves the tree.")
@@ -228,7 +228,7 @@ def _check_inside(tree: Path, path: str) -> None:
 
 
 def _committed(tree: Path, path: str, executable: str, revision: str = "-1") -> bytes | None:
-    """The content of a file in a revision of the tree, if not told the last; None when it has no such file there."""
+    """Return the content of a file in a revision of the tree (by default the last); None if it is not there."""
     try:
         bazaar = Bazaar(executable)
         return bazaar.run("cat", "-r", revision, "--", bazaar.at(str(tree)) + "/" + path).encode("utf-8")
@@ -239,7 +239,7 @@ def _committed(tree: Path, path: str, executable: str, revision: str = "-1") -> 
 
 
 def install(module: Any, path: Path, content: bytes | None) -> None:
-    """Put one file's new content in its place by a rename, with the mode and owner it had."""
+    """Replace one file's content by a rename, with the mode and owner that it had."""
     if content is None:
         path.unlink()
         return
@@ -250,13 +250,13 @@ def install(module: Any, path: Path, content: bytes | None) -> None:
 
 
 def diff(path: str, before: bytes | None, after: bytes | None) -> dict[str, str]:
-    """One file's change in the form that `--diff` shows."""
+    """Return one file's change in the form that `--diff` shows."""
     old, new = ((content or b"").decode("utf-8", "replace") for content in (before, after))
     return {"before_header": path, "after_header": path, "before": old, "after": new}
 
 
 def read(path: Path) -> bytes | None:
-    """Return the content of a file, None when there is none."""
+    """Return the content of a file; None if there is none."""
     try:
         return path.read_bytes()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What db-stable holds that devel lacks, asked of the branches as they are on their server (R8)."""
+"""Finds what db-stable holds and devel lacks, in the branches as they are on their server (R8)."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 
 
 class Refused(Exception):  # noqa: N818  it carries an answer
-    """The question has no good answer; the text is the module's message."""
+    """An error: the question has no good answer; the text is the module's message."""
 
 
 class Backlog:
-    """db-stable and devel, and what the first holds that the second lacks."""
+    """The two branches, and what db-stable holds that devel lacks."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
-        """Take the branches that a module's params name. Raises Refused for what cannot be a branch."""
+        """Take the branches from a module's params. Raises Refused for a location that cannot be a branch."""
         for field in ("db_stable", "devel", "schema_directory"):
             value = params.get(field, "x")
             if not value.strip("/") or value.startswith("-") or ".." in re.split("[/#]", value):
@@ -40,8 +40,8 @@ class Backlog:
     def revisions(self) -> tuple[LogEntry, list[LogEntry]]:
         """Return the last revision that devel has, and those that it lacks, lowest first.
 
-        What a merge brought that was backed out again (R17) is lacking: it is an ancestor of devel, and the next merge
-        brings it back.
+        A revision whose merge was backed out (R17) is lacking: it is an ancestor of devel, and the next merge brings it
+        back.
         """
         tip = self.vcs.revision_info(self.db_stable)[0]
         look = FIRST_LOOK
@@ -64,7 +64,7 @@ class Backlog:
         )
 
     def taken_back(self, lacking: list[LogEntry]) -> int:
-        """Return the number of the highest of these revisions that devel contains all the same; 0: of none.
+        """Return the number of the highest of these lacking revisions that devel contains nevertheless; 0 if none.
 
         It was merged and backed out; a lower one cannot be merged any more.
         """
@@ -72,11 +72,11 @@ class Backlog:
         return lacking[contained - 1]["revno"] if contained else 0
 
     def has(self, revid: str) -> bool:
-        """Tell whether devel contains a revision, backed out or not."""
+        """Return True if devel contains a revision, backed out or not."""
         return self.vcs.bringing(self.devel, revid) is not None
 
     def _is_rolled_back(self, revno: int) -> bool:
-        """Tell whether devel's revision is rolled back, by what the messages above it say, also of each other."""
+        """Return True if devel's revision is rolled back, by the messages above it (which may roll back each other)."""
         if self._devel_tip is None:
             self._devel_tip = self.vcs.revision_info(self.devel)[0]
         if revno == self._devel_tip:
@@ -85,7 +85,7 @@ class Backlog:
         return verdicts[0].state == "rolled-back"
 
     def _count_in_devel(self, log: Sequence[LogEntry], below: float) -> int:
-        """Count the revisions that devel had below one of its revisions, by bisection: with one, all those before."""
+        """Return how many revisions devel had below one of its own, by bisection: it has all before one that it has."""
         low, high = 0, len(log)
         while low < high:
             middle = (low + high) // 2
@@ -98,10 +98,10 @@ class Backlog:
 
 
 class Schemas:
-    """The schema directories of both branches; they are exported into `scratch`."""
+    """The schema directories of both branches, exported into `scratch`."""
 
     def __init__(self, backlog: Backlog, directory: str, scratch: str) -> None:
-        """`directory` is where the schema patches are in both branches."""
+        """Take `directory`, where the schema patches are in both branches."""
         self.backlog, self.directory, self.scratch = backlog, directory, Path(scratch)
 
     def at(self, branch: str, revision: Named) -> dict[str, str]:
@@ -125,7 +125,7 @@ class Schemas:
         return [(revno, self.at(branch, revno)) for revno in numbers]
 
     def shared(self, entry: LogEntry, lacking: list[LogEntry]) -> selection.Shared:
-        """Return the last revision that devel has and what the schema directories held there and hold in devel."""
+        """Return the last revision that devel has, with the schema directories there and at devel's tip."""
         names = frozenset(self.at(self.backlog.db_stable, entry["revno"]))
         devel, taken_back = self.at(self.backlog.devel, TIP), self.backlog.taken_back(lacking)
         return selection.Shared(entry["revno"], entry["revid"], names, devel, taken_back)

@@ -1,4 +1,4 @@
-"""What the runbook asks of a version control, and does with it: an adapter is one subclass of each class here.
+"""The interface to version controls: for each, one adapter that subclasses every class here.
 
 A branch is named by path or URL, in the way of its version control. Its mainline is the line of first parents: a
 revision on it has a number, its place from 1 (the root) up, and every revision has an id. Nothing is read from a commit
@@ -30,21 +30,21 @@ class LogEntry(TypedDict):
 
 
 class FileChange(TypedDict):
-    """What became of a path: added, modified, removed, renamed (the path is then "old => new"), kind changed …"""
+    """A change of a path: added, modified, removed, renamed (the path is then "old => new"), kind changed …"""
 
     change: str
     path: str
 
 
 class FileConflict(TypedDict):
-    """A path that conflicts, and what the version control says about it."""
+    """A path in conflict, and how the version control describes that."""
 
     path: str
     conflict: str
 
 
 class VcsError(Exception):
-    """A command of a version control that failed: its argv, its exit code (127: no such program), what it said."""
+    """A failed command of a version control: its argv, its exit code (127: no such program), its error output."""
 
     def __init__(self, command: Sequence[object], exit_code: int, stderr: str) -> None:
         """Keep the facts; the text is one line with all three."""
@@ -53,19 +53,19 @@ class VcsError(Exception):
 
 
 class MissingRevisionError(VcsError):
-    """The branch was read and does not contain the revision."""
+    """An error: the branch was read and does not contain the revision."""
 
 
 class NotABranchError(VcsError):
-    """There is no branch at the location."""
+    """An error: there is no branch at the location."""
 
 
 class LockedError(VcsError):
-    """Something locks the repository; `stderr` says what, since when, and what to do."""
+    """An error: the repository is locked; `stderr` says by what, since when, and what to do."""
 
 
 class Vcs(ABC):
-    """The questions to the branches of one version control. Each may raise VcsError."""
+    """Reads the branches of one version control. Each method may raise VcsError."""
 
     name: ClassVar[str]  # as the option `vcs` has it
     title: ClassVar[str]  # as people say it
@@ -79,7 +79,7 @@ class Vcs(ABC):
     @staticmethod
     @abstractmethod
     def is_at(path: Path) -> bool:
-        """Tell whether a branch of this kind is at a path of this host."""
+        """Return True if a branch of this kind is at a path of this host."""
 
     @abstractmethod
     def revision_info(self, branch: str, revision: Named = TIP) -> Numbered:
@@ -106,7 +106,7 @@ class Vcs(ABC):
 
     @abstractmethod
     def export(self, branch: str, directory: str, revision: Named, target: Path) -> None:
-        """Write what a directory ("" for all) holds at a revision into `target`, a new one; empty if it is not there.
+        """Write a directory ("" for all) as of a revision into `target`, which is new; empty if there was none.
 
         The bytes are those that were committed; modes and symbolic links are kept. Raises MissingRevisionError.
         """
@@ -120,7 +120,7 @@ class Vcs(ABC):
         """Return the content of one file of a revision."""
 
     def same_content(self, branch: str, revid: str, other: str) -> bool:
-        """Tell whether two revisions are the same file by file, as after a back-out."""
+        """Return True if two revisions are the same file by file, as after a back-out."""
         return self.manifest(branch, revid) == self.manifest(branch, other)
 
     @abstractmethod
@@ -129,10 +129,10 @@ class Vcs(ABC):
 
 
 class WorkingTree(ABC):
-    """The tree in which a merge or a back-out is made and from which it is pushed (R10, R17).
+    """The tree in which a merge or a merge back-out is made and from which it is pushed (R10, R17).
 
-    Its branches are `target` (which it is a tree of), and `source` and `resolution` if the module has them. `steps` is
-    what was done in it. What is to be done raises VcsError where it fails, on conflicts too.
+    Its branches are `target` (which it is a tree of), and `source` and `resolution` if the module has them. `steps`
+    lists what was done in it. Methods that change it raise VcsError if they fail, on conflicts too.
     """
 
     marker: ClassVar[str]  # what is in it, inside the version control's own directory
@@ -149,7 +149,7 @@ class WorkingTree(ABC):
         self.steps: list[str] = []
 
     def is_there(self) -> bool:
-        """Tell whether there is such a tree (a client would take one further up for it)."""
+        """Return True if there is such a tree (a client would take one further up for it)."""
         return (Path(self.tree) / self.marker).exists()
 
     def listing(self) -> set[str]:
@@ -168,11 +168,11 @@ class WorkingTree(ABC):
 
     @abstractmethod
     def look_at(self, name: str, scratch: Path | None = None) -> None:
-        """Read a branch as it is now. With `scratch`, a directory, the tree is not touched from now on."""
+        """Read a branch as it is now. With `scratch`, a directory, the tree itself is not touched from now on."""
 
     @abstractmethod
     def where(self, name: str) -> str:
-        """Return the location at which to ask about a branch; `here` is the tree's own."""
+        """Return the location at which to read a branch; `here` is the tree's own."""
 
     # -- deeds
 
@@ -182,31 +182,31 @@ class WorkingTree(ABC):
 
     @abstractmethod
     def clear(self) -> None:
-        """Revert what is not committed."""
+        """Revert changes that are not committed."""
 
     @abstractmethod
     def advance(self) -> list[FileConflict]:
-        """Bring the tree to the tip of the target, which contains its own. Return what is in the way."""
+        """Bring the tree to the tip of the target, which contains the tree's own; return what is in the way."""
 
     @abstractmethod
     def merge(self, name: str, revid: str, step: str) -> None:
-        """Merge a revision of the source, or the tip of the resolution, and do not commit."""
+        """Merge a revision of the source, or the tip of the resolution, without a commit."""
 
     @abstractmethod
     def undo(self, entry: LogEntry, step: str) -> None:
-        """Take a mainline revision of the tree back, and do not commit."""
+        """Take a mainline revision of the tree back, without a commit."""
 
     @abstractmethod
     def conflicts(self) -> list[FileConflict]:
-        """Return the conflicts of what was merged or undone."""
+        """Return the conflicts of the merge or the undoing."""
 
     @abstractmethod
     def commit(self, message: str) -> None:
-        """Commit what was merged or undone."""
+        """Commit the merge or the undoing."""
 
     @abstractmethod
     def push(self) -> None:
-        """Push the tree's tip to the target, unless the target has more."""
+        """Push the tree's tip to the target, unless the target has newer revisions."""
 
     @abstractmethod
     def drop(self, revid: str) -> None:
@@ -214,7 +214,7 @@ class WorkingTree(ABC):
 
     @abstractmethod
     def put_back(self, before: set[str]) -> None:
-        """Leave the tree as its tip has it, and what nobody versioned as in `before`, a listing()."""
+        """Restore the tree to its tip, and unversioned files to `before`, a listing()."""
 
     # -- what to type
 
@@ -224,7 +224,7 @@ class WorkingTree(ABC):
 
     @abstractmethod
     def recipe(self, what: str, revision: int, revid: str) -> dict[str, str]:
-        """Return the commands with which a developer reproduces the merge, and shares what came of it."""
+        """Return the commands with which a developer reproduces the merge, and shares the result."""
 
     @abstractmethod
     def undo_recipe(self, entry: LogEntry) -> dict[str, str]:
@@ -236,7 +236,7 @@ class WorkingTree(ABC):
 
     @abstractmethod
     def see(self, name: str, entry: LogEntry) -> str:
-        """Return the command that shows a mainline revision with all that it merged."""
+        """Return the command that shows a mainline revision with everything that it merged."""
 
     @abstractmethod
     def see_later(self, entry: LogEntry) -> str:

@@ -1,4 +1,4 @@
-"""What the branches of a landing hold, asked of the version control and remembered."""
+"""The branches of a landing: what they hold, as read from the version control and remembered."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ E-no-tree  There is no branch at {tree}.
 
 
 class LandingError(Exception):
-    """It cannot go on; the text says what happened, where, and what to type next. `facts` go into the result."""
+    """An error: the landing cannot go on. The text says what happened, where, and what to type next."""
 
     def __init__(self, text: str, **facts: Any) -> None:
         """Keep the facts beside the text."""
@@ -46,7 +46,7 @@ def counted(things: Iterable[object], one: str, many: str = "") -> str:
 class LandingBranches:
     """The branches of a landing: target, source, resolution, and here (the tree's own).
 
-    A branch is as it was when it was last looked at.
+    Answers about a branch are as of the last look at it.
     """
 
     def __init__(self, working: WorkingTree) -> None:
@@ -56,7 +56,7 @@ class LandingBranches:
         self._answers: dict[tuple[object, ...], Any] = {}  # (branch, question, arguments) -> what was answered
 
     def words(self) -> dict[str, Any]:
-        """Return what the texts are filled in with."""
+        """Return the values for the placeholders in error texts."""
         known = {"tree": self.working.tree, "push_to": self.working.push_to}
         quoted = {name: shlex.quote(value) for name, value in known.items()}
         return {**quoted, **self.working.commands(), "target": self.target}
@@ -72,7 +72,7 @@ class LandingBranches:
         self.refuse(UNREADABLE, branch=branch, reason=error.stderr, try_it=self.working.try_it(name))
 
     def ask(self, question: Callable[..., Answer], name: str, *arguments: object) -> Answer:
-        """Ask a question of Vcs about the branch that a name stands for.
+        """Return the answer of Vcs to a question about the branch with that name.
 
         Raises LandingError if the branch cannot be read, MissingRevisionError if it lacks the revision.
         """
@@ -91,7 +91,7 @@ class LandingBranches:
         return found
 
     def look(self, scratch: Path | None) -> None:
-        """Read the branches as they are now. In `scratch`, a directory, if the tree is not to be touched."""
+        """Read the branches as they are now; in `scratch`, a directory, if the tree is not to be touched."""
         for name, branch in self.working.branches.items():
             if branch.startswith("-"):
                 self.refuse(BAD_BRANCH, field="push_to" if name == "target" else name, found=branch)
@@ -139,11 +139,11 @@ class LandingBranches:
         return before, self.manifest(name, entry["revid"])
 
     def text(self, name: str, **revids: str) -> content.Text:
-        """Return what reads a file of a branch at the revision that stands for a side."""
+        """Return a function that reads a file of a branch at the revision that stands for a side."""
         return lambda path, side: self.ask(self.vcs.cat, name, revids[side], path)
 
     def undoes(self, name: str, done: LogEntry, undone: LogEntry) -> bool:
-        """Tell whether a mainline revision (`done`) is by content just the undoing of another."""
+        """Return True if a mainline revision (`done`) is by content just the undoing of another."""
         if not (done["parents"] and undone["parents"]):
             return False
         # `is` is a word of Python's, so the sides of `done` come as a dict.

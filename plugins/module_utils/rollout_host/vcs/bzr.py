@@ -41,13 +41,13 @@ ESCAPED = re.compile(r"\\(.)")
 
 
 class Bazaar(Vcs):
-    """The questions to Bazaar branches, and to trees of them."""
+    """Reads Bazaar branches, and trees of them."""
 
     name, title, clients = "bzr", "Bazaar", ("brz", "bzr")
     urls = re.compile(r"(lp|lp-[\w-]+|bzr(\+\w+)?):")
 
     def run(self, *argv: object, **how: Any) -> str:
-        """Run the client and return what it printed, as text. As run_bytes otherwise."""
+        """Run the client and return what it printed, as text; otherwise as run_bytes."""
         return self.run_bytes(*argv, **how).decode("utf-8", "replace")
 
     def run_bytes(
@@ -57,9 +57,9 @@ class Bazaar(Vcs):
         committer: str | None = None,
         ok: Collection[int] = (0,),
     ) -> bytes:
-        """Run the client with argv (the user's aliases are not looked at) and return what it printed, as bytes.
+        """Run the client with argv (without the user's aliases) and return what it printed, as bytes.
 
-        A lock left by a process of this host that is dead is taken over. Raises VcsError on an exit code not in `ok`.
+        A lock left by a dead process of this host is broken. Raises VcsError on an exit code not in `ok`.
         """
         command = [self.executable, "--no-aliases", "-Olocks.steal_dead=True", *map(str, argv)]
         env = environment(committer)
@@ -78,9 +78,9 @@ class Bazaar(Vcs):
         return (path / ".bzr").is_dir()
 
     def at(self, branch: str) -> str:
-        """Return the location of a branch as it is, or raise NotABranchError.
+        """Return the location of a branch; raise NotABranchError if there is none.
 
-        Of a local path that is no branch the client would go up, and take one further up for it.
+        For a local path that is no branch, the client would go up and take one further up instead.
         """
         if not URL.match(branch) and not self.is_at(Path(branch)):
             raise NotABranchError(["open", branch], 3, f"Not a branch: {branch}")
@@ -144,12 +144,12 @@ class Bazaar(Vcs):
     # -- a tree
 
     def tree_revision(self, tree: str | Path) -> Numbered:
-        """Return number and id of what the files of a tree are at, which its branch may have left behind."""
+        """Return number and id of the revision that the files of a tree are at; its branch may be ahead of that."""
         number, revid = self.run("revision-info", "--tree", "-d", tree).split()
         return _number(number), revid
 
     def uncommitted(self, tree: str | Path) -> list[FileChange]:
-        """Return what differs from the tree's revision; conflicts and pending merges count."""
+        """Return what differs from the tree's revision, conflicts and pending merges included."""
         return delta(self.run("status", "--versioned", "--", tree))
 
     def unknown(self, tree: str | Path) -> list[str]:
@@ -168,7 +168,7 @@ def environment(committer: str | None = None) -> dict[str, str]:
 
 
 def delta(printed: str) -> list[FileChange]:
-    """Return the changes in the words of `log -v` and `status`: "added:" and the like, each followed by indented paths.
+    """Return the changes in the output of `log -v` or `status`: "added:" and the like, each followed by indented paths.
 
     Lines before the first such heading (a message, say) are indented too and skipped. Sorted by path.
     """
@@ -191,7 +191,7 @@ def _number(printed: str) -> int | None:
 
 
 def _entry(printed: str) -> LogEntry:
-    """Return one record of `log --long --show-ids`."""
+    """Return the entry for one record of `log --long --show-ids`."""
     head, _message, body = printed.partition("\nmessage:\n")
     fields = [(match.group(1), match.group(2)) for match in map(LOG_FIELD.match, head.split("\n")) if match]
     found: dict[str, str] = dict(fields)

@@ -1,4 +1,4 @@
-"""The working tree of a landing in Bazaar. Branches are asked where they are."""
+"""The working tree of a landing in Bazaar. Branches are read where they are."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ MOVED_ASIDE = re.compile(r"\.moved(?=/|$)")
 
 
 class BazaarTree(WorkingTree):
-    """The tree, a branch of the target."""
+    """The working tree, a branch of the target."""
 
     vcs: Bazaar
     marker = ".bzr/branch"
 
     def look_at(self, name: str, scratch: Path | None = None) -> None:
-        """Read a branch as it is now: here, whenever it is asked."""
+        """Do nothing: a branch is read where it is, as it is whenever it is asked."""
 
     def where(self, name: str) -> str:
         return self.branches.get(name, self.workdir)
@@ -49,12 +49,12 @@ class BazaarTree(WorkingTree):
         self.steps.append(step)
 
     def clear(self) -> None:
-        """Update and revert."""
+        """Revert changes that are not committed, by update and revert."""
         self._do("update", "update", "-q", ok=(0, 1))  # 1: local changes conflict, and are reverted next
         self._do("revert", "revert", "-q")
 
     def advance(self) -> list[FileConflict]:
-        """Pull. Nothing can be in the way: it is moved."""
+        """Pull, and return no conflict: files that are in the way are moved aside."""
         self._do("pull", "pull", "-q", self.push_to)
         return []
 
@@ -85,9 +85,9 @@ class BazaarTree(WorkingTree):
         self._do("uncommit", "uncommit", "--force", "-q", "-r", "revid:" + revid)
 
     def put_back(self, before: set[str]) -> None:
-        """Leave no conflict, no pending merge, and every path as in `before`.
+        """Leave no conflict, no pending merge, and exactly the paths of `before`.
 
-        A merge moves unversioned files that stand in its way to NAME.moved, and `revert` leaves them there.
+        A merge moves unversioned files that are in its way to NAME.moved, and `revert` leaves them there.
         """
         self.vcs.run("revert", "--no-backup", "-q", cwd=self.workdir)
         root, now = Path(self.workdir), self.listing()

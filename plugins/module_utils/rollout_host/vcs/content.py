@@ -1,7 +1,7 @@
-"""What a merge brought, and whether a branch still has it: judged by content, never by ancestry or by a message.
+"""Judges what a merge brought, and whether a branch still has it, by content, never by ancestry or by a message.
 
 After a back-out, a merged revision is an ancestor of the branch, and merging it again brings nothing: the patch file
-stays missing, silently. So what is there is compared file by file. A *change* is a pair of manifests, before and after;
+stays missing, silently. So contents are compared file by file. A *change* is a pair of manifests, before and after;
 `text(path, side)` returns the bytes of a file where a three-way merge must look into it.
 """
 
@@ -20,7 +20,7 @@ CLEAN, CONFLICTS = 0, 1
 
 
 def changed(change: Change) -> list[str]:
-    """Return the sorted paths that a change touched; a renamed file under both names."""
+    """Return the sorted paths that a change touched; a renamed file is there under both names."""
     before, after = change
     return sorted(path for path in {*before, *after} if before.get(path) != after.get(path))
 
@@ -66,7 +66,7 @@ def _lacks(path: str, before: Manifest, after: Manifest, tip: Manifest, text: Te
 
 
 def undoes(done: Change, undone: Change, text: Text) -> bool:
-    """Tell whether a change (`done`) is exactly what taking another one back (`undone`) makes of the files there were.
+    """Return True if a change (`done`) does exactly what taking another one back (`undone`) does to the files.
 
     `text(path, side)` reads side "was" and "is" of `done`, "before" and "after" of `undone`.
     """

@@ -43,7 +43,7 @@ REVISION, LINK, EXECUTABLE = "^{commit}", "120000", "100755"
 
 
 class Git(Vcs):
-    """The questions to git branches."""
+    """Reads git branches."""
 
     name, title, clients = "git", "git", ("git",)
     urls = re.compile(r"git(\+\w+)?:|[\w.+-]+@[\w.-]+:|https?://[\w.-]*\bgit\b|[^#]*\.git/?(#|$)")
@@ -54,7 +54,7 @@ class Git(Vcs):
         self._copies: dict[str, str] = {}  # LOCATION -> bare repository in a temporary directory
 
     def run(self, argv: Collection[object], cwd: str | Path | None, **how: Any) -> str:
-        """Run the client and return what it printed, as text. As run_bytes otherwise."""
+        """Run the client and return what it printed, as text; otherwise as run_bytes."""
         return self.run_bytes(argv, cwd, **how).decode("utf-8", "replace")
 
     def run_bytes(
@@ -116,7 +116,7 @@ class Git(Vcs):
     # -- which revision
 
     def _yes(self, argv: Sequence[str], repository: str) -> bool:
-        """Tell whether a command that answers by its exit code says yes (0) or no (1). Raises VcsError on any other."""
+        """Return True if a command's exit code says yes (0), False for no (1). Raises VcsError for any other."""
         try:
             self.run(argv, repository)
         except VcsError as error:
@@ -129,7 +129,7 @@ class Git(Vcs):
         return int(self.run(["rev-list", "--first-parent", "--count", tip], repository))
 
     def _hash(self, branch: str, repository: str, tip: str, revision: Named) -> str:
-        """Return the hash that a revision names on the branch. Raises MissingRevisionError."""
+        """Return the hash of a revision on the branch. Raises MissingRevisionError."""
         if revision == TIP:
             return tip
         if isinstance(revision, int):
@@ -147,7 +147,7 @@ class Git(Vcs):
         raise MissingRevisionError(argv, 128, f"{branch} has no revision {revision}")
 
     def _number(self, repository: str, tip: str, revid: str) -> int | None:
-        """Return the number of a revision that the tip contains, None if it is not on the mainline."""
+        """Return the number of a revision that the tip contains; None if it is not on the mainline."""
         if revid == tip:
             return self._count(repository, tip)
         above = self.run(["rev-list", "--first-parent", tip, "^" + revid], repository).split()
@@ -179,7 +179,7 @@ class Git(Vcs):
     # -- what it holds
 
     def _span(self, branch: str, repository: str, tip: str, ends: Sequence[Named | None]) -> list[str]:
-        """Return what rev-list is told of a part of the mainline: the hash of its last revision, and where to end."""
+        """Return rev-list's arguments for a part of the mainline: the hash of its last revision, and where to end."""
         first, last = ends
         end = self._hash(branch, repository, tip, TIP if last is None else last)
         if first is None:
@@ -242,7 +242,7 @@ class Git(Vcs):
         return sorted(found, key=lambda entry: entry["path"])
 
     def export(self, branch: str, directory: str, revision: Named, target: Path) -> None:
-        """Write what a directory holds at a revision, whatever attributes say."""
+        """Write a directory as of a revision into `target`, whatever attributes say."""
         repository, tip = self.at(branch)
         inside = Path(directory.strip("/"))
         target.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The git client: nothing but the repository decides what it answers.
+"""Runs the git client so that its answers depend on the repository alone.
 
 The configuration of user and system is not read, no hook of the repository runs, nothing asks for a password or an
 editor, and nothing is signed.
@@ -40,7 +40,7 @@ SSH = "ssh -T -o BatchMode=yes"  # no terminal: it would change what git says to
 
 
 def environment(committer: str | None = None) -> dict[str, str]:
-    """Return the environment of a command. `committer`, "Name <address>", is who commits and who wrote it."""
+    """Return the environment of a command. `committer`, "Name <address>", is both committer and author."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") and name != "SSH_ASKPASS"}
     env.update(LANG="C.UTF-8", LC_ALL="C.UTF-8", LANGUAGE="C", GIT_SSH_COMMAND=SSH, GIT_TERMINAL_PROMPT="0")
     env.update(GIT_CONFIG_NOSYSTEM="1", GIT_CONFIG_SYSTEM=os.devnull, GIT_CONFIG_GLOBAL=os.devnull)
@@ -55,7 +55,7 @@ def environment(committer: str | None = None) -> dict[str, str]:
 def run(
     executable: str, argv: Collection[object], cwd: str | Path | None, committer: str | None, ok: Collection[int]
 ) -> bytes:
-    """Run the client and return what it printed. A repository above `cwd` is not looked for.
+    """Run the client and return what it printed; it looks for no repository above `cwd`.
 
     Raises VcsError on an exit code not in `ok`.
     """
@@ -84,14 +84,14 @@ def split(branch: str) -> tuple[str, str]:
 
 
 def is_url(location: str) -> bool:
-    """Tell whether a location is fetched from rather than read where it is."""
+    """Return True if a location is fetched from rather than read where it is."""
     return URL.match(location) is not None and not Path(location).is_dir()
 
 
 def transfer(verb: str, location: str, *options: str) -> list[str]:
-    """Return the words `fetch LOCATION` or `push LOCATION`, or of `ls-remote`, for a command line.
+    """Return the words `fetch LOCATION`, `push LOCATION` or `ls-remote LOCATION` for a command line.
 
-    A repository on this host that belongs to somebody else is read too, which git would refuse.
+    They let git read a repository on this host that belongs to somebody else, which it would refuse.
     """
     server = "receive-pack" if verb == "push" else "upload-pack"
     local = not is_url(location) or location.startswith("file://")

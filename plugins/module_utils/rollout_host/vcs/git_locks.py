@@ -1,7 +1,7 @@
-"""Locks that a killed git leaves in a repository: each refuses whatever comes later, until somebody removes it.
+"""Removes locks that a killed git has left in a repository: each blocks later commands until somebody removes it.
 
-One is removed where it is proven that nobody holds it: it is our own user's, in the tree's own repository, and no git
-of that user is at work there. Every other is told, with its age.
+A lock is removed if it is certain that nobody holds it: it belongs to our user, is in the tree's own repository, and no
+git of that user is at work there. Any other lock is reported, with its age.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 def clear(error: VcsError, workdir: str, repository: Iterable[Path]) -> None:
-    """Remove the lock that a command failed at. `repository` are the directories of the tree's own repository.
+    """Remove the lock at which a command failed. `repository` are the directories of the tree's own repository.
 
     Raises LockedError if it may not be removed, and the error itself if it tells of no lock.
     """
@@ -41,7 +41,7 @@ def clear(error: VcsError, workdir: str, repository: Iterable[Path]) -> None:
 
 
 def told(lock: Path) -> str:
-    """Return what to say of a lock: how old it is, and what to do."""
+    """Return a message about a lock: how old it is, and what to do."""
     try:
         age = f"is there for {_long(time.time() - lock.stat().st_mtime)}"
     except OSError:  # on another host
@@ -58,7 +58,7 @@ def _long(seconds: float) -> str:
 
 
 def _ours(lock: Path) -> bool:
-    """Whether it is our own user's: no other user's git has made it."""
+    """Return True if the lock belongs to our own user, so that no other user's git has made it."""
     try:
         return lock.lstat().st_uid == os.geteuid()
     except OSError:
@@ -66,7 +66,7 @@ def _ours(lock: Path) -> bool:
 
 
 def _somebody_works(places: Iterable[Path]) -> bool:
-    """Whether a git of our user is at work there: in one of these directories, with a file open in it, or naming it."""
+    """Return True if a git of our user is at work there: inside a directory, with a file open in it, or naming it."""
     return any(_works_in(process, place) for process in _PROC.glob("[0-9]*") for place in places)
 
 

@@ -1,6 +1,6 @@
 """The working tree of a landing in git.
 
-The branches are fetched into the tree's repository, as refs/rollout/NAME, and asked there; what is checked out, and its
+The branches are fetched into the tree's repository, as refs/rollout/NAME, and read there; what is checked out, and its
 branch, stay as they are. In check mode that happens in a repository of its own which borrows the tree's objects.
 """
 
@@ -30,7 +30,7 @@ LOCKS = 20  # that one command may find, one after the other
 
 
 class GitTree(WorkingTree):
-    """The tree, a clone of the target. Branches are LOCATION or LOCATION#BRANCH."""
+    """The working tree, a clone of the target. Branches are LOCATION or LOCATION#BRANCH."""
 
     vcs: Git
     marker = ".git"
@@ -42,7 +42,7 @@ class GitTree(WorkingTree):
         self._same: dict[str, bytes] = {}  # untracked files that the merge brings too: path -> content
 
     def _git(self, *argv: str, committer: str | None = None) -> str:
-        """Run git in the tree; a lock that a killed one left there goes first."""
+        """Run git in the tree; return its output. A lock that a killed git left there is removed first."""
         for _ in range(LOCKS):
             try:
                 return self.vcs.run(argv, self.workdir, committer=committer)
@@ -51,7 +51,7 @@ class GitTree(WorkingTree):
         return self.vcs.run(argv, self.workdir, committer=committer)
 
     def _repository(self) -> list[Path]:
-        """Return the directories in which the tree's repository is."""
+        """Return the directories of the tree's repository."""
         where = ["rev-parse", "--path-format=absolute", "--git-dir", "--git-common-dir"]
         return [Path(line).resolve() for line in self.vcs.run(where, self.workdir).splitlines()]
 
@@ -69,7 +69,7 @@ class GitTree(WorkingTree):
             self.steps.append("fetch")
 
     def _borrow(self, repository: Path) -> None:
-        """Make a repository that has all objects of the tree's, and its tip."""
+        """Make a repository with the tree's tip that shares the tree's objects."""
         objects = self._git("rev-parse", "--path-format=absolute", "--git-path", "objects").strip()
         tip = self._git("rev-parse", "HEAD").strip()
         repository.mkdir()
@@ -82,14 +82,14 @@ class GitTree(WorkingTree):
         return f"{self.workdir}#{KEPT}{name}" if name in self.branches else self.workdir
 
     def copy(self, scratch: Path) -> None:
-        """Work in a copy: look_at() has made it already."""
+        """Do nothing: look_at() has made the copy already."""
 
     def clear(self) -> None:
-        """Revert what is not committed."""
+        """Revert changes that are not committed."""
         self._do("reset", "reset", "-q", "--hard")
 
     def _do(self, step: str, *argv: str, named: bool = False) -> None:
-        """Note what was done. Git asks who it is already when it merges."""
+        """Run git and add `step` to the steps. With `named` it gets a committer, which git needs even to merge."""
         self._git(*argv, committer=self._who() if named else None)
         self.steps.append(step)
 
@@ -100,9 +100,9 @@ class GitTree(WorkingTree):
         return self._obstacles
 
     def _clear_the_way(self, incoming: str) -> list[FileConflict]:
-        """Look for files that nobody versioned where `incoming` adds some: git overwrites ignored ones without a word.
+        """Return the unversioned files in the way of `incoming`: git overwrites ignored files without a word.
 
-        Those with the very content that comes (a merge that was killed) make room. Return the conflicts.
+        Those that have the very content that comes (after a killed merge) are removed instead.
         """
         comes = self._paths("diff", "-z", "--no-renames", "--diff-filter=A", "--name-only", f"HEAD...{incoming}")
         known = self._paths("ls-files", "-z")
@@ -147,7 +147,7 @@ class GitTree(WorkingTree):
         return found
 
     def commit(self, message: str) -> None:
-        """Commit what was merged or undone. Without a committer, who the host's user is to git."""
+        """Commit the merge or the undoing, by the committer, or else by the host's user as git knows it."""
         self._do("commit", "commit", "-q", "--no-verify", "--cleanup=verbatim", "-m", message, named=True)
 
     def _who(self) -> str:
@@ -160,7 +160,7 @@ class GitTree(WorkingTree):
         return self.committer
 
     def push(self) -> None:
-        """Push the tree's tip, unless the branch is not where it was fetched."""
+        """Push the tree's tip, unless the branch has moved since it was fetched."""
         location, reference = split(self.push_to)
         if reference == HEAD:
             reference = self._head_of(location)

@@ -1,4 +1,4 @@
-"""The version controls that the runbook knows: a site's choice is one name out of these."""
+"""The version controls that the runbook knows, by the name that a site chooses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def named(params: Mapping[str, Any]) -> Vcs:
 
 
 def recognized(url: str) -> type[Vcs] | None:
-    """Return which one a branch is of: by what is there, for a path; by its form, for a URL. None: neither tells."""
+    """Return the version control of a branch, by what is at a path, or by a URL's form; None if that does not tell."""
     path = Path(url[len("file://") :] if url.startswith("file://") else url)
     for place in (path, Path(str(path).rpartition("#")[0] or path)):
         for adapter in ADAPTERS.values():

@@ -1,7 +1,7 @@
-"""A commit that a stage makes on a branch and pushes, in any version control, safe to repeat (R10, R17).
+"""A landing: commits that a stage makes on a branch and pushes, in any version control, safe to repeat (R10, R17).
 
-A landing is planned as a list of commits on top of the branch's tip. Whatever of them stands in the tree already,
-committed and not pushed, is recognized by content and ancestry, kept, and only the rest is made.
+A landing is planned as a list of commits on top of the branch's tip. Commits of the list that are in the tree already,
+and not pushed, are recognized by content and ancestry and kept; only the rest is made.
 """
 
 from __future__ import annotations
@@ -43,46 +43,46 @@ class PlannedCommit(ABC):
 
     @abstractmethod
     def is_it(self, entry: LogEntry) -> bool:
-        """Tell whether a revision of the tree is this one, made before."""
+        """Return True if a revision of the tree is this commit, made before."""
 
     @abstractmethod
     def make(self) -> None:
-        """Make it. Raises LandingError."""
+        """Make the commit. Raises LandingError."""
 
 
 class Landing(LandingBranches, ABC):
-    """What a merge and a back-out have in common. `deed` is what it is called, `again` the command that repeats it."""
+    """The base of a merge and a merge back-out. `deed` is its name for people, `again` the command that repeats it."""
 
     again: ClassVar[str]
     conflict_text: ClassVar[str]
 
     def __init__(self, working: WorkingTree, deed: str) -> None:
-        """Take the working tree in which it is made."""
+        """Keep the working tree in which the landing is made, and `deed`."""
         super().__init__(working)
         self.deed = deed
 
     @abstractmethod
     def run(self, scratch: Path | None) -> tuple[list[LogEntry], bool]:
-        """Land, in `scratch` if given. Return (what was made or found, whether it was made)."""
+        """Land, in `scratch` if given; return (the commits made or found, whether they were made)."""
 
     @abstractmethod
     def check(self, made: list[LogEntry]) -> None:
-        """Raise LandingError unless the content of what was made, and is not pushed yet, is what it is to be."""
+        """Raise LandingError unless the commits that are not pushed yet have the content that they should."""
 
     @abstractmethod
     def more(self, *, made: bool) -> dict[str, Any]:
-        """Return what the module's answer has besides."""
+        """Return additional values for the module's answer."""
 
     def words(self) -> dict[str, Any]:
-        """Return what the texts are filled in with."""
+        """Return the values for the placeholders in error texts."""
         deed = {"deed": self.deed, "Deed": self.deed[:1].upper() + self.deed[1:], "again": self.again}
         return {**super().words(), **deed}
 
     def bring_up(self, plan: Sequence[PlannedCommit]) -> tuple[LogEntry, list[LogEntry]]:
-        """Update and revert the tree and bring it to the branch's tip; return (that tip, what stands on it).
+        """Update and revert the tree and bring it to the branch's tip; return (that tip, the commits on top of it).
 
-        What was committed and not pushed is kept if it is the beginning of the plan. Raises LandingError on other
-        revisions of its own.
+        Commits that are not pushed are kept if they are the beginning of the plan. Raises LandingError if the tree has
+        other revisions of its own.
         """
         self.working.clear()
         theirs = self.tip("target")
@@ -101,15 +101,15 @@ class Landing(LandingBranches, ABC):
         return theirs, own
 
     def advance(self) -> None:
-        """Bring the tree to the tip of the branch. Raises LandingError if what nobody versioned is in the way."""
+        """Bring the tree to the tip of the branch. Raises LandingError if unversioned files are in the way."""
         conflicts = self.working.advance()
         if conflicts:
             self.refuse_conflicts(conflicts, "its newer revisions")
 
     def make(self, deed: Callable[[], None], message: str, incoming: str, **words: str) -> None:
-        """Do one deed in the tree and commit it. Raises LandingError, with the tree as it was, on conflicts.
+        """Do one deed in the tree and commit it. On conflicts, raises LandingError with the tree as it was.
 
-        `words` are for that text: how a developer reproduces it.
+        `words` fill in its text: how a developer reproduces it.
         """
         working = self.working
         before = working.listing()
@@ -134,9 +134,9 @@ class Landing(LandingBranches, ABC):
         self.refuse(self.conflict_text, facts={"conflicts": conflicts}, incoming=incoming, **words)
 
     def land(self, plan: Sequence[PlannedCommit], *, push: bool) -> list[LogEntry]:
-        """Make what is left of the plan on the branch's tip, check it, push it. Return the commits.
+        """Make the rest of the plan on the branch's tip, check it, push it; return the commits.
 
-        Without `push` it stays in the tree.
+        Without `push` they stay in the tree.
         """
         base, own = self.bring_up(plan)
         try:
@@ -155,14 +155,14 @@ class Landing(LandingBranches, ABC):
         return made
 
     def drop(self, base: LogEntry) -> None:
-        """Take back what was committed and not pushed."""
+        """Take back commits that are not pushed."""
         if self.ask(self.vcs.revision_info, "here")[1] != base["revid"]:
             before = self.working.listing()
             self.working.drop(base["revid"])
             self.working.put_back(before)
 
     def push(self, base: LogEntry) -> None:
-        """Push the tree's tip, which stands on `base`. What counts is what the branch says afterwards."""
+        """Push the tree's tip, on top of `base`; the branch itself then says whether that worked."""
         try:
             self.working.push()
         except VcsError as error:
@@ -175,7 +175,7 @@ class Landing(LandingBranches, ABC):
                 self.refuse(MOVED)
 
     def verify(self, made: list[LogEntry]) -> None:
-        """Raise LandingError unless the branch has what was made, on its mainline."""
+        """Raise LandingError unless the branch has the commits, on its mainline."""
         self.look_at("target")
         found = self.on("target", made[-1]["revid"])
         if found is None or (found["revid"], found["parents"]) != (made[-1]["revid"], made[-1]["parents"]):
@@ -186,15 +186,15 @@ class Undoing(PlannedCommit):
     """A commit that takes back one mainline revision of the target."""
 
     def __init__(self, landing: Landing, undone: LogEntry, step: str, message: str) -> None:
-        """Take what is undone; `step` and `message` say what that is called."""
+        """Take the revision to undo, and the commit's `step` and `message`."""
         self.landing, self.undone, self.step, self.message = landing, undone, step, message
 
     def is_it(self, entry: LogEntry) -> bool:
-        """Tell whether a revision of the tree undoes just that."""
+        """Return True if a revision of the tree undoes just that revision."""
         return self.landing.undoes("here", entry, self.undone)
 
     def make(self) -> None:
-        """Undo it and commit."""
+        """Undo the revision and commit."""
         working = self.landing.working
         incoming = f"the undoing of revision {self.undone['revno']}"
         recipe = working.undo_recipe(self.undone)
@@ -202,7 +202,7 @@ class Undoing(PlannedCommit):
 
 
 def answer(landing: Landing, made: list[LogEntry], *, changed: bool, check: bool) -> dict[str, Any]:
-    """Return what a module returns: the last of the commits that were made or found, and what all of them changed."""
+    """Return the module's result: the last of the commits made or found, and what all of them changed."""
     last, tried = made[-1], check and changed
     where = "here" if tried else "target"
     return {
@@ -218,7 +218,7 @@ def answer(landing: Landing, made: list[LogEntry], *, changed: bool, check: bool
 
 
 def carry_out(module: Any, landing: Landing) -> None:
-    """Run a landing for its module, answer, and end. In check mode all but the push is done, in a temporary copy."""
+    """Run a landing for its module, answer, and end. Check mode does all but the push, in a temporary copy."""
     try:
         with tempfile.TemporaryDirectory(dir=module.tmpdir, prefix="rollout-pqm-") as scratch:
             made, changed = landing.run(Path(scratch) if module.check_mode else None)

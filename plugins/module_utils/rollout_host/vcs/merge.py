@@ -1,7 +1,7 @@
 """The merge of one pinned revision into a branch, step by step as the procedure has it (R10), and safe to repeat.
 
-That the branch contains the revision is believed only when the content is there too: once a merge was backed out,
-merging again brings nothing, in every version control. So the back-out is taken back first, then what is new is merged.
+That the branch contains the revision only counts if the content is there too: once a merge was backed out, merging
+again brings nothing, in every version control. So the back-out is taken back first, then what is new is merged.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ class Merging(PlannedCommit):
     """The commit of a plan that is the merge itself."""
 
     def __init__(self, merge: Merge) -> None:
-        """Take the merge that it is of."""
+        """Keep the merge that it makes."""
         self.merge = merge
 
     def is_it(self, entry: LogEntry) -> bool:
-        """Tell whether a revision of the tree is a merge, and the first to contain what is merged."""
+        """Return True if a revision of the tree is a merge, and the first to contain what is merged."""
         first = self.merge.on("here", self.merge.incoming)
         return first is not None and first["revid"] == entry["revid"] and len(entry["parents"]) > 1
 
@@ -73,7 +73,7 @@ class Merging(PlannedCommit):
 
 
 class Merge(Landing):
-    """One merge, as the arguments of the module merge describe it."""
+    """One merge, as the arguments of the module `merge` describe it."""
 
     again, conflict_text = "./runbook.py run merge", CONFLICT
 
@@ -92,18 +92,18 @@ class Merge(Landing):
         self.restored: list[tuple[LogEntry, LogEntry]] = []
 
     def words(self) -> dict[str, Any]:
-        """Return what the texts are filled in with."""
+        """Return the values for the placeholders in error texts."""
         known = {"source": self.source, "resolution": self.resolution or ""}
         names = {"what": self.what, "source_name": self.source_name, "revision": self.revision}
         recipe = self.working.recipe(self.what, self.revision, self.revid)
         return {**super().words(), **{name: shlex.quote(value) for name, value in known.items()}, **names, **recipe}
 
     def more(self, *, made: bool) -> dict[str, Any]:
-        """Return what the module's answer has besides."""
+        """Return additional values for the module's answer."""
         return {"already_merged": not made, "source_revid": self.revid}
 
     def pin(self) -> None:
-        """Find the pinned revision's id and that of the next one. Raises LandingError unless it is what was pinned."""
+        """Find the ids of the pinned revision and the next one. Raises LandingError if it is not what was pinned."""
         try:
             onward = self.ask(self.vcs.log, "source", self.revision)
         except MissingRevisionError:
@@ -132,7 +132,7 @@ class Merge(Landing):
             self.refuse(BEYOND, branch=branch, revno=more["revno"], see_it=self.working.see(name, more))
 
     def run(self, scratch: Path | None) -> tuple[list[LogEntry], bool]:
-        """Merge; in `scratch`, a directory, if given."""
+        """Merge, in `scratch`, a directory, if given."""
         self.look(scratch)
         self.pin()
         entry = self.merged("target")
@@ -151,7 +151,7 @@ class Merge(Landing):
         return self.land(plan, push=not scratch), True
 
     def to_resolve(self, entry: LogEntry) -> bool:
-        """Tell whether content is gone that a developer's resolution, not merged yet, is to bring back."""
+        """Return True if content is gone that a developer's resolution, which is not merged yet, should bring back."""
         if not self.resolution or self.on("target", self.ask(self.vcs.revision_info, "resolution")[1]):
             return False
         return bool(self.lost(entry, "target", self.tip("target")))
@@ -165,10 +165,10 @@ class Merge(Landing):
     # -- content
 
     def taken_back(self, entry: LogEntry | None) -> list[tuple[LogEntry, LogEntry]]:
-        """Return (the back-out, what it took back) of each merge of the source that was backed out, latest first.
+        """Return (back-out, what it took back) of each merge of the source that was backed out, latest first.
 
-        `entry` is the merge of the pinned revision, or None. Raises LandingError if something else took content of the
-        last merge away; of older ones that is ordinary work.
+        `entry` is the merge of the pinned revision, or None. Raises LandingError if content of the last merge is gone
+        for another reason; content of older merges may be gone by ordinary work.
         """
         out = []
         for place, brought in enumerate(self.merges(entry)):
@@ -195,7 +195,7 @@ class Merge(Landing):
             candidates, entry = self.below(candidates, entry["revno"])
 
     def below(self, candidates: list[LogEntry], limit: int | None) -> tuple[list[LogEntry], LogEntry | None]:
-        """Return the candidates that came to the target below revision number `limit`, and the merge of their last."""
+        """Return the candidates that came into the target below revision `limit`, and the merge of the last of them."""
         low, high, found = 0, len(candidates), None
         while low < high:
             middle = (low + high) // 2
@@ -217,7 +217,7 @@ class Merge(Landing):
         return content.gone(change, there, wanted, text, self.moved(name, brought, found, there)) if found else []
 
     def moved(self, name: str, brought: LogEntry, paths: Collection[str], there: Manifest) -> set[str]:
-        """Return those of the paths whose file was renamed after the merge, and is there under the new name."""
+        """Return those of the paths whose file was renamed after the merge, and exists under the new name."""
         moved: set[str] = set()
         for entry in self.since(name, brought):
             for each in self.ask(self.vcs.changes, name, entry["revno"]):
@@ -229,14 +229,14 @@ class Merge(Landing):
         return moved & self.manifest(name, brought["revid"]).keys()
 
     def back_out_of(self, brought: LogEntry) -> LogEntry | None:
-        """Return the last mainline revision that just takes a merge back, or None."""
+        """Return the last mainline revision that exactly takes a merge back, or None."""
         later = reversed(self.since("target", brought))
         return next((entry for entry in later if self.undoes("target", entry, brought)), None)
 
     def standing(self, entry: LogEntry) -> LogEntry:
-        """Return the revision from which on the target has all that the pinned one brings.
+        """Return the revision from which on the target has everything that the pinned one brings.
 
-        That is the merge, or the last revision that took a back-out back: its own, or one of a merge before it.
+        That is the merge, or the last revision that took a back-out back: of this merge, or of an earlier one.
         """
         found = self.put_back(entry)
         if found is entry:
@@ -244,7 +244,7 @@ class Merge(Landing):
         return max((self.put_back(brought) for brought in self.merges(entry)), key=lambda each: each["revno"])
 
     def put_back(self, brought: LogEntry) -> LogEntry:
-        """Return the last revision that took a back-out of a merge back; the merge without one."""
+        """Return the last revision that took a back-out of a merge back; the merge itself if there is none."""
         found, out = brought, None
         for later in self.since("target", brought):
             if out is None and self.undoes("target", later, brought):
@@ -254,14 +254,14 @@ class Merge(Landing):
         return found
 
     def check(self, made: list[LogEntry]) -> None:
-        """Raise LandingError unless all that was put back is there."""
+        """Raise LandingError unless everything that was put back is there."""
         for _back_out, brought in self.restored:
             lost = self.lost(brought, "here", made[-1])
             if lost:
                 self.refuse_taken_back(brought, lost)
 
     def refuse_taken_back(self, brought: LogEntry, lost: list[str]) -> NoReturn:
-        """Raise LandingError with the names of the files that are not there any more."""
+        """Raise LandingError with the names of the files that are gone."""
         self.refuse(
             TAKEN_BACK, count=counted(lost, "1 file"), files=", ".join(lost), revno=brought["revno"],
             see_later=self.working.see_later(brought), facts={"taken_back": lost},

@@ -30,7 +30,7 @@ E-not-as-before  Without the merge, these files are not as before it: {files}.
 
 
 class MergeBackOutLanding(Landing):
-    """One back-out, as the arguments of the module merge_back_out describe it."""
+    """One merge back-out, as the arguments of the module merge_back_out describe it."""
 
     again, conflict_text = "./runbook.py run", CONFLICT
 
@@ -44,11 +44,11 @@ class MergeBackOutLanding(Landing):
         self.plan: list[Undoing] = []
 
     def more(self, *, made: bool) -> dict[str, Any]:
-        """Return what the module's answer has besides."""
+        """Return additional values for the module's answer."""
         return {"already_backed_out": not made}
 
     def words(self) -> dict[str, Any]:
-        """Return what the texts are filled in with."""
+        """Return the values for the placeholders in error texts."""
         recipe = self.working.undo_recipe(self.brought[0]) if self.brought else {}
         known = {"revno": self.revno, "revid": self.revid, "message": self.message(self.revno)}
         return {**super().words(), **known, **recipe}
@@ -74,13 +74,13 @@ class MergeBackOutLanding(Landing):
             self.brought.append(below)
 
     def takes_back(self, entry: LogEntry) -> bool:
-        """Tell whether a revision is one with which a merge took a back-out back: so it says, and its content too."""
+        """Return True if a merge made this revision to take a back-out back, by its message and by its content."""
         said = TOOK_BACK.match(entry["message"])
         number = int(said.group(1)) if said else 0
         return 0 < number < entry["revno"] and self.undoes("target", entry, self.at("target", number))
 
     def run(self, scratch: Path | None) -> tuple[list[LogEntry], bool]:
-        """Back out; in `scratch`, a directory, if given."""
+        """Back out, in `scratch`, a directory, if given."""
         self.look(scratch)
         self.find()
         done = [(entry, self.done(entry)) for entry in self.brought]
@@ -96,7 +96,7 @@ class MergeBackOutLanding(Landing):
         return Undoing(self, entry, f"back out {entry['revno']}", self.message(entry["revno"]))
 
     def done(self, brought: LogEntry) -> LogEntry | None:
-        """Return the last undoing of a revision, unless that was taken back itself; else None."""
+        """Return the last revision that undid this one; None if there is none, or it was taken back itself."""
         out = None
         for entry in self.since("target", brought):
             if out is None:
@@ -106,7 +106,7 @@ class MergeBackOutLanding(Landing):
         return out
 
     def check(self, made: list[LogEntry]) -> None:
-        """Raise LandingError unless each commit is by content just an undoing: as before, later changes kept."""
+        """Raise LandingError unless each commit is by content just an undoing that keeps later changes."""
         for entry, commit in zip(made, self.plan):
             if not commit.is_it(entry):
                 brought, done = self.change("here", commit.undone), self.change("here", entry)

@@ -1,7 +1,7 @@
-"""Whether a later revision of the branch may go out instead of the merge: a fix that landed in RC mode (R11, R13).
+"""Judges whether a later revision may go out instead of the merge: a fix that landed in RC mode (R11, R13).
 
-Judged by ancestry and content, as the merge itself (R10). What the messages say is believed of one thing only: who
-approved what landed in between, as PQM believes it.
+By ancestry and content, as for the merge itself (R10). Messages count for one thing only: who approved what landed in
+between, as for PQM.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ E-other-patches  Between the merge of {what} ({merge}) and {fixed_in} of {target
 
 
 class MergeFix(Merge):
-    """One revision of the target, said to have a fix of the merge."""
+    """A revision of the target that is said to have a fix of the merge."""
 
     again = AGAIN
 
@@ -55,13 +55,13 @@ class MergeFix(Merge):
         self.told: dict[str, Any] = {}
 
     def words(self) -> dict[str, Any]:
-        """Return what the texts are filled in with."""
+        """Return the values for the placeholders in error texts."""
         return {**super().words(), **self.told}
 
     def judge(
         self, fixed_in: int, scratch: Path, approvers: Mapping[str, str]
     ) -> tuple[LogEntry, list[tuple[LogEntry, str]], list[str]]:
-        """Return (the merge, [(what came after it, why it may go out)], changed schema patches).
+        """Return (the merge, [(a revision after it, why it may go out)], changed schema patches).
 
         Patches are paths. Raises LandingError if revision `fixed_in` may not go out.
         """
@@ -84,13 +84,13 @@ class MergeFix(Merge):
         return merge, self.approved(later, approvers), changed
 
     def refuse_what_is_gone(self, brought: LogEntry, last: LogEntry) -> None:
-        """Raise LandingError if what the merge brought is not there at revision `last`."""
+        """Raise LandingError if something that the merge brought is gone at revision `last`."""
         lost = self.lost(brought, "target", last)
         if lost:
             self.refuse(TAKEN_BACK, count=counted(lost, "1 file"), files=", ".join(lost), facts={"taken_back": lost})
 
     def changed_patches(self, merge: LogEntry, last: LogEntry) -> list[str]:
-        """Return the paths of the schema patches that changed. Raises LandingError if one came or went (R9, R17)."""
+        """Return the paths of changed schema patches. Raises LandingError if one was added or removed (R9, R17)."""
         before, after = self.manifest("target", merge["revid"]), self.manifest("target", last["revid"])
         named = sorted(path for path in {*before, *after} if _is_patch(path) and before.get(path) != after.get(path))
         other = [path for path in named if path not in before or path not in after]
@@ -100,7 +100,7 @@ class MergeFix(Merge):
         return named
 
     def approved(self, later: list[LogEntry], approvers: Mapping[str, str]) -> list[tuple[LogEntry, str]]:
-        """Return (revision, reason) of each. Raises LandingError that names what RC mode does not let land (R13)."""
+        """Return (revision, reason) of each. Raises LandingError for revisions that RC mode does not let land (R13)."""
         answers = [
             (each, rc_mode.check(each["message"], in_rc_mode=True, approvers=approvers, pinned=self.revision))
             for each in later

@@ -2,6 +2,6 @@
 
 
 def reported(cursor):
-    """How many public bugs there are."""
+    """Return the number of public bugs, with its label."""
     cursor.execute("SELECT count(*) FROM Bug WHERE NOT private")
     return "bugs reported", cursor.fetchone()[0]

@@ -1,4 +1,4 @@
-"""What follows: an abort's verification, problem and next attempt (R19-R21), and incidents (R24)."""
+"""Events after the window: an abort's verification, problem and next attempt (R19-R21), and incidents (R24)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class HostsVerified(Event):
 
 @dataclass(frozen=True)
 class AbortPacked(Event):
-    """Everything that could be undone is; `file` is the abort pack, `why` the message that the rollout ends with."""
+    """All that could be undone is undone; `file` is the abort pack, `why` the message that the rollout ends with."""
 
     file: str = or_else("")
     why: str = or_else("")
@@ -30,7 +30,7 @@ class AbortPacked(Event):
 
 @dataclass(frozen=True)
 class ProblemTold(Event):
-    """What the problem is (R20): each is null as long as nobody tells. The last of these counts."""
+    """A person says what the problem is (R20); a field is null as long as nobody knows. The last of these counts."""
 
     source: str | None = or_else(None)
     mended_at: datetime | None = or_else(None)
@@ -69,7 +69,7 @@ class IncidentOpened(Event):
 
 @dataclass(frozen=True)
 class IncidentClosed(Event):
-    """An incident is over; its page is filled in after this. What nobody told is null; `affected` is in words."""
+    """An incident is over; its page is filled in after this. Null is what nobody told; `affected` is in words."""
 
     number: int
     by: str = or_else("")

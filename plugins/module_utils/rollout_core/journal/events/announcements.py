@@ -1,4 +1,4 @@
-"""What is announced: put on record, sent, settled by a person, or waived (R7, R20-R24)."""
+"""Events of announcements: they are put on record, sent, settled by a person, or waived (R7, R20-R24)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class AnnouncementSending(Event):
 
 @dataclass(frozen=True)
 class AnnouncementTried(Event):
-    """The attempt is over. An `unknown` one may be repeated until `repeatable_until`; null: not at all."""
+    """An attempt is over. An `unknown` one may be repeated until `repeatable_until`; null: not at all."""
 
     announcement: int
     channel: str
@@ -60,7 +60,7 @@ class AnnouncementSettled(Event):
 
 @dataclass(frozen=True)
 class AnnouncementWaived(Event):
-    """A person answers for it that a message was not out in time; with `incident`, that it is not announced at all."""
+    """A person answers for a message that was not out in time or, with `incident`, for one that is not sent at all."""
 
     message: str
     incident: int | None = if_any()

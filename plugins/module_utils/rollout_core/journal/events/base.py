@@ -1,4 +1,7 @@
-"""What an event of the journal is: a frozen dataclass, read from a line's fields and written as them.
+"""The base of the journal's events: a frozen dataclass, read from a line's fields and written as them.
+
+An event's name in the file is that of its class: StageStarted is `stage_started`. A field's key is its name, in the
+order of the class, without the underscore behind a word of Python's (`from_`, `as_`). Instants are ISO 8601 there.
 
 The name in the file is that of the class: StageStarted is `stage_started`. A field's key is its name, in the order of
 the class; an underscore behind a word of Python's (`from_`, `as_`) is not part of it. Instants are ISO 8601 there.
@@ -22,11 +25,11 @@ class Event:
     event_name: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
-        """Name the event after its class, unless it says its name itself."""
+        """Name the event after its class, unless the class gives a name."""
         cls.event_name = vars(cls).get("event_name") or re.sub(r"(?<=.)([A-Z])", r"_\1", cls.__name__).lower()
 
     def as_fields(self) -> dict[str, Any]:
-        """Return what its line says besides `event`, in the order of the fields."""
+        """Return the fields of its line, without `event`, in the order of the class."""
         told: dict[str, Any] = {}
         for each in fields(self):  # type: ignore[arg-type]  # every event is a dataclass
             value = getattr(self, each.name)
@@ -37,18 +40,18 @@ class Event:
 
 @dataclass(frozen=True)
 class UnknownEvent(Event):
-    """An event that only a newer version knows. It is kept in the file, and nothing follows from it."""
+    """An event that only a newer version knows. It is kept in the file and otherwise ignored."""
 
     name: str
 
 
 def if_any(default: Any = MISSING) -> Any:
-    """Return a field that is not in the line when it is empty; a line without it reads as None, or as the default."""
+    """Return a field that is left out of the line when empty; a line without it reads as None, or as the default."""
     return field(default=default, metadata={"if_any": True})
 
 
 def or_else(value: Any, one_of: Sequence[str] = ()) -> Any:
-    """Return a field that is always written; a line without it, as people write them by hand, reads as `value`."""
+    """Return a field that is always written; a line without it, as written by hand, reads as `value`."""
     return field(metadata={"or_else": value, "one_of": one_of})
 
 
@@ -68,7 +71,7 @@ def needed(each: Field[Any]) -> bool:
 
 
 def read(kind: type[Event], told: Mapping[str, Any]) -> Event:
-    """Return the event that a line's fields tell of; fields that only a newer version knows are passed over.
+    """Return the event that a line's fields stand for; keys that only a newer version knows are ignored.
 
     Raises ValueError for a field that is missing, and for an instant that is none.
     """
@@ -90,7 +93,7 @@ _SHAPES: dict[type[Event], list[tuple[str, str, bool, Any]]] = {}
 
 
 def _shape(kind: type[Event]) -> list[tuple[str, str, bool, Any]]:
-    """Return of each field its name, its key, whether it is an instant, and what stands for it when it is not there."""
+    """Return for each field its name, its key, whether it is an instant, and what stands for a missing one."""
     if kind not in _SHAPES:
         _SHAPES[kind] = [
             (each.name, key(each), each.type in INSTANTS, _fallback(each))

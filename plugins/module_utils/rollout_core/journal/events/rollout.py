@@ -67,9 +67,9 @@ class ClockSet(Event):
 
 @dataclass(frozen=True)
 class WindowMoved(Event):
-    """The window is another now, with another backup; the plan is written after this.
+    """The window is moved, and its backup too; the plan is written after this.
 
-    `redo` are stages that are not done any more: what was confirmed and announced was another time (R3).
+    `redo` are stages that are not done any more: they confirmed or announced the earlier time (R3).
     """
 
     from_: datetime
@@ -82,7 +82,7 @@ class WindowMoved(Event):
 
 @dataclass(frozen=True)
 class VerdictChanged(Event):
-    """The verdict on lateness is another than before. `last_safe_abort` is null when nothing can be aborted."""
+    """The verdict on lateness has changed. `last_safe_abort` is null when nothing can be aborted."""
 
     event_name: ClassVar[str] = "verdict"
     stage: str
@@ -107,7 +107,7 @@ class AbortRequested(Event):
 class GateAsked(Event):
     """A question is put to people. `stage` is empty when no stage was at work.
 
-    `item` is what it is about, of a gate that asks about each of several; `needs` is what an option must say besides.
+    `item` is what it is about, for a gate that asks about each of several; `needs` is what an option must come with.
     """
 
     stage: str

@@ -1,4 +1,4 @@
-"""What happens to stages, and to what they have switched on."""
+"""Events of stages, and of the brackets that they begin."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OK_OR_FAILED = ("ok", "failed")
 class StageStarted(Event):
     """A stage begins; `run` is the id of its playbook's run.
 
-    `until` is the stage that ends what this one switches on. `by` began it to end what a rollout that is over left on.
+    `until` is the stage that ends its bracket. `by` is who began it to end what a closed rollout has left switched on.
     """
 
     stage: str
@@ -40,7 +40,7 @@ class StepStarted(Event):
 class StageFinished(Event):
     """A stage is over (`stopped`: by a person). `facts` is what it reported, `message` the error, or null.
 
-    `redo` are stages that are not done any more: they rest on what this one pins otherwise now.
+    `redo` are stages to be done again: they rest on what this one pins otherwise now.
     """
 
     stage: str
@@ -52,9 +52,9 @@ class StageFinished(Event):
 
 @dataclass(frozen=True)
 class StageCarried(Event):
-    """A stage is done without being run: `rollout` is where it was, `facts` are those of there, pin and estimates too.
+    """A stage counts as done without being run: `rollout` is where it was done, `facts` are its facts there.
 
-    `hold` is `{since, why}` of what it has switched on there and is still on.
+    `hold` is `{since, why}` of its bracket, if that is still on.
     """
 
     stage: str
@@ -106,7 +106,7 @@ class UndoFinished(Event):
 
 @dataclass(frozen=True)
 class ReleaseStarted(Event):
-    """A playbook looks whether what a stage has switched on may end."""
+    """A playbook looks whether a stage's bracket may end."""
 
     stage: str
     playbook: str = or_else("")
@@ -115,7 +115,7 @@ class ReleaseStarted(Event):
 
 @dataclass(frozen=True)
 class ReleaseFinished(Event):
-    """What a stage has switched on is ended (`released`), or stays on: `why` says it in a sentence.
+    """A stage's bracket is ended (`released`), or stays on: `why` says it in a sentence.
 
     `not_tried`, without a `release_started`: what still ran was not known.
     """

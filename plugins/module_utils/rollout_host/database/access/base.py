@@ -1,7 +1,7 @@
-"""What every kind of access does alike: remember on the host how it was, end sessions, open whatever happens (R18).
+"""The base of every kind of access: it records how access was, ends sessions, and opens it whatever happens (R18).
 
-How access was is saved in a file, durably, before it is closed, so that one which a killed run left closed is known as
-ours and opened again. All durations are seconds.
+How access was is saved in a file, durably, before it is closed. So access that a killed run left closed is known as
+ours, and opened again. All durations are seconds.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Access:
     opens_at_commit = False  # whether the commit of the transaction that `open_with` got opens it
 
     def __init__(self, connection: psycopg.Connection[Any], dsn: str, state_directory: str) -> None:
-        """Save in `state_directory`, which is made when it is first needed."""
+        """Keep the connection; the record goes into `state_directory`, which is made when it is first needed."""
         self.connection = connection
         self.dsn = dsn
         self.database = connection.info.dbname
@@ -47,29 +47,29 @@ class Access:
     # What each kind does its own way.
 
     def close(self) -> None:
-        """Let no users connect any more; their sessions stay. `save` comes first."""
+        """Let no more users connect; their sessions stay. `save` must come first."""
         raise NotImplementedError
 
     def open_with(self, connection: psycopg.Connection[Any]) -> None:
         """Open access in the transaction of `connection`, if this kind `opens_at_commit`; else do nothing."""
 
     def _by_hand(self) -> str:
-        """The shell command with which a person opens it, with nothing but psql."""
+        """Return the shell command with which a person opens access, with nothing but psql."""
         raise NotImplementedError
 
     def _closed(self) -> str | None:
-        """What says that it is closed, in words, now; None when it is open."""
+        """Return in words what says that access is closed now; None if it is open."""
         raise NotImplementedError
 
     def _reopen(self) -> None:
-        """Put everything back as the record says, or fully open without one. What is open already is left alone.
+        """Put access back as the record has it, or open it fully without one; what is open already is left alone.
 
         Raises RolloutError or psycopg.Error.
         """
         raise NotImplementedError
 
     def _as_it_is(self) -> dict[str, Any]:
-        """What opening will need, for the record."""
+        """Return what opening will need, for the record."""
         raise NotImplementedError
 
     # What they share.
@@ -95,9 +95,9 @@ class Access:
 
     @contextmanager
     def taken_over(self) -> Iterator[str | None]:
-        """Open access that a killed run of ours left closed at the end of the block, however it ends.
+        """Yield the id of the killed run of ours that left access closed, and open access when the block ends.
 
-        Gives the id of that run, None when access is open. Raises RolloutError `E-access-closed` when it is not ours.
+        Yields None if access is open. Raises RolloutError `E-access-closed` if somebody else has closed it.
         """
         left = self.refuse_if_closed_by_someone_else()
         if left is None:
@@ -116,7 +116,7 @@ class Access:
             self.open()
 
     def save(self, run_id: str) -> None:
-        """Save how it is for whoever has to open it after us, durably. What a killed run saved stands."""
+        """Save how access is, durably, for whoever has to open it after us. A killed run's record is kept."""
         if self.saved() is None or self._closed() is None:
             write_record(self.file, {"database": self.database, "run_id": run_id, "dsn": self.dsn, **self._as_it_is()})
 
@@ -125,9 +125,9 @@ class Access:
         return len(self.end_users(seconds))
 
     def end_users(self, seconds: float, pooled: AbstractSet[int] = frozenset(), quiet: float = 0) -> set[int]:
-        """End the users' sessions at PostgreSQL and return their pids; `end_sessions` for the whole of it.
+        """End the users' sessions at PostgreSQL and return their pids; `end_sessions` does all of it.
 
-        Ends when nobody has been there for `quiet` seconds but those with the pids `pooled`, who cannot come again.
+        Ends when for `quiet` seconds nobody was there but those with the pids `pooled`, who cannot come again.
         """
         ended: set[int] = set()
         others_left = begun = time.monotonic()
@@ -147,11 +147,11 @@ class Access:
             time.sleep(0.005)
 
     def end_orphans(self, ours: list[int]) -> int:
-        """End what a killed run left behind, and wait for it. Only for the holder of the lock: nobody owns these."""
+        """End the sessions that a killed run left, and wait for that; return how many. The caller holds the lock."""
         return len(self.connection.execute(_ORPHANS, {"ours": ours}).fetchall())
 
     def open(self, seconds: float = 30) -> None:
-        """Open access if it is closed, whatever happened to the connection, and forget what was saved.
+        """Open access if it is closed, whatever happened to the connection, and delete the record.
 
         Tries for `seconds`; then raises RolloutError `E-locked-out` with `locked_out` and the command that opens it.
         """
@@ -180,7 +180,7 @@ class Access:
             self.connection = connect(self.dsn, self.name)
 
     def forget(self) -> None:
-        """Delete what was saved: access is open."""
+        """Delete the record: access is open."""
         with suppress(FileNotFoundError, NotADirectoryError):
             self.file.unlink()
 
@@ -198,12 +198,12 @@ class Access:
         return ours or self._by_hand()
 
     def saved(self) -> dict[str, Any] | None:
-        """Return what was saved; None without a record. Raises RolloutError `E-access-file` when it makes no sense."""
+        """Return the record; None if there is none. Raises RolloutError `E-access-file` if it makes no sense."""
         return read_record(self.file)
 
 
 def record_file(state_directory: str, database: str) -> Path:
-    """Return where it is on record how access to a database was."""
+    """Return the path of the record of access to a database."""
     return Path(state_directory) / f"access-{database}.json"
 
 
@@ -214,7 +214,7 @@ def write_record(path: Path, record: dict[str, Any]) -> None:
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """Return a record; None where there is none. Raises RolloutError `E-access-file` for one that makes no sense."""
+    """Return a record; None if there is none. Raises RolloutError `E-access-file` for one that makes no sense."""
     try:
         record: dict[str, Any] = json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""pgbouncer's admin console: a pool is switched off and on there, and is what SHOW DATABASES says it is (R18).
+"""pgbouncer's admin console: it closes and opens pools, and SHOW DATABASES there tells their state (R18).
 
 The console takes simple queries only and hardly any startup parameter. Every answer is waited for with a limit: a
 pgbouncer that stands still must hang neither the outage nor the opening. All durations are seconds.
@@ -20,27 +20,27 @@ _CONSOLE = "pgbouncer"  # the database's name
 
 
 class PoolState(NamedTuple):
-    """What SHOW DATABASES says of a pool. KILL leaves it paused."""
+    """The state of a pool, by SHOW DATABASES. KILL leaves it paused."""
 
     paused: bool
     disabled: bool
 
     @property
     def open(self) -> bool:
-        """Whether users get in."""
+        """Return True if users can connect through the pool."""
         return not (self.paused or self.disabled)
 
     @property
     def text(self) -> str:
-        """It in words."""
+        """Return the state in words."""
         return " and ".join(word for word, so in (("disabled", self.disabled), ("paused", self.paused)) if so) or "open"
 
 
 class Console:
-    """The console that `conninfo` (without a password) leads to. Connects when asked first, and anew if need be."""
+    """The console that `conninfo` (without a password) leads to; it connects when it is asked, again if need be."""
 
     def __init__(self, conninfo: str) -> None:
-        """Nothing is connected yet."""
+        """Keep the conninfo; nothing is connected yet."""
         self.conninfo = conninfo
         self._connection: psycopg.Connection[Any] | None = None
 
@@ -51,7 +51,7 @@ class Console:
         return f"pgbouncer at {given.get('host') or 'its socket'}:{given.get('port') or 5432}"
 
     def ask(self, command: str, seconds: float = _SECONDS) -> list[dict[str, str]]:
-        """Give a command and return its rows, column → text. Raises RolloutError `E-pgbouncer`."""
+        """Send a command and return its rows, column → text. Raises RolloutError `E-pgbouncer`."""
         # Kept only once all of an answer was read: the rest of one must not be taken for another.
         kept, self._connection = self._connection, None
         connection = kept or self._connect(seconds)
@@ -70,20 +70,20 @@ class Console:
         return rows
 
     def is_admin(self) -> bool:
-        """Whether this user may switch pools: a stats user may look, and is refused when it is too late."""
+        """Return True if this user may close pools; a stats user may only look."""
         configured = {row["key"]: row["value"] for row in self.ask("SHOW CONFIG")}
         connection = self._connection
         user = connection.info.user if connection else ""
         return user in {_CONSOLE, *(name.strip() for name in configured.get("admin_users", "").split(","))}
 
     def close(self) -> None:
-        """Hang up."""
+        """Disconnect."""
         if self._connection:
             self._connection.close()
             self._connection = None
 
     def by_hand(self, *commands: str) -> str:
-        """Return the shell command that gives these to the console; each is tried, whatever became of the others."""
+        """Return the shell command that sends these to the console, each even if another fails."""
         return shlex.join(["psql", self.conninfo, *(part for command in commands for part in ("-c", command))])
 
     def _connect(self, seconds: float) -> psycopg.Connection[Any]:
@@ -108,21 +108,21 @@ class Console:
 
 
 class Pool:
-    """A database in pgbouncer. Pools of one pgbouncer share its console."""
+    """A pool: a database's entry in pgbouncer. Pools of one pgbouncer share its console."""
 
     def __init__(self, console: Console, database: str) -> None:
-        """`database` is its name in pgbouncer."""
+        """Keep the console, and `database`, its name in pgbouncer."""
         self.console = console
         self.database = database
         self.seen: PoolState | None = None  # at the last look, None when that failed
 
     @property
     def name(self) -> str:
-        """It in a line for people."""
+        """Return the pool's name for people."""
         return f"{self.database} in {self.console.name}"
 
     def look(self) -> PoolState:
-        """Return its state now. Raises RolloutError `E-pgbouncer`, or `E-no-pool` when it is not there."""
+        """Return the pool's state now. Raises RolloutError `E-pgbouncer`, or `E-no-pool` if it does not exist."""
         self.seen = None
         found = [row for row in self.console.ask("SHOW DATABASES") if row["name"] == self.database]
         if not found:
@@ -131,19 +131,19 @@ class Pool:
         return self.seen
 
     def disable(self) -> None:
-        """Take no clients any more; those that are there stay. Verified. Raises RolloutError."""
+        """Take no new clients; those that are connected stay. It is verified. Raises RolloutError."""
         self.console.ask(f"DISABLE {_quoted(self.database)}")
         if not self.look().disabled:
             raise RolloutError(f"E-pgbouncer  {self.name} is not disabled after DISABLE")
 
     def kill(self) -> None:
-        """Drop every client, and every connection to the server. Verified. Raises RolloutError."""
+        """Drop every client, and every connection to the server. It is verified. Raises RolloutError."""
         self.console.ask(f"KILL {_quoted(self.database)}")
         if not self.look().paused:
             raise RolloutError(f"E-pgbouncer  {self.name} is not paused after KILL")
 
     def open(self) -> None:
-        """Let users in; what is not switched off is left alone. Verified. Raises RolloutError."""
+        """Open the pool; one that is open is left alone. It is verified. Raises RolloutError."""
         state = self.look()
         if state.paused:
             self.console.ask(f"RESUME {_quoted(self.database)}")
@@ -153,20 +153,20 @@ class Pool:
             raise RolloutError(f"E-pgbouncer  {self.name} is still {self.seen.text if self.seen else 'closed'}")
 
     def connected(self) -> tuple[int, set[int]]:
-        """Return how many clients it has, and the pids of its sessions on the server."""
+        """Return how many clients the pool has, and the pids of its sessions on the server."""
         clients = [row for row in self.console.ask("SHOW CLIENTS") if row["database"] == self.database]
         servers = [row for row in self.console.ask("SHOW SERVERS") if row["database"] == self.database]
         return len(clients), {int(row["remote_pid"]) for row in servers}
 
     def opening_command(self) -> str:
-        """Return the shell command that opens it by hand, by what the last look saw; all of it if that failed."""
+        """Return the shell command that opens the pool by hand, as far as the last look saw it closed."""
         paused, disabled = self.seen or (True, True)
         steps = [verb for verb, so in (("RESUME", paused), ("ENABLE", disabled)) if so]
         return self.console.by_hand(*(f"{verb} {_quoted(self.database)}" for verb in steps))
 
 
 def pools_of(given: Iterable[Mapping[str, str]]) -> list[Pool]:
-    """Return the pools of an option or a record, [{console, database}]."""
+    """Return the pools that an option or a record names, [{console, database}]."""
     consoles: dict[str, Console] = {}
     return [Pool(consoles.setdefault(one["console"], Console(one["console"])), one["database"]) for one in given]
 
@@ -177,7 +177,7 @@ def as_given(pools: Sequence[Pool]) -> list[dict[str, str]]:
 
 
 def _answer(pgconn: Any, command: str, deadline: float) -> list[dict[str, str]]:
-    """Send one simple query and read its answer, with a deadline, which psycopg's own execute has not."""
+    """Send one simple query and return its answer, within a deadline, which psycopg's own execute lacks."""
     pgconn.send_query(command.encode())
     rows: list[dict[str, str]] = []
     while True:

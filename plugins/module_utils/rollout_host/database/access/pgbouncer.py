@@ -1,4 +1,4 @@
-"""Access where users come through pgbouncer: their pools are switched off and on, in every pgbouncer (R18).
+"""Access through pgbouncer: the database's pools are closed and opened, in every pgbouncer (R18).
 
 New clients hear `database "…" is disabled`, existing ones `database removed`. PostgreSQL itself stays open, so nothing
 about this access is replicated. A pgbouncer that is started again has forgotten DISABLE and PAUSE: it is open.
@@ -19,7 +19,7 @@ _COMES_AGAIN = 0.1  # seconds in which a client that was ended has connected aga
 
 
 class PgbouncerAccess(Access):
-    """The database's pools in pgbouncer: closed when any of them is disabled or paused."""
+    """The database's pools in pgbouncer: access is closed if any of them is disabled or paused."""
 
     def __init__(
         self,
@@ -28,21 +28,21 @@ class PgbouncerAccess(Access):
         state_directory: str,
         pools: Sequence[Mapping[str, str]] = (),
     ) -> None:
-        """What a killed run saved is looked at and opened too, whatever `pools` says by now."""
+        """Take `pools`, and also those in a killed run's record, whatever `pools` says now."""
         super().__init__(connection, dsn, state_directory)
         self._limited = False
         saved = (self.saved() or {}).get("pools", [])
         self.pools = pools_of([*pools, *(pool for pool in saved if pool not in pools)])
 
     def close(self) -> None:
-        """Take no clients any more, in any pgbouncer; those that are there stay. `save` comes first."""
+        """Take no new clients in any pgbouncer; those that are connected stay. `save` must come first."""
         for pool in self.pools:
             pool.look()  # one that does not answer is told before another is touched
         for pool in self.pools:
             pool.disable()
 
     def end_sessions(self, seconds: float = 10) -> int:
-        """Drop the clients, then end what is left at PostgreSQL; returns how many clients and other sessions that were.
+        """Drop the clients, then end the sessions left at PostgreSQL; return how many clients and sessions that were.
 
         After `seconds`, raises E-sessions-stay, which names who comes past pgbouncer.
         """
@@ -55,7 +55,7 @@ class PgbouncerAccess(Access):
         return clients + len(self.end_users(seconds, servers, _COMES_AGAIN) - servers)
 
     def refuse_if_closed_by_someone_else(self) -> dict[str, Any] | None:
-        """As for every access; also raise RolloutError `E-not-admin` where the console would refuse the commands."""
+        """Do it as for every access; also raise RolloutError `E-not-admin` if the console would refuse the commands."""
         left = super().refuse_if_closed_by_someone_else()
         if left is None:
             for console in {pool.console.conninfo: pool.console for pool in self.pools}.values():
@@ -67,7 +67,7 @@ class PgbouncerAccess(Access):
         return left
 
     def open(self, seconds: float = 30) -> None:
-        """As for every kind of access; and hang up."""
+        """Open access as every kind does, and disconnect from the consoles."""
         super().open(seconds)
         for pool in self.pools:
             pool.console.close()
@@ -81,7 +81,7 @@ class PgbouncerAccess(Access):
         return "; ".join(commands or [pool.opening_command() for pool in self.pools])
 
     def _closed(self) -> str | None:
-        """Without a record, a pgbouncer that does not answer is an error; with one, it may be what we left closed."""
+        """Return in words what is closed. A pgbouncer that does not answer is an error, unless we left it closed."""
         silent = self._each(Pool.look)
         if silent and self.saved() is None:
             raise RolloutError(f"{silent[0]}\nNothing was touched.")
@@ -100,7 +100,7 @@ class PgbouncerAccess(Access):
         return {"pools": as_given(self.pools)}
 
     def _each(self, deed: Callable[[Pool], Any]) -> list[RolloutError]:
-        """Do it to every pool, whatever becomes of the others; returns what went wrong."""
+        """Do something to every pool, even if another one fails; return what went wrong."""
         errors = []
         for pool in self.pools:
             try:

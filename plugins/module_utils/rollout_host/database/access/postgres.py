@@ -1,4 +1,4 @@
-"""Access: whether users may connect to a database at all (R18). PostgreSQL's own, where there is no pooler.
+"""PostgreSQL's own access, where there is no pooler: whether users can connect to a database at all (R18).
 
 Closing sets the database's connection limit to 0, which superusers pass. The limit it had is put back in the
 transaction of the patches, so the commit opens access.
@@ -21,9 +21,9 @@ NO_LIMIT = -1
 def access(
     connection: psycopg.Connection[Any], dsn: str, state_directory: str, pools: Sequence[Mapping[str, str]] = ()
 ) -> Access:
-    """Return access to the database that `connection` is connected to: PostgreSQL's own without `pools`.
+    """Return the access to the database that `connection` is connected to: PostgreSQL's own without `pools`.
 
-    What a killed run closed is opened in the way that it closed it, whatever `pools` says by now.
+    Access that a killed run closed is opened in the way that it was closed, whatever `pools` says now.
     """
     saved = read_record(record_file(state_directory, connection.info.dbname)) or {}
     postgres = PostgresAccess(connection, dsn, state_directory)
@@ -33,16 +33,16 @@ def access(
 
 
 class PostgresAccess(Access):
-    """The database's connection limit."""
+    """Access by the database's connection limit."""
 
     opens_at_commit = True
 
     def close(self) -> None:
-        """Let nobody but superusers connect any more; sessions stay. `save` comes first."""
+        """Let nobody but superusers connect any more; sessions stay. `save` must come first."""
         self._set(CLOSED)
 
     def open_with(self, connection: psycopg.Connection[Any]) -> None:
-        """Open access in the transaction of `connection`: it opens at the commit, with the patches or not at all."""
+        """Open access in the transaction of `connection`: the commit of the patches opens it, or nothing does."""
         connection.execute(self._statement(self._limit_before()))
 
     def _by_hand(self) -> str:
@@ -50,7 +50,7 @@ class PostgresAccess(Access):
 
     @property
     def is_closed(self) -> bool:
-        """Whether only superusers may connect."""
+        """Return True if only superusers can connect."""
         return self._limit() == CLOSED
 
     def _closed(self) -> str | None:

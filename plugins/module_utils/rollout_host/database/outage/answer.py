@@ -1,4 +1,4 @@
-"""What an outage answers, to Ansible and to whoever follows it: its measures, the rows, one line for people (R18)."""
+"""The answer of an outage, to Ansible and to whoever follows it: measures, rows, one line for people (R18)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def failure(error: Exception) -> dict[str, Any]:
 
 
 def summary(measured: dict[str, Any]) -> str:
-    """Say in one line what the outage was."""
+    """Return the outage in one line."""
     if not measured["steps"]:
         return "no outage: nothing was pending"
     patches = [step["seconds"] for step in measured["steps"] if step["step"].startswith("patch-")]
@@ -42,7 +42,7 @@ def summary(measured: dict[str, Any]) -> str:
 
 
 def what_became(result: dict[str, Any], done: str = COMMITTED) -> str:
-    """Say in one word what became of the outage; `done` is its work's own word for success."""
+    """Return one word for what became of the outage; `done` is the word for success of its kind of work."""
     if result.get("locked_out"):
         return LOCKED_OUT
     if result["committed"]:

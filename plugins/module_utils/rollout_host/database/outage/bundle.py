@@ -1,4 +1,4 @@
-"""Bring the outage's worker to this host, from the sources that the running module has (R18).
+"""Packs the outage's worker into a file on this host, from the sources that the running module has (R18).
 
 The file holds `main` and every module of ours that it needs, and is the same for the same sources: a plain
 zip that any Python 3.8 runs.
@@ -66,7 +66,7 @@ def _remove_old_runs(directory: Path) -> None:
 
 
 def packed() -> bytes:
-    """Return the worker file's content: deterministic, whatever else the running module has loaded."""
+    """Return the worker file's content, which depends on nothing else that the running module has loaded."""
     sources = {"__main__.py": _MAIN, f"{_PACKAGE}/__init__.py": ""}
     sources.update(_sources(main.__name__))
     content = io.BytesIO()
@@ -98,7 +98,7 @@ def _sources(root: str) -> dict[str, str]:
 
 
 def _imports(source: str, package: str) -> Iterator[str]:
-    """What a module of `package` imports relatively: modules, and names in modules, which look alike."""
+    """Yield the names that a module of `package` imports relatively: modules, or names in modules, which look alike."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and node.level:
             base = package.rsplit(".", node.level - 1)[0]
@@ -114,7 +114,7 @@ def _spec(module: str) -> importlib.machinery.ModuleSpec | None:
 
 
 def _used(path: Path) -> bool:
-    """Whether a process of this host runs it."""
+    """Return True if a process of this host runs the file."""
     name = os.fsencode(path)
     for process in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""What a person types on the database host, when there is nothing but a terminal: end an outage, look at it (R19)."""
+"""Commands for a person at a terminal of the database host, without Ansible: end an outage, look at it (R19)."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _LOOK = 0.05
 
 
 def end_outage(directory: Path, database: str) -> int:
-    """Ask the worker to stop, or do without it; open access, resume the standbys, say what became of it.
+    """End an outage: ask the worker to stop, or do without it; open access, resume standbys, print what became of it.
 
-    Returns 0 when users are in and nothing is left open.
+    Returns 0 if users are in and nothing is left open.
     """
     where = str(directory), database
     closed, paused = read_record(record_file(*where)), left_paused(*where)
@@ -63,7 +63,7 @@ def _left(where: tuple[str, str]) -> bool:
 
 
 def _still(where: tuple[str, str]) -> int:
-    """Say what is left open all the same, and return the exit code."""
+    """Print what is still left open, and return the exit code."""
     paused = left_paused(*where)
     if paused:
         standbys = "; ".join(standby["dsn"] for standby in paused["standbys"])
@@ -99,7 +99,7 @@ def _told(directory: Path, state: dict[str, Any], database: str) -> str:
 
 
 def _ask(directory: Path, database: str, run_id: str) -> None:
-    """Ask the worker to stop, if it lives, and wait for its answer; kill what does not give one."""
+    """Ask the worker to stop, if it lives, and wait for its answer; kill it if it gives none."""
     asked = worker(read(str(directory), database, run_id))
     if asked is None:
         return

@@ -1,4 +1,4 @@
-"""Work that goes on whatever becomes of whoever started it: a process in a session of its own, its answer in a file.
+"""Runs work in a process of its own, which outlives whoever started it; its answer is in a file.
 
 Ansible's `async` copies the module to the host first, which fails where one unprivileged user becomes another (unless
 there are POSIX ACLs), and its wrapper stays for 5 s after the end. This works wherever modules are piped.
@@ -54,7 +54,7 @@ def start(pyz: Path, params: Mapping[str, Any], seconds: float) -> tuple[int, st
 
 
 def result(answer_file: str) -> dict[str, Any] | None:
-    """Return what the work came to; None as long as it has said nothing."""
+    """Return the result of the work; None as long as there is none."""
     with suppress(OSError, ValueError):
         read: dict[str, Any] = json.loads(Path(answer_file).read_bytes().rstrip(b"\0 "))
         return read
@@ -75,13 +75,13 @@ def write_result(answer_file: str, answer: Mapping[str, Any]) -> None:
 
 
 def crashed(error: BaseException) -> dict[str, Any]:
-    """Return the result of work that ended by an exception that nobody expected: it is not known what became of it."""
+    """Return the result for work that ended by an unexpected exception; what became of the outage is not known."""
     told = traceback.format_exception(type(error), error, error.__traceback__)
     return {"failed": True, "crashed": "".join(told)}
 
 
 def clean_up(answer_file: str) -> None:
-    """Delete what only the guardian needed: the parameters, and its log if nothing is in it."""
+    """Delete the files that only the guardian needed: the parameters, and its log if it is empty."""
     with suppress(OSError):
         _beside(answer_file, "spec-", ".json").unlink()
     log = _beside(answer_file, "log-", ".txt")

@@ -1,8 +1,8 @@
-"""The outage's guardian: a process beside the worker that lets users in if the worker cannot (R18, R19).
+"""The outage's guardian: a process beside the worker that opens access if the worker cannot (R18, R19).
 
-It hears of the worker's progress through a pipe. It wakes, asks and kills a worker that is past its deadline; it ends a
-COMMIT's wait for a synchronous standby, which nobody else could; and when the worker is gone without an answer, it ends
-what that has left, reads in the database what became of it, opens access and answers. All durations are seconds.
+It hears of the worker's progress through a pipe. It wakes, asks and kills a worker that is past its deadline. It ends a
+COMMIT's wait for a synchronous standby, which nobody else could. If the worker is gone without an answer, it ends what
+that has left, reads in the database what became of it, opens access and answers. All durations are seconds.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SETTLES = 10.0
 
 
 def start_worker(pyz: Path, spec_file: str) -> tuple[subprocess.Popen[bytes], int]:
-    """Start the worker in a session of its own; returns it, and the pipe from which its progress is read."""
+    """Start the worker in a session of its own; return it, and the pipe from which its progress is read."""
     told, tell = os.pipe()
     argv = command(pyz, "outage", spec_file, str(tell))
     worker = subprocess.Popen(argv, stdin=subprocess.DEVNULL, pass_fds=[tell], start_new_session=True)
@@ -51,7 +51,7 @@ class Guardian:
     """The guardian of one worker. `state` and `result` are the last that the worker told."""
 
     def __init__(self, spec: Mapping[str, Any], worker: subprocess.Popen[bytes], told: int) -> None:
-        """`spec` are the parameters of the outage, `told` is the pipe. Signals to us are the worker's from here on."""
+        """Take the outage's parameters `spec` and the pipe `told`; signals to us go to the worker from now on."""
         self.spec = spec
         self.worker = worker
         self.told = told
@@ -63,7 +63,7 @@ class Guardian:
             signal.signal(number, lambda *_: self.worker.send_signal(signal.SIGTERM))
 
     def watch(self) -> int:
-        """Stay until the outage is answered; returns the exit code, 0 for an answer of the worker's own."""
+        """Stay until the outage is answered; return the exit code, 0 for an answer of the worker's own."""
         while self._listens():
             self._belts()
         self.worker.wait()
@@ -79,7 +79,7 @@ class Guardian:
         return 0 if own else 1
 
     def _listens(self) -> bool:
-        """Wait a moment for a word of the worker; False once it is gone."""
+        """Wait a moment for a message of the worker; return False once the worker is gone."""
         if not select.select([self.told], [], [], LOOK)[0]:
             return True
         said = os.read(self.told, 65536)
@@ -91,7 +91,7 @@ class Guardian:
         return bool(said)
 
     def _belts(self) -> None:
-        """Hold what the worker should have held: its deadline, and users must not wait for a standby."""
+        """Enforce what the worker should: its deadline, and that users do not wait for a standby."""
         state, deadline, now = self.state, self.spec["deadline_seconds"], time.monotonic()
         if not state or not state["steps"]:
             return
@@ -108,20 +108,20 @@ class Guardian:
         quiet = now - max(begun + deadline, last["since"])
         if quiet > ASKED_AFTER and not self._asked:
             self._asked = True
-            for number in (signal.SIGALRM, signal.SIGCONT):  # it hears the first when it is woken by the second
+            for number in (signal.SIGALRM, signal.SIGCONT):  # a stopped worker gets the first once the second wakes it
                 self.worker.send_signal(number)
         if quiet > (OPENING if last["step"] == "open access" else PATIENCE):
             self.worker.kill()
 
     def _told_of_progress(self, answer: dict[str, Any]) -> None:
-        """Put the answer where the worker would have, if it had told of its progress at all."""
+        """Write the answer into the progress file, as the worker would have, if the worker wrote one at all."""
         if self.state and not self.state["finished"]:
             became = None if answer["committed"] is None else what_became(answer)
             where = self.spec["state_directory"], database_name(self.spec["dsn"])
             close(*where, self.state, became)
 
     def _rescued(self, said: str) -> dict[str, Any]:
-        """Let users in after a worker that left no answer, and return the answer."""
+        """Open access after a worker that left no answer, and return the answer."""
         last = f"\nIts last words:  {said.strip().splitlines()[-1]}" if said.strip() else ""
         until = time.monotonic() + ASKING
         while True:
@@ -138,7 +138,7 @@ def let_users_in(
 ) -> dict[str, Any]:
     """End the sessions of a run whose worker is gone, open access, and return the result of that outage.
 
-    Raises RolloutError `E-another-rollout` if another one has begun, and whatever the database has against being asked.
+    Raises RolloutError `E-another-rollout` if another one has begun, and any error of the database.
     """
     if state and state.get("script"):  # the site's own: it must not go on once access is open
         end_group_of_run(state["script"], run_id)

@@ -1,4 +1,4 @@
-"""What the worker file does when it is run: `python3 ~/.rollout/outage-DIGEST.pyz COMMAND` (R18, R19).
+"""The main program of the worker file: `python3 ~/.rollout/outage-DIGEST.pyz COMMAND` (R18, R19).
 
     guard SPEC       the guardian: starts the worker, and lets users in if that ends without an answer
     outage SPEC FD   the worker: has the outage; tells its progress into the file descriptor FD
@@ -23,7 +23,7 @@ USAGE = 2
 
 
 def main(argv: Sequence[str]) -> int:
-    """Carry out what the command line says; returns the exit code, 0 when users are in."""
+    """Run the command; return the exit code, 0 if users are in."""
     pyz = Path(argv[0]).resolve()
     name, given = (argv[1] if len(argv) > 1 else ""), list(argv[2:])
     if name == "guard" and len(given) == 1:

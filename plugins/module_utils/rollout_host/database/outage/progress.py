@@ -1,7 +1,7 @@
-"""How far the outage's worker is, in a small file on its host, for whoever watches or stops it (R19).
+"""The progress of the outage's worker, in a small file on its host, for whoever watches or stops it (R19).
 
 Instants are CLOCK_MONOTONIC in seconds, which all processes of a host share. The file is replaced, never rewritten, so
-a reader sees the whole of one state. It is not synced: it describes a process, and is worth nothing after a reboot.
+a reader sees one whole state. It is not synced: it describes a process, and is worth nothing after a reboot.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ COMMITTED, ROLLED_BACK, LOCKED_OUT, REFUSED = "committed", "rolled_back", "locke
 
 
 class Progress:
-    """What the worker writes. Nothing that goes wrong with it reaches the outage."""
+    """Writes the worker's progress. No error in that reaches the outage."""
 
     def __init__(
         self,
@@ -42,21 +42,19 @@ class Progress:
         self._write()
 
     def note(self, **facts: Any) -> None:
-        """Keep something for whoever finds us dead, such as the `transaction` before its COMMIT is sent."""
+        """Keep facts for whoever finds us dead, such as the `transaction` before its COMMIT is sent."""
         self._state.update(facts)
         self._write()
 
     def begin(self, step: str) -> None:
-        """Say that a step begins now."""
+        """Write that a step begins now."""
         self._state["steps"].append({"step": step, "since": time.monotonic()})
         self._write()
 
     def answer(self, answer: str, *, finished: bool = False) -> None:
-        """Say what became of the outage: COMMITTED (or the work's own word), ROLLED_BACK, LOCKED_OUT, REFUSED.
+        """Write what became of the outage: COMMITTED (or the work's own word), ROLLED_BACK, LOCKED_OUT, REFUSED.
 
-        REFUSED is before anything was touched.
-
-        `finished`: and that nothing comes any more.
+        REFUSED means before anything was touched. `finished`: nothing more comes.
         """
         self._state.update(answer=answer, finished=finished)
         self._write()
@@ -69,7 +67,7 @@ class Progress:
 
 
 def close(state_directory: str, database: str, state: Mapping[str, Any], answer: str | None) -> None:
-    """Say in the place of a worker that is gone what became of its outage, None: it is not known."""
+    """Write, for a worker that is gone, what became of its outage; None: it is not known."""
     with suppress(OSError):
         _replace(path(state_directory, database), {**state, "answer": answer, "finished": True}, ".closed")
 
@@ -84,7 +82,7 @@ def _replace(file: Path, state: Mapping[str, Any], suffix: str = ".new") -> None
 
 
 def path(state_directory: str, database: str) -> Path:
-    """Return where the progress on a database is."""
+    """Return the path of the progress file for a database."""
     return Path(state_directory) / f"progress-{database}.json"
 
 
@@ -110,7 +108,7 @@ def worker(state: Mapping[str, Any] | None) -> processes.Process | None:
 
 
 def running(state: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return the step that runs now, {step, running_seconds}, None if there is none."""
+    """Return the step that runs now, {step, running_seconds}, or None."""
     if not state or state["finished"] or not state["steps"]:
         return None
     step = state["steps"][-1]
@@ -118,7 +116,7 @@ def running(state: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def measured(state: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """Return the steps that have ended, [{step, seconds}]: how long the last one took only its worker knows."""
+    """Return the steps that have ended, [{step, seconds}]; only the worker knows how long the last one took."""
     steps = state["steps"] if state else []
     pairs = zip(steps, steps[1:])
     return [{"step": step["step"], "seconds": round(then["since"] - step["since"], 3)} for step, then in pairs]

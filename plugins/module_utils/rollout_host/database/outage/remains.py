@@ -1,4 +1,4 @@
-"""What a run's outage has left in the database: sessions, rows, access. Looks, never guesses (R18, R19)."""
+"""Looks what a run's outage has left in the database: sessions, rows, access. It never guesses (R18, R19)."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ class Session(NamedTuple):
 
     @property
     def patches(self) -> bool:
-        """Whether it is the one whose transaction has the patches."""
+        """Return True if it is the session whose transaction has the patches."""
         return not self.name.endswith(" access")
 
     @property
     def text(self) -> str:
-        """It in a line for people."""
+        """Return the session as a line for people."""
         return f"session {self.pid} ({self.name}), {self.state}: {' '.join(self.query.split())}"
 
 
 class Remains:
-    """A look at the database of an outage, over a connection of its own that is neither the run's nor the next one's.
+    """A look at an outage's database, over a connection that belongs to no run.
 
     `access` is access as that connection sees it.
     """
 
     def __init__(self, params: Mapping[str, Any], run_id: str) -> None:
-        """`params` are those of the outage: dsn, patches, pools, state_directory.
+        """Connect; `params` are those of the outage: dsn, patches, pools, state_directory.
 
-        Raises RolloutError when the database cannot be asked.
+        Raises RolloutError if the database cannot be asked.
         """
         self.params = params
         self.connection = connect(params["dsn"], f"look {run_id}"[:63])
@@ -66,27 +66,27 @@ class Remains:
         return [Session(*row) for row in self.connection.execute(_SESSIONS, [self._names]).fetchall()]
 
     def sessions_after(self, seconds: float) -> list[Session]:
-        """Return the run's sessions that are still there after some seconds; at once when there is none."""
+        """Return the run's sessions that are still there after `seconds`; at once if there is none."""
         deadline = time.monotonic() + seconds
         while (left := self.sessions()) and time.monotonic() < deadline:
             time.sleep(_LOOK_SECONDS)
         return left
 
     def signal(self, function: str, sessions: Sequence[Session]) -> None:
-        """Call pg_cancel_backend or pg_terminate_backend for each."""
+        """Call pg_cancel_backend or pg_terminate_backend for each session."""
         query = f"SELECT {function}(pid) FROM pg_stat_activity WHERE pid = ANY (%s) AND application_name = ANY (%s)"  # noqa: S608
         self.connection.execute(query, [[session.pid for session in sessions], self._names])
 
     def cancel_wait_for_standby(self) -> int:
-        """Have a COMMIT that only waits for a synchronous standby wait no longer; returns how many there were.
+        """End the wait of a COMMIT that only waits for a synchronous standby; return how many there were.
 
-        That undoes nothing: it is committed here, and the server tells the session that it might not be there.
+        That undoes nothing: it is committed here, and the server warns the session that the standby may lack it.
         """
         return len(self.connection.execute(_STOP_WAITING, [self._names]).fetchall())
 
 
 def found(remains: Remains, state: Mapping[str, Any] | None, left: Sequence[Session]) -> dict[str, Any]:
-    """Return `committed` (None: not to be known), `access` and `told`, both in words.
+    """Return `committed` (None: it cannot be known), and `access` and `told` in words.
 
     `state` is the progress that the worker told, `left` are sessions that are still there.
     """
@@ -106,7 +106,7 @@ def found(remains: Remains, state: Mapping[str, Any] | None, left: Sequence[Sess
 def lost(remains: Remains, state: Mapping[str, Any] | None, left: Sequence[Session], said: str) -> dict[str, Any]:
     """Return the result of an outage whose worker is gone without an answer, by what the database says.
 
-    `said` are its last words, or what has been done about it.
+    `said` are the worker's last words, or what has been done about it.
     """
     so = found(remains, state, left)
     at = f"at {state['steps'][-1]['step']!r}" if state and state["steps"] else "before access closed"
@@ -122,7 +122,7 @@ def lost(remains: Remains, state: Mapping[str, Any] | None, left: Sequence[Sessi
 def silent(
     params: Mapping[str, Any], database: str, state: Mapping[str, Any] | None, error: Exception
 ) -> dict[str, Any]:
-    """Return the result of an outage whose worker is gone without an answer while the database cannot be asked."""
+    """Return the result of an outage whose worker is gone without an answer, if the database cannot be asked either."""
     told = "E-outage-lost  the outage's worker is gone without an answer, and the database cannot be asked."
     closed = record_file(params["state_directory"], database).exists()
     if closed:
@@ -132,7 +132,7 @@ def silent(
 
 
 def failed(told: str, state: Mapping[str, Any] | None, so: Mapping[str, Any], *, locked_out: bool) -> dict[str, Any]:
-    """Return the result of a lost outage, with the steps that ended, as far as it told of them."""
+    """Return the result of a lost outage, with the steps that are known to have ended."""
     steps = measured(state)
     return {
         **NO_OUTAGE,

@@ -1,6 +1,6 @@
-"""One outage, from closing access to opening it (R18, R19): what happens in between is somebody else's `OutageWork`.
+"""One outage, from closing access to opening it (R18, R19). An `OutageWork` does what happens in between.
 
-Users are let in whatever happens. Where the work ends in a commit that opens access, there is no moment at which the
+Users are let in whatever happens. If the work ends in a commit that opens access, there is no moment at which the
 patches are in and users are out, and a run that is killed leaves at most closed access on an old schema.
 """
 
@@ -20,11 +20,11 @@ _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGALRM)
 
 
 class Interruption(KeyboardInterrupt):
-    """A signal asked us to stop. For a KeyboardInterrupt, psycopg cancels the running statement on the server."""
+    """A signal that asks us to stop. As it is a KeyboardInterrupt, psycopg cancels the statement on the server."""
 
 
 class Interruptible:
-    """Signals stop the work where it can be stopped; elsewhere (commit, opening access) they are merely noted."""
+    """Lets signals stop the work where it can be stopped; elsewhere (commit, opening access) they are only noted."""
 
     def __init__(self) -> None:
         """Take over SIGTERM, SIGHUP, SIGINT and SIGALRM (the deadline) of this process."""
@@ -52,55 +52,55 @@ class Interruptible:
 
 
 class WorkError(Exception):
-    """Work that did not succeed: what to tell (`E-name  sentence`), what to do then, and facts for the result."""
+    """An error: the work failed. It has the message (`E-name  sentence`), what to do then, and facts for the result."""
 
     def __init__(self, told: str, then: str, **facts: Any) -> None:
-        """Keep them."""
+        """Keep message, what to do, and facts."""
         super().__init__(told)
         self.then, self.facts = then, facts
 
 
 class OutageWork:
-    """What is done while access is closed. Made, and refused, before anything is touched."""
+    """The work that is done while access is closed; it is made, or refused, before anything is touched."""
 
     done_word = "committed"  # what the outage answers when it succeeded
     irreversible = True  # whether nothing can be aborted any more then
     closes_access = True  # False: it closes and opens access itself; that it is open is looked at afterwards
 
     def __init__(self, params: Mapping[str, Any], access: Access) -> None:
-        """Look at everything that can be refused. Raises RolloutError."""
+        """Check everything for which the work can be refused. Raises RolloutError."""
 
     @property
     def wanted(self) -> bool:
-        """Whether there is anything to do. If not, there is no outage, and access is never touched."""
+        """Return True if there is anything to do. Otherwise there is no outage, and access is never touched."""
         raise NotImplementedError
 
     def checked(self) -> dict[str, Any]:
-        """Return what the module would come to, for check mode: `changed`, `committed`, `summary`, `diff`."""
+        """Return what the module would answer, for check mode: `changed`, `committed`, `summary`, `diff`."""
         raise NotImplementedError
 
     def __enter__(self) -> OutageWork:
-        """Do what must not lengthen the outage, such as connecting."""
+        """Do beforehand what must not lengthen the outage, such as connecting."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Let go of it again; access is open."""
+        """Release what the work held, such as connections; access is open by now."""
 
     def run(self, outage: Outage) -> None:
-        """Do it. Access is closed and users are out. Raises WorkError, or whatever else happens."""
+        """Do the work. Access is closed and users are out. Raises WorkError, or any other error."""
         raise NotImplementedError
 
     def abandon(self) -> None:
-        """Let go of what may still be at work after a failure. Access is opened next."""
+        """Drop whatever may still be at work after a failure; access is opened next."""
 
     def kept(self, connection: psycopg.Connection[Any]) -> tuple[bool, str]:
-        """Look what a failure has left: whether all is there for good, and a sentence on what was kept."""
+        """Look what a failure has left: return whether all of it is there for good, and a sentence on what was kept."""
         raise NotImplementedError
 
     def verified(self, connection: psycopg.Connection[Any], measured: dict[str, Any]) -> dict[str, Any]:
-        """Look that it is there; returns `committed`, `changed` and whatever else to answer. Raises RolloutError."""
+        """Verify that the work is there; return `committed`, `changed` and more to answer. Raises RolloutError."""
         raise NotImplementedError
 
     def after(
@@ -108,7 +108,7 @@ class OutageWork:
         connection: psycopg.Connection[Any],  # noqa: ARG002
         begin: Callable[[str], None],  # noqa: ARG002
     ) -> dict[str, Any]:
-        """Do what comes after the outage, users being in; returns what to answer of it, `warnings` (texts) included."""
+        """Do what comes after the outage, with users in; return more to answer, `warnings` (texts) included."""
         return {}
 
     @staticmethod
@@ -119,15 +119,16 @@ class OutageWork:
         *,
         at_work: bool,
     ) -> tuple[bool | None, str]:
-        """Look, for somebody else, what became of it: whether it is there for good (None: not to be known), in words.
+        """Look, for another process, what became of the work: return whether it is there for good, and a sentence.
 
-        `state` is what the worker told of its progress, `at_work` whether a session of it is still there.
+        The first is None if it cannot be known. `state` is what the worker told of its progress, `at_work` whether a
+        session of it is still there.
         """
         raise NotImplementedError
 
 
 class Result(NamedTuple):
-    """What an outage measured: durations are seconds, `closed_at` and `opened_at` seconds since the epoch."""
+    """The measures of an outage: durations are seconds, `closed_at` and `opened_at` seconds since the epoch."""
 
     outage_seconds: float
     closed_at: float
@@ -148,7 +149,7 @@ class Outage:
         on_step: Callable[[str], None],
         note: Callable[..., None] = lambda **_: None,
     ) -> None:
-        """`on_step` gets each step's name as it begins, `note` whatever whoever finds us dead should know."""
+        """Take `on_step`, which gets each step's name as it begins, and `note`, for whoever finds us dead."""
         self.access = access
         self.run_id = run_id
         self.interruptible = interruptible
@@ -160,7 +161,7 @@ class Outage:
         self._ends: float | None = None
 
     def run(self, work: OutageWork, deadline_seconds: float | None = None) -> Result:
-        """Close access, end sessions, do `work`, open access.
+        """Close access, end sessions, do `work`, open access; return the measures.
 
         Raises RolloutError once access is open again; the fact `locked_out` says when it is not. Work that takes
         longer than `deadline_seconds` is interrupted like one that gets SIGTERM: rolled back, access open.
@@ -172,7 +173,7 @@ class Outage:
         try:
             self._work(work, deadline_seconds)
         except (Exception, Interruption) as error:
-            failure = error  # told below: users come first
+            failure = error  # reported below, once users are in
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             failed_at = self._begun[-1][0]
@@ -197,17 +198,17 @@ class Outage:
         )
 
     def begin(self, step: str) -> None:
-        """Say that the next step begins; the one before it is over."""
+        """Note that the next step begins, which ends the one before it."""
         self._begun.append((step, time.monotonic()))
         if step:
             self.on_step(step)
 
     def opened(self) -> None:
-        """Say that users are in: the work's own commit has opened access."""
+        """Note that users are in: the work's own commit has opened access."""
         self.begin("")
 
     def seconds_left(self) -> float | None:
-        """Return how many seconds are left until the deadline, None without one."""
+        """Return how many seconds are left until the deadline; None without one."""
         return None if self._ends is None else self._ends - time.monotonic()
 
     def _work(self, work: OutageWork, deadline_seconds: float | None) -> None:
@@ -223,7 +224,7 @@ class Outage:
         work.run(self)
 
     def _let_users_in(self, work: OutageWork, failure: BaseException | None) -> Exception | None:
-        """Roll back what did not commit, and open access if it is closed. Returns the error instead of raising it."""
+        """Roll back what did not commit, and open access if it is closed. Return the error instead of raising it."""
         if failure is not None:
             self.begin("roll back")
             with suppress(Exception):  # whatever it is, users come first
@@ -247,7 +248,7 @@ class Outage:
             self.access.end_orphans([self.access.connection.info.backend_pid])
 
     def _kept(self, work: OutageWork, failure: BaseException | None) -> tuple[bool | None, str]:
-        """Ask the database. The connection may be another one by now, and our other session only now be ended."""
+        """Ask the database what was kept, over a new connection if ours broke, after our other session has ended."""
         if failure is None:
             return True, f"The work behind it is done: {work.done_word}."
         self._end_orphans()

@@ -1,6 +1,6 @@
-"""Stop a run's outage on its host: ask, cancel, terminate, kill, in that order (R19).
+"""Stops a run's outage on its host: ask, cancel, terminate, kill, in that order (R19).
 
-The worker rolls back and opens access when it is asked to, so it is never the first to be killed, and its lock is
+The worker rolls back and opens access if it is asked to, so it is never the first to be killed, and its lock is
 left alone while it lives. What became of the patches is read from the table. All durations are seconds.
 """
 
@@ -48,10 +48,10 @@ def _by_hand(mark: str, found: Sequence[processes.Process]) -> str:
 
 
 class OutageStop:
-    """One stop of the run `run_id`. `ladder` says what was done, [{rung, did, seconds}]; empty: nothing was there."""
+    """One stop of the run `run_id`. `ladder` is what was done, [{rung, did, seconds}]; empty: nothing was there."""
 
     def __init__(self, run_id: str, database: str, state_directory: str) -> None:
-        """Nothing is done yet; `state_directory` has the progress on `database`."""
+        """Begin with nothing done; `state_directory` has the progress on `database`."""
         self.run_id = run_id
         self.database = database
         self.state_directory = state_directory
@@ -60,12 +60,12 @@ class OutageStop:
 
     @property
     def state(self) -> dict[str, Any] | None:
-        """What the run's worker has told of its progress; None when none has begun."""
+        """Return what the run's worker has told of its progress; None if none has begun."""
         return progress.read(self.state_directory, self.database, self.run_id)
 
     @property
     def answer(self) -> str | None:
-        """What the worker says became of its outage; None without a word of it."""
+        """Return what the worker says became of its outage; None if it has not said."""
         state = self.state
         return state["answer"] if state else None
 
@@ -74,9 +74,9 @@ class OutageStop:
         return processes.marked(self.run_id, self.database)
 
     def others(self, *, keep: bool) -> list[str]:
-        """Return what other users run for it, in words: what its script began through sudo, which only they may end.
+        """Return the run's processes of other users, in words: begun through sudo, only those users can end them.
 
-        `keep` writes it down, so that it is known when what began it has ended.
+        `keep` writes them down, so that they are known after the processes that began them have ended.
         """
         found = family.relatives(self.run_id, self.processes())
         self._others += [each for each in found if each not in self._others]
@@ -86,7 +86,7 @@ class OutageStop:
         return [each.text for each in self._others]
 
     def ask(self, seconds: float) -> None:
-        """Ask the worker to stop itself, and give it some seconds to answer. One that is about to begin is ended."""
+        """Ask the worker to stop, and wait `seconds` at most for its answer. One that is about to begin is ended."""
         begun = time.monotonic()
         asked: list[processes.Process] = []
         while self.answer is None and time.monotonic() - begun < seconds:
@@ -109,7 +109,7 @@ class OutageStop:
         processes.ask([worker] if worker else [], signal.SIGCONT)
 
     def committing(self, remains: Remains) -> bool:
-        """Whether its COMMIT was sent and is not over: that is the point of no return."""
+        """Return True if the COMMIT was sent and is not over, which is the point of no return."""
         state = self.state
         sent = state["transaction"] if state and state["answer"] is None else None
         return transaction_status(remains.connection, sent, 0) == "in progress"
@@ -117,7 +117,7 @@ class OutageStop:
     def end_patching(self, remains: Remains) -> None:
         """Cancel what the run's session executes, then end the session, unless the worker has answered.
 
-        A COMMIT is waited for instead; if it only waits for a standby, it need not.
+        A COMMIT is waited for instead; if it only waits for a standby, that wait is ended.
         """
         begun = time.monotonic()
         if self.committing(remains):
@@ -138,7 +138,7 @@ class OutageStop:
                 self._record(rung, begun, f"{did} {_texts(patching)}: {said}")
 
     def end_rest(self, remains: Remains) -> None:
-        """End every process of the run that is still here, the guardian after its chance, then every session."""
+        """End every process of the run that is still here (the guardian last), then every session."""
         begun = time.monotonic()
         # Whoever only follows the worker leaves with it.
         here = processes.wait(self.processes(), _LEAVE)
@@ -162,7 +162,7 @@ class OutageStop:
             self._record("terminate", begun, f"terminated {_texts(sessions)}: {said}")
 
     def _settled(self, remains: Remains) -> bool:
-        """Whether nobody patches any more and the worker, if it lives, has said so."""
+        """Return True if no session patches any more and the worker, if it lives, has answered."""
         patching = any(session.patches for session in remains.sessions())
         return not patching and (self.answer is not None or progress.worker(self.state) is None)
 

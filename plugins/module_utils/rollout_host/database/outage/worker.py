@@ -1,4 +1,4 @@
-"""The whole of an outage: what is looked at before, the outage, what comes after it, and the answer (R18, R19)."""
+"""The whole of an outage: the checks before it, the outage, what comes after it, and the answer (R18, R19)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _POINT_BYTES = 46  # of a restore point's 63: the rest says when
 
 
 def check(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Look at what can be refused, and return what the module would come to, `failed` included."""
+    """Return what the module would answer, `failed` included, by checking everything that can be refused."""
     try:
         # Sessions named `rollout …` are orphans to the next run, so a check must not be named like that.
         connection = connect(params["dsn"], f"check {params['run_id']}"[:63])
@@ -34,9 +34,9 @@ def check(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def run(params: Mapping[str, Any], tell: Callable[[dict[str, Any]], None] = lambda _: None) -> dict[str, Any]:
-    """Have the outage and return the module's result, `failed` included. `tell` gets the progress (progress).
+    """Carry out the outage and return the module's result, `failed` included. `tell` gets the progress.
 
-    From here on this process only notes SIGTERM, SIGHUP and SIGINT, but for where it can be stopped.
+    From here on this process only notes SIGTERM, SIGHUP and SIGINT, except where it can be stopped.
     """
     progress = None
     interruptible = Interruptible()
@@ -44,7 +44,7 @@ def run(params: Mapping[str, Any], tell: Callable[[dict[str, Any]], None] = lamb
         connection = connect(params["dsn"], session_names(params["run_id"])[1])
         require_primary(connection)
         access = access_of(connection, params["dsn"], params["state_directory"], params["pools"])
-        take_lock(connection)  # before a word of progress: that of the one who has the lock must stand
+        take_lock(connection)  # before progress is written: the lock's holder writes it
         work = params.get("work") or "patches"
         progress = Progress(params["state_directory"], access.database, params["run_id"], work, tell)
         progress.note(patches=params["patches"], dsn=params["dsn"], pools=params["pools"])
@@ -53,7 +53,7 @@ def run(params: Mapping[str, Any], tell: Callable[[dict[str, Any]], None] = lamb
         result = failure(error)
     if progress:
         became = what_became(result, work_of(params).done_word)
-        progress.answer(became)  # now: what follows does not take it back
+        progress.answer(became)  # before the standbys: they do not change the answer
         _resume_standbys(params, access, progress, result)
         progress.answer(became, finished=True)
     if not result["failed"]:
@@ -64,7 +64,7 @@ def run(params: Mapping[str, Any], tell: Callable[[dict[str, Any]], None] = lamb
 def _worked(
     params: Mapping[str, Any], access: Access, progress: Progress, interruptible: Interruptible
 ) -> dict[str, Any]:
-    """Take over what a killed run left, have the outage if anything is to be done, and return the module's result."""
+    """Take over what a killed run left, carry out the outage if there is work, and return the module's result."""
     access.end_orphans([access.connection.info.backend_pid])
     with access.taken_over() as left:
         work = work_of(params)(params, access)
@@ -78,7 +78,7 @@ def _worked(
 def _outage(
     params: Mapping[str, Any], access: Access, work: OutageWork, progress: Progress, interruptible: Interruptible
 ) -> dict[str, Any]:
-    """Have the outage; returns what it measured, and what came of what is done after it."""
+    """Carry out the outage; return its measures, and the results of what is done after it."""
     deadline = params["deadline_seconds"]
     if deadline is not None and deadline <= 0:
         said = "no time is left for an outage.\nNothing was touched. Then: undo the window's stages (R19)"
@@ -97,7 +97,7 @@ def _outage(
 
 
 def _resume_standbys(params: Mapping[str, Any], access: Access, progress: Progress, result: dict[str, Any]) -> None:
-    """Let the standbys go on, unless they would learn of closed access; says in `result` how long that took."""
+    """Resume the standbys' replay, unless they would replay closed access; put into `result` how long that took."""
     if result.get("locked_out"):
         return
     where = params["state_directory"], access.database
@@ -122,7 +122,7 @@ def _measured(result: Result, clock_offset: float) -> dict[str, Any]:
 
 
 def _restore_point(access: Access, run_id: str) -> tuple[dict[str, str] | None, list[str]]:
-    """Mark the WAL from which the database can be had back as it was before the outage; its name says which."""
+    """Make a restore point in the WAL, to which the database can be put back as before the outage; return its name."""
     whose = f"rollout {run_id}".encode()[:_POINT_BYTES].decode(errors="ignore")
     name = f"{whose} {datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}"
     try:

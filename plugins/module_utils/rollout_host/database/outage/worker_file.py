@@ -1,7 +1,7 @@
-"""The outage's worker as one file on the database host, `~/.rollout/outage-DIGEST.pyz`: where it is, how it is called.
+"""The outage's worker as one file on the database host, `~/.rollout/outage-DIGEST.pyz`: its path and its commands.
 
-Made by `bundle`. An Ansible module's own files are gone when the module ends, so what lives longer than it
-(worker, guardian), and what a person types when there is no Ansible, is in a file of its own.
+`bundle` makes it. An Ansible module's own files are gone when the module ends, so what lives longer (worker,
+guardian), and what a person types when there is no Ansible, is in a file of its own.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ PATTERN = "outage-*.pyz"
 
 
 def latest(state_directory: str | Path) -> Path | None:
-    """Return the worker file that was brought last; None when there is none."""
+    """Return the worker file that was written last; None if there is none."""
     found = [path for path in Path(state_directory).expanduser().glob(PATTERN) if path.is_file()]
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def command(pyz: Path, *arguments: str) -> list[str]:
-    """Return the argv that runs the worker file, with the interpreter that we have: that one has psycopg."""
+    """Return the argv that runs the worker file, with our own interpreter: that one has psycopg."""
     return [sys.executable, str(pyz), *arguments]
 
 

@@ -1,4 +1,4 @@
-"""The work of a partial downtime: keep access closed until we are told to open it (R18).
+"""The work of a partial downtime: access is kept closed until we are told to open it (R18).
 
 Meanwhile the site's own playbook works, and may restart PostgreSQL: then we connect again and look whether access is
 still closed. At the deadline access opens by itself, whatever became of those who began it (R19).
@@ -26,27 +26,27 @@ _DEADLINE = "SIGALRM"
 
 
 class KeepClosed(OutageWork):
-    """Keep access closed. It ends by SIGTERM (good), by the deadline, or because somebody else opened access."""
+    """Keeps access closed. It ends by SIGTERM (good), at the deadline, or because somebody else opened access."""
 
     done_word = "opened"
     irreversible = False
 
     def __init__(self, params: Mapping[str, Any], access: Access) -> None:
-        """Nothing of it can be refused."""
+        """Keep the access; this work is never refused."""
         self.access = access
         self.answer_file = params.get("answer_file")
 
     @property
     def wanted(self) -> bool:
-        """Always."""
+        """Return True: there is always something to do."""
         return True
 
     def checked(self) -> dict[str, Any]:
-        """Return that access would be closed."""
+        """Return what the module would answer: that access would be closed."""
         return {"changed": True, "committed": False, "summary": "no outage: check mode, access would be closed"}
 
     def run(self, outage: Outage) -> None:
-        """Wait, and look. Raises WorkError."""
+        """Wait, and look again and again whether access is closed. Raises WorkError."""
         ended = outage.ended_sessions
         outage.note(answer_file=self.answer_file, left_seconds=outage.seconds_left(), ended_sessions=ended)
         outage.begin(STEP)
@@ -63,11 +63,11 @@ class KeepClosed(OutageWork):
             outage.interruptible.received = None  # told to open access: that is the end of it, not an interruption
 
     def kept(self, connection: psycopg.Connection[Any]) -> tuple[bool, str]:
-        """Nothing here is kept or rolled back."""
+        """Return that nothing is kept or rolled back."""
         return False, "What was done while access was closed stands as it is."
 
     def verified(self, connection: psycopg.Connection[Any], measured: dict[str, Any]) -> dict[str, Any]:
-        """Nothing is there to be verified but access, which whoever opened it has looked at."""
+        """Return that it changed; whoever opened access has looked at it, and nothing else is there to be verified."""
         return {"changed": True, "committed": False}
 
     @staticmethod
@@ -78,11 +78,11 @@ class KeepClosed(OutageWork):
         *,
         at_work: bool,
     ) -> tuple[bool | None, str]:
-        """Nothing here is committed, ever."""
+        """Return that nothing is committed, ever."""
         return False, "what was done while access was closed stands as it is"
 
     def _look(self) -> None:
-        """See that it is closed, by us. A server that does not answer is being restarted: there is another look."""
+        """Check that access is closed by us. A server that does not answer is being restarted, and is asked again."""
         try:
             if self.access.connection.closed:
                 self.access.reconnect()
@@ -97,13 +97,13 @@ class KeepClosed(OutageWork):
 
 
 class Keeper(NamedTuple):
-    """The worker that kept, or keeps, access closed last, as its progress file tells it."""
+    """The worker that kept, or keeps, access closed last, by its progress file."""
 
     state: Mapping[str, Any]
 
     @classmethod
     def last(cls, state_directory: str, database: str) -> Keeper | None:
-        """Return the last worker of that database, None if it kept nothing closed, or there was none."""
+        """Return the last worker of that database; None if it kept nothing closed, or there was none."""
         try:
             state = json.loads(path(state_directory, database).read_text())
         except (OSError, ValueError):
@@ -112,31 +112,31 @@ class Keeper(NamedTuple):
 
     @property
     def run_id(self) -> str:
-        """The run that closed access."""
+        """Return the id of the run that closed access."""
         return str(self.state["run_id"])
 
     @property
     def process(self) -> processes.Process | None:
-        """The worker, None once it has ended."""
+        """Return the worker's process; None once it has ended."""
         return worker(self.state)
 
     @property
     def keeps(self) -> bool:
-        """Whether it keeps access closed: users are out, and it has been told nothing yet."""
+        """Return True if it keeps access closed: users are out, and it was not told yet to open it."""
         steps = self.state["steps"]
         return bool(steps and steps[-1]["step"] == STEP and not self.state["answer"] and self.process)
 
     @property
     def seconds(self) -> float:
-        """How long access has been closed."""
+        """Return for how many seconds access has been closed."""
         return time.monotonic() - float(self.state["steps"][0]["since"])
 
     @property
     def seconds_left(self) -> float:
-        """How long until it opens by itself."""
+        """Return for how many seconds access stays closed until it opens by itself."""
         return float(self.state["left_seconds"]) - (time.monotonic() - float(self.state["steps"][-1]["since"]))
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """What it came to, None as long as it has said nothing."""
+        """Return the worker's result; None as long as there is none."""
         return result(self.state.get("answer_file") or "")

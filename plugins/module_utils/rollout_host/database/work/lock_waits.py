@@ -1,6 +1,6 @@
-"""Waits for locks while access is closed, bounded: so many attempts of so many seconds, and whose locks they are (R19).
+"""Bounds the waits for locks while access is closed: attempts, seconds, and whose locks they are (R19).
 
-While nobody waits any more, PostgreSQL does not say who was waited for. So a thread looks while we wait.
+Once a wait is over, PostgreSQL no longer says who was waited for. So a thread looks while we wait.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BLOCKERS = """
 
 
 class LockWaits:
-    """For the transaction of `connection`: each patch gets `attempts`, each wait for a lock `seconds`."""
+    """The bounds for the transaction of `connection`: each patch gets `attempts`, each wait for a lock `seconds`."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class LockWaits:
         attempts: int,
         timeout: Callable[[], float | None],
     ) -> None:
-        """`watching` is another session, `timeout` says how many seconds a statement may take now (None: any)."""
+        """Take `watching`, another session, and `timeout`, the seconds that a statement may take now (None: any)."""
         self.connection = connection
         self.watching = watching
         self.seconds, self.attempts, self.timeout = seconds, attempts, timeout
@@ -39,7 +39,7 @@ class LockWaits:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """In this block, keep `blockers` up to date."""
+        """Keep `blockers` up to date while the block runs."""
         thread = threading.Thread(target=self._watch, daemon=True)
         thread.start()
         try:
@@ -49,7 +49,7 @@ class LockWaits:
             thread.join(5)
 
     def apply(self, patch: Patch, apply: Callable[[], None], between: Callable[[str], None]) -> None:
-        """Apply a patch, again if it does not get a lock; before that, `between` gets a remark on it.
+        """Apply a patch, and again if it does not get a lock; before that, `between` gets a remark on it.
 
         Raises WorkError `E-lock-timeout` with who holds the lock, or PatchError.
         """

@@ -1,4 +1,4 @@
-"""The work that is ours: the pinned patches in one transaction, verified by their rows (R9, R18)."""
+"""Our own work in an outage: the pinned patches in one transaction, verified by their rows (R9, R18)."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ _ANALYZE = """
 
 
 class Patching(OutageWork):
-    """Apply the pending patches, which must be the pinned ones."""
+    """Applies the pending patches, which must be the pinned ones."""
 
     def __init__(self, params: Mapping[str, Any], access: Access) -> None:
-        """Raises RolloutError for other patches than were pinned, and for patches that cannot go in."""
+        """Read the patches. Raises RolloutError for others than were pinned, and for those that cannot be applied."""
         self.params = params
         self.access = access
         self.before = revision_rows(access.connection)
@@ -64,17 +64,17 @@ class Patching(OutageWork):
 
     @property
     def wanted(self) -> bool:
-        """Whether any patch is pending."""
+        """Return True if any patch is pending."""
         return bool(self.pending)
 
     def checked(self) -> dict[str, Any]:
-        """Return the rows as they would be."""
+        """Return what the module would answer, with the rows as they would be."""
         result = changes(self.before, [*self.before, *(patch.name.row for patch in self.pending)])
         said = f"no outage: check mode, {len(self.pending)} patches are pending"
         return {**result, "committed": not self.pending, "summary": said}
 
     def __enter__(self) -> Patching:
-        """Connect, set the belts, and remember where the tables' rows are."""
+        """Connect, set the time limits, and remember where the tables' rows are."""
         self.connection = connect(self.params["dsn"], session_names(self.params["run_id"])[0])
         seconds, deadline = self.params.get("lock_timeout_seconds") or 10, self.params.get("deadline_seconds")
         self.connection.execute("SELECT set_config('lock_timeout', %s, false)", [f"{seconds:.3f}s"])
@@ -91,7 +91,7 @@ class Patching(OutageWork):
         self.connection.close()
 
     def run(self, outage: Outage) -> None:
-        """Patch, and commit; the commit opens access where that kind of access can."""
+        """Apply the patches and commit; the commit opens access if that kind of access can."""
         opens = outage.access.opens_at_commit and not self.params.get("permissions_command")
         waits = LockWaits(
             self.connection,
@@ -115,7 +115,7 @@ class Patching(OutageWork):
             run_permissions(outage, self.params)
 
     def _ready(self, outage: Outage, *, opens: bool) -> None:
-        """Do all of the commit that can still fail or wait, and learn the transaction's number."""
+        """Do everything of the commit that can still fail or wait, and learn the transaction's number."""
         outage.begin("commit and open access" if opens else "commit")
         # Deferred triggers run now, where they can be stopped: a COMMIT that was sent cannot be. Its warnings are told,
         # though patches are used to silencing them.
@@ -125,7 +125,7 @@ class Patching(OutageWork):
         (self.transaction,) = one_row(self.connection, "SELECT pg_current_xact_id()::text")
 
     def _patch(self, outage: Outage, waits: LockWaits) -> None:
-        """Everything that belongs into the one transaction. Raises WorkError, psycopg.Error."""
+        """Execute everything that belongs into the one transaction. Raises WorkError, psycopg.Error."""
         provenance = Provenance(*(self.params.get(key) for key in ("branch_nick", "revno", "revid")))
         attempts = attempted(outage, waits)
         try:
@@ -145,13 +145,13 @@ class Patching(OutageWork):
         self.connection.close()
 
     def kept(self, connection: psycopg.Connection[Any]) -> tuple[bool, str]:
-        """Look what became of the transaction, and for the rows."""
+        """Look what became of the transaction, and for the rows; return whether all are there, and a sentence."""
         transaction_status(connection, self.transaction, _SETTLES_SECONDS)
         rows = {row[:3] for row in revision_rows(connection)}
         return {patch.name.row for patch in self.pending} <= rows, what_was_kept(connection, self.before)
 
     def verified(self, connection: psycopg.Connection[Any], measured: dict[str, Any]) -> dict[str, Any]:
-        """Read the rows again, after the commit. What goes wrong from here on does so with the patches in."""
+        """Read the rows again, after the commit; whatever fails from here on, the patches are in."""
         try:
             rows = revision_rows(connection)
         except psycopg.Error as error:
@@ -164,7 +164,7 @@ class Patching(OutageWork):
         return {**changes(self.before, rows), "committed": True}
 
     def after(self, connection: psycopg.Connection[Any], begin: Callable[[str], None]) -> dict[str, Any]:
-        """ANALYZE what was rewritten or created: the planner knows nothing of it, and autovacuum comes late."""
+        """ANALYZE tables that were rewritten or created: the planner knows nothing of them, and autovacuum is late."""
         try:
             now = dict(connection.execute(_TABLES).fetchall())
             changed = [oid for oid, filenode in now.items() if self._tables.get(oid) != filenode]
@@ -186,7 +186,7 @@ class Patching(OutageWork):
         *,
         at_work: bool,
     ) -> tuple[bool | None, str]:
-        """Tell by the rows of the pinned patches, once its transaction is over."""
+        """Return what became of the work by the rows of the pinned patches, once its transaction is over."""
         pinned = {PatchName.parse(name).row for name in params["patches"]}
         status = transaction_status(connection, (state or {}).get("transaction"), 0)
         there = pinned & {row[:3] for row in revision_rows(connection)}
@@ -201,7 +201,7 @@ class Patching(OutageWork):
 
 
 def attempted(outage: Outage, waits: LockWaits) -> Callable[[Patch, Callable[[], None]], None]:
-    """Return what applies a patch, again if it does not get a lock; between attempts, users' sessions are ended."""
+    """Return a function that applies a patch, again if it gets no lock; between attempts, users' sessions are ended."""
 
     def between(remark: str) -> None:
         outage.warnings.append(remark)
@@ -212,7 +212,7 @@ def attempted(outage: Outage, waits: LockWaits) -> Callable[[Patch, Callable[[],
 
 
 def analyze(connection: psycopg.Connection[Any], tables: Sequence[str]) -> dict[str, Any]:
-    """ANALYZE tables (their quoted names); returns `analyzed`, [{table, seconds}], and `warnings`."""
+    """ANALYZE tables (their quoted names); return `analyzed`, [{table, seconds}], and `warnings`."""
     analyzed, warnings = [], []
     for table in tables:
         begun = time.monotonic()
@@ -226,6 +226,6 @@ def analyze(connection: psycopg.Connection[Any], tables: Sequence[str]) -> dict[
 
 
 def _remark(notice: psycopg.errors.Diagnostic, warnings: list[str]) -> None:
-    """Keep the server's warning of a commit that was not waited for: it is told to the session that commits."""
+    """Keep the server's warning that a commit was not waited for, which only the committing session gets."""
     if "synchronous replication" in (notice.message_primary or ""):
         warnings.append(f"{notice.message_primary}: {notice.message_detail or 'the commit is local'}")

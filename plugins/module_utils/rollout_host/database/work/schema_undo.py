@@ -1,6 +1,6 @@
-"""The work that undoes a schema after its commit: the undo files, in one transaction (R17, R19).
+"""The work of a schema undo after its commit: the undo files, in one transaction (R17, R19).
 
-With `permissions`, a file that says what they were before, these are set in the same transaction.
+The file `permissions`, if given, says what permissions were before; they are set in the same transaction.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _SETTLES_SECONDS = 10.0
 
 
 class SchemaUndo(Patching):
-    """Run the undo files of the pinned patches. Committed means here: none of them has a row any more."""
+    """Runs the undo files of the pinned patches. Committed means here that none of the patches has a row any more."""
 
     def __init__(self, params: Mapping[str, Any], access: Access) -> None:
-        """Raises RolloutError for undo files that are missing, not sound, or not those that were tried on a copy."""
+        """Read the undo files. Raises RolloutError for those missing, not sound, or not as tried on a copy."""
         self.params = params
         self.access = access
         self.before = revision_rows(access.connection)
@@ -35,14 +35,14 @@ class SchemaUndo(Patching):
         self._tables: dict[int, int] = {}
 
     def checked(self) -> dict[str, Any]:
-        """Return the rows as they would be."""
+        """Return what the module would answer, with the rows as they would be."""
         gone = {undo.name.row for undo in self.pending}
         result = changes(self.before, [row for row in self.before if row[:3] not in gone])
         said = f"no outage: check mode, {len(self.pending)} patches are to be undone"
         return {**result, "committed": not self.pending, "summary": said}
 
     def _patch(self, outage: Outage, waits: LockWaits) -> None:
-        """Everything that belongs into the one transaction. Raises WorkError, psycopg.Error."""
+        """Execute everything that belongs into the one transaction. Raises WorkError, psycopg.Error."""
         attempts = attempted(outage, waits)
         try:
             apply_undos(self.connection, self.pending, lambda undo: outage.begin(str(undo.name)), attempts)
@@ -54,7 +54,7 @@ class SchemaUndo(Patching):
             permissions.apply(self.connection, self.permissions)
 
     def kept(self, connection: psycopg.Connection[Any]) -> tuple[bool, str]:
-        """Look what became of the transaction, and for the rows."""
+        """Look what became of the transaction, and for the rows; return whether all are gone, and a sentence."""
         transaction_status(connection, self.transaction, _SETTLES_SECONDS)
         there = {row[:3] for row in revision_rows(connection)}
         gone = [undo.name for undo in self.pending if undo.name.row not in there]
@@ -65,7 +65,7 @@ class SchemaUndo(Patching):
         return False, "Nothing was undone: the rows are as before."
 
     def verified(self, connection: psycopg.Connection[Any], measured: dict[str, Any]) -> dict[str, Any]:
-        """Read the rows again, after the commit. What goes wrong from here on does so with the old schema."""
+        """Read the rows again, after the commit; whatever fails from here on, the old schema is in."""
         try:
             rows = revision_rows(connection)
         except psycopg.Error as error:
@@ -84,7 +84,7 @@ class SchemaUndo(Patching):
         *,
         at_work: bool,
     ) -> tuple[bool | None, str]:
-        """Tell by the rows of the patches that are undone, once the transaction is over."""
+        """Return what became of the work by the rows of the undone patches, once the transaction is over."""
         patches = {PatchName.parse(name).row for name in params["patches"]}
         status = transaction_status(connection, (state or {}).get("transaction"), 0)
         there = patches & {row[:3] for row in revision_rows(connection)}

@@ -1,6 +1,6 @@
-"""The work that is the site's own upgrade script (R12, R18).
+"""The work by the site's own upgrade script (R12, R18).
 
-It is not believed: the rows are, and if it keeps the contract of full-update.py its last line as well.
+Its exit code is not trusted: the rows are, and if it keeps the contract of full-update.py its last line as well.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _DEADLINE = "SIGALRM"
 
 
 class Scripted(OutageWork):
-    """Have the site's script apply the pending patches, which must be the pinned ones."""
+    """Has the site's script apply the pending patches, which must be the pinned ones."""
 
     def __init__(self, params: Mapping[str, Any], access: Access) -> None:
-        """Raises RolloutError for other patches than were pinned, and for a script that is not there."""
+        """Read what is pending. Raises RolloutError for other patches than were pinned, and for a missing script."""
         self.params, self.access = params, access
         self.closes_access = not params.get("upgrade_command_closes_access")
         self.argv: Sequence[str] = params["upgrade_command"]
@@ -64,17 +64,17 @@ class Scripted(OutageWork):
 
     @property
     def wanted(self) -> bool:
-        """Whether any patch is pending."""
+        """Return True if any patch is pending."""
         return bool(self.pending)
 
     def checked(self) -> dict[str, Any]:
-        """Return the rows as they would be."""
+        """Return what the module would answer, with the rows as they would be."""
         result = changes(self.before, [*self.before, *(patch.name.row for patch in self.pending)])
         said = f"no outage: check mode, {self.argv[0]} would apply {len(self.pending)} patches"
         return {**result, "committed": not self.pending, "summary": said}
 
     def run(self, outage: Outage) -> None:
-        """Run it to its end, or stop it: SIGINT first. Raises WorkError."""
+        """Run the script to its end, or stop it: SIGINT first. Raises WorkError."""
         if not self.closes_access:
             self.access.save(self.params["run_id"])  # so whoever finds it closed knows who did it, and opens it
         log = script.new_log(self.params["state_directory"], self.access.database)
@@ -91,7 +91,7 @@ class Scripted(OutageWork):
             raise WorkError(told, _then(judged, self.params["dsn"]), **self._facts(judged))
 
     def _judged(self, ended: script.ScriptEnd, received: str | None) -> Run:
-        """What there is to be said of its end, and of the rows after it."""
+        """Return the judgement on its end, and on the rows after it."""
         missing: list[PatchName] | None = None
         for _ in range(2):  # the real one ends every session that it does not know: perhaps ours
             with suppress(psycopg.Error, RolloutError):
@@ -114,7 +114,7 @@ class Scripted(OutageWork):
         )
 
     def _facts(self, run: Run) -> dict[str, Any]:
-        """What the failure says besides its words."""
+        """Return the facts of a failure, besides its message."""
         facts: dict[str, Any] = {"log": self.log}
         seconds = full_update.outage_seconds(self.output) if run.closes_access else None
         if seconds is not None:
@@ -126,12 +126,12 @@ class Scripted(OutageWork):
         return facts
 
     def kept(self, connection: psycopg.Connection[Any]) -> tuple[bool, str]:
-        """Look for the rows."""
+        """Look for the rows; return whether all are there, and a sentence on what was kept."""
         rows = {row[:3] for row in revision_rows(connection)}
         return {patch.name.row for patch in self.pending} <= rows, what_was_kept(connection, self.before)
 
     def verified(self, connection: psycopg.Connection[Any], measured: dict[str, Any]) -> dict[str, Any]:
-        """Read the rows again, and the directory: nothing else was applied, and nothing else is pending."""
+        """Read the rows and the directory again: nothing else was applied, and nothing else is pending."""
         rows = revision_rows(connection)
         expected = {row[:3] for row in self.before} | {patch.name.row for patch in self.pending}
         others = sorted({row[:3] for row in rows} ^ expected)
@@ -151,7 +151,7 @@ class Scripted(OutageWork):
         return {**changes(self.before, rows), **answer}
 
     def _its_own(self, measured: Mapping[str, Any]) -> dict[str, Any]:
-        """The outage in its own words: what came before and after it, users did not feel."""
+        """Return the outage's duration in the script's own words; its work before and after that users did not feel."""
         names = [step["step"] for step in measured["steps"]]
         first = names.index("Outage starts") if "Outage starts" in names else 0
         last = max((n for n, name in enumerate(names) if name.startswith("Enabling access")), default=len(names) - 1)

@@ -1,6 +1,6 @@
-"""A script of the site's own, run while access is closed: its lines as they come, its end however it comes (R18, R19).
+"""Runs a script of the site's own while access is closed: its lines as they come, its end however it comes (R18, R19).
 
-It has the run's mark, and its sessions the name of the run's: whoever stops or finds the outage finds them too.
+The script has the run's mark, and its sessions the name of the run's: whoever stops or finds the outage finds them too.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def run(
                     output.take_new()
                     time.sleep(_LOOK_SECONDS)
     except Interruption:
-        pass  # told by the caller, who has also to know how it ended
+        pass  # the caller reports it, with how the script ended
     finally:
         code = process.poll()
         if code is None:
@@ -78,7 +78,7 @@ class GrowingLog:
 
 
 def run_permissions(outage: Outage, params: Mapping[str, Any]) -> None:
-    """Run the site's own permission script; the patches are committed, so only the deadline ends it.
+    """Run the site's own permission script. The patches are committed, so only the deadline ends it.
 
     Raises WorkError `E-permissions-failed`.
     """

@@ -1,4 +1,4 @@
-"""Undo files on a host and in a database: read, refused where they are not sound, run in a transaction (R17)."""
+"""Undo files on a host: they are read, refused if not sound, and run in a transaction (R17)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CHECK = "./runbook.py run check"
 def read_undos(
     directory: str, names: Sequence[str], rows: Iterable[RevisionRow], tried: Sequence[str] | None = None
 ) -> list[Patch]:
-    """Read the undo files of those patches that have a row, in the order in which they run.
+    """Return the undo files of those patches that have a row, in the order in which they run.
 
     `names` are the patches to undo, `tried` is FILE=SHA256 of each file that was tried on a copy; None: none was
     yet. Raises RolloutError E-bad-patch-name, E-no-undo-file, E-unsound-undo, E-applied-since, or E-not-tried.
@@ -62,8 +62,8 @@ def apply_undos(
 ) -> None:
     """Run `undos` in order inside the caller's transaction; each must delete exactly its patch's row.
 
-    `on_step` gets each before it begins; `attempts` gets it and what runs it, and may do that again after undoing it.
-    Raises PatchError; the caller rolls back.
+    `on_step` gets each before it begins; `attempts` gets it and a function that runs it, which it may call again after
+    it has undone the first try. Raises PatchError; the caller rolls back.
     """
     expected = {row[:3] for row in revision_rows(connection)}
     for undo in undos:
