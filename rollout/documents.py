@@ -40,7 +40,7 @@ def load(path: Path, model: type[Model]) -> Model:
 
 
 def checked(path: Path, validate: Callable[[Any], Valid]) -> Valid:
-    """What `validate` makes of what stands in `path`. Raises BadInputError like `load`."""
+    """Return what `validate` makes of the content of `path`. Raises BadInputError like `load`."""
     text = read_text(path, LARGEST_YAML)
     try:
         return validate(_plain(path, text, plain_yaml.load))
@@ -159,7 +159,7 @@ def write(path: Path, content: str | bytes) -> None:
 
 
 def line_of(path: Path, location: Location) -> int:
-    """The line (from 1) on which the innermost part of `location` that exists in the YAML file stands."""
+    """Return the line (from 1) of the innermost part of `location` that exists in the YAML file."""
     node = compose(path)
     line = 1
     for key in location:
@@ -177,7 +177,7 @@ def line_of(path: Path, location: Location) -> int:
 
 
 def _expected(item: ErrorDetails) -> str:
-    """Pydantic's sentence, and what stood there."""
+    """Return pydantic's sentence, and what the file has instead."""
     if item["type"] == "extra_forbidden" and str(item["loc"][-1]) in RENAMED:
         return RENAMED[str(item["loc"][-1])]
     message = item["msg"].removeprefix("Value error, ").rstrip(".")

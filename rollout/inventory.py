@@ -140,7 +140,7 @@ def _service(inventory: Path, name: str) -> str:
 
 
 def ask(inventory: Path, question: Mapping[str, str]) -> dict[str, Any]:
-    """What templates come to on localhost, by name; read from a pipe, and on no disk. Raises BadInputError."""
+    """Return what templates evaluate to on localhost, by name, through a pipe, never a file. Raises BadInputError."""
     command = [
         str(Path(sys.executable).with_name("ansible")),
         "localhost",

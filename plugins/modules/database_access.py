@@ -154,7 +154,7 @@ def summary(left_by: str | None, paused: dict[str, Any] | None, standbys: list[d
 
 
 def main() -> None:
-    """Answer Ansible."""
+    """Read the arguments, open what was left closed, and answer."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
     check_connections(module)
     try:

@@ -233,7 +233,7 @@ def now(params: dict[str, Any]) -> datetime:
 
 
 def main() -> None:
-    """Answer Ansible."""
+    """Read the arguments, close or open access, and answer."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True, required_if=[("state", "closed", ["run_id", "window"])])
     check_connections(module)
     params = module.params

@@ -262,7 +262,7 @@ def detached(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Answer Ansible."""
+    """Read the arguments, carry out the outage, and answer."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
     check_connections(module)
     if module.check_mode:

@@ -137,7 +137,7 @@ def lost_outage(params: dict[str, Any], state: dict[str, Any] | None) -> dict[st
 
 
 def main() -> None:
-    """Answer Ansible."""
+    """Read the arguments, look at the outage, and answer."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
     check_connections(module)
     result = look(module.params)

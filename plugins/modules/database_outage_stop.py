@@ -104,9 +104,9 @@ ARGUMENTS = {
 
 
 def climb(stop: OutageStop, params: dict[str, Any], *, act: bool) -> dict[str, Any]:
-    """Take the ladder as far as it is needed, if we are to `act`; returns what became of the outage.
+    """Climb the ladder of the stop as far as needed, if we are to `act`; return what became of the outage.
 
-    Raises RolloutError when the database cannot be asked; by then the worker has been.
+    Raises RolloutError if the database cannot be asked; by then the worker has been asked.
     """
     stop.others(keep=act)  # before what began them has ended
     if act:
@@ -133,7 +133,7 @@ def climb(stop: OutageStop, params: dict[str, Any], *, act: bool) -> dict[str, A
 
 
 def main() -> None:
-    """Answer Ansible."""
+    """Read the arguments, stop the outage, and answer."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
     check_connections(module)
     params = module.params

@@ -199,7 +199,7 @@ ARGUMENTS = {
 
 
 def main() -> None:
-    """Answer Ansible."""
+    """Read the arguments, make all checks, and answer."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
     check_connections(module)
     params = module.params

@@ -112,7 +112,7 @@ def run(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Answer Ansible."""
+    """Read the arguments, ask the database, and answer."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
     check_connections(module)
     try:

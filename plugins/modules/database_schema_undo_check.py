@@ -130,7 +130,7 @@ def evidence(database: str, trips: Sequence[Trip], lost: Sequence[str]) -> list[
 
 
 def main() -> None:
-    """Answer Ansible."""
+    """Read the arguments, try the undo files, and answer."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
     check_connections(module)
     tools = Tools(*(module.get_bin_path(name, required=True) for name in Tools._fields))

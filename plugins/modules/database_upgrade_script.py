@@ -199,7 +199,7 @@ def run(params: dict[str, Any], *, check: bool) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Answer Ansible."""
+    """Read the arguments, run the script, and answer."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
     check_connections(module)
     try:

@@ -97,7 +97,7 @@ ARGUMENTS = {
 
 
 def earlier(plan: Mapping[str, Any], path: Path, stage: str) -> tuple[list[dict[str, Any]], float]:
-    """Return the stage's steps and its whole seconds as they were estimated so far; no steps for a mere guess."""
+    """Return the stage's steps and its whole seconds by the earlier estimate; no steps if that is a mere guess."""
     reading = journal.read(path.read_text(encoding="utf-8") if path.exists() else "")
     if reading.broken_at is not None:
         raise ValueError(f"{path}:{reading.broken_at} does not follow from the line before it")

@@ -143,7 +143,7 @@ def which_run() -> str:
 
 
 def main() -> None:
-    """Answer Ansible."""
+    """Read the arguments, end the processes, and answer."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
     if module.params["stop_run"] in ("", BY_HAND):
         module.fail_json(msg=which_run(), asked=[], ended=[], killed=[], survivors=[], relatives=[])

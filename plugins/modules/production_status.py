@@ -108,7 +108,7 @@ class StatusError(Exception):
 
 
 def load(path: Path, text: str) -> dict[str, Any]:
-    """The data of the file. StatusError names what is wrong with it."""
+    """Return the data of the file. Raises StatusError that names what is wrong with it."""
     try:
         status = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as error:  # also a date that there is not
@@ -180,7 +180,7 @@ def last_index(node: yaml.Node) -> int:
 
 
 def main() -> None:
-    """Record once."""
+    """Read the arguments, record the deployment, and answer."""
     spec = {
         "path": {"type": "path", "required": True},
         "revision": {"type": "int", "required": True},

@@ -156,7 +156,7 @@ def banner_text(window_start: str | None) -> str:
 def wait_for_jobs(
     lock_directory: str, jobs: list[str] | None, timeout: float, settle: float
 ) -> tuple[list[dict[str, Any]], float]:
-    """Wait until no job has held its lock for `settle` seconds; (those that still do at the end, seconds waited)."""
+    """Wait until no job has held its lock for `settle` seconds; return (jobs that still hold one, seconds waited)."""
     began = free_since = time.monotonic()
     while True:
         held, now = [each.as_dict() for each in job_locks.held(lock_directory, jobs)], time.monotonic()
@@ -169,7 +169,7 @@ def wait_for_jobs(
 
 
 def main() -> None:
-    """Pause: banner, jobs, wait. Resume: jobs, banner."""
+    """Pause (banner, jobs, wait) or resume (jobs, banner)."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     options, pausing = module.params, module.params["state"] == "paused"
     names = None if options["jobs"] == ["all"] else options["jobs"]

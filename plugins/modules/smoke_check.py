@@ -112,7 +112,7 @@ def opener() -> urllib.request.OpenerDirector:
 def ask(
     client: urllib.request.OpenerDirector, url: str, timeout: float, method: str = "GET", *, whole: bool = True
 ) -> Response:
-    """One request, redirects followed, with its `whole` content or none. What goes wrong is in the answer's `error`."""
+    """Return the response to one request, after redirects, with its `whole` content or none; errors are in `error`."""
     deadline = time.monotonic() + timeout
     try:
         headers = {"User-Agent": "downtime-runbook smoke check"}
@@ -132,7 +132,7 @@ def ask(
 
 
 def read(response: http.client.HTTPResponse, deadline: float) -> bytes:
-    """The content, unless it takes too long or grows too large: a server may go on for ever, a few bytes at a time."""
+    """Return the content, unless it takes too long or grows too large: a server may go on for ever, bit by bit."""
     content = b""
     told = response.headers.get("Content-Length", "")
     size = int(told) if told.isdigit() and "Transfer-Encoding" not in response.headers else None
@@ -171,7 +171,7 @@ def text_of(answer: Response) -> str:
 
 
 def check_page(url: str, answer: Response) -> tuple[dict[str, Any], pages.References | None]:
-    """A page is there if it is HTML with something in it, and at least one stylesheet for the CSS to load (R22)."""
+    """Check that a page is HTML with content and at least one stylesheet (R22); return its references too."""
     problem = references = None
     if answer.error is None:
         references = pages.references(answer.url, text_of(answer))

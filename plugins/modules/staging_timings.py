@@ -73,7 +73,7 @@ def told(restore: budget.Restore, path: Path) -> str:
 
 
 def main() -> None:
-    """Read the log, tell."""
+    """Read the log, and answer."""
     module = AnsibleModule(argument_spec={"logs": {"type": "str", "required": True}}, supports_check_mode=True)
     pattern = module.params["logs"]
     path = newest(pattern)

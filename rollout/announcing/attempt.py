@@ -97,6 +97,6 @@ def why(error: BaseException) -> str:
 
 
 def one_line(said: bytes | str) -> str:
-    """What a server said, on one line."""
+    """Return what a server said, on one line."""
     text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
     return plain_text.one_line(text)[:LONGEST]

@@ -85,7 +85,7 @@ def sentence(text: str) -> str:
 
 
 def one_line(value: Any) -> Any:
-    """Every text within `value` as one line, without what a terminal or a mail client would take amiss."""
+    """Return `value` with every text in it on one line, without characters that a terminal or mail client acts on."""
     if isinstance(value, str):
         return plain_text.one_line(value.translate(REORDERING))
     if isinstance(value, Mapping):

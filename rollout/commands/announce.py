@@ -90,7 +90,7 @@ def correct(context: click.Context, number: int, right: str, plan_file: Path | N
 
 
 def show(messages: tuple[str, ...], inventory: Path | None, plan_file: Path | None) -> None:
-    """Print previews. Nothing is read but plan, journal and inventory. Raises BadInputError."""
+    """Print previews; nothing is read but plan, journal and inventory. Raises BadInputError."""
     from rollout.announcing import channels, preview
     from rollout.engine import announcements
     from rollout.journal.clock import as_left

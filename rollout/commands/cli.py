@@ -126,7 +126,7 @@ def status(
 @click.option("--now", metavar="ISO", required=True, help="The moment to judge.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON (docs/operations.md).")
 def late(plan_file: Path, journal_file: Path, now: str, *, as_json: bool) -> None:
-    """The verdict on lateness at any moment, from nothing but a plan and a journal."""
+    """Show the verdict on lateness at any moment, from nothing but a plan and a journal."""
     from rollout.commands import late as lateness
 
     found = lateness.late(plan_file, journal_file, instant(now))

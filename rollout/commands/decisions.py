@@ -57,7 +57,7 @@ def deployable(
     html: Path | None,
     as_json: bool,
 ) -> None:
-    """Which revisions are QA'd, and the highest that can be deployed as tip (R8). Of several branches: each."""
+    """Show which revisions are QA-ok, and the highest that can be deployed (R8), for one branch or several."""
     from rollout.decisions import deployable
 
     if not logs and not urls:
@@ -95,7 +95,7 @@ def deployable(
 @click.option("--applied", type=FILE, help="Production's rows, a list of [major, minor, patch], YAML or JSON.")
 @AS_JSON
 def budget(logs: tuple[Path, ...], schema: Path | None, applied: Path | None, *, as_json: bool, **rule: Any) -> None:
-    """Whether the database time of the last staging restore fits the window (R9)."""
+    """Show whether the database time of the last staging restore fits the window (R9)."""
     from rollout.decisions import budget
 
     if (schema is None) != (applied is None):
@@ -115,7 +115,7 @@ def budget(logs: tuple[Path, ...], schema: Path | None, applied: Path | None, *,
 @click.option("--hook", is_flag=True, help="Print the check as one Python file, for the PQM host.")
 @AS_JSON
 def rc_check(inventory: Path, mode: Literal["open", "rc"] | None, *, hook: bool, as_json: bool, **where: Any) -> None:
-    """Whether PQM lets the commit message on standard input land (R13)."""
+    """Show whether PQM lets the commit message on standard input land (R13)."""
     from rollout.decisions import rc_check as checking
 
     if hook:

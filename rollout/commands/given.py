@@ -35,9 +35,10 @@ class RunRequest:
 
 
 def check(request: RunRequest, *, goes_on: bool = True) -> tuple[KeptRollout, gates.Asker]:
-    """Check everything given, all of it before anything is touched; return the rollout, and who answers its gates.
+    """Check all arguments before anything is touched; return the rollout, and who answers its gates.
 
-    What is not to go on, but to be aborted, need not fit its window, nor be in time for it. Raises BadInputError.
+    A rollout that is to be aborted (`goes_on` is False) need not fit its window, nor be in time for it. Raises
+    BadInputError.
     """
     directory, plan = store.current(request.inventory, request.plan_file)
     asker = answers_file.load(request.answers, plan) if request.answers is not None else terminal.here()

@@ -98,7 +98,7 @@ def resume(request: RunRequest, console: Console) -> ExitCode:
 
 
 def abort(request: RunRequest, reason: str, console: Console) -> ExitCode:
-    """Abort: through the runbook at work, or by itself when none is. Raises RunbookError."""
+    """Abort through the runbook at work, or here if none is at work. Raises RunbookError."""
     directory, _ = store.current(request.inventory, request.plan_file)
     try:
         with journals.lock(directory):
@@ -225,7 +225,7 @@ def offer_new_date(directory: Path, asker: gates.Asker, say: Callable[[str], Non
 
 
 def _try_out(request: RunRequest, kept: KeptRollout, console: Console) -> ExitCode:
-    """--check: the named stages, or the next one, with Ansible's check mode. Nothing changes, nothing is journaled."""
+    """Run the named stages, or the next one, in Ansible's check mode (--check); nothing changes or is journaled."""
     plan, done = kept.plan, actual(kept.journal.entries)
     left = [stage for stage in plan.process if not (stage.stage in done and done[stage.stage].done)]
     for stage in [s for s in plan.process if s.stage in request.stages] or left[:1]:

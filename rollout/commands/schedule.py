@@ -24,7 +24,7 @@ def schedule() -> None:
 @INVENTORY
 @AS_JSON
 def check(inventory: Path, *, as_json: bool) -> None:
-    """Everything that stands against the schedule, at once; exit code 2 if something has to be mended."""
+    """Show all problems of the schedule at once; exit code 2 if something has to be mended."""
     from rollout.schedule import check as checking
 
     facts, found = checking.check(inventory, Clock().now())
@@ -41,7 +41,7 @@ def check(inventory: Path, *, as_json: bool) -> None:
 @click.option("--months", type=click.IntRange(1, 12), help="How many months to fill; otherwise the year ahead.")
 @click.option("--write", is_flag=True, help="Put it into schedule.yml; comments and layout stay.")
 def propose(inventory: Path, start: datetime | None, months: int | None, *, write: bool) -> None:
-    """A window for every month that lists none, by the rule; what collides is moved, and it says why."""
+    """Propose a window for every month that lists none, by the rule; one that collides is moved, with the reason."""
     from rollout.schedule import proposal as proposing
 
     proposal = proposing.propose(inventory, Clock().now(), start, months)
@@ -55,7 +55,7 @@ def propose(inventory: Path, start: datetime | None, months: int | None, *, writ
 @INVENTORY
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Otherwise standard output.")
 def ics(inventory: Path, output: Path | None) -> None:
-    """The windows of the year ahead as an iCalendar file; a file that is there is updated as calendars expect it."""
+    """Write the windows of the year ahead as an iCalendar file; an existing file is updated as calendars expect it."""
     from rollout.schedule import ics as publishing
 
     text = publishing.calendar(inventory, Clock().now(), output)

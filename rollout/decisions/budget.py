@@ -89,5 +89,5 @@ def read_pending(directory: Path, applied: Path) -> patches.Pending:
 
 
 def _text(path: Path) -> str:
-    """A log may hold anything; a character that is none is no reason to refuse it."""
+    """Return a log's text; bytes that are no UTF-8 are replaced, not refused."""
     return documents.read_text(path, errors="replace")

@@ -113,7 +113,7 @@ def _told(verdict: deployable.RevisionVerdict) -> str:
 
 
 def read_log(path: Path) -> list[Revision]:
-    """The revisions in a log file. Raises BadInputError with line, record and what was expected there."""
+    """Return the revisions in a log file. Raises BadInputError with line, record and what was expected there."""
     text = documents.read_text(path)
     read = documents.read_json(path, text, EXPECTED_LOG)
     try:
@@ -181,7 +181,7 @@ def _next(text: str, at: int) -> int:
 
 
 def read_tags(path: Path) -> dict[int, list[str]]:
-    """Tags by bug number. Raises BadInputError with line and what was expected there; a bug is there once."""
+    """Return the tags by bug number. Raises BadInputError with line and what was expected, also for a bug twice."""
     tags: dict[int, list[str]] = documents.checked(path, _tags().validate_python)
     node = documents.compose(path)
     keys = node.value if isinstance(node, yaml.MappingNode) else []

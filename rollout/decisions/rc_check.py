@@ -76,7 +76,7 @@ def hook() -> str:
 
 
 def configured(config: Path, branch: str) -> rc_mode.Branch:
-    """The branch in PQM's configuration. Raises BadInputError."""
+    """Return the branch as PQM's configuration has it. Raises BadInputError."""
     try:
         return rc_mode.configured(documents.read_text(config), branch)
     except ValueError as error:

@@ -39,7 +39,7 @@ def still_on(rollout: Rollout) -> list[str]:
 
 
 def end_now(rollout: Rollout, stage: Stage) -> ExitCode:
-    """Carry out a stage for the sake of what it ends, in a rollout that is closed, and stays so."""
+    """Carry out the stage that ends a bracket, in a closed rollout, which stays closed."""
     before = rollout.still_on
     record = rollout.records.get(stage.stage)
     attempt = record.attempt + 1 if record else 1

@@ -59,7 +59,7 @@ class Conductor:
         return self._until_it_stops(lambda: self._resume(stage, run_id, evidence), takes_back=True)
 
     def abort(self, reason: str, crashed: tuple[Stage, str] | None) -> ExitCode:
-        """Abort now; `crashed` is the stage, and its run, that a runbook which is gone left unfinished."""
+        """Abort now; `crashed` is the stage that a crashed runbook left unfinished, and the id of its run."""
 
         def give_up() -> bool:
             self._refuse_what_was_backed_out()
@@ -129,7 +129,7 @@ class Conductor:
     # -- one stage ------------------------------------------------------------------------------------------------
 
     def _carry_out(self, stage: Stage, *, at_once: bool = False) -> bool:
-        """Carry out a stage: gate, wait, playbook, gate. Return False when it is not due yet."""
+        """Carry out a stage: gate, wait, playbook, gate. Return False if it is not due yet."""
         due = stage.due_at(self.rollout.plan.window.start)
         if at_once:
             due = min(due, self.clock.now())

@@ -12,7 +12,7 @@ from rollout.plan.process import Stage
 
 
 def look_ahead(rollout: Rollout, stages: Sequence[Stage]) -> ExitCode:
-    """Run their playbooks and tell what they find; nothing is journaled. Raises KeyboardInterrupt."""
+    """Run the stages' playbooks and show what they find; nothing is journaled. Raises KeyboardInterrupt."""
     for stage in stages:
         rollout.screen.stage_begins(stage)
         work = rollout.begin(stage.playbook, rollout.run_id(f"ahead-{stage.stage}"))

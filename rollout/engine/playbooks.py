@@ -110,7 +110,7 @@ class Playbook:
         return shlex.join(["--extra-vars", f"@{self.plan_file}", *(["--check", "--diff"] if self.check else [])])
 
     def environment(self) -> dict[str, str]:
-        """What ansible-playbook gets besides the environment of this process."""
+        """Return the variables that ansible-playbook gets besides this process's environment."""
         common = {
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
@@ -138,9 +138,9 @@ class Listener:
 def run_playbook(
     playbook: Playbook, listener: Listener | None = None, cancelled: Callable[[], bool] = lambda: False
 ) -> PlaybookRun:
-    """Run it and wait for it. It is not ended by signals to this process: terminals are only views.
+    """Run a playbook and wait for it; return the result. Signals to this process do not end it.
 
-    Once `cancelled` says so, ansible-runner kills ansible-playbook; the workers, which have sessions of their own,
+    Once `cancelled` says so, ansible-runner kills ansible-playbook; its workers, which have sessions of their own,
     outlive that.
     """
     run = PlaybookRun(output=playbook.artifacts / "stdout")

@@ -82,7 +82,7 @@ def _questions(
 
 
 def _said_no(watchdog: Watchdog, stage: Stage, questions: Sequence[Question]) -> Iterator[tuple[Question, Answer]]:
-    """Ask; gives what was answered no. Once nobody answers, nothing more is asked. Raises Stop."""
+    """Ask the questions; yield those answered no. Once nobody answers, no more are asked. Raises Stop."""
     rollout = watchdog.rollout
     agreed = []
     for asked in questions:

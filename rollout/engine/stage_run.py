@@ -33,7 +33,7 @@ class StageRun:
         self.journal, self.screen, self.clock = self.rollout.journal, self.rollout.screen, self.rollout.clock
 
     def carry_out(self, stage: Stage) -> dict[str, Any]:
-        """Run the stage's playbook until it is done, or a person has done it, and return its facts. Raises Stop."""
+        """Run the stage until it is done, by its playbook or by a person; return its facts. Raises Stop."""
         while True:
             self.watchdog.look(stage)
             if stage.announces is not None:
@@ -125,7 +125,7 @@ class StageRun:
         raise stop
 
     def _failed(self, stage: Stage, run: PlaybookRun, facts: Mapping[str, Any]) -> Stop:
-        """Return how the run ends because of a failed stage, if nobody mends it."""
+        """Return how the run ends because of a failed stage, unless somebody mends it."""
         message = run.message
         if field := run.failed_with("bad_input"):
             where = ("rollout", *field.split("."))

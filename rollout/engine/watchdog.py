@@ -31,7 +31,7 @@ class Watchdog:
     """Watches over one run of the runbook. `heard` is called at every look, to take what a stage has reported."""
 
     def __init__(self, rollout: Rollout, asker: gates.Asker, interrupt: Interrupt) -> None:
-        """Nothing is judged, nothing is asked yet."""
+        """Begin without a verdict and without an open question."""
         self.rollout = rollout
         self.asker = asker
         self.interrupt = interrupt
@@ -48,7 +48,7 @@ class Watchdog:
     # -- looking --------------------------------------------------------------------------------------------------
 
     def look(self, stage: Stage) -> None:
-        """See whether something ends the run: an abort that was asked for, lateness, Ctrl-C. Raises Stop."""
+        """Look whether something ends the run: an abort that was asked for, lateness, Ctrl-C. Raises Stop."""
         self.heard()
         self._hear_messages()
         self.hear_objections()
@@ -152,7 +152,7 @@ class Watchdog:
     # -- asking ---------------------------------------------------------------------------------------------------
 
     def ask(self, stage: Stage, asked: Question, moot: Callable[[], bool] = lambda: False) -> Answer:
-        """Ask and put question and answer on record; the rollout is judged meanwhile. Raises Stop.
+        """Ask a question while lateness is judged; put it and its answer on record, and return the answer. Raises Stop.
 
         Silence for `waits` is its last option; a question that becomes `moot` is answered WITHDRAWN.
         """

@@ -127,7 +127,7 @@ def _message(gate: str, word: str, number: int, told: Mapping[str, str]) -> Mail
 
 
 def abort(rollout: Path, reason: str, console: Console) -> ExitCode:
-    """Have the runbook at work abort, and follow it to its end; returns its exit code. Raises RunbookError."""
+    """Have the runbook at work abort, and follow it to its end; return its exit code. Raises RunbookError."""
     owner = _at_work(rollout)
     begun = len(store.entries(rollout))
     try:
@@ -159,9 +159,9 @@ def abort(rollout: Path, reason: str, console: Console) -> ExitCode:
 
 
 def incident(rollout: Path, what: ProblemSeen) -> IncidentOpened:
-    """Have the runbook at work put a problem on record; return its event. Raises RunbookError when it does not react.
+    """Have the runbook at work put a problem on record; return its event.
 
-    It is on record once, or, with the error, not at all: what nobody has taken is taken back.
+    Raises RunbookError if the runbook does not react; then nothing is on record: the message is taken back.
     """
     _at_work(rollout)
     begun = len(store.entries(rollout))

@@ -14,9 +14,9 @@ MARK = b'"incident_opened"'
 
 
 def standing_in(inventory: Path) -> list[OpenIncident]:
-    """Those of this inventory's rollouts that are open or not announced, the rollout with the latest journal first.
+    """Return the incidents of this inventory's rollouts that are open or not announced, the newest rollout's first.
 
-    Commands are for that one; for another they name its plan.
+    Their commands are for the newest rollout; for another one they name its plan.
     """
     found: list[OpenIncident] = []
     for number, rollout in enumerate(store.newest_first()):

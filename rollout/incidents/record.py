@@ -52,7 +52,7 @@ class TypedEnd:
 
 
 def seen(summary: str, details: str | None, at: datetime | None, now: datetime) -> ProblemSeen:
-    """What a person has seen, `now` if they do not say when. `details` is text, or the name of a file that holds it.
+    """Return a problem that a person has seen, `at` or `now`. `details` is text, or the name of a file that holds it.
 
     Raises BadInputError: without a summary, for one that is too long, for an instant that is still to come.
     """
@@ -199,7 +199,7 @@ def write_pages(directory: Path, plan: Mapping[str, Any], entries: Sequence[Entr
 
 
 def _edit(page: Path, closing: IncidentEnd) -> None:
-    """Fill in the end. Somebody may be saving the page meanwhile: then what they saved is filled in."""
+    """Fill in the end. If somebody saves the page meanwhile, it is filled into what they saved."""
     page = page.resolve()
     for _ in range(5):
         before = page.stat()

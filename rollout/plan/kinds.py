@@ -118,7 +118,7 @@ def _of(plan_file: Path) -> Any:
 
 
 def _findings(path: Path, known: inventories.InventoryFacts) -> Iterator[Finding]:
-    """What is wrong with the plays of the site's playbook, seen from a stage that must be found again and stopped."""
+    """Yield what is wrong with the plays of the site's playbook: its runs must be found again and stopped."""
     for file, number, play in inventories.plays(path):
         where = (number,) if file == path else ()
         what = "" if file == path else f"{os.path.relpath(file)}: "

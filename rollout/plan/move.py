@@ -44,9 +44,10 @@ class Moved:
 
 
 def move(inventory: Path | None, plan_file: Path | None, wanted: Move) -> Moved:
-    """Move the window of the open plan.
+    """Move the window of the open plan; return the rollout with its new window.
 
-    Raises BadInputError when the window has begun, or the plan cannot be then; LockedError while a runbook is at work.
+    Raises BadInputError if the window has begun, or the plan cannot be carried out then; LockedError while a runbook is
+    at work.
     """
     reason = " ".join(wanted.reason.split())
     if not reason:

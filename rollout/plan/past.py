@@ -52,9 +52,9 @@ def with_history(process: Sequence[Stage], rollouts: Sequence[Entries], drills: 
 
 
 def journals(directory: Path, same: Mapping[str, str | None]) -> list[Entries]:
-    """The newest journals anywhere below a directory whose plans have the `same` fields, newest first.
+    """Return the newest journals below a directory whose plans have the `same` fields, newest first.
 
-    Unreadable ones are left out.
+    Journals that cannot be read are left out.
     """
     found: list[Entries] = []
     for rollout in store.newest_first("**", below=directory):
@@ -67,7 +67,7 @@ def journals(directory: Path, same: Mapping[str, str | None]) -> list[Entries]:
 
 
 def fields(plan_file: Path, names: Iterable[str]) -> dict[str, Any] | None:
-    """Those fields of a plan. Old plans may lack what today's need: only these are looked at."""
+    """Return these fields of a plan file; nothing else is read, for old plans lack fields that today's must have."""
     try:
         return documents.checked(plan_file, lambda document: {name: document["rollout"].get(name) for name in names})
     except (BadInputError, KeyError, TypeError, AttributeError):

@@ -35,10 +35,10 @@ Content = tuple[int, str, dict[str, Any], str]  # line, name, parameters, value
 def read(
     path: Path, name: str, span: tuple[datetime, datetime], zone: str | None = None
 ) -> list[schedule.CalendarEvent]:
-    """The occurrences in calendar `name` that overlap with `span`, in the order of time; cancelled ones are left out.
+    """Return the events of calendar `name` that overlap with `span`, in the order of time; cancelled ones are left out.
 
-    Dates, and times without a zone, are those of `zone`, else of the file's X-WR-TIMEZONE, else UTC. Raises
-    BadInputError with a line for every problem: the file is not there, is no calendar, names an unknown zone.
+    Dates, and times without a zone, are in `zone`, else in the file's X-WR-TIMEZONE, else in UTC. Raises BadInputError
+    with a line for every problem: the file is not there, is no calendar, names an unknown zone.
     """
     unfolded = list(_unfolded(documents.read_text(path)))
     contents, problems = _contents(unfolded)
@@ -92,7 +92,7 @@ def _worked_out(path: Path, text: str, contents: Sequence[Content], asked: _Aske
 
 
 def _parsed(path: Path, text: str, contents: Sequence[Content]) -> list[Calendar]:
-    """The calendars; a wrong event has it in its `errors`, a wrong time zone of the file is refused here."""
+    """Return the calendars. A wrong event lists its `errors`; a wrong time zone of the file raises BadInputError."""
     try:
         found: list[Calendar] = Calendar.from_ical(text, multiple=True)
     except recurrence.EndlessError:
@@ -247,6 +247,6 @@ def _occurrences(
 
 
 def _instant(value: date, days: tzinfo) -> datetime:
-    """A date is its first moment; what has no zone is in that of `days`."""
+    """Return a date (its first moment) or a time as an instant; without a zone of its own it is in that of `days`."""
     when = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)  # noqa: DTZ001
     return (when if when.tzinfo else when.replace(tzinfo=days)).astimezone(UTC)

@@ -48,7 +48,7 @@ class Proposal:
 
 
 def propose(inventory: Path, now: datetime, start: datetime | None = None, months: int | None = None) -> Proposal:
-    """Fill `months` months from that of `start` (now's), else the year ahead, never more; what is listed stays.
+    """Propose windows for `months` months from that of `start` (now), or for the year ahead; listed windows stay.
 
     Raises BadInputError when schedule.yml or a calendar cannot be read: nobody knows then what collides.
     """
@@ -94,7 +94,7 @@ def _whole_months(begin: datetime, last: datetime) -> Iterator[datetime]:
 
 
 def lines(proposal: Proposal, *, written: bool) -> list[str]:
-    """The list's new entries as YAML, why each was moved as comments above it, and what is to be done next."""
+    """Return the new entries as YAML, with why each was moved as comments above it, and what is to be done next."""
     told = []
     if proposal.new:
         told += ["schedule:", "  listed:", *(line for one in proposal.new for line in entry(one, 4))]
@@ -160,7 +160,7 @@ def write(proposal: Proposal) -> None:
 
 
 def edit(text: str, new: Sequence[Proposed]) -> str:
-    """The text with the new windows in it; an empty one where the layout is too unusual."""
+    """Return the text with the new windows in it; an empty one if the layout is too unusual."""
     root = plain_yaml.compose(text)
     own = _value(root, "schedule")
     if not isinstance(own, yaml.MappingNode) or own.flow_style:

@@ -83,7 +83,7 @@ def render_report(plan: Mapping[str, Any], entries: Sequence[Entry], *, broken_a
 
 
 def headline(history: History) -> Headline:
-    """How it ended, for the one who reads nothing else."""
+    """Return how the rollout ended, for someone who reads nothing else."""
     closed, stopped = history.closed, _stopped(history)
     window_minutes = history.plan["window"]["minutes"]
     if history.outcome == "done":

@@ -93,7 +93,7 @@ def _told_of(said: Said) -> str:
 
 
 def next_line(view: Overview, owner: LockOwner | None) -> str:
-    """What to type next: to answer, to follow the runbook at work (`owner` of the lock), or to begin one."""
+    """Return what to type next: to answer, to follow the runbook at work (`owner` of the lock), or to begin one."""
     if owner is not None and not owner.proven:
         return "\n".join(["! The lock is held, and not by a runbook that can be proven to be at work.", *owner.lines()])
     if view.waiting_for and owner is not None:
@@ -110,7 +110,7 @@ def next_line(view: Overview, owner: LockOwner | None) -> str:
 
 
 def show(console: Console, view: Overview, owner: LockOwner | None) -> None:
-    """All that `status` shows."""
+    """Print everything that `status` shows."""
     console.print(Text(headline(view)), soft_wrap=True)
     console.print(table(view))
     for line in standing_lines(view):
@@ -120,7 +120,7 @@ def show(console: Console, view: Overview, owner: LockOwner | None) -> None:
 
 
 def watch(console: Console, look: Callable[[], tuple[Overview, LockOwner | None]]) -> None:
-    """The same, anew every second, until Ctrl-C."""
+    """Show everything that `status` shows, anew every second, until Ctrl-C."""
 
     def whole() -> RenderableType:
         view, owner = look()

@@ -103,10 +103,10 @@ def last_restore(log: str) -> Restore:
 
 
 def last_of(logs: Mapping[str, str]) -> tuple[str, Restore]:
-    """Name of the log ``{name: text}`` that holds the last restore of all, and that restore (R9).
+    """Return the name of the log ``{name: text}`` that holds the last restore of all, and that restore (R9).
 
-    The last by the logs' own times, or, where an upgrade has none, the one in the log that is named last. Raises
-    NoTimings, naming the log, when that one tells none: an older restore says nothing about the patches of today.
+    The last one by the logs' own times, or, if an upgrade has none, the one in the log that is named last. Raises
+    NoTimings, naming the log, if that one has none: an older restore says nothing about today's patches.
     """
     runs = [(name, run) for name, run in ((name, _last_run(log)) for name, log in logs.items()) if run is not None]
     if not runs:
@@ -127,7 +127,7 @@ def _last_run(log: str) -> Restore | None:
 
 
 def _told(run: Restore) -> Restore:
-    """The run itself, which came to its timings; NoTimings if it did not."""
+    """Return the run if it came to its timings. Raises NoTimings if it did not."""
     if run.failure is not None:
         raise NoTimings(f"its last upgrade (line {run.line}) failed: {run.failure}")
     if run.fresh:
@@ -141,7 +141,7 @@ def _told(run: Restore) -> Restore:
 
 
 def _read(line: str, number: int, run: Restore | None) -> Restore | None:
-    """Take one line into the run it belongs to, which may be a new one."""
+    """Add a line to the run it belongs to, which may be a new one; return that run."""
     at = _time(line)
     if _BEGINS.search(line):
         run = run if run is not None and run.fresh else Restore(number)

@@ -83,7 +83,7 @@ def cover(pairs: Sequence[Pair], people: Sequence[Person], rules: ScheduleRules)
 
 
 def _uncovered(span: Span, mates: Sequence[Person]) -> list[Span]:
-    """When in the span all of them are away."""
+    """Return the parts of the span in which all of them are away."""
     left = [span]
     for person in mates:
         away = _merged(person.absences)
@@ -124,7 +124,7 @@ def _working_days(span: Span) -> Iterator[Span]:
 
 
 def _away(mates: Sequence[Person], stretches: Sequence[Span]) -> str:
-    """`stub is away (Holiday, stub.ics:12)`, for each of them."""
+    """Return who is away, and why: `stub is away (Holiday, stub.ics:12)`, for each of them."""
     said = []
     for person in mates:
         reasons = [event for event in person.absences if any(overlap(event, begin, end) for begin, end in stretches)]

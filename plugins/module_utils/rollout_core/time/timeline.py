@@ -37,7 +37,7 @@ def parse_duration(text: str) -> timedelta:
 
 
 def parse_instant(value: Any) -> datetime:
-    """An ISO 8601 instant, or a datetime, as a UTC datetime.
+    """Return an ISO 8601 instant, or a datetime, as a UTC datetime.
 
     Raises ValueError for anything else, and without Z or an offset: times are never guessed.
     """

@@ -39,7 +39,7 @@ class Record:
     """
 
     def __init__(self, path: str, revid: str, *, keep: bool = True) -> None:
-        """Read it."""
+        """Read the record."""
         self._path, self._keep = Path(path), keep
         self._kept: dict[str, Any] = {"revid": revid, "down_since": None, "forced": []}
         try:

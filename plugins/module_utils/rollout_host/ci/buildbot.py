@@ -106,7 +106,7 @@ class Buildbot:
         return Failed(step["name"], tuple(lines), url, whole)
 
     def _list(self, path: str, query: Sequence[tuple[str, Any]] = ()) -> list[dict[str, Any]]:
-        """Return the objects of one answer. Each has `meta` and the list itself, under a name."""
+        """Return the list of objects in one answer, which has `meta` beside it."""
         answer = self._ask("GET", f"api/v2/{path}?{urlencode(query)}")
         found: list[dict[str, Any]]
         try:
@@ -133,7 +133,7 @@ class Buildbot:
 
 
 def _said(error: HTTPError) -> str:
-    """Return what an error's answer says, in brackets."""
+    """Return the text of an error's answer, in brackets."""
     try:
         answer = json.loads(error.read())["error"]
     except (ValueError, KeyError, TypeError, OSError, RecursionError):

@@ -125,7 +125,7 @@ def _lives(group: int) -> bool:
 
 
 def new_log(directory: str, database: str, what: str = "upgrade") -> Path:
-    """Make the file for one run's output, for its user only; its name says when, in the host's UTC."""
+    """Return a new file for one run's output, for its user only; its name says when, in the host's UTC."""
     whole_file.private_directory(Path(directory))
     when = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}"
     descriptor, path = tempfile.mkstemp(prefix=f"{what}-{database}-{when}-", suffix=".log", dir=directory)
@@ -142,7 +142,7 @@ def last_success(directory: str, database: str) -> dict[str, Any] | None:
 
 
 def record_success(directory: str, database: str, success: dict[str, Any]) -> None:
-    """Remember a run that came to its end: permissions, which it sets as well, are in no row."""
+    """Record a run that ended well, because no row tells of it: it sets permissions too."""
     whole_file.replace(_record(directory, database), json.dumps(success).encode())
 
 

@@ -71,7 +71,7 @@ def process_of(pid: int, run: str, database: str | None = None) -> Process | Non
 
 
 def lives(process: Process) -> bool:
-    """Tell whether it still runs. A zombie has ended, whenever its parent takes note."""
+    """Return True if it still runs. A zombie has ended, even if its parent has not noticed."""
     return started(process.pid) == process.started
 
 
@@ -144,7 +144,7 @@ def _environment(pid: int) -> dict[str, str]:
 
 
 def _line_of_descent() -> Iterator[int]:
-    """This process, its parent, and so on."""
+    """Yield the pid of this process, of its parent, and so on."""
     pid = os.getpid()
     while pid > 0:
         yield pid

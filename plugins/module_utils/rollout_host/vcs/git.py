@@ -96,7 +96,7 @@ class Git(Vcs):
         return repository, found.strip()
 
     def _fetched(self, location: str, reference: str) -> str:
-        """Return the bare copy of a URL, with FETCH_HEAD at the tip of the branch as it is now."""
+        """Return the bare copy of a URL's repository, with FETCH_HEAD at the branch's present tip."""
         if location not in self._copies:
             copy = tempfile.mkdtemp(prefix="rollout-git-")
             atexit.register(shutil.rmtree, copy, ignore_errors=True)
@@ -201,7 +201,7 @@ class Git(Vcs):
         return self._entries(repository, number, *span)
 
     def _entries(self, repository: str, number: int, *argv: str) -> list[LogEntry]:
-        """Return what `git log` says; the last entry has that number."""
+        """Return the entries that `git log` prints; `number` is that of the last."""
         log = ["log", "-z", "--first-parent", "--encoding=UTF-8", "--format=" + FORMAT, *argv, "--"]
         fields = self.run(log, repository).split("\0")[:-1]
         found: list[LogEntry] = []

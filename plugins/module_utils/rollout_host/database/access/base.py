@@ -208,7 +208,7 @@ def record_file(state_directory: str, database: str) -> Path:
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:
-    """Write a record that is there, whole, even if the host loses its power right after this. Raises OSError."""
+    """Write a record so that it survives whole, even if the host loses its power right after this. Raises OSError."""
     whole_file.private_directory(path.parent)
     whole_file.replace(path, json.dumps(record).encode())
 

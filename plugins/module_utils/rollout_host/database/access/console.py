@@ -46,7 +46,7 @@ class Console:
 
     @property
     def name(self) -> str:
-        """It in a line for people: `pgbouncer at 10.0.0.1:6432`."""
+        """Return the console's name for people: `pgbouncer at 10.0.0.1:6432`."""
         given = resolved(self.conninfo)
         return f"pgbouncer at {given.get('host') or 'its socket'}:{given.get('port') or 5432}"
 

@@ -24,10 +24,10 @@ _RESERVED = 65536  # bytes for an answer, so that a disk that gets full does not
 
 
 def start(pyz: Path, params: Mapping[str, Any], seconds: float) -> tuple[int, str]:
-    """Start the guardian of an outage with these parameters; returns its pid and the file in which the result will be.
+    """Start the guardian of an outage with these parameters; return its pid and the file in which the result will be.
 
-    Waits for its end, but at most for some seconds. By the time this returns, nothing that is sent to this process or
-    its terminal reaches the other. Raises OSError.
+    Waits for its end, but for `seconds` at most. When this returns, no signal to this process or its terminal reaches
+    the guardian. Raises OSError.
     """
     directory = pyz.parent
     descriptor, answer_file = tempfile.mkstemp(prefix="answer-", suffix=".json", dir=directory)

@@ -30,9 +30,9 @@ class Progress:
         work: str = "patches",
         tell: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> None:
-        """Say that this process is the worker, and has begun no step. `state_directory` is made if it is not there.
+        """Write that this process is the worker, and has begun no step. `state_directory` is made if it is not there.
 
-        `tell` gets every state as well: the guardian's, which a full disk must not leave ignorant.
+        `tell` gets every state as well: it is the way to the guardian, who must know even if the disk is full.
         """
         self._file = path(state_directory, database)
         self._tell = tell

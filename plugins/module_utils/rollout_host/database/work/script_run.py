@@ -26,10 +26,10 @@ def run(
     interruptible: Any = None,
     take: Callable[[str], None] = lambda _: None,
 ) -> script.ScriptEnd:
-    """Run a script in the schema directory to its end. `take` gets each whole line of its output as it comes.
+    """Run a script in the schema directory; return how it ended. `take` gets each whole line of its output as it comes.
 
-    What stops us, and the deadline, end it and all that it started; without `interruptible`, only the deadline does.
-    Raises OSError for what cannot be started.
+    A signal to us, or the deadline, ends it and all that it started; without `interruptible`, only the deadline does.
+    Raises OSError if it cannot be started.
     """
     begun = time.monotonic()
     process = script.start(argv, params["schema_directory"], log, PGAPPNAME=session_names(params["run_id"])[0])
