@@ -17,6 +17,8 @@ settings.load_profile("runbook")
 HERE = Path(__file__).parent
 # What brz writes about itself goes into var/, not into the home of whoever runs the tests.
 os.environ["BRZ_HOME"] = os.environ["XDG_CACHE_HOME"] = str(HERE.parent / "var" / "cache" / "breezy")
+# ssh's sockets too, of what tests play as by hand.
+os.environ["ANSIBLE_SSH_CONTROL_PATH_DIR"] = str(HERE.parent / "var" / "cp")
 # A shell starts background jobs with SIGINT ignored, nohup with SIGHUP; so would be all that a test asks to end.
 for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(number) is signal.SIG_IGN:

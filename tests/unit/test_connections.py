@@ -1,7 +1,6 @@
 """Passwords in connection strings: found in every form, with libpq's parser and without it, and never shown."""
 
 import json
-import shutil
 import sys
 
 import pytest
@@ -54,20 +53,17 @@ def test_without_one_there_is_none(dsn, parse):
 
 
 @pytest.fixture
-def site(tmp_path_factory, request):
+def site(tmp_path):
     """Make an inventory of one host with these variables; it is below the checkout, as a plan names it."""
-    directory = ROOT / "var" / "cache" / f"inventory-{request.node.name[:20].replace('[', '-')}"
-    shutil.rmtree(directory, ignore_errors=True)
 
     def make(variables, group="database"):
-        (directory / "group_vars").mkdir(parents=True)
+        (tmp_path / "group_vars").mkdir()
         hosts = {"all": {"children": {group: {"hosts": {"one": {"ansible_connection": "local"}}}}}}
-        (directory / "hosts.yml").write_text(yaml.safe_dump(hosts))
-        (directory / "group_vars" / f"{group}.yml").write_text(yaml.safe_dump(variables))
-        return directory
+        (tmp_path / "hosts.yml").write_text(yaml.safe_dump(hosts))
+        (tmp_path / "group_vars" / f"{group}.yml").write_text(yaml.safe_dump(variables))
+        return tmp_path
 
-    yield make
-    shutil.rmtree(directory, ignore_errors=True)
+    return make
 
 
 @pytest.mark.parametrize(

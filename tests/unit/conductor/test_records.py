@@ -30,7 +30,8 @@ def test_a_playbook_has_its_users_umask_and_leaves_no_environment(site, monkeypa
     monkeypatch.setenv("ROLLOUT_SECRET", "S3CRET")
     monkeypatch.setenv(private.USERS_UMASK, "0022")
     task = {"name": "Make", "ansible.builtin.command": {"argv": ["mkdir", "{{ rollout_made }}"]}}
-    play = {"name": "Make", "hosts": "localhost", "gather_facts": False, "tasks": [task]}
+    report = {"name": "Report", "ansible.builtin.set_stats": {"data": {"evidence": ["made"]}}}
+    play = {"name": "Make", "hosts": "localhost", "gather_facts": False, "tasks": [task, report]}
     (site.directory / "playbooks/make.yml").write_text(yaml.safe_dump([play]))
     run, _ = site.run_playbook("make", rollout_made=str(site.directory / "made"))
     assert run.ok, run.message
