@@ -265,7 +265,8 @@ def puppet():
 
 
 WELCOME = {"USER": ":irc 001 rollout :Welcome\r\n:irc 376 rollout :End\r\n"}
-JOINED = {**WELCOME, "JOIN": f":irc 353 rollout = {CHANNEL} :jml rollout\r\n:irc 366 rollout {CHANNEL} :End\r\n"}
+NAMES = f":irc 353 rollout = {CHANNEL} :jml rollout\r\n:irc 366 rollout {CHANNEL} :End\r\n"
+JOINED = {**WELCOME, "JOIN": NAMES, "PING": ":irc PONG irc\r\n"}
 TOLD = {**JOINED, "TOPIC": f":irc 332 rollout {CHANNEL} :{TOPIC}\r\n"}
 
 

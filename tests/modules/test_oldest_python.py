@@ -27,7 +27,11 @@ for name in names:
         failures[name] = repr(error)
 print(json.dumps({"version": sys.version_info[:2], "count": len(names), "failures": failures}))
 """
-NOT_FOR_HOSTS = {"plugins.module_utils.rollout_host.chat.irc"}  # the control machine's library irc
+NOT_FOR_HOSTS = {  # the control machine's library irc, and Ansible's own halves there
+    "plugins.module_utils.rollout_host.chat.irc",
+    "plugins.action.rollout_claim",
+    "plugins.lookup.run_by_hand",
+}
 
 
 @pytest.fixture(scope="module")

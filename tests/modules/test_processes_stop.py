@@ -80,6 +80,7 @@ def test_a_tree_that_ignores_every_request_is_killed(start: Start, stop: Run) ->
 
 def test_a_descendant_that_has_lost_the_mark_is_ended_too(start: Start, stop: Run) -> None:
     shell = start("sh", "-c", "env -i sleep 600 & echo ready; wait")
+    wait_for(lambda: [child for child in shell.children() if not child.environ()], "the child without it")
     (lost,) = (child for child in shell.children() if not child.environ())
     answer = stop()
     assert not lives(lost)

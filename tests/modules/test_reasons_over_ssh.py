@@ -55,7 +55,8 @@ def play(host: SshHost, tmp_path: Path) -> Play:
         (tmp_path / "playbooks" / "look.yml").write_text(yaml.safe_dump(plays))
         runs = tmp_path / "runs" / str(len(list(tmp_path.glob("runs/*"))))
         runs.parent.mkdir(exist_ok=True)
-        return run_playbook(Playbook("look", tmp_path / "hosts.yml", tmp_path / "plan.yml", {}, runs, project=tmp_path))
+        plan = tmp_path / "plan.yml"
+        return run_playbook(Playbook("look", tmp_path / "hosts.yml", plan, {}, runs, project=tmp_path, reports=()))
 
     return call
 

@@ -140,9 +140,8 @@ class IrcChannel:
         sending()
         self._send(line)
         self._send("PING rollout")
-        while not _is_pong(answer := self._wait("that it has taken the message", "pong", *REFUSED), "rollout"):
-            if answer.type == "pong":
-                continue  # to the PING of another time
+        answer = self._wait("that it has taken the message", "pong", *REFUSED)
+        if answer.type != "pong":
             raise NotSaid(f"E-irc-refused  {self.server} does not take it for {self.name}: {_said(answer)}.")
 
     def _made_operator(self) -> bool:
@@ -191,19 +190,24 @@ class IrcChannel:
         return connected
 
     def _join(self) -> None:
-        """Join, and learn who is there. A server answers in order: what it says instead is said before its PONG."""
+        """Join, and learn who is there. A server answers in order: what it says instead is said before its PONG.
+
+        Not every server repeats in a PONG what was in the PING, so the one that belongs to this PING is waited for.
+        """
         self._send(f"JOIN {self.name} {self.options.get('channel_key', '')}".rstrip())
         self._send("PING joined")
         noticed: list[str] = []
+        joined = False
         while True:
             answer = self._wait("who is in the channel")
-            if answer.type == "endofnames":
+            if answer.type == "pong" and joined:
                 return
+            joined = joined or answer.type == "endofnames"
             if answer.type == "namreply":
                 self.members.update(nick.lstrip("~&@%+") for nick in answer.arguments[-1].split())
             if answer.type in ("privnotice", "pubnotice") and "!" not in str(answer.source):
                 noticed.append(_said(answer))  # the server itself says so, and perhaps nothing else
-            told = noticed if _is_pong(answer, "joined") else [_said(answer)] if self._kept_out(answer) else []
+            told = noticed if answer.type == "pong" else [_said(answer)] if self._kept_out(answer) else []
             if told:
                 raise IrcError(f"E-irc-channel  {self.server} does not let us into {self.name}: {'; '.join(told)}.")
 
@@ -266,11 +270,6 @@ class IrcChannel:
 
     def _lost(self, said: str = "no connection") -> IrcError:
         return IrcError(f"E-irc-refused  {self.server} hung up: {said}.")
-
-
-def _is_pong(event: irc.client.Event, token: str) -> bool:
-    """Return True if the event answers `PING token`."""
-    return event.type == "pong" and token in [event.target, *event.arguments]
 
 
 def _said(event: irc.client.Event) -> str:

@@ -9,7 +9,7 @@ TREE = Path(__file__).resolve().parents[2]
 
 
 def front_page(cursor, links, revision, notice):
-    """Return the front page as HTML: `links` is where external links lead, `notice` is +maintenancetime.txt's text."""
+    """The front page as HTML: `links` is where its external links point to, `notice` what +maintenancetime.txt says."""
     counts = [bugs.reported(cursor)]
     template = Template((TREE / "docroot" / "index.html").read_text(encoding="utf-8"))
     return template.substitute(

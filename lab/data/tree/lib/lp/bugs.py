@@ -2,6 +2,6 @@
 
 
 def reported(cursor):
-    """Return the number of public bugs, with its label."""
+    """How many public bugs there are."""
     cursor.execute("SELECT count(*) FROM Bug WHERE NOT private")
     return "bugs reported", cursor.fetchone()[0]

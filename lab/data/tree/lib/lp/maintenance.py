@@ -7,7 +7,7 @@ NOTICE = timedelta(minutes=30)
 
 
 def banner(notice, now=None):
-    """Return the banner as HTML, from half an hour before the time in `notice` (ISO, UTC); empty if there is none."""
+    """The banner as HTML, from half an hour before the time in `notice` (ISO, UTC); empty when there is none."""
     try:
         start = datetime.fromisoformat((notice or "").strip())
     except ValueError:
