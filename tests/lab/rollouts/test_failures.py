@@ -48,15 +48,27 @@ def test_thirty_one_minutes_late(unchanged):
 
 
 def test_a_host_that_does_not_answer(unchanged):
-    part = next(part for part in embedded.status(unchanged.lab.directory) if part.name == "ssh-wildcherry")
+    stopped = run_without(unchanged, "gac")
+    assert stopped.returncode == 6, stopped.stdout + stopped.stderr
+    assert "E-unreachable  gac does not answer" in stopped.stdout
+    assert "NOT UNDONE: pause" in stopped.stdout
+
+
+def test_without_the_database_host_nobody_knows_whose_the_service_is_and_nothing_begins(unchanged):
+    refused = run_without(unchanged, "wildcherry")
+    assert refused.returncode == 1, refused.stdout + refused.stderr
+    assert "E-claim-unknown  wildcherry does not answer" in refused.stderr
+    assert "▸" not in refused.stdout
+
+
+def run_without(rollout, host):
+    """Run the window while a host takes no connection."""
+    part = next(part for part in embedded.status(rollout.lab.directory) if part.name == f"ssh-{host}")
     os.kill(part.pid, signal.SIGTERM)
     try:
-        stopped = unchanged.run("--at=-30m")
+        return rollout.run("--at=-30m")
     finally:
-        embedded.up(unchanged.lab.directory, say=lambda _: None)
-    assert stopped.returncode == 6, stopped.stdout + stopped.stderr
-    assert "E-unreachable  wildcherry does not answer" in stopped.stdout
-    assert "NOT UNDONE: outage" in stopped.stdout
+        embedded.up(rollout.lab.directory, say=lambda _: None)
 
 
 @pytest.mark.drill

@@ -59,7 +59,8 @@ def commands(lab: Lab) -> list[tuple[str, str]]:
 def test_an_outage_behind_pgbouncer(behind_pgbouncer, ansible, page):
     rollout, lab = behind_pgbouncer, behind_pgbouncer.lab
     eventually(lambda: {"site-gac", "site-soybean"} <= clients(lab), "the site to come through it")
-    preflight = ansible("ansible-playbook", "playbooks/preflight.yml", "-e", f"@{rollout.directory}/plan.yml")
+    where = ("-e", f"@{rollout.directory}/plan.yml", "-e", f"rollout_journal={rollout.directory}/journal.jsonl")
+    preflight = ansible("ansible-playbook", "playbooks/preflight.yml", *where)
     assert preflight.returncode == 0, preflight.stdout
 
     done = rollout.run("pause", "outage", "--at=-30m")
