@@ -20,7 +20,7 @@ from lab.drills.scene import Scene
 from lab.drills.second_checkout import second_checkout
 from lab.layout import Lab
 from lab.waiting import NeverHappenedError
-from rollout import ROOT
+from rollout import ROOT, environment
 
 Script = Callable[[Scene], None]
 JUST_BEFORE_THE_LIMIT = "--at=1770s"  # half a minute left until 30 minutes after the start of the window
@@ -172,8 +172,8 @@ def two_operators(scene: Scene) -> None:
 
 def _refusal(done: subprocess.CompletedProcess[str]) -> str:
     """The exit code, and the error's name if there is one."""
-    said = (done.stderr.split() or ["nothing"])[0]
-    return f"exit code {done.returncode}" + (f", {said}" if said.startswith("E-") else "")
+    said = next((line.split()[0] for line in done.stderr.splitlines() if line.startswith("E-")), None)
+    return f"exit code {done.returncode}" + (f", {said}" if said else "")
 
 
 def _said_and_touched(lab: Lab) -> list[bytes]:
@@ -194,13 +194,14 @@ def _to_the_limit(rollout: Rollout) -> timedelta:
 
 
 def _type(command: str, rollout: Rollout) -> int:
-    """Run a command that the screen shows, as a person would paste it; returns its exit code."""
+    """Run a command that the screen shows, pasted into a person's own shell; return its exit code."""
     program, *arguments = shlex.split(command)
     found = Path(sys.executable).with_name(program)
     argv = [str(found) if found.exists() else program, *arguments]
+    theirs = environment.ours(rollout.runbook_environment, str(ROOT), str(ROOT)).variables
     with rollout.screen_file.open("ab") as screen:
         return subprocess.run(
-            argv, cwd=ROOT, env=rollout.runbook_environment, stdout=screen, stderr=screen, check=False, timeout=TIMEOUT
+            argv, cwd=ROOT, env=theirs, stdout=screen, stderr=screen, check=False, timeout=TIMEOUT
         ).returncode
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from plugins.module_utils.rollout_core.journal import text
 from tests.modules import bzr_branches
 from tests.modules.database_servers import FOUR, ROWS_AFTER, ROWS_BEFORE, Database
 from tests.modules.playing import Played, play
@@ -52,7 +52,7 @@ class Stage:
         """As far as the selection: it has estimated the outage."""
         path = self.directory / "journal.jsonl"
         entry = {"at": "2026-12-07T08:00:00Z", "event": "stage_finished", "stage": "select", "outcome": "ok"}
-        path.write_text(json.dumps({**entry, "facts": self.seen}) + "\n")
+        path.write_text(text.line({"seq": 1, **entry, "facts": self.seen}, text.FIRST_PREV))
         return path
 
     def site_script(self, mood: str = "") -> dict[str, Any]:

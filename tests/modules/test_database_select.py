@@ -67,7 +67,8 @@ class Stage:
     def run(self, playbook: str, **more: Any) -> Played:
         home = str(self.directory / "home")
         groups = ["pqm", "qastaging", "database"]
-        return play(playbook, self.directory, groups, {**self.variables(), **more}, HOME=home)
+        nobodys = {"claim_host": ""}  # whose the service is, is tested elsewhere
+        return play(playbook, self.directory, groups, {**nobodys, **self.variables(), **more}, HOME=home)
 
     def judge(self, **more: Any) -> Played:
         """The entry point by itself, for revision 3."""
