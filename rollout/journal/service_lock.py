@@ -15,9 +15,10 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from rollout import ROOT
+from rollout.journal import lock_owner
 from rollout.journal.clock import Clock
 from rollout.outcomes import RunbookError, ServiceLockedError
 
@@ -33,7 +34,7 @@ def held(service: str, rollout: Path) -> Iterator[None]:
     none.
     """
     path = place(service)
-    with os.fdopen(_locked(path, service), "r+", encoding="utf-8", errors="replace") as file:
+    with _locked(path, service) as file:
         file.truncate(0)
         file.write(json.dumps(_mine(service, rollout)))
         file.flush()
@@ -45,12 +46,12 @@ def held(service: str, rollout: Path) -> Iterator[None]:
                 path.parent.rmdir()
 
 
-def _locked(path: Path, service: str) -> int:
-    """Return the descriptor of the file, locked: the one that has this name, not one that was just deleted."""
+def _locked(path: Path, service: str) -> IO[str]:
+    """Return the file, locked: the one that has this name, not one that was just deleted."""
     while True:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            file = lock_owner.open_lock(path)
         except FileNotFoundError:
             continue  # the directory was deleted meanwhile
         except OSError as error:
@@ -58,16 +59,15 @@ def _locked(path: Path, service: str) -> int:
             see = f"  It keeps two rollouts apart.  See:  ls -ld {path.parent}; df {path.parent}"
             raise RunbookError(f"{said}\n{see}") from error
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            with os.fdopen(handle, encoding="utf-8", errors="replace") as file:
-                raise ServiceLockedError(
-                    f"E-locked  {service} is being rolled out already{_told(file.read())}"
-                ) from error
+            with file:
+                told = _told(file.read())
+            raise ServiceLockedError(f"E-locked  {service} is being rolled out already{told}") from error
         with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(handle), path.lstat()):
-                return handle
-        os.close(handle)
+            if os.path.samestat(os.fstat(file.fileno()), path.lstat()):
+                return file
+        file.close()
 
 
 def place(service: str) -> Path:

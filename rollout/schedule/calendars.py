@@ -195,7 +195,7 @@ def _wrong_event(event: Any, line: int, contents: Sequence[Content]) -> Iterator
         return
     if "DTSTART" not in event:
         yield line, "the event has no DTSTART"
-    elif not event.errors and not twice and (what := _wrong_end(event)):
+    elif what := _wrong_end(event):
         yield line, what
 
 
