@@ -7,7 +7,7 @@ RUNBOOK := ./runbook.py
 export PIP_NO_CACHE_DIR := 1
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: rollout test faults drills lint bench setup lock clean
+.PHONY: rollout test again faults drills lint bench setup lock clean
 
 rollout: $(READY)  ## one whole monthly deployment on the embedded lab, unattended, from plan to report
 	@umask 022; export $$(grep -v '^#' lab/strange.env); \
@@ -20,6 +20,10 @@ test: $(READY)  ## every test but those that take minutes; it says at its end wh
 	@mkdir -p var
 	@tests/debian_parts.sh
 	$(VENV)/bin/pytest
+
+again: $(READY)  ## what failed in the last run, one after another with nothing beside it; more than three are too many to be chance
+	@$(VENV)/bin/python -m tests.failed_again
+	$(VENV)/bin/pytest --last-failed --last-failed-no-failures=none --numprocesses=0
 
 faults: $(READY)  ## 200 random kill moments of an outage, on real servers; FAULTS_SEED=N is one of them again
 	@mkdir -p var

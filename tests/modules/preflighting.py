@@ -16,7 +16,8 @@ def new_run(run_module: NewRun, database: Database) -> Run:
     """The preflight of a test's database: `run(check=False, **arguments)`."""
 
     def call(check: bool = False, **more: Any) -> dict[str, Any]:
-        arguments = {key: value for key, value in database.outage(**more).items() if key not in THEIRS}
+        patient = {"max_sync_seconds": 60.0, **more}  # a standby that was just made, on a busy machine
+        arguments = {key: value for key, value in database.outage(**patient).items() if key not in THEIRS}
         return run_module("database_preflight", arguments, check, env=database.environment())
 
     return call
