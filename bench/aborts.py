@@ -1,8 +1,6 @@
 """Measures aborts as people see them: how long until the verdict, and how long until users are back (R19).
 
 On a lab of its own, with the faults of the drills. `ABORTS=20 python -m bench aborts` has 20 of them, not 100.
-
-On a lab of its own, with the faults of the drills. `ABORTS=20 python -m bench aborts` has 20 of them, not 100.
 """
 
 import os

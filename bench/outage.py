@@ -2,9 +2,6 @@
 
 On a lab of its own; its database is put back before each outage. `OUTAGES=3 python -m bench outage` has 3 of each, not
 10. All durations are seconds.
-
-On a lab of its own; its database is put back before each outage. `OUTAGES=3 python -m bench outage` has 3 of each, not
-10. All durations are seconds.
 """
 
 import functools

@@ -5,12 +5,6 @@ Everything it builds is real: it notices a push to devel, fetches that revision 
 
 - `suite.lock`: whoever holds it (flock) keeps the machine busy, and builds wait for it;
 - `librarian.pid`: if stale, it fails one build with a message that is known as spurious, and is removed by that build.
-
-Everything it builds is real: it notices a push to devel, fetches that revision with brz and runs the tree's own tests
-(`lab/data/buildbot`). What a build machine goes through is brought about in its directory, `Lab.build_machine`:
-
-- `suite.lock`: whoever holds it (flock) keeps the machine busy, and builds wait for it;
-- `librarian.pid`: a stale one fails one build, with a message that is known as spurious, and is taken away by it.
 """
 
 import secrets

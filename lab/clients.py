@@ -3,9 +3,6 @@
 Those of the crowd come back whenever their connection is ended. Their work costs the machine, not the process that
 watches them. `python -m lab.clients crowd|probe` reads a line of JSON from its stdin, {dsn, count}, then answers each
 line with one, and ends with its stdin. So no dsn is in an argv.
-
-`python -m lab.clients crowd|probe` reads a line of JSON from its stdin, {dsn, count}, then answers each line with one,
-and ends with its stdin. So no dsn is in an argv.
 """
 
 from __future__ import annotations

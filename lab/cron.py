@@ -2,9 +2,6 @@
 
 As in reality, a job is enabled if the switch cannot be read. A run is a process of its own: it writes its pid into
 ~/locks/launchpad-JOB.lock, works in one short transaction (application_name `cron:JOB`), and takes the lock file away.
-
-As in reality any failure to read the switch means enabled. A run is a process of its own: it writes its pid into
-~/locks/launchpad-JOB.lock, works in one short transaction (application_name `cron:JOB`), and takes the lock file away.
 """
 
 import argparse

@@ -2,9 +2,6 @@
 
 `down` leaves nothing of a lab, so `up` after it starts from nothing. A lab whose making was interrupted has no
 lab.json; the next `up` or `down` deletes it. One command at a time works on a directory, the others wait.
-
-`down` leaves nothing of a lab, so `up` after it starts from nothing. A lab whose making was interrupted has no
-lab.json; the next `up` or `down` clears it away. One command at a time works on a directory, the others wait.
 """
 
 import fcntl

@@ -3,10 +3,6 @@
 Every process of a lab, down to the last command run on one of its hosts, has in its environment which part of which
 lab it belongs to. A pidfile says which process is the part itself; a pid that the system has reused lacks the mark.
 Processes without a pidfile, after a crash for example, are found by the mark.
-
-Every process of a lab, down to the last command run on one of its hosts, carries in its environment which part of which
-lab it belongs to. A pidfile says which one is the part itself; a pid that is somebody else's by now lacks the mark, and
-what no pidfile knows, after a crash for example, is found by it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """Types of fields for plans, processes and an inventory's files, each held to a pattern.
 
 Text that reaches a command line on a host is checked against a pattern here, before anything runs.
-
-Strings that reach a command line on a host are held to a pattern here, before anything runs.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """The filters of the templates: dates, lengths and lists in the words of real announcements.
 
 Each returns a placeholder («when it was aborted») unchanged, so that a preview can show what is not known yet.
-
-Each takes a placeholder («when it was aborted») as it is, so that a preview can show what is not known yet.
 """
 
 from __future__ import annotations

@@ -4,11 +4,6 @@ Its standard input is a Unix socket on which delivery.py hands it a connection f
 from its connection, and answers in JSON lines: `{"sending": true}` before the first byte that may make a post, and
 `{"outcome", "said"}` at the end. If nobody reads the first line, nothing is sent. A fork ends itself at its time limit,
 even if nobody waits for it any more.
-
-Its standard input is a Unix socket on which delivery.py hands it a connection for each text. The fork reads the job
-from its connection, and answers in JSON lines: `{"sending": true}` before the first byte that may make a post, at last
-`{"outcome", "said"}`. If nobody reads the first line, nothing is sent. At its time limit a fork ends itself, also when
-nobody waits for it any more.
 """
 
 from __future__ import annotations

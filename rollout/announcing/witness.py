@@ -2,9 +2,6 @@
 
 All HTTP is watched in requests' adapter, every mail in Apprise's SMTP controller. Python's audit events tell the moment
 from which a message may be out.
-
-Each kind is watched at one place: everything by HTTP goes through requests' adapter, every mail through Apprise's SMTP
-controller. Python's audit events tell the moment from which a message may be out.
 """
 
 from __future__ import annotations

@@ -2,9 +2,6 @@
 
 Ours are templates/MESSAGE.WORDING.j2; a file of that name in inventories/X/announcements/ is taken instead. Nothing is
 escaped: the texts are plain, and words from a plan are never read as a template.
-
-Ours are in templates/MESSAGE.WORDING.j2; a file of that name in inventories/X/announcements/ goes before it. Nothing is
-escaped: it is plain text, and what a plan says is never read as a template.
 """
 
 from __future__ import annotations

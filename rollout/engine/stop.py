@@ -3,10 +3,6 @@
 Killing ansible-playbook alone leaves its workers at work, and what they began on the hosts, a schema patch too. So it
 is frozen, and the stage's `stop` playbook goes to the hosts first: it asks, waits for the answer, and ends only what
 does not answer.
-
-Killing ansible-playbook alone leaves its workers and what they began on the hosts at work, a schema patch too. So it is
-frozen, and the stage's `stop` playbook goes to the hosts first: it asks, waits for the answer, and ends only what does
-not answer.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """Messages from other terminals to the runbook that is at work: answers to its questions, and requests to abort.
 
 A message is a file in the rollout's directory, whole or not there; the runbook that holds the lock takes it.
-
-A message is a file in the rollout's directory, whole or not there; the runbook that holds the lock takes it.
 """
 
 from __future__ import annotations

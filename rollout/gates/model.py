@@ -2,9 +2,6 @@
 
 A question is begun once and then polled again and again: lateness is judged meanwhile, and the answer may come from
 another terminal.
-
-A question is begun once and then looked at again and again: the rollout is judged meanwhile, and the answer may come
-from another terminal.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """Records problems found after a rollout: each has a page that people finish, and is closed in the end (R24).
 
 The journal comes first, the page after it: `write_pages` adds whatever a crash in between has left out.
-
-The journal comes first, the page after it: `write_pages` makes up for whatever a crash in between has left out.
 """
 
 from __future__ import annotations

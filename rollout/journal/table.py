@@ -1,8 +1,6 @@
 """Makes the table of the journal's events in docs/architecture.md from their classes.
 
 To write it again:  python -m rollout.journal.table
-
-To make it anew:  python -m rollout.journal.table
 """
 
 from __future__ import annotations

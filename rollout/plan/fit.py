@@ -1,8 +1,6 @@
 """Tells whether the stages fit their window (R2); if not, which are the longest, and which revision would fit (R9).
 
 The plan is plain data, as for rollout_core.time.timeline.
-
-The plan is plain data, as for rollout_core.time.timeline.
 """
 
 from __future__ import annotations

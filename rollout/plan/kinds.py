@@ -2,9 +2,6 @@
 
 A partial downtime is for a playbook of the site's own (R18), a schema undo is for a rollout that has committed (R17).
 The key `needs` of a stage says what its process must be told.
-
-A partial downtime is for a playbook of the site's own (R18), a back-out is of a rollout that has committed (R17). What
-a process must be told stands in it, as the key `needs` of a stage.
 """
 
 from __future__ import annotations

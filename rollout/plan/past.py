@@ -1,8 +1,6 @@
 """Estimates how long a stage, and its undo, takes, from earlier rollouts and drills (R2, R19).
 
 Only the work counts: the time that a person took to answer a gate of the stage is not part of it.
-
-A duration is the work's: the time that a person took to answer a gate inside it is not part of it.
 """
 
 from __future__ import annotations

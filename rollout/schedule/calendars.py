@@ -1,8 +1,6 @@
 """Reads other people's iCalendar files (RFC 5545); a recurring event becomes its occurrences (R4).
 
 What cannot be understood is an error that names file and line: an event left out silently collides with nothing.
-
-What cannot be understood is an error that names file and line: an event left out silently collides with nothing.
 """
 
 from __future__ import annotations

@@ -2,9 +2,6 @@
 
 The file itself remembers what calendars were told: an unchanged event stays as it is, byte for byte, a changed one gets
 a higher SEQUENCE, and one that is gone is cancelled.
-
-The file itself remembers what calendars were told: an event that has not changed stays as it is, byte for byte, one
-that has gets a higher SEQUENCE, one that is gone is cancelled.
 """
 
 from __future__ import annotations

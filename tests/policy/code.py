@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import difflib
+import itertools
 import re
 import subprocess
 from collections.abc import Iterator
@@ -48,6 +50,14 @@ def core_is_pure(path: str, text: str) -> Iterator[Finding]:
             if not parents & PURE:
                 remedy = "Import the pure part of the standard library, or the core itself with a leading dot."
                 yield Finding(path, node.lineno, f"imports {module}", remedy)
+
+
+def docstring_says_it_once(path: str, text: str) -> Iterator[Finding]:
+    """No paragraph of a module's docstring is another one in other words."""
+    paragraphs = [part for part in (ast.get_docstring(ast.parse(text, path)) or "").split("\n\n") if len(part) > 40]
+    for one, other in itertools.combinations(paragraphs, 2):
+        if difflib.SequenceMatcher(None, one, other).ratio() > 0.6:
+            yield Finding(path, 1, f"says twice: {' '.join(other.split())[:60]} …", "Keep the better one.")
 
 
 def clock_is_read_in_one_place(path: str, text: str) -> Iterator[Finding]:

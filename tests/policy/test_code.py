@@ -8,6 +8,7 @@ from .code import (
     FORBIDDEN_TEXTS,
     clock_is_read_in_one_place,
     core_is_pure,
+    docstring_says_it_once,
     project_files,
     python_knows_no_stage,
     text_stays_at_home,
@@ -40,6 +41,13 @@ def test_clock_is_read_in_one_place():
 def test_python_knows_no_stage():
     # "done" is an outcome of the rollout too, in the journal's contract
     stands(found_in(CONDUCTOR, python_knows_no_stage, STAGES - {"done"}))
+
+
+def test_docstring_says_it_once():
+    said = "A message is a file in the directory, whole or not there"
+    twice = f'"""First.\n\n{said}.\n\n{said} at all.\n"""'
+    assert list(docstring_says_it_once("a.py", twice))
+    stands(found_in([path for path in project_files() if path.suffix == ".py"], docstring_says_it_once))
 
 
 def test_text_stays_at_home():

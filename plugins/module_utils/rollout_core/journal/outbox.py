@@ -9,8 +9,6 @@ person says whether it went out. Nothing is posted twice on a guess, and nothing
 An announcement is queued with its texts, one for each channel, before the first of them is sent (R7, R20-R24). An
 attempt is on record before it is made, and what came of it afterwards: one without an end is in doubt, and a person
 says whether it went out. Nothing is posted twice on a guess, and nothing is dropped.
-
-*entries* are the journal's; all instants are timezone-aware UTC datetimes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """The state of each stage, by the journal (done, running, undone), and what stages have measured of one another.
 
 *found* are the journal's entries, in order; only their order counts, not their instants.
-
-*found* are the journal's entries, in its order; what their instants say does not matter.
 """
 
 from __future__ import annotations

@@ -2,9 +2,6 @@
 
 Builders, builds, requests and workers are taken as Buildbot's REST API gives them. A failure that is known as spurious,
 or is not the code's fault, is forced again a limited number of times; any other failure is red.
-
-Builders, builds, requests and workers are taken as Buildbot's REST API gives them. A failure that is known as spurious,
-and what is not the code's fault, is forced again a limited number of times; anything else is red.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """A phrase in a channel's topic that is put in while something holds, and taken out afterwards (R15).
 
 A topic is a str; bytes that are no UTF-8 are surrogates in it, so that it can be put back as it was.
-
-A topic is a str; bytes that are no UTF-8 stand in it as surrogates, so that it can be put back as it was.
 """
 
 from __future__ import annotations

@@ -3,10 +3,6 @@
 A bug's tags tell its state now, not revision by revision: a later landing on the bug makes it qa-needstesting again,
 and with that its earlier landings too. So a tag counts for every landing on its bug, except those that a
 ``bad-commit-N`` names: they stay bad, whatever else the bug says, until N is rolled back or the tag is removed.
-
-A bug's tags tell its state now, not revision by revision: a later landing on the bug makes it qa-needstesting again,
-and what was said about its earlier landings is gone with that. So a tag speaks for every landing on its bug, except
-those that a ``bad-commit-N`` names: that holds whatever else the bug says, until N is rolled back or the tag taken off.
 """
 
 from __future__ import annotations

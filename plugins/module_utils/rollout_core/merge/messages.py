@@ -2,9 +2,6 @@
 
 Mail folds messages, so a newline and a tab may be anywhere inside a tag, and tags may be doubled. Tags are at the
 beginning or at the end of a message; what looks like a tag amid the sentences is prose.
-
-Mail folds messages, so a newline and a tab may stand anywhere inside a tag, and tags may be doubled. They stand at the
-beginning or at the end of a message; what looks like a tag amid the sentences is prose.
 """
 
 from __future__ import annotations

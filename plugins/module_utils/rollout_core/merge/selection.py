@@ -2,9 +2,6 @@
 
 The three questions are asked of every revision that devel lacks, and of devel as it is: it may hold the patches of an
 earlier attempt. The highest revision with three good answers is chosen, or the one pinned by hand is judged.
-
-The three questions are asked of every revision that devel lacks, and of devel as it is: it may hold the patches of an
-earlier attempt. The highest revision with three good answers is chosen, or the one pinned by hand is judged.
 """
 
 from __future__ import annotations

@@ -2,9 +2,6 @@
 
 Sessions are {user, application, pid, seconds, query, backend}: `seconds` is the age of the open transaction (None:
 there is none), `backend` PostgreSQL's backend_type; the `pid` of a client of pgbouncer is a text that says where it is.
-
-Sessions are {user, application, pid, seconds, query, backend}: `seconds` is the age of the open transaction (None:
-there is none), `backend` PostgreSQL's backend_type; the `pid` of a client of pgbouncer is a text that says where it is.
 """
 
 from __future__ import annotations

@@ -2,9 +2,6 @@
 
 A check is a pure function of facts and thresholds; those about the database itself are in `preflight_database`. All
 durations are seconds, all sizes bytes.
-
-A check is a pure function of facts and thresholds; those about the database itself are in `preflight_database`. All
-durations are seconds, all sizes bytes.
 """
 
 from __future__ import annotations

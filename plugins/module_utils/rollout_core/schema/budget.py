@@ -2,9 +2,6 @@
 
 A staging restore log holds lines such as ``2208-30-0 applied just now in 70.5 seconds``. An appended log holds those of
 every past restore, the same lines may be there twice, and lines with a date are about earlier upgrades.
-
-A staging restore log holds lines such as ``2208-30-0 applied just now in 70.5 seconds``. An appended log holds those of
-every past restore, the same lines may be there twice, and lines with a date are about earlier upgrades.
 """
 
 from __future__ import annotations

@@ -2,9 +2,6 @@
 
 squawk also has opinions on style, and on what a site that is never down must not do. Here nobody is on the site, so
 only what holds a lock for long, or cannot run in the one transaction of all patches, is told; the rest is counted.
-
-squawk also has opinions on style, and on what a site that is never down must not do. Here nobody is on the site, so
-only what holds a lock for long, or cannot run in the one transaction of all patches, is told; the rest is counted.
 """
 
 from __future__ import annotations

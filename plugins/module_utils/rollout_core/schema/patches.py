@@ -1,8 +1,6 @@
 """Schema patches: their names, which are pending, and whether a patch is sound enough to be pinned (R8, R17).
 
 A patch is a file ``patch-MMMM-mm-p.sql``; once applied it has a row (major, minor, patch) in LaunchpadDatabaseRevision.
-
-A patch is a file ``patch-MMMM-mm-p.sql``; once applied it is a row (major, minor, patch) of LaunchpadDatabaseRevision.
 """
 
 from __future__ import annotations

@@ -2,9 +2,6 @@
 
 The file is the whole truth for the roles in it, and says nothing of others. Owners and superusers are left alone, and
 so are PUBLIC, columns, schemas and default privileges.
-
-The file is the whole truth for the roles in it, and says nothing of others. Owners and superusers are left alone, and
-so are PUBLIC, columns, schemas and default privileges.
 """
 
 from __future__ import annotations

@@ -2,9 +2,6 @@
 
 A schema undo is an outage of its own. The files run in one transaction, the latest patch's first, and each deletes
 exactly its patch's row of LaunchpadDatabaseRevision.
-
-Backing out is an outage of its own. The files run in one transaction, the latest patch's first, and each deletes
-exactly its patch's row of LaunchpadDatabaseRevision.
 """
 
 from __future__ import annotations

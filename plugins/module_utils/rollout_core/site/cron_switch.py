@@ -2,9 +2,6 @@
 
 A job reads it each time before it starts. Whatever goes wrong with that means enabled: no file, a file that cannot be
 parsed, no section and nothing in ``[DEFAULT]``, a value that is not a boolean. This module reads it in the same way.
-
-A job reads it each time before it starts. Whatever goes wrong with that means enabled: no file, a file that cannot be
-parsed, no section and nothing in ``[DEFAULT]``, a value that is not a boolean. So does it here.
 """
 
 from __future__ import annotations

@@ -3,10 +3,6 @@
 Candidates are looked at in the order given; the first that keeps every rule is the next attempt, and every earlier one
 is refused in a sentence that can be read aloud. All instants are timezone-aware UTC datetimes, all durations are
 timedeltas, and a limit that is met exactly is met.
-
-Candidates are looked at in the order given; the first that keeps every rule is the next attempt, and every earlier one
-is refused in a sentence that can be read aloud. All instants are timezone-aware UTC datetimes, all durations are
-timedeltas, and a limit that is met exactly is met.
 """
 
 from __future__ import annotations

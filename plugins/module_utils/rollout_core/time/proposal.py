@@ -3,10 +3,6 @@
 A window that collides is moved so that few people have to be asked again: first only its backup, to a later working
 day; then the window, to the same weekday of another week of its month; then to another working day of its month. The
 time of day stays. All instants are timezone-aware UTC datetimes.
-
-What collides is moved as little as people have to be asked again: first only the backup, to a later working day; then
-the window, to the same weekday of another week of its month; then to another working day of its month. The time of day
-stays. All instants are timezone-aware UTC datetimes.
 """
 
 from __future__ import annotations

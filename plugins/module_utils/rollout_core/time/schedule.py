@@ -3,10 +3,6 @@
 A window comes with its backup: a pair of attempts. Listed windows count first; for months that the list does not reach
 the rule counts. All instants are timezone-aware UTC datetimes, all durations are timedeltas, intervals end just before
 their end, and a distance that is kept exactly is kept.
-
-A window comes with its backup: a pair of attempts. Those that are listed count first; in the months that the list does
-not reach the rule goes on. All instants are timezone-aware UTC datetimes, all durations are timedeltas, intervals end
-just before their end, and a distance that is kept exactly is kept.
 """
 
 from __future__ import annotations

@@ -2,9 +2,6 @@
 
 A *plan* is the dict under `rollout:` of a plan file (docs/architecture.md). All instants are timezone-aware UTC
 datetimes, all durations are timedeltas.
-
-A *plan* is the dict under `rollout:` of a plan file (docs/architecture.md). All instants are timezone-aware UTC
-datetimes, all durations are timedeltas.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """PostgreSQL for the database modules: connections, revision rows, patches in one transaction (R9, R12, R18).
 
 Connections take a libpq conninfo without a password: that comes from the host's ~/.pgpass. All durations are seconds.
-
-Connections take a libpq conninfo without a password: that comes from the host's ~/.pgpass. All durations are seconds.
 """
 
 from __future__ import annotations
