@@ -63,6 +63,10 @@ def judge(params: Mapping[str, Any]) -> list[str]:
     """Return the evidence. Raises Refused, VcsError, and ValueError for tags that cannot be read."""
     tags = backlog.bug_tags(params["bug_tags"])
     revision, revid = params["revision"], params["revid"]
+    if not revision:
+        raise backlog.Refused(
+            "E-not-settled  No revision is pinned yet.\n  Nothing was merged.\n  Then:  ./runbook.py run select"
+        )
     branches = backlog.Backlog(params)
     last, lacking = branches.revisions()
     if revision <= last["revno"] and branches.has(revid):

@@ -66,7 +66,10 @@ def _with_clock(kept: KeptRollout, at: str | None, *, rehearsals_allowed: bool) 
         offset = _instant(at, plan) - Clock().now()
         last = journal.entries[-1].at if journal.entries else None
         if last is not None and Clock().now() + offset < last:
-            raise BadInputError(f"E-clock-back  --at {at} is before the journal's last entry ({last:%F %H:%M:%S} UTC).")
+            said = f"E-clock-back  --at {at} is before the journal's last entry ({last:%F %H:%M:%S} UTC)."
+            raise BadInputError(
+                f"{said}\n  Name a later time, or leave --at out: the rehearsal goes on where it stands."
+            )
     clock = RehearsalClock(offset, lambda to, why: journal.write(ClockSet(to.total_seconds(), why)))
     journal.now = clock.now
     return KeptRollout(kept.directory, plan, journal, clock)

@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from getpass import getuser
 from pathlib import Path
 
 from rich.console import Console
-from rich.text import Text
 
 from plugins.module_utils.rollout_core.journal import brackets as core
 from plugins.module_utils.rollout_core.journal.entries import Entry, of
-from plugins.module_utils.rollout_core.journal.events import ClockSet, IncidentOpened, RolloutOpened
-from plugins.module_utils.rollout_core.journal.stages import actual
+from plugins.module_utils.rollout_core.journal.events import ClockSet, IncidentOpened
 from rollout import ROOT
 from rollout.after_abort import conclusion
 from rollout.after_abort.aborted import Aborted
@@ -23,18 +20,16 @@ from rollout.announcing import abort_notices
 from rollout.announcing.incident_notices import IncidentTeller
 from rollout.commands.given import RunRequest, check
 from rollout.commands.report import write_report
-from rollout.engine import brackets, crash, earlier_brackets, look_ahead, stage_selection, verification
+from rollout.engine import brackets, crash, earlier_brackets, look_ahead, stage_selection, try_out, verification
 from rollout.engine.conductor import Conductor
 from rollout.engine.earlier_brackets import LeftOn
-from rollout.engine.playbooks import Playbook, run_playbook
 from rollout.engine.rollout import Rollout
-from rollout.engine.service_claim import ServiceClaim, code_of
+from rollout.engine.service_claim import ServiceClaim
 from rollout.gates import mailbox, other_terminal
 from rollout.gates import model as gates
 from rollout.incidents import record as incidents
 from rollout.journal import service_lock
 from rollout.journal import store as journals
-from rollout.journal.file import Journal
 from rollout.outcomes import CrashedError, ExitCode, LockedError, RunbookError, ServiceLockedError
 from rollout.plan import move, store
 from rollout.plan.store import KeptRollout
@@ -53,7 +48,7 @@ def run(request: RunRequest, console: Console) -> ExitCode:
     with journals.lock(directory):
         kept, asker = check(request, goes_on=not (len(request.stages) == 1 and request.stages[0] in ends))
         if request.check:
-            return _try_out(request, kept, console)
+            return try_out.try_out(at_work(kept, console, request.extra_vars), request.stages)
         conductor = _conductor(request, kept, asker, console)
         if early := stage_selection.on_any_day(kept.plan, request.stages, kept.clock.now()):
             return look_ahead.look_ahead(conductor.rollout, early)
@@ -222,43 +217,3 @@ def offer_new_date(directory: Path, asker: gates.Asker, say: Callable[[str], Non
         earlier_plan, draft = Aborted.of(kept).earlier_plan, directory / ANNOUNCEMENT
         for line in abort_notices.offer(kept, earlier_plan, draft, asker, say):
             say(line)
-
-
-def _try_out(request: RunRequest, kept: KeptRollout, console: Console) -> ExitCode:
-    """Run the named stages, or the next one, in Ansible's check mode (--check); nothing changes or is journaled."""
-    plan, done = kept.plan, actual(kept.journal.entries)
-    left = [stage for stage in plan.process if not (stage.stage in done and done[stage.stage].done)]
-    for stage in [s for s in plan.process if s.stage in request.stages] or left[:1]:
-        console.print(f"▸ {stage.stage} · check mode: nothing is changed")
-        if stage.announces:
-            console.print(f"  What goes out:  ./runbook.py announce --preview {stage.announces.message}")
-            continue
-        artifacts = kept.directory / "ansible" / f"check-{stage.stage}"
-        journal = _journal_of_a_try(kept, artifacts)
-        tried = run_playbook(
-            Playbook(
-                stage.playbook,
-                inventory=ROOT / plan.inventory,
-                plan_file=kept.plan_file,
-                extra_vars={"rollout_journal": str(journal), "go": plan.id, **(request.extra_vars or {})},
-                artifacts=artifacts,
-                check=True,
-                reports=stage.reports,
-            )
-        )
-        console.print(Text(tried.output.read_text(encoding="utf-8")), soft_wrap=True)
-        if not tried.ok:
-            console.print(Text(tried.message), soft_wrap=True)
-            return code_of(tried)
-    return ExitCode.DONE
-
-
-def _journal_of_a_try(kept: KeptRollout, artifacts: Path) -> Path:
-    """Return the path of the journal; if it has no entry yet, of a new one that only says that the rollout begins."""
-    if kept.journal.entries:
-        return kept.journal.path
-    path = artifacts.with_suffix(".journal")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    Journal(path).write(RolloutOpened(by=getuser(), window=kept.plan.window.start))
-    return path

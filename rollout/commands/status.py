@@ -31,8 +31,8 @@ def show(inventory: Path | None, plan_file: Path | None, *, watch: bool = False,
     except NoPlanError:
         if json_wanted:
             raise
-        console.print("No rollout is open.")
         directory, plan = store.latest()
+        console.print("No rollout is open.")
 
     def look() -> Overview:
         entries = Journal(directory / NAME).entries
@@ -47,6 +47,9 @@ def show(inventory: Path | None, plan_file: Path | None, *, watch: bool = False,
     elif watch:
         screen.watch(console, lambda: (look(), journals.owner(directory)))
     else:
+        if (clock := as_left(journals.entries(directory))).offset:
+            now = f"{clock.now():%a %d %b %H:%M} UTC"
+            console.print(f"A rehearsal: all times are its own, and its clock stands at {now}.", soft_wrap=True)
         screen.show(console, look(), journals.owner(directory))
 
 

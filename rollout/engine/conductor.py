@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +10,6 @@ from datetime import datetime
 from plugins.module_utils.rollout_core.journal.events import (
     BackOutFinished,
     RolloutClosed,
-    RolloutOpened,
     StageFinished,
 )
 from plugins.module_utils.rollout_core.time import lateness, timeline
@@ -74,8 +72,7 @@ class Conductor:
         What takes something back goes on when nobody can be asked whose the service is. Raises ClaimRefusedError.
         """
         with self.interrupt.noted():
-            sha256 = hashlib.sha256(self.rollout.plan_file.read_bytes()).hexdigest()
-            opened = RolloutOpened(sha256, getpass.getuser(), self.rollout.plan.window.start)
+            opened = self.rollout.opened()
             begun = self.claim.on_record
             if begun:
                 self.claim.take(may_be_unknown=takes_back)  # before a word is written: is the journal what it was?
@@ -134,8 +131,7 @@ class Conductor:
         if at_once:
             due = min(due, self.clock.now())
         if not self._worth_waiting(stage, due):
-            said = f"Next: {stage.stage}, due {due:%a %d %b %H:%M} UTC.  ./runbook.py run"
-            self.screen.say("\n".join([said, *brackets.still_on(self.rollout)]))
+            self.screen.say("\n".join([*self._not_yet(stage, due), *brackets.still_on(self.rollout)]))
             return False
         self.claim.begin()
         stage_gates.begin_late(self.watchdog, stage)
@@ -161,6 +157,17 @@ class Conductor:
         self.rollout.pin()
         self._refuse_what_does_not_fit()
         return True
+
+    def _not_yet(self, stage: Stage, due: datetime) -> list[str]:
+        """Return what a person is told who comes before a stage is due: when it is, and what can be done now."""
+        away = timeline.duration_words(due - self.clock.now())
+        lines = [f"Next: {stage.stage}, due {due:%a %d %b %H:%M} UTC, in {away}.  Then:  ./runbook.py run"]
+        first = self.rollout.left[0]
+        if first.stage != stage.stage:
+            lines.append(f"  Before it comes {first.stage}:  ./runbook.py run")
+        if stage.playbook:
+            lines.append(f"  Try it now, nothing is changed:  ./runbook.py run --check {stage.stage}")
+        return lines
 
     def _refuse_what_does_not_fit(self) -> None:
         """Raise Stop if, before the window, the measured times do not fit it (R2, R9)."""

@@ -40,12 +40,13 @@ class Failure:
     host: str
     task: str
     result: Mapping[str, Any]
+    inventory: Path
     unreachable: bool = False
 
     @property
     def message(self) -> str:
         """Return what to show: the module's message, or where to look if it has none."""
-        return reasons.message(self.host, self.task, self.result, unreachable=self.unreachable)
+        return reasons.message(self.host, self.task, self.result, self.inventory, unreachable=self.unreachable)
 
 
 @dataclass
@@ -151,7 +152,7 @@ def run_playbook(
 
     def hear(event: dict[str, Any]) -> bool:
         (playbook.artifacts / "command").unlink(missing_ok=True)  # it is of no more use
-        _hear(event, run, listener or Listener())
+        _hear(event, run, playbook.inventory, listener or Listener())
         return True
 
     runner = ansible_runner.run(
@@ -266,7 +267,7 @@ class PlaybookAtWork(threading.Thread):
         return self._outcome
 
 
-def _hear(event: dict[str, Any], run: PlaybookRun, listener: Listener) -> None:
+def _hear(event: dict[str, Any], run: PlaybookRun, inventory: Path, listener: Listener) -> None:
     kind, data = event["event"], plain_text.cleaned(event.get("event_data", {}))  # hosts say what they like
     listener.event(kind, data.get("host", ""), data.get("task", ""))
     work.hear(run.plays, kind, data)
@@ -276,6 +277,7 @@ def _hear(event: dict[str, Any], run: PlaybookRun, listener: Listener) -> None:
         listener.task(data.get("task", ""), data.get("host", ""))
     elif kind in {"runner_on_failed", "runner_on_unreachable"} and not data.get("ignore_errors"):
         unreachable = kind == "runner_on_unreachable"
-        run.failures.append(Failure(data.get("host", ""), data.get("task", ""), data.get("res", {}), unreachable))
+        failed = Failure(data.get("host", ""), data.get("task", ""), data.get("res", {}), inventory, unreachable)
+        run.failures.append(failed)
     elif kind == "playbook_on_stats":
         run.stats.update(data.get("artifact_data", {}))

@@ -7,7 +7,9 @@ never ran, and ssh's before the last line that it says ("Disconnected").
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 SAYS = ("msg", "module_stderr", "stderr")  # where a failed task's reason stands
@@ -33,6 +35,7 @@ class Known(NamedTuple):
     remedy: str
 
 
+PING = "{ping}"  # in a remedy: the command that asks the host, on the inventory of the run
 _INVENTORY = "in the inventory, in a vaulted file"
 KNOWN = [
     Known(
@@ -114,10 +117,16 @@ KNOWN = [
         "Set ansible_python_interpreter in the inventory to a Python from 3.8 on that is there.",
     ),
     Known(
+        r"'argument_spec': object of type 'dict' has no attribute '(?P<said>\w+)'",
+        "E-not-settled",
+        "the plan has no {said} yet: an earlier stage settles it.",
+        "See which comes first:  ./runbook.py status   If none settles it, look for it in the inventory.",
+    ),
+    Known(
         r"Timed out after [\d.]+ second\(s\)",
         "E-silent",
         "{host} took the command and has not answered in time.",
-        "Try it:  ansible {host} -m ping",
+        "Try it:  {ping}",
     ),
 ]
 
@@ -155,17 +164,18 @@ def sentence(host: str, result: Mapping[str, Any], *, unreachable: bool = False)
     return "; ".join(map(_line, found))
 
 
-def message(host: str, task: str, result: Mapping[str, Any], *, unreachable: bool = False) -> str:
+def message(host: str, task: str, result: Mapping[str, Any], inventory: Path, *, unreachable: bool = False) -> str:
     """Return the message about a failed task: `E-name  what`, and what to type; our modules' own stay as they are."""
     found = reasons(host, result, unreachable=unreachable)
-    return "\n".join(_message(reason, task) for reason in found)
+    return "\n".join(_message(reason, task, inventory) for reason in found)
 
 
-def _message(reason: Reason, task: str) -> str:
+def _message(reason: Reason, task: str, inventory: Path) -> str:
+    ping = shlex.join(["ansible", "-i", str(inventory), reason.host, "-m", "ping"])
     if reason.name:
-        return f"{reason.name}  {reason.text[0].upper()}{reason.text[1:]}\n  {reason.remedy}"
+        return f"{reason.name}  {reason.text[0].upper()}{reason.text[1:]}\n  {reason.remedy.replace(PING, ping)}"
     if reason.unreachable:
-        return f"E-unreachable  {_line(reason)}\n  Look at:  ansible {reason.host} -m ping"
+        return f"E-unreachable  {_line(reason)}\n  Look at:  {ping}"
     if reason.text.startswith("E-"):
         return reason.text
     return f"E-task-failed  {reason.host}: {task}\n  {reason.text}"
@@ -208,7 +218,9 @@ def _known(host: str, said: str) -> Reason | None:
     for known in KNOWN:
         if match := re.search(known.pattern, said):
             more = {name: (value or "").strip() for name, value in match.groupdict().items()}
-            return Reason(host, known.sentence.format(host=host, **more), known.name, known.remedy.format(host=host))
+            return Reason(
+                host, known.sentence.format(host=host, **more), known.name, known.remedy.format(host=host, ping=PING)
+            )
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import json
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from typing import Any
 
 from plugins.module_utils.rollout_core.journal import brackets
 from plugins.module_utils.rollout_core.journal.brackets import SwitchedOn
+from plugins.module_utils.rollout_core.journal.events import RolloutOpened
 from plugins.module_utils.rollout_core.journal.stages import StageRecord, actual, estimates
 from plugins.module_utils.rollout_core.merge import pins
 from plugins.module_utils.rollout_core.time import lateness, timeline
@@ -82,6 +84,11 @@ class Rollout:
         """Return what this rollout's stages have left switched on, and nothing has ended yet (R13)."""
         return brackets.still_on([stage.model_dump() for stage in self.plan.process], self.journal.entries)
 
+    def opened(self) -> RolloutOpened:
+        """Return the event that says that the runbook begins, or goes on, with this plan."""
+        sha256 = hashlib.sha256(self.plan_file.read_bytes()).hexdigest()
+        return RolloutOpened(sha256, getpass.getuser(), self.plan.window.start)
+
     def outlook(self) -> lateness.Outlook:
         """Return the outlook on lateness now (R19)."""
         return lateness.outlook(self.layout, self.records, self.plan.window.end, self.clock.now())
@@ -137,6 +144,7 @@ class Rollout:
         """Say, once for each Ctrl-C, that it does not end what is at work."""
         if self.interrupt.came:
             self.interrupt.came = False
+            self.screen.new_line()
             self.screen.say(f"Ctrl-C: {what}")
 
     def to_redo(self, stage: Stage, facts: Mapping[str, Any]) -> list[str]:

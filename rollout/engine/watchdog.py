@@ -58,6 +58,7 @@ class Watchdog:
             self._judge(stage)
         if self.interrupt.came:
             self.interrupt.came = False
+            self.rollout.screen.new_line()
             self._ctrl_c(stage)
 
     def _hear_messages(self) -> None:
@@ -116,6 +117,7 @@ class Watchdog:
     def leave_if_asked(self) -> None:
         """Raise LeftAsIs between two stages if Ctrl-C asked for it; what is done stays as it is."""
         if self.interrupt.came or self.interrupt.leave:
+            self.rollout.screen.new_line()
             done = [name for name, record in self.rollout.records.items() if record.done]
             message = f"E-interrupted  Stopped by Ctrl-C; what is done stands ({', '.join(done) or 'nothing yet'})."
             raise LeftAsIs(message, "  Go on:  ./runbook.py run")
@@ -198,7 +200,7 @@ class Watchdog:
                     self.asker.begin(asked)
         finally:
             self._asked = before
-        self.rollout.screen.say(f"  No answer within {asked.waits}: {asked.silence}.")
+        self.rollout.screen.say(f"  {asked.silence_line}")
         return Answer(asked.silence, "nobody", "nobody")
 
     def _outgrows(self, stage: Stage, view: Outlook, why: str) -> None:

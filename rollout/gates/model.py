@@ -6,8 +6,10 @@ another terminal.
 
 from __future__ import annotations
 
+import string
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Literal, Protocol
@@ -50,6 +52,11 @@ class Question:
     def silence(self) -> str:
         """Return the option that silence means."""
         return self.options[-1]
+
+    @property
+    def silence_line(self) -> str:
+        """Return a sentence that says what silence means, and after how long."""
+        return f"No answer within {timeline.duration_words(self.waits)}: {self.silence}."
 
     def on_record(self, stage: str) -> GateAsked:
         """Return the journal's event for the question; `stage` is empty when none is at work."""
@@ -106,6 +113,16 @@ class Answer:
         return self.word == "yes"
 
 
+class _InWords(string.Formatter):
+    """Fills in facts; an instant as people write it, `Wed 09 Dec 08:00 UTC`."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        """Return a fact as text."""
+        with suppress(ValueError):
+            return f"{timeline.parse_instant(value):%a %d %b %H:%M} UTC"
+        return str(super().format_field(value, format_spec))
+
+
 class Asker(Protocol):
     """Anything that can be asked a question."""
 
@@ -129,7 +146,7 @@ def question(gate: Gate | MergeBackOut, facts: Mapping[str, Any], evidence: Sequ
     """
     return Question(
         gate=gate.gate,
-        text=gate.question.format_map(facts),
+        text=_InWords().vformat(gate.question, (), facts),
         evidence=evidence,
         who=gate.who,
         waits=timeline.parse_duration(gate.waits),

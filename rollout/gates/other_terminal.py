@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+import psutil
 import pydantic
 from rich.console import Console
 
@@ -222,7 +223,25 @@ def _no_reaction(rollout: Path) -> RunbookError:
     if owner is None:
         return RunbookError("E-runbook-gone  The runbook ended before it took that.  Then:  ./runbook.py status")
     return RunbookError(
-        f"E-no-reaction  The runbook at work, {owner}, has not reacted for {REACTION_SECONDS:.0f} s.\n"
-        f"  Is it stopped?  kill -CONT {owner.pid}\n"
-        f"  Otherwise:  kill -KILL {owner.pid} && ./runbook.py resume"
+        "\n  ".join(
+            [
+                f"E-no-reaction  The runbook at work, {owner}, has not reacted for {REACTION_SECONDS:.0f} s.",
+                *_what_it_does(owner.pid),
+            ]
+        )
     )
+
+
+def _what_it_does(pid: int | None) -> list[str]:
+    """Return what to do with a process that does not react: one that only works is not killed."""
+    try:
+        stopped = psutil.Process(pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+    except psutil.Error:
+        return ["It has ended by now.  Then:  ./runbook.py status"]
+    if stopped:
+        return [f"It is stopped.  Let it go on:  kill -CONT {pid}"]
+    return [
+        "It is at something that it does not interrupt; it takes an answer as soon as it looks again.",
+        "Follow it:  ./runbook.py status --watch",
+        f"Only if nothing moves for minutes:  kill -KILL {pid} && ./runbook.py resume",
+    ]

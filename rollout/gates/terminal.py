@@ -43,9 +43,12 @@ class Terminal:
     def __init__(self) -> None:
         """Begin with a terminal that has not hung up."""
         self.gone = False
+        self._word: str | None = None  # the option that was chosen, while what it needs is being asked
+        self._told: dict[str, str] = {}
 
     def begin(self, question: Question) -> None:
         """Show the question."""
+        self._word, self._told = None, {}
         self._say(question.prompt)
 
     def withdraw(self) -> None:
@@ -53,18 +56,41 @@ class Terminal:
         self._say("\n")
 
     def poll(self, question: Question) -> Answer | None:
-        """Return the answer that was typed by now, or None. `?` shows the evidence again."""
+        """Return the answer that was typed by now, or None. `?` shows the evidence again.
+
+        What an answer needs besides is asked for line by line: meanwhile somebody else may answer.
+        """
         if (typed := self._line(self.LOOK)) is None:
             return None
+        if self._word is not None:
+            return self._hear(question, self._word, typed.strip())
         if typed.strip() == "?":
-            asked_of = f"  Asked of: {', '.join(question.who)}. No answer within {question.waits}: {question.silence}."
+            asked_of = f"  Asked of: {', '.join(question.who)}. {question.silence_line}"
             self._say("".join(f"{line}\n" for line in [*(f"    {line}" for line in question.evidence), asked_of]))
         elif word := question.answered_by(typed):
-            told = {need: self.tell(need, PROMPTS[need]) for need in question.needs.get(word, ())}
-            if all(told.values()):
-                return Answer(word, getpass.getuser(), "terminal", {need: text or "" for need, text in told.items()})
+            return self._answer(question, word)
         self.begin(question)
         return None
+
+    def _answer(self, question: Question, word: str) -> Answer | None:
+        """Return the answer, or ask for the next thing that it needs."""
+        self._word = word
+        if missing := [need for need in question.needs.get(word, ()) if need not in self._told]:
+            self._say(f"? {PROMPTS[missing[0]]}  ")
+            return None
+        return Answer(word, getpass.getuser(), "terminal", dict(self._told))
+
+    def _hear(self, question: Question, word: str, typed: str) -> Answer | None:
+        """Take a line of what the answer needs; an empty one takes the answer back."""
+        need = next(need for need in question.needs[word] if need not in self._told)
+        if not typed:
+            self.begin(question)
+            return None
+        if wrong := plain_text.no_line(typed):
+            self._say(f"  E-bad-text  {wrong}.\n")
+        else:
+            self._told[need] = typed
+        return self._answer(question, word)
 
     def tell(self, name: str, prompt: str) -> str | None:  # noqa: ARG002 - a person needs no name
         """Ask for a line, until it is a plain one, and return it; an empty one is nothing."""

@@ -15,6 +15,11 @@ from rollout.outcomes import BadInputError, NoPlanError
 from rollout.plan import model as plans
 from rollout.plan.model import Plan
 
+NOTHING_YET = """E-no-rollout  Nothing has been rolled out from this checkout yet.
+  See it work, on a service embedded here:  make rollout
+  Step by step, on the same:                ./runbook.py lab up && ./runbook.py plan new
+  For your own service:                     docs/operations.md, then  ./runbook.py plan new -i INVENTORY"""
+
 
 @dataclass(frozen=True)
 class KeptRollout:
@@ -87,6 +92,6 @@ def latest(plan_file: Path | None = None) -> tuple[Path, Plan]:
         written = list(store.newest_first())
         newest = next((path for path in written if store.outcome(path) != "dropped"), next(iter(written), None))
         if newest is None:
-            raise NoPlanError("E-no-rollout  Nothing has been rolled out yet.  Begin:  ./runbook.py plan new")
+            raise NoPlanError(NOTHING_YET)
         plan_file = newest / "plan.yml"
     return plan_file.resolve().parent, plans.load(plan_file)

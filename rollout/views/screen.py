@@ -102,6 +102,8 @@ def next_line(view: Overview, owner: LockOwner | None) -> str:
         return f"Waiting: {asked.question}   ./runbook.py answer {asked.gate} {about}{'|'.join(asked.options)}"
     if owner is not None:
         return f"At work: {owner}"
+    if view.closed and view.closed[1].outcome == "aborted":
+        return "Next: ./runbook.py next   (the next attempt after this abort)"
     if view.next_stage is None or (view.closed and view.closed[1].outcome in FINAL):
         return "Next: ./runbook.py plan new"
     row = view.next_stage
@@ -190,6 +192,11 @@ class Screen:
         """Print a line; a terminal that has hung up is no reason to stop."""
         with suppress(OSError):
             self.console.print(Text(text), soft_wrap=True)
+
+    def new_line(self) -> None:
+        """Leave the line on which the terminal has shown ^C; the table has no such line, it is drawn over it."""
+        if self._live is None and self.console.is_terminal:
+            self.say("")
 
     def loud(self) -> None:
         """Show the table while a stage runs, also again after a question."""

@@ -119,6 +119,11 @@ def test_a_number_that_names_another_revision_now(judge: Callable[..., dict[str,
     assert "Nothing was merged" in answer["msg"]
 
 
+def test_nothing_is_pinned_yet(call: Callable[..., dict[str, Any]]) -> None:
+    answer = call("pinned_qa", revision=0, revid="", bug_tags={})
+    assert answer["msg"].startswith("E-not-settled  No revision is pinned yet.\n  Nothing was merged.")
+
+
 def test_bad_arguments(judge: Callable[..., dict[str, Any]], site: Site) -> None:
     assert judge(5, {}, db_stable="/nowhere")["msg"].startswith(f"E-{site.vcs.kind}  ")
     assert judge(5, {}, devel="-x")["msg"].startswith("E-bad-branch  devel is '-x'")

@@ -77,7 +77,9 @@ def test_a_stage_that_finds_another_there_undoes_nothing(
         if stage.stage != "change":
             return attempt(self, stage)
         self._began(stage)
-        return PlaybookRun(Path("stdout"), failures=[Failure("db", "Check", {"msg": FOREIGN, lost: True})])
+        return PlaybookRun(
+            Path("stdout"), failures=[Failure("db", "Check", {"msg": FOREIGN, lost: True}, Path("site"))]
+        )
 
     monkeypatch.setattr(StageRun, "_attempt", found)
     assert site.run() == code

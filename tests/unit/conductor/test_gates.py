@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import pty
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -105,6 +106,44 @@ def test_a_line_of_text_at_the_terminal(terminal):
     child.expect_exact("? What is the source?")
     child.sendline("missing index")
     child.expect_exact("TOLD missing index")
+
+
+def test_a_name_is_asked_for_while_others_may_answer(monkeypatch, capfd):
+    """A real terminal: between two lines `poll` returns, so that whoever is elsewhere is heard."""
+    named = gates.Question(
+        "dba", "Is the DBA there?", [], ["dba"], timedelta(days=7), needs={"yes": ["name", "reason"]}
+    )
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "r", encoding="utf-8") as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        person = terminals.Terminal()
+        person.begin(named)
+        told = []
+        for typed in ("y", "stub", "", "y", "st\x1bub", "stub", "on call"):
+            os.write(ours, f"{typed}\n".encode())
+            told.append(person.poll(named))
+        assert person.poll(named) is None
+    os.close(ours)
+    assert told[:-1] == [None] * 6
+    assert (told[-1].word, told[-1].told) == ("yes", {"name": "stub", "reason": "on call"})
+    said = capfd.readouterr().out
+    assert said.count("? Is the DBA there?") == 2
+    assert "E-bad-text  " in said
+
+
+@pytest.mark.parametrize(
+    ("waits", "words"),
+    [("7d", "7 days"), ("90m", "1 hour 30 minutes"), ("45s", "45 seconds"), ("1d", "1 day"), ("0m", "0 seconds")],
+)
+def test_how_long_silence_is_waited_for(waits, words):
+    asked = gates.Question("pin", "Pin?", [], ["losa"], timeline.parse_duration(waits))
+    assert asked.silence_line == f"No answer within {words}: no."
+
+
+def test_an_instant_in_a_question_is_as_people_write_it():
+    confirm = GO.model_copy(update={"question": "Do you confirm {window[start]}, with {patches} patches of {day}?"})
+    facts = {"window": {"start": "2026-12-09T08:00:00Z"}, "patches": 5, "day": "Tuesday"}
+    assert gates.question(confirm, facts, []).text == "Do you confirm Wed 09 Dec 08:00 UTC, with 5 patches of Tuesday?"
 
 
 def test_nobody_says_no():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
 
-from rollout.engine import look_ahead, stage_selection
+from rollout.engine import look_ahead, stage_selection, try_out
+from rollout.journal.clock import Clock
 from rollout.outcomes import ExitCode
 from rollout.plan import model as plans
 
@@ -66,3 +68,26 @@ def test_only_by_its_name_alone_and_before_it_is_due(site, names, begin, found):
     plan = plans.load(site.directory / "plan.yml")
     now = plan.window.start + begin
     assert [stage.stage for stage in stage_selection.on_any_day(plan, names, now)] == found
+
+
+def test_all_stages_are_tried_and_a_failure_does_not_end_it(site):
+    site.playbooks(failing=["close"])
+
+    def work(conductor):
+        return try_out.try_out(conductor.rollout, [])
+
+    assert site.run(work=work) is ExitCode.FAILED
+    assert not (site.directory / "journal.jsonl").exists()
+    said = site.screen.getvalue()
+    assert "    3 parts\n✓ prepare\n" in said
+    assert "✗ close\nE-told-to  close was told to fail." in said
+    assert said.index("✗ close") < said.index("▸ open · ")
+    assert "nothing is on record.  Failed: close.\n" in said
+
+
+def test_whoever_comes_too_early_hears_what_can_be_done(site):
+    assert site.run("prepare", clock=Clock()) is ExitCode.DONE
+    assert site.ran == []
+    next_line, try_line = site.screen.getvalue().splitlines()[:2]
+    assert re.fullmatch(r"Next: prepare, due .+ UTC, in 2 days 2[12] hours\.  Then:  \./runbook\.py run", next_line)
+    assert try_line == "  Try it now, nothing is changed:  ./runbook.py run --check prepare"

@@ -15,7 +15,9 @@ CASES = yaml.safe_load(Path(__file__).with_name("reasons.yml").read_text(encodin
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])
 def test_what_is_told(case: dict[str, Any]) -> None:
-    told = reasons.message("wildcherry", "Look", case["result"], unreachable=case.get("unreachable", False))
+    told = reasons.message(
+        "wildcherry", "Look", case["result"], Path("inventories/x"), unreachable=case.get("unreachable", False)
+    )
     if "told" in case:
         assert told == case["told"]
     else:

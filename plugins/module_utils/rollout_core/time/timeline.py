@@ -33,6 +33,17 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(seconds=-seconds if match["sign"] else seconds)
 
 
+def duration_words(duration: timedelta) -> str:
+    """Return a duration as people say it: `7 days`, `1 hour 30 minutes`, `45 seconds`; no more than two units."""
+    seconds = round(duration.total_seconds())
+    words = []
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
+        count, seconds = divmod(seconds, length)
+        if count:
+            words.append(f"{count} {unit}{'' if count == 1 else 's'}")
+    return " ".join(words[:2]) or "0 seconds"
+
+
 def parse_instant(value: Any) -> datetime:
     """Return an ISO 8601 instant, or a datetime, as a UTC datetime.
 
