@@ -37,7 +37,8 @@ Line = Annotated[str, StringConstraints(max_length=400), AfterValidator(_line)]
 # Where a branch is: what a version control would take for an option is none.
 Branch = Annotated[Line, AfterValidator(_branch)]
 PlaybookPath = Annotated[
-    str, StringConstraints(pattern=r"^(playbooks|inventories)(/[\w-][\w.-]*)+\.yml$", max_length=200)
+    str,
+    StringConstraints(pattern=r"^(playbooks|inventories|(\.\./)+[\w-][\w.-]*)(/[\w-][\w.-]*)+\.yml$", max_length=200),
 ]
 RelativePath = Annotated[str, StringConstraints(pattern=r"^[\w-][\w.-]*(/[\w-][\w.-]*)*$", max_length=200)]
 

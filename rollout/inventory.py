@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from plugins.module_utils.rollout_core import connections
-from rollout import ROOT, documents
+from rollout import ROOT, documents, site
 from rollout.fields import FromZero, Line, Minutes, Model
 from rollout.outcomes import BadInputError
 
@@ -202,10 +202,10 @@ def check_groups(
     """Raise BadInputError if a playbook of the process would find no host in the inventory."""
     missing = []
     for name in playbooks:
-        for path, number, play in plays(ROOT / "playbooks" / f"{name}.yml", site_playbook):
+        for path, number, play in plays(site.playbook(name, inventory), site_playbook):
             group = play["hosts"]
             if group != "localhost" and not known.groups.get(group):
-                where = f"{path.relative_to(ROOT)}:{documents.line_of(path, (number, 'hosts'))}"
+                where = f"{site.name_of(path)}:{documents.line_of(path, (number, 'hosts'))}"
                 missing.append(f"  {inventory / 'hosts.yml'}: expected a group `{group}` with a host; {where} needs it")
     if missing:
         lines = [f"E-bad-inventory  {inventory} lacks hosts; nothing was touched.", *dict.fromkeys(missing)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -11,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rollout import ROOT, private
+from rollout import ROOT, private, site
 from rollout.commands import announce as announcing
 from rollout.commands import decisions, incident, lab, plan, schedule, take_over
 from rollout.commands.options import BRANCH, FILE, LINE, instant, instant_or_none, inventory_option, plan_option
 from rollout.outcomes import ExitCode, RunbookError
 from rollout.system_errors import system_error
+from rollout.views import pasted
 from rollout.views.console import console as terminal_console
 from rollout.views.console import say
 from rollout.views.text import as_json as as_json_text
@@ -28,9 +30,14 @@ console = terminal_console()
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--site", "named", metavar="DIR", help="The site's folder; otherwise $RUNBOOK_SITE, or where you stand.")
 @click.pass_context
-def main(context: click.Context) -> None:
+def main(context: click.Context, named: str | None) -> None:
     """The monthly database downtime, as a runbook. Without a command, it shows where the rollout stands."""
+    site.begin(named, Path.cwd())
+    pasted.begin(Path.cwd(), named, frozenset(_taking_inventory(main)))
+    if context.invoked_subcommand not in ("lab", "drill"):  # a lab has other users
+        private.begin(site.var())
     if context.invoked_subcommand is None:
         context.invoke(status)
 
@@ -204,13 +211,17 @@ for command in (
     main.add_command(command)
 
 
-def entry() -> None:
-    """Run a command; errors meant for people are printed as they are, the system's in words, others as `E-unexpected`.
+def _taking_inventory(group: click.Group, before: str = "") -> Iterator[str]:
+    """Yield the names of the commands that take -i."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from _taking_inventory(command, f"{name} ")
+        elif any(option.name == "inventory" for option in command.params):
+            yield f"{before}{name}"
 
-    What it writes is for its user alone, whatever their umask; a lab has other users.
-    """
-    if not {"lab", "drill"} & set(sys.argv[1:2]):
-        private.begin(ROOT / "var")
+
+def entry() -> None:
+    """Run a command; errors for people are printed as they are, the system's in words, others as `E-unexpected`."""
     try:
         try:
             main(prog_name="./runbook.py")

@@ -9,20 +9,12 @@ from typing import Any, Literal
 import click
 
 from plugins.module_utils.rollout_host.vcs.kinds import ADAPTERS
-from rollout import ROOT
-from rollout.commands.options import FILE
+from rollout.commands.options import FILE, INVENTORY
 from rollout.outcomes import ExitCode
 from rollout.views.console import say
 from rollout.views.text import as_json as as_json_text
 
 DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
-INVENTORY = click.option(
-    "-i",
-    "--inventory",
-    type=click.Path(exists=True, file_okay=False, path_type=Path, resolve_path=True),
-    default=ROOT / "inventories" / "lab",
-    help="An inventory directory; otherwise the lab's.",
-)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="As JSON (docs/operations.md).")
 
 

@@ -12,8 +12,10 @@ from pydantic import TypeAdapter
 from pydantic_core import ValidationError
 
 from plugins.module_utils.rollout_core.time import timeline
+from rollout import ROOT, site
 from rollout.fields import Branch, Line
 from rollout.outcomes import BadInputError
+from rollout.views import pasted
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -46,7 +48,31 @@ LINE, BRANCH = _Text(Line), _Text(Branch)
 def inventory_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add -i inventories/X to a command."""
     path = click.Path(exists=True, file_okay=False, path_type=Path, resolve_path=True)
-    return click.option("-i", "--inventory", type=path, help="An inventory directory; otherwise the plan's.")(command)
+    said = "An inventory directory; otherwise the site, or the plan's."
+    return click.option("-i", "--inventory", type=path, callback=_of_the_site, help=said)(command)
+
+
+def _of_the_site(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
+    """Return the inventory: the one that was typed, else the site. Raises BadInputError for two different ones."""
+    here = site.directory()
+    if value is not None and here is not None and value != here:
+        raise BadInputError(f"E-two-sites  -i {value} is not the site, {here}.\n  Leave one of them out.")
+    if value is not None:
+        pasted.with_inventory(value)
+    return value or here
+
+
+def _or_the_labs(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path:
+    return _of_the_site(context, parameter, value) or ROOT / "inventories" / "lab"
+
+
+INVENTORY = click.option(
+    "-i",
+    "--inventory",
+    type=click.Path(exists=True, file_okay=False, path_type=Path, resolve_path=True),
+    callback=_or_the_labs,
+    help="An inventory directory; otherwise the site, or the lab.",
+)
 
 
 def plan_option(command: Callable[..., Any]) -> Callable[..., Any]:

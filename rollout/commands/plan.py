@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rollout import ROOT
-from rollout.commands.options import FILE, LINE, instant, instant_or_none, inventory_option, plan_option
+from rollout import site
+from rollout.commands.options import FILE, INVENTORY, LINE, instant, instant_or_none, inventory_option, plan_option
 from rollout.journal.clock import Clock
 from rollout.views.console import console as terminal_console
 
@@ -26,18 +26,18 @@ def plan() -> None:
 
 
 @plan.command("new")
-@inventory_option
+@INVENTORY
 @click.option("--window", metavar="ISO", help="Start of the window; otherwise the schedule's next.")
 @click.option("--backup", metavar="ISO", help="Start of the backup window; otherwise the schedule's.")
 @click.option("--process", "kind", metavar="NAME", help="One of processes/; otherwise the monthly deployment.")
 @click.option("--playbook", type=FILE, help="With partial_downtime: the site's own, for which access is closed.")
 @click.option("--of", metavar="ID", help="With schema_undo: the rollout whose schema is undone.")
-def plan_new(inventory: Path | None, window: str | None, backup: str | None, **wanted: Any) -> None:
+def plan_new(inventory: Path, window: str | None, backup: str | None, **wanted: Any) -> None:
     """Make the plan of the next rollout, or of another downtime."""
     from rollout.commands.status import show
     from rollout.plan import creation, kinds, store
 
-    inventory = inventory or ROOT / "inventories" / "lab"
+    site.refuse_outside(inventory)
     others = store.open_plans(inventory)
     path = creation.new_plan(
         inventory, Clock().now(), instant_or_none(window), instant_or_none(backup), kinds.PlanWanted(**wanted)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from rollout.commands.decisions import AS_JSON, INVENTORY
+from rollout.commands.decisions import AS_JSON
+from rollout.commands.options import INVENTORY
 from rollout.journal.clock import Clock
 from rollout.outcomes import ExitCode
 from rollout.views.console import say

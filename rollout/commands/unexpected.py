@@ -6,12 +6,10 @@ import os
 import traceback
 
 from plugins.module_utils.rollout_core import plain_text
-from rollout import ROOT
+from rollout import site
 from rollout.documents import short
 from rollout.journal.clock import Clock
 from rollout.whole_file import write_whole
-
-PLACE = ROOT / "var" / "unexpected"
 
 
 def message(error: Exception) -> str:
@@ -19,8 +17,9 @@ def message(error: Exception) -> str:
     told = "".join(traceback.format_exception(error))
     what = short(plain_text.one_line(f"{type(error).__name__}: {error}"))
     try:
-        PLACE.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = PLACE / f"{Clock().now():%Y%m%dT%H%M%S.%f}.txt"
+        place = site.var() / "unexpected"
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = place / f"{Clock().now():%Y%m%dT%H%M%S.%f}.txt"
         write_whole(file, told.encode("utf-8", "backslashreplace"))
         where = f"  Its traceback, for whoever mends it:  {os.path.relpath(file)}"
     except OSError as unwritten:

@@ -13,7 +13,7 @@ from pydantic_core import SchemaValidator, ValidationError
 from pydantic_core import core_schema as schema
 
 from plugins.module_utils.rollout_core.merge import deployable, messages
-from rollout import ROOT, documents, plain_yaml
+from rollout import documents, plain_yaml, site
 from rollout.decisions import branches
 from rollout.documents import Finding
 from rollout.outcomes import BadInputError
@@ -60,7 +60,7 @@ def ask_launchpad(
     client = import_module("plugins.module_utils.rollout_host.ci.launchpad")  # the modules' own: no types
     bugs = {bug for found in read.values() for each in found for bug in messages.parse(str(each["message"])).bugs}
     try:
-        tags, hidden = client.bug_tags(root, bugs, ROOT / "var" / "cache" / "launchpad")
+        tags, hidden = client.bug_tags(root, bugs, site.var() / "cache" / "launchpad")
     except client.LaunchpadError as error:
         raise BadInputError(str(error)) from error
     if hidden:

@@ -18,7 +18,7 @@ import ansible_runner
 
 from plugins.module_utils.rollout_core import plain_text
 from plugins.module_utils.rollout_core.playbook import work
-from rollout import ROOT, documents, inventory, private
+from rollout import ROOT, documents, inventory, private, site
 from rollout.engine import reasons, ssh
 from rollout.engine.silence import Silence
 from rollout.outcomes import BadInputError
@@ -26,7 +26,6 @@ from rollout.outcomes import BadInputError
 LOOK_SECONDS = 0.2  # between two looks at a playbook at work
 POLL_SECONDS = 0.2  # how often ansible-runner looks at its child; its own default of 5 s delays every end (measured)
 
-TEMPORARY = ROOT / "var" / "tmp"  # what is killed leaves its temporary files behind: not outside of the checkout
 
 OURS = Path(__file__).parent / "bin"  # its ansible-playbook is the one that ansible-runner finds
 
@@ -106,6 +105,11 @@ class Playbook:
     aloof: bool = False
     reports: tuple[str, ...] = ("evidence",)
 
+    @property
+    def path(self) -> Path:
+        """Return where the playbook is: in the site, or in the project."""
+        return site.playbook(self.name, self.inventory, self.project)
+
     def arguments(self) -> str:
         """Return further words of ansible-playbook's command line."""
         return shlex.join(["--extra-vars", f"@{self.plan_file}", *(["--check", "--diff"] if self.check else [])])
@@ -119,7 +123,10 @@ class Playbook:
             "PATH": f"{OURS}:{Path(sys.executable).parent}:{os.environ['PATH']}",
             "ROLLOUT_ANSIBLE": str(Path(sys.executable).parent),
             CONTROL_MARK: str(self.artifacts),
-            "TMPDIR": str(TEMPORARY),
+            "TMPDIR": str(temporary()),
+            "ANSIBLE_HOME": str(site.var() / "ansible"),
+            "ANSIBLE_ROLES_PATH": str(self.inventory / "roles"),
+            "ANSIBLE_CALLBACK_PLUGINS": str(self.project / "playbooks" / "callback_plugins"),  # for the site's, too
             **ssh.environment(),
             private.USERS_UMASK: os.environ.get(private.USERS_UMASK, ""),
             **inventory.vaults(),
@@ -136,6 +143,11 @@ class Listener:
     event: Callable[[str, str, str], None] = lambda _kind, _host, _task: None
 
 
+def temporary() -> Path:
+    """Return the directory for temporary files: what is killed leaves them behind, and they lie with what is ours."""
+    return site.var() / "tmp"
+
+
 def run_playbook(
     playbook: Playbook, listener: Listener | None = None, cancelled: Callable[[], bool] = lambda: False
 ) -> PlaybookRun:
@@ -148,7 +160,7 @@ def run_playbook(
     refuse_templates({**playbook.extra_vars, str(playbook.plan_file): documents.checked(playbook.plan_file, _as_it_is)})
     playbook.artifacts.parent.mkdir(exist_ok=True)
     _forget_environments(playbook.artifacts.parent)  # of runs that were killed
-    TEMPORARY.mkdir(parents=True, exist_ok=True)
+    temporary().mkdir(parents=True, exist_ok=True)
 
     def hear(event: dict[str, Any]) -> bool:
         (playbook.artifacts / "command").unlink(missing_ok=True)  # it is of no more use
@@ -160,7 +172,7 @@ def run_playbook(
         artifact_dir=str(playbook.artifacts.parent),
         ident=playbook.artifacts.name,
         project_dir=str(playbook.project),
-        playbook=f"playbooks/{playbook.name}.yml",
+        playbook=str(playbook.path),
         inventory=str(playbook.inventory),
         limit=playbook.limit,
         extravars=dict(playbook.extra_vars),
@@ -186,7 +198,7 @@ def _nothing_ran(playbook: Playbook, run: PlaybookRun) -> str:
     found += [f"`{fact}` was not reported" for fact in work.unreported(run.stats, playbook.reports)]
     if not found:
         return ""
-    argv = ["-i", str(playbook.inventory), f"playbooks/{playbook.name}.yml", "-e", f"@{playbook.plan_file}"]
+    argv = ["-i", str(playbook.inventory), os.path.relpath(playbook.path, ROOT), "-e", f"@{playbook.plan_file}"]
     lines = [
         f"E-nothing-ran  playbooks/{playbook.name}.yml ended without an error, but its work was not done.",
         *dict.fromkeys(found),

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from rollout import ROOT
+from rollout import ROOT, site
 from rollout.outcomes import BadInputError
 
 LONGEST = 76  # of 108 characters that a socket's path may have; we, Ansible and ssh add 31
@@ -51,7 +51,7 @@ def _places() -> Iterator[Path]:
     """Yield the possible directories for sockets, the best first; each path is short enough for a socket."""
     mine = f"rollout-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]}"
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    wanted = [ROOT / "var" / "cp", *([Path(runtime) / mine] if runtime else []), Path.home() / ".rollout" / mine]
+    wanted = [site.var() / "cp", *([Path(runtime) / mine] if runtime else []), Path.home() / ".rollout" / mine]
     for place in [*wanted, Path(tempfile.gettempdir()) / f"{mine}-{os.geteuid()}", Path(f"/tmp/{mine}-{os.geteuid()}")]:  # noqa: S108
         if len(os.fsencode(place)) <= LONGEST:
             yield place

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from plugins.module_utils.rollout_core.journal.events import StopFinished, StopRequested
-from rollout import inventory
+from rollout import inventory, site
 from rollout.engine import processes
 from rollout.engine.playbooks import CONTROL_MARK, PlaybookAtWork
 from rollout.engine.rollout import Rollout
@@ -92,7 +92,9 @@ def _on_hosts(rollout: Rollout, stage: Stage, run_id: str, *, check: bool = Fals
     """Run the stage's stop playbook on the hosts of its own playbook; a stage that announces has none."""
     if not stage.playbook:
         return Stopped("stopped", [], [], [])
-    groups = inventory.groups_of(rollout.project / "playbooks" / f"{stage.playbook}.yml", rollout.plan.playbook)
+    groups = inventory.groups_of(
+        site.playbook(stage.playbook, rollout.inventory, rollout.project), rollout.plan.playbook
+    )
     if not groups:
         return Stopped("stopped", [], [], [])
     label = f"{'look' if check else 'stop'}-{stage.stage}"

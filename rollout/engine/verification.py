@@ -17,7 +17,7 @@ from typing import IO, Literal
 from xml.etree import ElementTree
 
 from plugins.module_utils.rollout_core.journal.events import HostsVerified
-from rollout import ROOT
+from rollout import ROOT, site
 from rollout import inventory as inventories
 from rollout.engine import ssh
 from rollout.outcomes import BadInputError
@@ -65,8 +65,8 @@ def verify(directory: Path, inventory: Path, expect: Expect = "deployed", *, sho
     """
     report, log = directory / f"verify-{expect}.xml", directory / f"verify-{expect}.txt"
     report.unlink(missing_ok=True)
-    (ROOT / "var").mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="verify-", dir=ROOT / "var", ignore_cleanup_errors=True) as scratch:
+    site.var().mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="verify-", dir=site.var(), ignore_cleanup_errors=True) as scratch:
         options = [f"--expect={expect}", f"--junit-xml={report}", f"--basetemp={scratch}/tests"]
         command = [sys.executable, "-m", "pytest", *options, "tests/verify"]
         environment = {

@@ -9,15 +9,15 @@ from pathlib import Path
 
 from plugins.module_utils.rollout_core.journal import runs
 from plugins.module_utils.rollout_core.journal.entries import Entry
-from rollout import ROOT
+from rollout import site
 from rollout.journal import lock_owner
 from rollout.journal.file import NAME, raw, read
 from rollout.journal.lock_owner import LockOwner
 
 
 def directory() -> Path:
-    """Return the directory of all rollouts: `var/rollouts` of the checkout, or $ROLLOUT_RECORDS."""
-    return Path(os.environ.get("ROLLOUT_RECORDS", ROOT / "var" / "rollouts")).resolve()
+    """Return the directory of all rollouts: `var/rollouts` of the site or the checkout, or $ROLLOUT_RECORDS."""
+    return Path(os.environ.get("ROLLOUT_RECORDS", site.var() / "rollouts")).resolve()
 
 
 def newest_first(pattern: str = "*", below: Path | None = None) -> Iterator[Path]:

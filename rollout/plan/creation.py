@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import AwareDatetime, Field
 
-from rollout import ROOT, documents, whole_file
+from rollout import ROOT, documents, site, whole_file
 from rollout import inventory as inventories
 from rollout.fields import Line, Model, Word
 from rollout.journal import store
@@ -50,7 +50,7 @@ def new_plan(
 
     Raises BadInputError naming the file that is wrong, or the open plan that has the window.
     """
-    kinds.stages(wanted)  # first of all: what was typed
+    kinds.stages(wanted, inventory)  # first of all: what was typed
     dates = schedule.load(inventory)
     policy = inventories.policy(inventory)
     known = inventories.facts(inventory)
@@ -67,7 +67,7 @@ def new_plan(
         raise documents.refused(known.production_status, missing)
     site_playbook = kinds.playbook(wanted, inventory, known)
     directory = _new_directory(f"{start:%Y-%m}" + (f"-{wanted.kind.replace('_', '-')}" if wanted.kind else ""))
-    name = str(inventory.relative_to(ROOT))
+    name = site.name_of(inventory)
     plan = Plan(
         id=directory.name,
         kind=wanted.kind,
@@ -105,7 +105,7 @@ def process(inventory: str, wanted: PlanWanted = MONTHLY, site_playbook: str | N
     same = {"inventory": inventory, "kind": wanted.kind, "playbook": site_playbook}
     kept = store.directory()
     rollouts, drills = past.journals(kept, same), past.journals(kept.with_name("drills"), same)
-    return past.with_history(kinds.stages(wanted), rollouts, drills)
+    return past.with_history(kinds.stages(wanted, ROOT / inventory), rollouts, drills)
 
 
 def cowboy_findings(

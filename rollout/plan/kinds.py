@@ -7,21 +7,24 @@ The key `needs` of a stage says what its process must be told.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from plugins.module_utils.rollout_core.journal.stages import actual
-from rollout import ROOT, documents
+from rollout import ROOT, documents, site
 from rollout import inventory as inventories
 from rollout.documents import Finding
 from rollout.journal import store
 from rollout.outcomes import BadInputError
+from rollout.plan import extension
 from rollout.plan import model as plans
+from rollout.plan.extension import Extension
 from rollout.plan.model import Pinned, Plan
 from rollout.plan.process import ProcessFile, Stage
 
+MONTHLY = "monthly"  # the name of the checkout's process.yml
 BY_HAND = "lookup('downtime.runbook.run_by_hand')"
 MARK = "ROLLOUT_RUN"  # in the environment of every play that is not on localhost (docs/architecture.md, Marks)
 MEANS = {
@@ -44,22 +47,51 @@ class PlanWanted:
         return cls(plan.kind, ROOT / plan.playbook if plan.playbook else None, plan.of)
 
 
-def stages(wanted: PlanWanted) -> list[Stage]:
-    """Return the stages of the process. Raises BadInputError if it does not exist, or needs something else."""
-    path = ROOT / "process.yml"
-    if wanted.kind is not None:
-        known = {path.stem: path for path in sorted((ROOT / "processes").glob("*.yml"))}
-        if wanted.kind not in known:
-            raise BadInputError(f"E-no-such-process  There is no {wanted.kind}. There are: {', '.join(known)}.")
-        path = known[wanted.kind]
-    found = documents.load(path, ProcessFile).root
+def stages(wanted: PlanWanted, inventory: Path) -> list[Stage]:
+    """Return the stages of the process: the site's of that name, else the checkout's.
+
+    Raises BadInputError if it does not exist, or needs something else.
+    """
+    ours = _processes(ROOT, "process.yml")
+    known = {**ours, **_processes(inventory, "")}
+    own = inventory / "process.yml"
+    path = known.get(wanted.kind or MONTHLY)
+    if wanted.kind is None and own.is_file():
+        path = own
+    if path is None:
+        raise BadInputError(f"E-no-such-process  There is no {wanted.kind}. There are: {', '.join(known)}.")
+    found = _read(path, ours)
+    missing = {name for stage in found for name in stage.playbooks if not site.playbook(name, inventory).is_file()}
+    wrong = [
+        f"  {path.name} names the playbook {name}: it is neither in the site nor in ours" for name in sorted(missing)
+    ]
     needed = {stage.needs for stage in found if stage.needs}
     given = {name for name in MEANS if getattr(wanted, name) is not None}
-    wrong = [f"  {path.name} needs  {MEANS[name]}" for name in sorted(needed - given)]
+    wrong += [f"  {path.name} needs  {MEANS[name]}" for name in sorted(needed - given)]
     wrong += [f"  {path.name} has no use for  {MEANS[name]}" for name in sorted(given - needed)]
     if wrong:
         raise BadInputError("\n".join(["E-bad-plan  This cannot be a plan; nothing was written.", *wrong]))
     return found
+
+
+def _processes(place: Path, monthly: str) -> dict[str, Path]:
+    """Return the process files of a place by name."""
+    found = {path.stem: path for path in sorted((place / "processes").glob("*.yml"))}
+    return {MONTHLY: place / monthly, **found} if monthly else found
+
+
+def _of_either_form(document: Any) -> ProcessFile | Extension:
+    return Extension.model_validate(document) if isinstance(document, dict) else ProcessFile.model_validate(document)
+
+
+def _read(path: Path, ours: Mapping[str, Path]) -> list[Stage]:
+    """Return the stages of a process file; of one that extends another of ours, with its changes."""
+    read = documents.checked(path, _of_either_form)
+    if isinstance(read, ProcessFile):
+        return read.root
+    if read.base not in ours:
+        raise documents.refused(path, [(("from",), f"expected one of {', '.join(ours)}, found {read.base}")])
+    return extension.extended(path, read, documents.load(ours[read.base], ProcessFile).root)
 
 
 def playbook(wanted: PlanWanted, inventory: Path, known: inventories.InventoryFacts) -> str | None:
@@ -72,12 +104,12 @@ def playbook(wanted: PlanWanted, inventory: Path, known: inventories.InventoryFa
         return None
     path = wanted.playbook.resolve()
     if not any(path.is_relative_to(place) for place in ((ROOT / "playbooks"), inventory)):
-        places = f"playbooks/ and {os.path.relpath(inventory, ROOT)}/"
+        places = f"playbooks/ and {site.name_of(inventory)}/"
         raise BadInputError(f"E-bad-playbook  {wanted.playbook} is in neither of {places}; nothing was written.")
     found = list(_findings(path, known))
     if found:
         raise documents.refused(path, found)
-    return str(path.relative_to(ROOT))
+    return os.path.relpath(path, ROOT)
 
 
 def pinned(wanted: PlanWanted, inventory: Path) -> Pinned:

@@ -88,10 +88,7 @@ class Plan(Model):
 
     def playbooks(self) -> list[str]:
         """Return every playbook that the rollout may run, except those that stop a stage."""
-        named = [stage.playbook for stage in self.process if stage.playbook]
-        named += [stage.undo.playbook for stage in self.process if stage.undo]
-        named += [stage.bracket.end_early for stage in self.process if stage.bracket]
-        return [*named, *(gate.on_no.playbook for stage in self.process for gate in stage.gates if gate.on_no)]
+        return [name for stage in self.process for name in stage.playbooks]
 
 
 class PlanFile(Model):

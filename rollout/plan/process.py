@@ -176,10 +176,16 @@ class Stage(Model):
         return ("evidence", *pin, *irreversible)
 
     @property
+    def playbooks(self) -> list[str]:
+        """Return every playbook that the stage may run, except the one that stops it."""
+        named = [self.playbook, self.undo and self.undo.playbook, self.bracket and self.bracket.end_early]
+        return [name for name in (*named, *(gate.on_no.playbook for gate in self.gates if gate.on_no)) if name]
+
+    @property
     def all_gates(self) -> list[Gate | MergeBackOut]:
         """Return the stage's gates, each followed by the one that its no leads to."""
         return [each for gate in self.gates for each in (gate, gate.on_no) if each is not None]
 
 
-class ProcessFile(RootModel[list[Stage]]):
+class ProcessFile(RootModel[Annotated[list[Stage], Field(min_length=1)]]):
     """A process file: a list of stages."""

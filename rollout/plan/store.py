@@ -16,9 +16,9 @@ from rollout.plan import model as plans
 from rollout.plan.model import Plan
 
 NOTHING_YET = """E-no-rollout  Nothing has been rolled out from this checkout yet.
-  See it work, on a service embedded here:  make rollout
-  Step by step, on the same:                ./runbook.py lab up && ./runbook.py plan new
-  For your own service:                     docs/operations.md, then  ./runbook.py plan new -i INVENTORY"""
+  See it work, on an embedded service:  make rollout
+  Step by step, on the same:            ./runbook.py lab up && ./runbook.py plan new
+  For a service of yours:               docs/operations.md, A site's folder; then  ./runbook.py --site DIR plan new"""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The terminal that commands write to: what is shown there is cleaned once more, whatever it is and wherever from."""
+"""The terminal that commands write to: all that is shown is cleaned once more, and its commands can be pasted."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook,
 from rich.segment import Segment
 
 from plugins.module_utils.rollout_core import plain_text
+from rollout.views import pasted
 
 WIDTH = 130  # where there is no terminal
 
@@ -29,7 +30,7 @@ class Cleaned:
             if segment.control:
                 yield segment
             else:
-                yield Segment(plain_text.clean(segment.text), segment.style)
+                yield Segment(plain_text.clean(pasted.text(segment.text)), segment.style)
 
 
 class _Cleaning(RenderHook):
@@ -46,4 +47,4 @@ def console() -> Console:
 
 def say(text: object, *, err: bool = False) -> None:
     """Write a line, or lines, without a console's folding; `err`: to the terminal's other stream."""
-    click.echo(plain_text.clean(str(text)), err=err)
+    click.echo(plain_text.clean(pasted.text(str(text))), err=err)

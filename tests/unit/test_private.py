@@ -93,7 +93,7 @@ def test_what_nobody_expected_is_a_message_and_a_file_for_us_alone(tmp_path, mon
 
     monkeypatch.setattr(cli.private, "begin", lambda _: None)
     monkeypatch.setattr(cli, "main", fail)
-    monkeypatch.setattr("rollout.commands.unexpected.PLACE", tmp_path / "unexpected")
+    monkeypatch.setattr("rollout.commands.unexpected.site.var", lambda: tmp_path)
     with pytest.raises(SystemExit) as ended:
         cli.entry()
     said = capsys.readouterr().err
@@ -112,7 +112,7 @@ def test_where_no_file_can_be_written_the_traceback_is_told(monkeypatch, capsys)
 
     monkeypatch.setattr(cli.private, "begin", lambda _: None)
     monkeypatch.setattr(cli, "main", fail)
-    monkeypatch.setattr("rollout.commands.unexpected.PLACE", Path("/proc/nowhere"))
+    monkeypatch.setattr("rollout.commands.unexpected.site.var", lambda: Path("/proc/nowhere"))
     with pytest.raises(SystemExit):
         cli.entry()
     assert "in fail" in capsys.readouterr().err

@@ -124,7 +124,7 @@ def test_silence_is_no(quick):
     gate = {"gate": "go", "ask": "before", "question": "Go?", "who": ["losa"], "waits": "0s"}
     quick.plan(change={"gates": [gate]})
     assert quick.run(asker=Person()) == ExitCode.REFUSED
-    assert "No answer within 0:00:00: no." in quick.screen.getvalue()
+    assert "No answer within 0 seconds: no." in quick.screen.getvalue()
     assert quick.ran == ["prepare", "close", "open"]
 
 

@@ -31,7 +31,7 @@ MARKED = {"environment": {"ROLLOUT_RUN": "{{ rollout_run | default(lookup('downt
     [
         (
             PlanWanted("no_such"),
-            r"E-no-such-process  There is no no_such\. There are: partial_downtime, schema_undo\.",
+            r"E-no-such-process  There is no no_such\. There are: monthly, partial_downtime, schema_undo\.",
         ),
         (PlanWanted("partial_downtime"), "partial_downtime.yml needs  --playbook FILE"),
         (
@@ -43,7 +43,7 @@ MARKED = {"environment": {"ROLLOUT_RUN": "{{ rollout_run | default(lookup('downt
 )
 def test_what_a_process_needs(wanted: PlanWanted, says: str) -> None:
     with pytest.raises(BadInputError, match=says):
-        kinds.stages(wanted)
+        kinds.stages(wanted, LAB)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_what_a_process_needs(wanted: PlanWanted, says: str) -> None:
 )
 def test_the_processes_that_are_shipped(wanted: PlanWanted, stage: str) -> None:
     """Each makes a plan that nothing is wrong with."""
-    found = kinds.stages(wanted)
+    found = kinds.stages(wanted, LAB)
     assert stage in [each.stage for each in found]
     plan = plans.Plan.model_validate(
         {**yaml.safe_load(PLAN)["rollout"], "process": [each.model_dump(by_alias=True) for each in found]}

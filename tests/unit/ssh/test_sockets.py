@@ -18,6 +18,7 @@ FAR = Path("/tmp") / ("x" * 90)  # noqa: S108 - it is never made
 def near(tmp_path_factory, monkeypatch):
     """A short directory, in the place of the run time directory; checkout, home and temporary one are far."""
     monkeypatch.setattr(ssh, "ROOT", FAR)
+    monkeypatch.setattr(ssh.site, "ROOT", FAR)
     monkeypatch.setenv("HOME", str(FAR))
     monkeypatch.setattr(ssh.tempfile, "gettempdir", lambda: str(FAR))
     near = Path("var/s")
@@ -27,7 +28,7 @@ def near(tmp_path_factory, monkeypatch):
 
 
 def test_a_checkout_with_a_short_path_has_them_itself(tmp_path, monkeypatch):
-    monkeypatch.setattr(ssh, "ROOT", Path("var/s"))
+    monkeypatch.setattr(ssh.site, "ROOT", Path("var/s"))
     assert ssh.socket_directory() == Path("var/s/var/cp")
 
 
