@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from rollout import ROOT
-from rollout.commands.options import FILE, LINE
+from rollout.commands.options import FILE, LINE, inventory_option, plan_option
 from rollout.journal import store as journals
 from rollout.outcomes import BadInputError, ExitCode, NoPlanError
 from rollout.plan.messages import MESSAGES
@@ -21,13 +21,10 @@ if TYPE_CHECKING:
     from rollout.gates import model as gates
     from rollout.plan.store import KeptRollout
 
-DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path, resolve_path=True)
-
 
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options `-i inventories/X` and `--plan FILE` to a command."""
-    command = click.option("-i", "--inventory", type=DIRECTORY, help="An inventory; otherwise the plan's.")(command)
-    return click.option("--plan", "plan_file", type=FILE, help="A plan file; otherwise the open plan.")(command)
+    return inventory_option(plan_option(command))
 
 
 class _Announce(click.Group):

@@ -49,6 +49,7 @@ def main(context: click.Context, named: str | None) -> None:
 @click.option("--answers", type=FILE, help="Answers to the gates, for unattended runs.")
 @click.option("--at", help="Rehearsal clock (lab only): an instant, or a time from the window such as -48h.")
 @click.option("--check", is_flag=True, help="Try what is left, or the named stages, in check mode: nothing changes.")
+@click.option("--follow", is_flag=True, help="Stay: carry out what falls due, wait for answers from any terminal.")
 @click.option("--resolution", type=BRANCH, metavar="BRANCH", help="A developer's branch that resolves the conflicts.")
 @click.option(
     "--fixed-in",

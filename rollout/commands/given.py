@@ -31,6 +31,7 @@ class RunRequest:
     answers: Path | None = None
     at: str | None = None
     check: bool = False
+    follow: bool = False
     extra_vars: Mapping[str, str | int] | None = None
 
 
@@ -41,7 +42,11 @@ def check(request: RunRequest, *, goes_on: bool = True) -> tuple[KeptRollout, ga
     BadInputError.
     """
     directory, plan = store.current(request.inventory, request.plan_file)
-    asker = answers_file.load(request.answers, plan) if request.answers is not None else terminal.here()
+    asker = (
+        answers_file.load(request.answers, plan)
+        if request.answers is not None
+        else terminal.here(follows=request.follow)
+    )
     known = inventory.facts(ROOT / plan.inventory)
     inventory.check_groups(ROOT / plan.inventory, known, plan.playbooks(), plan.playbook)
     kept = _with_clock(store.kept(directory, plan), request.at, rehearsals_allowed=known.rehearsals_allowed)

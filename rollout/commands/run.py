@@ -132,6 +132,7 @@ def _conductor(request: RunRequest, kept: KeptRollout, asker: gates.Asker, conso
             incidents.found_by_checks(kept.directory, kept.plan, kept.journal, failure)
         ),
         conclude=lambda why: _conclude(rollout, asker, why),
+        follows=request.follow,
     )
 
 

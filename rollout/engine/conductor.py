@@ -32,7 +32,7 @@ class Conductor:
 
     `open_incident` begins a report of a problem after the commit and returns its path; `conclude` does what follows an
     abort (verification, R20, R21) and returns lines for the screen and whether all is as before. `claim` is the
-    rollout's on its service.
+    rollout's on its service. One that `follows` stays until everything is done, and waits for what is not due yet.
     """
 
     rollout: Rollout
@@ -40,6 +40,7 @@ class Conductor:
     asker: gates.Asker
     open_incident: Callable[[str], str]
     conclude: Callable[[str], tuple[list[str], bool]]
+    follows: bool = False
 
     def __post_init__(self) -> None:
         """Set up the watchdog and the stage runner."""
@@ -182,8 +183,12 @@ class Conductor:
         return lateness.reason(self.rollout.outlook(), self.rollout.limit)
 
     def _worth_waiting(self, stage: Stage, due: datetime) -> bool:
-        """Return True if a run waits for `due`: inside the window, or in a rehearsal. Else the person comes back."""
-        return self.clock.now() >= due or self.clock.jumps or (stage.window and self.rollout.in_window)
+        """Return True if a run waits for `due`: inside the window, in a rehearsal, or if it follows the rollout.
+
+        Else the person comes back.
+        """
+        waits = self.follows or self.clock.jumps or (stage.window and self.rollout.in_window)
+        return waits or self.clock.now() >= due
 
     # -- stopping -------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from plugins.module_utils.rollout_core.time import timeline
 from rollout.journal.file import Journal
 from rollout.plan.process import Gate, MergeBackOut
 
-Source = Literal["terminal", "another terminal", "answers file", "nobody"]
+Source = Literal["terminal", "another terminal", "answers file", "beforehand", "nobody"]
 YES_NO = ("yes", "no")
 # What the conductor asks by itself, besides the gates of the process; those that an answers file may answer.
 BEGIN_LATE, OUTGROW, RESUME = "begin_late", "outgrow", "resume"

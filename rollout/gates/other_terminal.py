@@ -26,7 +26,7 @@ from plugins.module_utils.rollout_core.journal.events import (
 )
 from plugins.module_utils.rollout_core.journal.incidents import ProblemSeen
 from plugins.module_utils.rollout_core.journal.questions import just_answered, unanswered
-from rollout.gates import mailbox
+from rollout.gates import beforehand, mailbox
 from rollout.gates.answer_box import NO, AnswerBox
 from rollout.gates.mailbox import MailboxMessage
 from rollout.journal import store
@@ -48,7 +48,7 @@ def answer(rollout: Path, gate: str, item: str | None, word: str, told: Mapping[
     entries, told = store.entries(rollout), told or {}
     open_questions = {asked.gate: (entry.seq, asked) for entry, asked in unanswered(entries)}
     if _at_work(rollout) is None:
-        raise BadInputError("E-nobody-asks  No runbook is at work on this rollout.  Begin:  ./runbook.py run")
+        return beforehand.answer(rollout, gate, item, word, told)
     is_open = gate in open_questions and open_questions[gate][1].item == item
     settled = None if is_open else just_answered(entries, gate, item)
     if settled is not None and (gate not in open_questions or item):

@@ -11,9 +11,37 @@ from plugins.module_utils.rollout_core import plain_text
 from rollout.gates.model import PROMPTS, Answer, Asker, Question
 
 
-def here() -> Asker:
-    """Return who can be asked at this terminal: a person, or Nobody if there is no terminal."""
-    return Terminal() if sys.stdin.isatty() else Nobody()
+def here(*, follows: bool = False) -> Asker:
+    """Return who can be asked at this terminal: a person, or Nobody if there is no terminal.
+
+    A runbook that `follows` the rollout waits without a terminal, too, for answers from others.
+    """
+    if sys.stdin.isatty():
+        return Terminal()
+    return Elsewhere() if follows else Nobody()
+
+
+class Elsewhere:
+    """No person here: answers come from other terminals, as long as a question waits for one."""
+
+    LOOK = 0.2  # seconds
+
+    def begin(self, question: Question) -> None:
+        """Say on standard output what is asked, for whoever reads that."""
+        said = f"{question.prompt}\n  Answer it:  ./runbook.py answer {question.gate} {'|'.join(question.options)}"
+        print(plain_text.clean(said), flush=True)
+
+    def withdraw(self) -> None:
+        """Do nothing: the line is at its end."""
+
+    def poll(self, question: Question) -> Answer | None:  # noqa: ARG002 - whatever is asked
+        """Return None, a moment later: nobody is here."""
+        time.sleep(self.LOOK)
+        return None
+
+    def tell(self, name: str, prompt: str) -> str | None:  # noqa: ARG002 - whatever is asked
+        """Return None: nobody gives a text."""
+        return None
 
 
 class Nobody:

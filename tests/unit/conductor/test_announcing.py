@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from rollout.commands.plan import told
-from rollout.gates import answers_file
+from rollout.gates import answers_file, other_terminal
 from rollout.gates import terminal as terminals
 from rollout.journal.clock import Clock
 from rollout.journal.file import Journal
@@ -69,6 +69,42 @@ def test_who_confirmed_is_on_record_and_is_asked_only_once(site):
     assert site.run("confirm", asker=says(dba=True), begin=timedelta(hours=-2)) == ExitCode.DONE
     assert confirmed(site)[2:] == [("dba", "test")]
     assert "? LOSAs?  yes, tom (answers file, " in site.screen.getvalue()
+
+
+def test_who_confirms_beforehand_is_not_asked(site):
+    """No runbook is at work, and none has been: the first run takes what is on record."""
+    said = other_terminal.answer(site.directory, "losas", None, "yes", {"name": "tom"})
+    assert said.startswith("losas: yes, by tom. It is on record")
+    assert site.run("confirm", asker=says(dba=True, texts={"dba_name": "stub"})) == ExitCode.DONE
+    assert site.events("gate_asked", "gate") == ["dba"]
+    assert "? LOSAs?  yes, tom (beforehand, " in site.screen.getvalue()
+
+
+def test_a_no_beforehand_is_on_record_and_it_is_asked_again(site):
+    other_terminal.answer(site.directory, "losas", None, "yes", {"name": "tom"})
+    other_terminal.answer(site.directory, "losas", None, "no", {})
+    assert site.run("confirm", asker=says(losas=True, texts={"losas_name": "ann"})) == ExitCode.REFUSED
+    assert confirmed(site) == [("losas", "tom"), ("losas", None), ("losas", "ann"), ("dba", None)]
+
+
+@pytest.mark.parametrize(
+    ("gate", "word", "told", "says"),
+    [
+        ("losas", "yes", {}, "E-not-told  yes to losas needs a name on record."),
+        ("losas", "maybe", {"name": "tom"}, "E-no-such-answer  losas takes yes or no, not 'maybe'."),
+        ("go", "yes", {"name": "tom"}, "E-nobody-asks .* can be answered: losas, dba."),
+    ],
+)
+def test_what_cannot_be_answered_beforehand(site, gate, word, told, says):
+    with pytest.raises(BadInputError, match=says):
+        other_terminal.answer(site.directory, gate, None, word, told)
+    assert not (site.directory / "journal.jsonl").exists()
+
+
+def test_what_is_behind_us_is_not_answered(site):
+    site.run("confirm", asker=says(losas=True, dba=True, texts={"losas_name": "tom", "dba_name": "stub"}))
+    with pytest.raises(BadInputError, match="E-not-asked  losas: confirm is done"):
+        other_terminal.answer(site.directory, "losas", None, "yes", {"name": "tom"})
 
 
 @pytest.mark.parametrize("sent", [timedelta(hours=4), timedelta(hours=4, seconds=1)])

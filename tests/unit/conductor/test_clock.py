@@ -1,10 +1,15 @@
 """The clock: durations are monotonic whatever happens to the system's clock; a rehearsal jumps, and says so first."""
 
+import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from rollout.gates import model as gates
+from rollout.gates import terminal as terminals
 from rollout.journal.clock import Clock, RehearsalClock, as_left
+from rollout.outcomes import ExitCode
+from rollout.plan import model as plans
 from tests.unit.journals import typed
 
 EIGHT = datetime(2026, 12, 9, 8, tzinfo=UTC)
@@ -64,3 +69,36 @@ def test_the_clock_is_found_again_in_the_journal():
 
 def test_the_system_clock_returns_at_once_when_the_time_has_come():
     Clock().wait_until(datetime(2020, 1, 1, tzinfo=UTC), lambda: pytest.fail("there was nothing to wait for"))
+
+
+class Patient(RehearsalClock):
+    """Real time, for the conductor; it passes quickly."""
+
+    jumps = False
+
+
+def test_who_follows_stays_and_waits_for_what_falls_due(site):
+    plan = plans.load(site.directory / "plan.yml")
+    offset = plan.window.start - timedelta(hours=3) - Clock().now()
+
+    def run(*, follows):
+        def work(conductor):
+            conductor.follows = follows
+            return conductor.run()
+
+        return site.run(clock=Patient(offset, lambda *_: None), work=work)
+
+    assert run(follows=False) is ExitCode.DONE
+    assert site.ran == []
+    assert run(follows=True) is ExitCode.DONE
+    assert site.ran == ["prepare", "close", "change", "open"]
+
+
+def test_who_follows_without_a_terminal_waits_for_an_answer_from_elsewhere(monkeypatch, capsys):
+    monkeypatch.setattr(terminals.sys, "stdin", open(os.devnull))  # noqa: SIM115, PTH123 - closed with the test
+    asked = gates.Question("go", "Go?", [], ["losa"], timedelta(minutes=1))
+    assert terminals.here().poll(asked).word == "no"
+    asker = terminals.here(follows=True)
+    asker.begin(asked)
+    assert asker.poll(asked) is None
+    assert capsys.readouterr().out == "? Go?  [y/N/?] \n  Answer it:  ./runbook.py answer go yes|no\n"

@@ -128,6 +128,6 @@ class GateAnswered(Event):
     item: str | None = if_any()
     answer: str = one_of()
     by: str = or_else("")
-    source: str = or_else("", one_of=("terminal", "another terminal", "answers file", "nobody"))
+    source: str = or_else("", one_of=("terminal", "another terminal", "answers file", "beforehand", "nobody"))
     name: str | None = if_any(None)
     reason: str | None = if_any(None)
