@@ -7,6 +7,8 @@ RUNBOOK := ./runbook.py
 export PIP_NO_CACHE_DIR := 1
 export PYTHONDONTWRITEBYTECODE := 1
 
+unexport RUNBOOK_SITE  # everything here is the lab's, whatever site the shell is set up for
+
 .PHONY: rollout test again faults drills lint bench setup lock clean
 
 rollout: $(READY)  ## one whole monthly deployment on the embedded lab, unattended, from plan to report

@@ -35,6 +35,11 @@ def begin(named: str | None, stands_in: Path) -> None:
     os.environ[VARIABLE] = str(found)
 
 
+def none() -> None:
+    """Settle that this process is for no site, whatever the environment says: what is rehearsed is the lab's."""
+    os.environ.pop(VARIABLE, None)
+
+
 def directory() -> Path | None:
     """Return the site that this process is for; None if none was named: then plans name their inventories."""
     given = os.environ.get(VARIABLE)

@@ -19,6 +19,8 @@ HERE = Path(__file__).parent
 os.environ["BRZ_HOME"] = os.environ["XDG_CACHE_HOME"] = str(HERE.parent / "var" / "cache" / "breezy")
 # ssh's sockets too, of what tests play as by hand.
 os.environ["ANSIBLE_SSH_CONTROL_PATH_DIR"] = str(HERE.parent / "var" / "cp")
+# Nor is anything here for the site that a shell is set up for.
+os.environ.pop("RUNBOOK_SITE", None)
 # A shell starts background jobs with SIGINT ignored, nohup with SIGHUP; so would be all that a test asks to end.
 for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(number) is signal.SIG_IGN:

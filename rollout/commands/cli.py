@@ -34,9 +34,10 @@ console = terminal_console()
 @click.pass_context
 def main(context: click.Context, named: str | None) -> None:
     """The monthly database downtime, as a runbook. Without a command, it shows where the rollout stands."""
-    site.begin(named, Path.cwd())
+    on_a_lab = context.invoked_subcommand in ("lab", "drill")
+    site.none() if on_a_lab else site.begin(named, Path.cwd())
     pasted.begin(Path.cwd(), named, frozenset(_taking_inventory(main)))
-    if context.invoked_subcommand not in ("lab", "drill"):  # a lab has other users
+    if not on_a_lab:  # which has other users
         private.begin(site.var())
     if context.invoked_subcommand is None:
         context.invoke(status)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from rollout import ROOT, site
+from rollout.commands import cli
 from rollout.outcomes import BadInputError
 from rollout.plan import kinds
 from rollout.plan.kinds import PlanWanted
@@ -39,6 +41,13 @@ def test_it_is_named_or_in_the_environment_or_where_one_stands(folder: Path, mon
     monkeypatch.setenv(site.VARIABLE, "/nowhere")
     site.begin(folder.name, folder.parent)
     assert site.directory() == folder, "what was typed comes first"
+
+
+def test_a_rehearsal_is_for_no_site(folder: Path) -> None:
+    site.begin(str(folder), ROOT)
+    done = CliRunner().invoke(cli.main, ["lab", "status"])
+    assert done.exception is None or isinstance(done.exception, SystemExit)
+    assert site.directory() is None
 
 
 def test_what_it_writes_is_in_its_own_var(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
