@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rollout.engine import stop
+from rollout.engine.look_ahead import seen
 from rollout.engine.rollout import Rollout
 from rollout.engine.service_claim import code_of
 from rollout.journal.file import Journal
@@ -34,20 +34,14 @@ def try_out(rollout: Rollout, names: Sequence[str]) -> ExitCode:
 def _tried(rollout: Rollout, stage: Stage) -> ExitCode:
     """Run the stage's playbook in check mode, and show what it says. Raises KeyboardInterrupt."""
     journal = str(_journal(rollout, stage.stage))
-    work = rollout.begin(
+    begun = rollout.begin(
         str(stage.playbook),
         rollout.run_id(f"check-{stage.stage}"),
         extra_vars={"rollout_journal": journal},
         check=True,
         reports=stage.reports,
     )
-    try:
-        run = work.wait()
-    except KeyboardInterrupt:
-        stop.end_here(rollout)
-        raise
-    rollout.screen.evidence(run.stats.get("evidence", []))
-    rollout.screen.quiet()
+    run = seen(rollout, begun)
     rollout.screen.say(f"✓ {stage.stage}" if run.ok else f"✗ {stage.stage}\n{run.message}")
     return ExitCode.DONE if run.ok else code_of(run)
 
