@@ -75,6 +75,15 @@ def irc_options(irc: NotifyIRC, timeout_seconds: float) -> dict[str, Any]:
     }
 
 
+def address(made: Any) -> tuple[str, int] | None:
+    """Return host and port of the server that a client talks to; None for a service that has no address of its own."""
+    host = getattr(made, "smtp_host", None) or made.host
+    if not host:
+        return None
+    irc = 6697 if made.secure else 6667
+    return host.strip("[]"), int(made.port or (irc if isinstance(made, NotifyIRC) else 443 if made.secure else 80))
+
+
 def takes_title(made: Any) -> bool:
     """Return True if a message of this client has a title of its own, as a mail has a subject."""
     return int(made.title_maxlen) > 0

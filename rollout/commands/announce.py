@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
 from rollout import ROOT
 from rollout.commands.options import FILE, LINE, inventory_option, plan_option
 from rollout.journal import store as journals
 from rollout.outcomes import BadInputError, ExitCode, NoPlanError
 from rollout.plan.messages import MESSAGES
+from rollout.views.console import console as terminal_console
 from rollout.views.console import say
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _see_that_it_is_ours(kept: KeptRollout) -> None:
     from rollout.commands.run import at_work
     from rollout.engine.service_claim import ServiceClaim
 
-    ServiceClaim(at_work(kept, Console(highlight=False))).take()
+    ServiceClaim(at_work(kept, terminal_console())).take()
 
 
 @announce.command("preview")

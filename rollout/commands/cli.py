@@ -14,7 +14,7 @@ import click
 
 from rollout import ROOT, private, site
 from rollout.commands import announce as announcing
-from rollout.commands import decisions, incident, lab, plan, schedule, take_over
+from rollout.commands import decisions, doctor, incident, lab, plan, schedule, take_over
 from rollout.commands.options import BRANCH, FILE, LINE, instant, instant_or_none, inventory_option, plan_option
 from rollout.outcomes import ExitCode, RunbookError
 from rollout.system_errors import system_error
@@ -208,6 +208,7 @@ for command in (
     schedule.schedule,
     plan.plan,
     take_over.take_over,
+    doctor.doctor,
     lab.lab,
 ):
     main.add_command(command)

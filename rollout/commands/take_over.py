@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import getpass
-import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from plugins.module_utils.rollout_core.journal.claims import TakeOver
 from plugins.module_utils.rollout_core.journal.events import ClaimTakeOver
 from rollout.commands.options import inventory_option, plan_option
 from rollout.outcomes import BadInputError
+from rollout.views.console import console as terminal_console
 
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
+console = terminal_console()
 
 
 @click.command("take-over")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -50,6 +51,28 @@ def new_plan(
 
     Raises BadInputError naming the file that is wrong, or the open plan that has the window.
     """
+    plan = drafted(inventory, now, window, backup, wanted, after)
+    directory = store.directory() / plan.id
+    directory.mkdir(parents=True)
+    try:
+        plans.save(plan, directory / "plan.yml")
+    except BaseException:
+        directory.rmdir()  # a plan is there whole, or not at all
+        raise
+    whole_file.sync_directory(directory.parent)
+    old_runs.remove()
+    return directory / "plan.yml"
+
+
+def drafted(
+    inventory: Path,
+    now: datetime,
+    window: datetime | None = None,
+    backup: datetime | None = None,
+    wanted: PlanWanted = MONTHLY,
+    after: str | None = None,
+) -> Plan:
+    """Return the plan as it would be written; nothing is. Raises BadInputError like `new_plan`."""
     kinds.stages(wanted, inventory)  # first of all: what was typed
     dates = schedule.load(inventory)
     policy = inventories.policy(inventory)
@@ -66,10 +89,10 @@ def new_plan(
     if missing := cowboy_findings(status.cowboys, ("cowboys",), known):
         raise documents.refused(known.production_status, missing)
     site_playbook = kinds.playbook(wanted, inventory, known)
-    directory = _new_directory(f"{start:%Y-%m}" + (f"-{wanted.kind.replace('_', '-')}" if wanted.kind else ""))
+    free = _free_id(f"{start:%Y-%m}" + (f"-{wanted.kind.replace('_', '-')}" if wanted.kind else ""))
     name = site.name_of(inventory)
     plan = Plan(
-        id=directory.name,
+        id=free,
         kind=wanted.kind,
         playbook=site_playbook,
         of=wanted.of,
@@ -86,15 +109,7 @@ def new_plan(
     if wrong := findings.findings(plan, now):
         lines = [f"  {'.'.join(map(str, where))}: {what}" for where, what in wrong]
         raise BadInputError("\n".join(["E-bad-plan  This cannot be a plan; nothing was written.", *lines]))
-    directory.mkdir(parents=True)
-    try:
-        plans.save(plan, directory / "plan.yml")
-    except BaseException:
-        directory.rmdir()  # a plan is there whole, or not at all
-        raise
-    whole_file.sync_directory(directory.parent)
-    old_runs.remove()
-    return directory / "plan.yml"
+    return plan
 
 
 def process(inventory: str, wanted: PlanWanted = MONTHLY, site_playbook: str | None = None) -> list[Stage]:
@@ -124,9 +139,7 @@ def cowboy_findings(
     return found
 
 
-def _new_directory(name: str) -> Path:
-    """Return a directory that does not exist yet: `2026-12` or `2026-12-partial-downtime`, or `2026-12.2`."""
-    number = 1
-    while (directory := store.directory() / (name if number == 1 else f"{name}.{number}")).exists():
-        number += 1
-    return directory
+def _free_id(name: str) -> str:
+    """Return an id that no plan has: `2026-12` or `2026-12-partial-downtime`, or `2026-12.2`."""
+    found = (name if number == 1 else f"{name}.{number}" for number in itertools.count(1))
+    return next(each for each in found if not (store.directory() / each).exists())

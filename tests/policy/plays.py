@@ -68,11 +68,12 @@ def play_is_named(source: Source) -> Iterator[Finding]:
 def play_names_its_hosts(source: Source) -> Iterator[Finding]:
     """Hosts are one group or host by name: never all, never a pattern, never a template.
 
-    Only a play that stops a run may say all but localhost: the conductor limits it to the hosts of the stage it stops.
+    Only a play that stops a run may say all but localhost: the conductor limits it to the hosts of the stage it stops;
+    and the one that only asks who answers.
     """
     for play in plays_of(source):
         hosts = play.get("hosts")
-        if stops(play) and hosts == "all:!localhost":
+        if (stops(play) or source.path.endswith("/hosts_answer.yml")) and hosts == "all:!localhost":
             continue
         if not isinstance(hosts, str) or hosts in ("all", "ungrouped") or not re.fullmatch(r"[a-z][a-z0-9_]*", hosts):
             yield source.finding(play.line_of("hosts"), f"hosts: {hosts!r}", "Name one group of the inventories.")

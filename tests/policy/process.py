@@ -16,7 +16,8 @@ from .source import ROOT, Finding, Located, Source, module_of, playbooks, role_o
 RULES = {f"R{number}" for number in range(1, 27)}
 CHECKPOINT = ("lateness", "checkpoint")
 CLAIM = "claim"  # the role that says whose the service is
-CLAIM_PLAYBOOKS = {"claim", "claim_end"}  # the conductor's own: a run begins with one, a rollout ends with the other
+# The conductor's own: a run begins with a claim, a rollout ends it, and `doctor` asks whether hosts answer.
+CONDUCTORS_PLAYBOOKS = {"claim", "claim_end", "hosts_answer"}
 LOOKS_ONLY = {
     "go",
     "preflight",
@@ -125,7 +126,7 @@ def playbooks_belong(project: Project) -> Iterator[Finding]:
     """Every playbook is a stage's, or takes one back: nothing is run that the process does not know."""
     known = {stage.get("playbook") for stage in project.stages} | project.taking_back | project.stop_playbooks
     for name, source in project.playbooks.items():
-        if name not in known | CLAIM_PLAYBOOKS:
+        if name not in known | CONDUCTORS_PLAYBOOKS:
             yield source.finding(
                 1, "belongs to no stage", "Name it in process.yml, as `playbook`, `stop`, in `undo` …, or remove it."
             )
@@ -194,7 +195,7 @@ def claim_is_seen_first(project: Project) -> Iterator[Finding]:
     lenient = project.undo_playbooks | project.release_playbooks | project.ending_playbooks | any_day
     for name, source in project.playbooks.items():
         entries = [target for _, target in entry_points(source)]
-        if not entries or name in project.stop_playbooks | CLAIM_PLAYBOOKS:
+        if not entries or name in project.stop_playbooks | CONDUCTORS_PLAYBOOKS:
             continue
         wanted = (CLAIM, "free" if name in lenient else "check")
         if next((target for target in entries if target[1] != "go"), None) != wanted:

@@ -66,3 +66,14 @@ def test_a_site_outside(folder: Path) -> None:
     assert ": paused in our way" in tried.stdout
     assert runbook("--site", "/nowhere", "status").returncode == 2
     assert (sorted((PROJECT / "var").glob("*")), sorted((PROJECT / "var" / "rollouts").glob("*"))) == kept
+
+
+def test_the_doctor_looks_at_all_of_it_and_changes_nothing(lab: Lab, folder: Path) -> None:
+    argv = [str(PROJECT / "runbook.py"), "--site", str(folder), "doctor"]
+    healthy = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
+    assert healthy.returncode == 0, healthy.stdout + healthy.stderr
+    for what in ("files", "inventory", "schedule", "channel status", "process", "hosts", "programs"):
+        assert f"✓ {what}: " in healthy.stdout
+    assert "A look ahead, not on record: preflight" in healthy.stdout
+    assert healthy.stdout.endswith("A rollout could begin.\n")
+    assert not list((folder / "var" / "rollouts").glob("*")), "no plan is made"
