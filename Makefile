@@ -32,7 +32,7 @@ faults: $(READY)  ## 200 random kill moments of an outage, on real servers; FAUL
 	@tests/debian_parts.sh
 	FAULTS=200 $(VENV)/bin/pytest tests/faults
 
-drills: $(READY)  ## every drill and other rehearsal with a fault in it, on two labs at a time; `./runbook.py drill NAME` for one
+drills: $(READY)  ## every drill and other rehearsal with a fault in it, on three labs at a time; `./runbook.py drill NAME` for one
 	@mkdir -p var
 	@tests/debian_parts.sh
 	$(VENV)/bin/pytest -m drill tests/lab

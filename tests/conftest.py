@@ -27,38 +27,35 @@ for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
         signal.signal(number, handler)
 
 LAB, DATABASE, FAULTS = HERE / "lab", HERE / "modules" / "test_database", HERE / "faults"
-AT_THE_WINDOW = "at the window"
-# What takes minutes comes first: two workers with a lab each, then what needs a server, then all the rest.
-ORDER = (AT_THE_WINDOW, "lab", "database", "faults", "rest")
-SHARE = ORDER[:3]  # a lab or a pair of database servers: they run on the same worker
+LABS = AT_THE_WINDOW, DRILLS, LAB_ITSELF = "at the window", "drills", "lab"
+# What takes minutes comes first: a worker for each lab, then what needs a server, then all the rest.
+ORDER = (*LABS, "database", "faults", "rest")
+SHARE = (*LABS, "database")  # a lab or a pair of database servers: they run on the same worker
 LEFT_OUT = pytest.StashKey[int]()
 EVERY_MOMENT = 200  # of `make faults`
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the drills that are not for every day, deal the others out, and begin with what takes longest."""
+    """Leave out the drills unless they are asked for, deal the tests out, and begin with what takes longest."""
     drills = [item for item in items if item.get_closest_marker("drill")]
     asked_for = config.option.markexpr or any("::" in argument for argument in config.args)
-    left_out = [] if asked_for or os.environ.get("DRILLS") == "all" else [item for item in drills if not _always(item)]
+    left_out = [] if asked_for or os.environ.get("DRILLS") == "all" else drills
     config.stash[LEFT_OUT] = len(left_out)
     groups = {item: _group(item) for item in items if item not in left_out}
-    if asked_for:  # with nothing else to do, both workers have drills
-        groups.update(dict.fromkeys(drills[1::2], "lab"))
+    if asked_for:  # with nothing else to do, every lab has its share
+        groups.update((drill, LABS[number % len(LABS)]) for number, drill in enumerate(drills))
     for item, group in groups.items():
         if group in SHARE:
             item.add_marker(pytest.mark.xdist_group(group))
     items[:] = sorted(groups, key=lambda item: ORDER.index(groups[item]))
 
 
-def _always(item: pytest.Item) -> bool:
-    marker = item.get_closest_marker("drill")
-    return marker is not None and bool(marker.kwargs.get("always"))
-
-
 def _group(item: pytest.Item) -> str:
+    if item.path.name == "test_drills.py":
+        return DRILLS
     if item.path.is_relative_to(LAB):
-        return AT_THE_WINDOW if "before_the_window" in getattr(item, "fixturenames", ()) else "lab"
+        return AT_THE_WINDOW if "before_the_window" in getattr(item, "fixturenames", ()) else LAB_ITSELF
     if item.path.is_relative_to(FAULTS):
         return "faults"
     return "database" if str(item.path).startswith(str(DATABASE)) else "rest"

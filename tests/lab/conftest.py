@@ -1,6 +1,6 @@
 """One lab for all tests of a worker that need one, in var/lab-test*; `fresh_lab` is the same lab as right after `up`.
 
-tests/conftest.py deals the tests out so that two workers have a lab each.
+tests/conftest.py deals the tests out: a worker has one lab at most, and two or three workers have one.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""The drills: two with every `make test`, that it stops in time and that it is killed; all with `make drills`."""
+"""The drills, each as `./runbook.py drill NAME` plays it: with `make drills`, and in CI."""
 
 from __future__ import annotations
 
@@ -13,12 +13,9 @@ from lab.drills.command import table
 from lab.drills.drills import DRILLS, rehearse
 from lab.drills.rollout import Rollout
 
-ALWAYS = ("slow-patch", "control-killed")
 
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.drill(always=name in ALWAYS)) for name in DRILLS]
-)
+@pytest.mark.drill
+@pytest.mark.parametrize("name", DRILLS)
 def test_drill(name: str, at_the_window: Rollout, record_property: Callable[[str, Any], None]) -> None:
     checks = rehearse(DRILLS[name], at_the_window)
     shown = Console(file=io.StringIO(), width=120)

@@ -37,6 +37,7 @@ def test_no_terminal_and_no_answers_is_no_at_once(untouched):
     assert untouched.outcomes() == [], "nothing was begun"
 
 
+@pytest.mark.drill
 def test_thirty_one_minutes_late(unchanged):
     paused = unchanged.run("pause", "--at=-30m")
     assert paused.returncode == 0, paused.stdout + paused.stderr
@@ -47,6 +48,7 @@ def test_thirty_one_minutes_late(unchanged):
     assert unchanged.journal[-1]["outcome"] == "aborted"
 
 
+@pytest.mark.drill
 def test_a_host_that_does_not_answer(unchanged):
     stopped = run_without(unchanged, "gac")
     assert stopped.returncode == 6, stopped.stdout + stopped.stderr
