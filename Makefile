@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 unexport RUNBOOK_SITE  # everything here is the lab's, whatever site the shell is set up for
 
-.PHONY: rollout test again faults drills lint bench setup lock clean
+.PHONY: rollout test again faults drills lint lint-python lint-plays bench setup lock clean
 
 rollout: $(READY)  ## one whole monthly deployment on the embedded lab, unattended, from plan to report
 	@umask 022; export $$(grep -v '^#' lab/strange.env); \
@@ -25,7 +25,8 @@ test: $(READY)  ## every test but those that take minutes; it says at its end wh
 
 again: $(READY)  ## what failed in the last run, one after another with nothing beside it; more than three are too many to be chance
 	@$(VENV)/bin/python -m tests.failed_again
-	$(VENV)/bin/pytest --last-failed --last-failed-no-failures=none --numprocesses=0
+	@# By one worker: without any, tests have other names (no @GROUP), and all tests of their files would run.
+	$(VENV)/bin/pytest --last-failed --last-failed-no-failures=none --numprocesses=1
 
 faults: $(READY)  ## 200 random kill moments of an outage, on real servers; FAULTS_SEED=N is one of them again
 	@mkdir -p var
@@ -37,13 +38,17 @@ drills: $(READY)  ## every drill and other rehearsal with a fault in it, on thre
 	@tests/debian_parts.sh
 	$(VENV)/bin/pytest -m drill tests/lab
 
-lint: $(READY)  ## every linter
+lint: lint-python lint-plays  ## every linter; with --jobs=2 on two cores
+
+lint-python: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --cache-dir var/cache/imports
 	$(VENV)/bin/python -m tests.policy.validate_modules
 	$(VENV)/bin/vermin --quiet --no-tips --violations --target=3.8- plugins  # what hosts run
+
+lint-plays: $(READY)
 	$(VENV)/bin/yamllint --strict .
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" ansible-lint --offline --strict
 
