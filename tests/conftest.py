@@ -26,10 +26,10 @@ for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, handler)
 
-LAB, DATABASE, FAULTS = HERE / "lab", HERE / "modules" / "test_database", HERE / "faults"
+LAB, MODULES, FAULTS = HERE / "lab", HERE / "modules", HERE / "faults"
 LABS = AT_THE_WINDOW, DRILLS, LAB_ITSELF = "at the window", "drills", "lab"
-# What takes minutes comes first: a worker for each lab, then what needs a server, then all the rest.
-ORDER = (*LABS, "database", "faults", "rest")
+# What takes minutes comes first: a worker for each lab, then what needs servers, and last what fills the gaps.
+ORDER = (*LABS, "database", "faults", "modules", "rest")
 SHARE = (*LABS, "database")  # a lab or a pair of database servers: they run on the same worker
 LEFT_OUT = pytest.StashKey[int]()
 EVERY_MOMENT = 200  # of `make faults`
@@ -48,6 +48,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item, group in groups.items():
         if group in SHARE:
             item.add_marker(pytest.mark.xdist_group(group))
+        elif group == "modules":  # the tests of a file have servers or branches in common
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
     items[:] = sorted(groups, key=lambda item: ORDER.index(groups[item]))
 
 
@@ -58,7 +60,9 @@ def _group(item: pytest.Item) -> str:
         return AT_THE_WINDOW if "before_the_window" in getattr(item, "fixturenames", ()) else LAB_ITSELF
     if item.path.is_relative_to(FAULTS):
         return "faults"
-    return "database" if str(item.path).startswith(str(DATABASE)) else "rest"
+    if item.path.is_relative_to(MODULES):
+        return "database" if item.path.name.startswith("test_database") else "modules"
+    return "rest"
 
 
 @pytest.hookimpl

@@ -13,7 +13,6 @@ import pytest
 from lab.layout import BUILDERS
 from tests.modules.buildbot_master import Master, wait_for
 
-pytestmark = pytest.mark.xdist_group("buildbot")  # there is one master
 SPURIOUS = [{"pattern": r"Could not kill stale process of librarian\.pid", "bug": 612345}]
 Look = Callable[..., dict[str, Any]]
 

@@ -16,7 +16,6 @@ INDEX = f"-- About it.\nSET client_min_messages=ERROR;\n\nCREATE INDEX bug__owne
 NEW_TABLE = f"CREATE TABLE Answer (id bigint PRIMARY KEY);\nCREATE INDEX answer__id__idx ON Answer (id);\n{ROW}"
 DEFAULT = f"ALTER TABLE Bug ADD COLUMN heat integer DEFAULT 0;\n{ROW}"
 NAME = "patch-2208-57-0.sql"
-pytestmark = pytest.mark.xdist_group("squawk")  # two at once would see each other's directories
 
 
 @pytest.fixture
