@@ -30,6 +30,7 @@ RENAMED = {
     "in place of `holds: {what: …, until: STAGE, release: PLAYBOOK}`",
 }
 SHOWN = 200  # characters of what was found instead
+TOLD_AT_MOST = 100  # problems of a file
 Location = Sequence[int | str]
 Finding = tuple[Location, str]  # where, and what was expected
 
@@ -105,10 +106,12 @@ def findings(error: ValidationError) -> list[Finding]:
 def refused(path: Path, findings: Sequence[Finding]) -> BadInputError:
     """Return one error for all findings in `path`: a line `file:line: field: what was expected` each."""
     path = Path(os.path.relpath(path)) if path.is_relative_to(Path.cwd()) else path
+    node = compose(path)
     lines = [
-        f"  {path}:{line_of(path, where)}: {': '.join(filter(None, ('.'.join(map(str, where)), what)))}"
-        for where, what in findings
+        f"  {path}:{_line(node, where)}: {': '.join(filter(None, ('.'.join(map(str, where)), what)))}"
+        for where, what in findings[:TOLD_AT_MOST]
     ]
+    lines += [f"  … and {len(findings) - TOLD_AT_MOST} more"] if len(findings) > TOLD_AT_MOST else []
     return BadInputError("\n".join([f"E-bad-input  {path} cannot be used; nothing was touched.", *lines]))
 
 
@@ -160,7 +163,10 @@ def write(path: Path, content: str | bytes) -> None:
 
 def line_of(path: Path, location: Location) -> int:
     """Return the line (from 1) of the innermost part of `location` that exists in the YAML file."""
-    node = compose(path)
+    return _line(compose(path), location)
+
+
+def _line(node: yaml.Node | None, location: Location) -> int:
     line = 1
     for key in location:
         if isinstance(node, yaml.MappingNode):

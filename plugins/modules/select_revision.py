@@ -120,6 +120,7 @@ texts_left_out:
 
 import dataclasses
 import math
+import re
 import tempfile
 from typing import Any, Mapping, Sequence
 
@@ -186,7 +187,7 @@ def worth_carrying(texts: Mapping[str, str]) -> dict[str, str]:
 def rows(value: Sequence[Sequence[Any]]) -> list[tuple[int, ...]]:
     """Return [(major, minor, patch)]. Raises ValueError that names the row."""
     for row in value:
-        if len(row) != 3 or not all(str(number).isdigit() for number in row):
+        if len(row) != 3 or not all(re.fullmatch("[0-9]{1,9}", str(number)) for number in row):
             raise ValueError(f"applied: {row!r}; expected [major, minor, patch]")
     return [(int(major), int(minor), int(patch)) for major, minor, patch in value]
 

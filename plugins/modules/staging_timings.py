@@ -58,6 +58,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.rollout_core.schema import budget
 
+LARGEST = 64 * 2**20  # bytes of a log, as for `budget`
+
 
 def newest(pattern: str) -> Path | None:
     """Return the path that was written to last, of several at once the last by name; None if nothing matches."""
@@ -84,7 +86,15 @@ def main() -> None:
             "  Then:  restore staging, or mend revision_logs in the inventory, and ./runbook.py run select"
         )
     try:
-        restore = budget.last_restore(path.read_text(encoding="utf-8", errors="replace"))
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            module.fail_json(
+                msg=f"E-restore-log-unreadable  {path}: it is too large; expected at most {LARGEST // 2**20} MiB.\n"
+                f"  Only its last restore counts:  tail -c {LARGEST // 2**20}M {path} > FILE  in a place that"
+                " revision_logs in the inventory names"
+            )
+        restore = budget.last_restore(content.decode("utf-8", "replace"))
     except OSError as error:
         module.fail_json(msg=f"E-restore-log-unreadable  {path}: {error.strerror}.")
     except budget.NoTimings as error:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+LOOKED_AT = 3000  # characters at each end of what was said
 SAYS = ("msg", "module_stderr", "stderr")  # where a failed task's reason stands
 # What Ansible puts before it.
 _AROUND = re.compile(
@@ -189,12 +190,16 @@ def _line(reason: Reason) -> str:
 
 
 def _failed(host: str, result: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
-    """Yield host and result of what failed: of the task itself, or of each failed item of its loop."""
+    """Yield host and result of what failed: of the task itself, or of each failed item of its loop.
+
+    A module may answer with `results` of its own, which can be anything.
+    """
     items = result.get("results")
-    bad = [item for item in items if item.get("failed") or item.get("unreachable")] if isinstance(items, list) else []
-    for each in bad or [result]:
-        delegated = each.get("_ansible_delegated_vars") or {}
-        yield str(delegated.get("ansible_delegated_host") or host), each
+    results = [item for item in items if isinstance(item, Mapping)] if isinstance(items, list) else []
+    for each in [item for item in results if item.get("failed") or item.get("unreachable")] or [result]:
+        delegated = each.get("_ansible_delegated_vars")
+        where = delegated.get("ansible_delegated_host") if isinstance(delegated, Mapping) else None
+        yield str(where or host), each
 
 
 def _reason(host: str, result: Mapping[str, Any], *, unreachable: bool) -> Reason:
@@ -215,6 +220,9 @@ def _reason(host: str, result: Mapping[str, Any], *, unreachable: bool) -> Reaso
 
 
 def _known(host: str, said: str) -> Reason | None:
+    """Return the known reason in what was said; of a very long text its two ends count: patterns take their time."""
+    if len(said) > 2 * LOOKED_AT:
+        said = f"{said[:LOOKED_AT]}\n{said[-LOOKED_AT:]}"
     for known in KNOWN:
         if match := re.search(known.pattern, said):
             more = {name: (value or "").strip() for name, value in match.groupdict().items()}

@@ -140,13 +140,18 @@ class Asker(Protocol):
 
 
 def question(gate: Gate | MergeBackOut, facts: Mapping[str, Any], evidence: Sequence[str]) -> Question:
-    """Return the gate's question with facts filled in. Raises KeyError for a fact that is missing.
+    """Return the gate's question with facts filled in.
 
+    Raises KeyError for a fact that is missing, ValueError for one that is not what the question takes it for.
     Not Jinja2: the plan is handed to Ansible whole, which would fill in `{{ … }}` before we could.
     """
+    try:
+        text = _InWords().vformat(gate.question, (), facts)
+    except (TypeError, AttributeError, IndexError) as error:
+        raise ValueError(f"{gate.question!r} cannot be filled in: {error}") from error
     return Question(
         gate=gate.gate,
-        text=_InWords().vformat(gate.question, (), facts),
+        text=text,
         evidence=evidence,
         who=gate.who,
         waits=timeline.parse_duration(gate.waits),

@@ -96,7 +96,7 @@ def _told(content: str) -> str:
         since = str(owner["since"])[:16].replace("T", " ")
         who = f"{owner['rollout']} by {owner['by']} on {owner['host']}, in {owner['checkout']}, since {since} UTC"
         plan = str(owner["plan"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return ", by somebody on this machine.\n  Nothing was said or touched.  See:  ./runbook.py status"
     lines = [
         f": {who} (pid {owner.get('pid')}).",

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from dateutil.rrule import rrulestr
@@ -44,6 +45,7 @@ class EndlessError(ValueError):
     """A rule, or a calendar, that is not worked out in the time that there is for it."""
 
 
+@lru_cache(maxsize=1000)
 def problem(rule: str, span: timedelta = timedelta()) -> str | None:
     """Why `FREQ=…;…` cannot be worked out over `span`, from its first occurrence on; None when it can.
 

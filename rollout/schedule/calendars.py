@@ -25,7 +25,7 @@ from rollout.schedule.series import LINE, ZONE
 
 DAY = timedelta(days=1)
 RULES = ("RRULE", "EXRULE")
-ONCE = ("DTSTART", "DTEND", "DURATION")
+ONCE = ("DTSTART", "DTEND", "DURATION", "RECURRENCE-ID", "SEQUENCE", "UID", "STATUS", "TRANSP")
 Problem = tuple[int, str]  # line, what is wrong there
 Content = tuple[int, str, dict[str, Any], str]  # line, name, parameters, value
 

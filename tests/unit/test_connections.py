@@ -26,6 +26,8 @@ WITH = [
     (f"postgresql://u@h/db?sslmode=require&%70assword={SECRET}", "password"),
     (f"postgresql:///db?sslpassword={SECRET}", "sslpassword"),
     (f"dbname='postgresql://u:{SECRET}@h/db'", "password"),
+    (f"postgresql://u:@x:{SECRET}@h/db", "password"),
+    (f"see postgresql://h/db and postgresql://u:{SECRET}/x@h/db", "password"),
     (f"dbname='host=h password={SECRET}'", "password"),
 ]
 WITHOUT = [
@@ -36,6 +38,8 @@ WITHOUT = [
     "host=a user=password dbname=mypassword",
     "host=a password=",
     "",
+    "postgresql://" * 20_000,  # each may begin a URI, and all the rest be its password
+    "postgresql://h/" + "a:" * 20_000 + "@",
 ]
 
 

@@ -23,6 +23,7 @@ ADDRESS = "http://launchpad.test:8080/a/page"
         ('<a href="http://launchpad.test/">another port</a>', (), ("http://launchpad.test/",)),
         ('<a href="/in"><a href="?q"><a href="#top"><a href="http://launchpad.test:8080/in">', (), ()),
         ('<a href="mailto:losas@x.test"><a href="javascript:void(0)"><a name="n"><a href>', (), ()),
+        ('<![if x]><a href="http://help.test/"><![endif]><![x', (), ("http://help.test/",)),
         ('<a href="http://[half">broken</a>', (), ("http://[half",)),
         ('<a href="http://h.test/?a=1&amp;b=2">', (), ("http://h.test/?a=1&b=2",)),
         (

@@ -288,3 +288,14 @@ def test_a_live_view_shows_nothing_raw(attack, monkeypatch):
     os.close(ours)
     assert b"task" in shown
     assert attack == "\x1b" or f"task{attack}".encode() not in shown
+
+
+def test_what_is_nested_deeper_than_anybody_means_is_cut_off():
+    made = plain_text.cleaned(json.loads('{"a":' * 400 + '"\\u001b[2J"' + "}" * 400))
+    assert json.dumps(made).count('"a"') == 50
+    assert json.dumps(made, ensure_ascii=False).count(plain_text.TOO_DEEP) == 1
+
+
+def test_every_text_is_given_in_order_however_deep():
+    deep = json.loads("[" * 900 + '"x"' + "]" * 900)
+    assert list(plain_text.texts_in({"a": ["b", {"c": "d"}], "e": deep})) == ["a", "b", "c", "d", "e", "x"]

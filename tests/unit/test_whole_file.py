@@ -56,3 +56,24 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="symbolic links"):
         whole_file.replace(tmp_path / "record", b"ours")
     assert (tmp_path / "theirs").read_bytes() == b"theirs"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "Expecting"),
+        (b"[1]", "no JSON object"),
+        (b'{"a": ', "Expecting"),
+        (b"[" * 100_000, "nested too deep"),
+        (b"\xff", ""),
+    ],
+)
+def test_what_is_no_object_is_refused(tmp_path: Path, content: bytes, why: str) -> None:
+    (tmp_path / "record").write_bytes(content)
+    with pytest.raises(ValueError, match=why):
+        whole_file.read_object(tmp_path / "record")
+
+
+def test_an_object_is_read_without_the_space_that_was_reserved(tmp_path: Path) -> None:
+    (tmp_path / "record").write_bytes(b'{"a": 1}   \0\0')
+    assert whole_file.read_object(tmp_path / "record") == {"a": 1}

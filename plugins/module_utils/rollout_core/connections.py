@@ -15,7 +15,8 @@ from .plain_text import texts_in
 SECRETS = ("password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key")
 _KEYS = "|".join(sorted(SECRETS, key=len, reverse=True))
 _KEY = re.compile(rf"(?:^|[\s?&'\"])(?P<key>{_KEYS})\s*=\s*(?!''|\"\"|[\s&]|$)", re.IGNORECASE)
-_IN_URI = re.compile(r"\w+://[^/?#\s]*?:[^@\s]+@")  # user:password@host
+_HOST = re.compile(r"\w://([^/?#\s]*)")  # of a URI: up to what follows it, or to what is in a password too
+_PASSWORD = re.compile(r":[^@\s]+@")  # user:password@host
 _MOST_LEVELS = 3  # a dbname that is a connection string itself
 
 
@@ -27,7 +28,7 @@ def secret(dsn: str, parse: Callable[[str], Mapping[str, Any]] | None = None, le
     for text in (dsn, unquote(dsn)):
         if found := _KEY.search(text):
             return found["key"].lower()
-        if _IN_URI.search(text):
+        if _in_uri(text):
             return "password"
     try:
         given = parse(dsn) if parse else {}
@@ -37,6 +38,16 @@ def secret(dsn: str, parse: Callable[[str], Mapping[str, Any]] | None = None, le
     if levels and ("://" in inner or "=" in inner) and (found_inside := secret(inner, parse, levels - 1)):
         return found_inside
     return next((key for key in SECRETS if given.get(key)), None)
+
+
+def _in_uri(text: str) -> bool:
+    """Return True if a URI in the text has a password. In time that grows with the text only, whatever is in it."""
+    text = text[: text.rfind("@") + 1]
+    for host in _HOST.finditer(text):
+        password = _PASSWORD.search(text, host.start(1))
+        if password and password.start() < host.end():
+            return True
+    return False
 
 
 def secrets_in(

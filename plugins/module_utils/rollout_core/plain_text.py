@@ -24,6 +24,8 @@ _UNSEEN = re.compile(
     "\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
 )
 _TEMPLATES = ("{{", "{%", "{#")
+_DEEPEST = 50  # levels of what a host says: what reads it goes one deeper with each
+TOO_DEEP = "… (nested too deep)"
 _INSTEAD = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -42,28 +44,30 @@ def escaped(json_text: str) -> str:
     return _UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], json_text)
 
 
-def cleaned(value: Any) -> Any:
-    """Return the value with every text in it cleaned, keys of mappings too, as deep as it goes."""
+def cleaned(value: Any, levels: int = _DEEPEST) -> Any:
+    """Return the value with every text in it cleaned, keys of mappings too; below so many levels stands TOO_DEEP."""
     if isinstance(value, str):
         return clean(value)
+    if isinstance(value, (Mapping, list, tuple)) and not levels:
+        return TOO_DEEP
     if isinstance(value, Mapping):
-        return {cleaned(key): cleaned(each) for key, each in value.items()}
+        return {cleaned(key): cleaned(each, levels - 1) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [cleaned(each) for each in value]
+        return [cleaned(each, levels - 1) for each in value]
     return value
 
 
 def texts_in(value: Any) -> Iterator[str]:
     """Give every text in the value, keys of mappings too, as deep as it goes."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key, each in value.items():
-            yield from texts_in(key)
-            yield from texts_in(each)
-    elif isinstance(value, (list, tuple)):
-        for each in value:
-            yield from texts_in(each)
+    left = [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, str):
+            yield each
+        elif isinstance(each, Mapping):
+            left += [part for pair in reversed(list(each.items())) for part in reversed(pair)]
+        elif isinstance(each, (list, tuple)):
+            left += reversed(each)
 
 
 def unseen(text: str) -> str | None:

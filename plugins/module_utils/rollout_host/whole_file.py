@@ -1,11 +1,13 @@
-"""Writes files so that a reader, or the host after a loss of power, finds the old or the new one, whole."""
+"""Writes files so that a reader, or the host after a loss of power, finds the old or the new one, whole; reads them."""
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 
 def replace(path: Path, content: bytes, *, mode: int = 0o600, durable: bool = True) -> None:
@@ -29,6 +31,17 @@ def replace(path: Path, content: bytes, *, mode: int = 0o600, durable: bool = Tr
         raise
     if durable:
         sync(path.parent)
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file that was reserved longer than it is. Raises OSError, ValueError for another."""
+    try:
+        found = json.loads(path.read_bytes().rstrip(b"\0 "))
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+    if not isinstance(found, dict):
+        raise ValueError("it is no JSON object")
+    return found
 
 
 def private_directory(directory: Path) -> Path:

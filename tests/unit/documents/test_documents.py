@@ -194,3 +194,13 @@ def test_what_is_wrong_is_said_with_its_line(text, line, says, tmp_path):
 def test_what_is_plain_is_read(text, means, tmp_path):
     assert documents.checked(make(tmp_path / "a.yml", text), lambda found: found) == means
     assert plain_yaml.compose("a: 1") is not None
+
+
+def test_of_very_many_problems_some_are_told(tmp_path):
+    path = tmp_path / "process.yml"
+    path.write_text("- stage: x\n" * 3000)
+    with pytest.raises(BadInputError) as refused:
+        documents.load(path, ProcessFile)
+    _, *told, last = str(refused.value).splitlines()
+    assert (len(told), last.startswith("  … and ")) == (documents.TOLD_AT_MOST, True)
+    assert [told[0].split(":")[1], told[-1].split(":")[1] != "1"] == ["1", True]

@@ -11,6 +11,7 @@ RESULTS = ("success", "warnings", "failure", "skipped", "exception", "retry", "c
 GOOD, FAILURE = ("success", "warnings"), "failure"
 # Where the report of one failed test begins: unittest, zope.testing, subunit.
 FAILED_TEST = re.compile(r"^(?:(?:FAIL|ERROR|failure|error): |(?:Failure|Error) in test )")
+_REVNO = re.compile(r"[0-9]{1,15}")
 _SHA = re.compile(r"[0-9a-f]{40}")
 _SHORT_SHA = re.compile(r"[0-9a-f]{7,40}")
 _EARLIER = 10  # as many builds say how long the next one takes
@@ -114,7 +115,7 @@ def _on_branch(branch: str | None, merged: Merged) -> bool:
 def number_of(build: Mapping[str, Any], merged: Merged) -> int | None:
     """Return the number, on the merge's branch, of the revision that a build is of; None if that is not known."""
     got, asked, branch = _built(build)
-    told = next((value for value in (got, asked) if value and value.isdigit()), None)
+    told = next((value for value in (got, asked) if value and _REVNO.fullmatch(value)), None)
     return int(told) if told and not _SHA.fullmatch(merged.revid) and _on_branch(branch, merged) else None
 
 

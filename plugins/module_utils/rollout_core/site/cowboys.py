@@ -44,7 +44,7 @@ def problems(cowboys: Any) -> list[str]:
             continue
         name = f"cowboy {number} ({cowboy.get('id', 'no id')})"
         found += [f"{name}: {problem}" for problem in _field_problems(cowboy)]
-        if cowboy.get("id") in seen:
+        if str(cowboy.get("id")) in seen:
             found.append(f"{name}: the id is there twice")
         seen.add(str(cowboy.get("id")))
     return found

@@ -40,6 +40,10 @@ class _Reader(HTMLParser):
         elif tag in ("a", "area"):
             self.links.append(self._absolute(href))
 
+    def parse_html_declaration(self, i: int) -> int:
+        """Pass over "<![…", as browsers do up to the next ">"; Python's own parser stops there with an error."""
+        return self.parse_bogus_comment(i) if self.rawdata.startswith("<![", i) else super().parse_html_declaration(i)
+
     def _absolute(self, href: str) -> str:
         try:
             return urldefrag(urljoin(self.base, href)).url

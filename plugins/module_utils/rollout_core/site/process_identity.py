@@ -5,9 +5,18 @@ Facts in (the text of /proc/PID/stat, /proc/locks, instants in seconds), an answ
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 CLOCK_ERROR = 2.0  # seconds that a file's time and the begin of a process may be apart, both told by the same machine
+
+
+# "1: FLOCK  ADVISORY  WRITE 812 08:01:4711 0 EOF", proc_locks(5); one that waits has "->" after its number.
+_HELD = re.compile(
+    r"^\d+: +(?:[A-Z*]+ +)+(?P<pid>-?\d{1,19}) (?P<major>[0-9a-f]{1,8}):(?P<minor>[0-9a-f]{1,8}):(?P<inode>\d{1,20})"
+    r" \S+ \S+$",
+    re.MULTILINE | re.ASCII,
+)
 
 
 class Stat(NamedTuple):
@@ -42,11 +51,9 @@ def holders(locks: str, device: tuple[int, int], inode: int) -> list[int]:
 
     Where no line has the file's device (some file systems show another there), the inode's number decides.
     """
-    found = [line.split() for line in locks.splitlines() if " -> " not in line]
-    held = [(fields[-3].split(":"), int(fields[-4])) for fields in found if len(fields) >= 8]
-    same = [(place, pid) for place, pid in held if len(place) == 3 and place[2] == str(inode)]
-    exact = [pid for place, pid in same if (int(place[0], 16), int(place[1], 16)) == tuple(device)]
-    return sorted({pid for pid in exact or [pid for _, pid in same] if pid > 0})
+    same = [held for held in _HELD.finditer(locks) if int(held["inode"]) == inode]
+    exact = [held for held in same if (int(held["major"], 16), int(held["minor"], 16)) == tuple(device)]
+    return sorted({pid for pid in (int(held["pid"]) for held in exact or same) if pid > 0})
 
 
 def began_after(began: float, written: float) -> bool:

@@ -260,10 +260,13 @@ class IrcChannel:
             self._process()
 
     def _process(self) -> None:
-        if getattr(self.connection.socket, "pending", int)():  # decrypted already: select would not tell
-            self.connection.process_data()
-        else:
-            self.reactor.process_once(min(self._left(), 1.0))
+        try:
+            if getattr(self.connection.socket, "pending", int)():  # decrypted already: select would not tell
+                self.connection.process_data()
+            else:
+                self.reactor.process_once(min(self._left(), 1.0))
+        except (AttributeError, LookupError, TypeError, ValueError) as error:  # the library takes a line for IRC
+            raise IrcError(f"E-irc-line  {self.server} sent a line that is no IRC: {error}.") from error
 
     def _left(self) -> float:
         return max(0.0, self.deadline - time.monotonic())

@@ -136,8 +136,7 @@ def new_log(directory: str, database: str, what: str = "upgrade") -> Path:
 def last_success(directory: str, database: str) -> dict[str, Any] | None:
     """Return what `record_success` wrote last for this database; None if there is nothing that can be read."""
     with suppress(OSError, ValueError):
-        read: dict[str, Any] = json.loads(_record(directory, database).read_text(encoding="utf-8"))
-        return read
+        return whole_file.read_object(_record(directory, database))
     return None
 
 

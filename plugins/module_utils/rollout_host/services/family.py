@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Iterable, NamedTuple
 
-from ..whole_file import replace
+from ..whole_file import read_object, replace
 from . import processes
 from .processes import Process
 
@@ -60,7 +60,7 @@ class _Seen(NamedTuple):
 
 
 def relative(record: dict[str, Any]) -> Relative:
-    """Return the process of a `Relative.record`. Raises KeyError or ValueError for anything else."""
+    """Return the process of a `Relative.record`. Raises KeyError, TypeError, ValueError, OverflowError."""
     return Relative(Process(int(record["pid"]), int(record["started"]), tuple(record["command"])), str(record["user"]))
 
 
@@ -93,8 +93,8 @@ def write_down(run: str, found: Iterable[Relative]) -> None:
 
 
 def _written_down(run: str) -> list[Relative]:
-    with suppress(OSError, ValueError, KeyError, TypeError):  # not there, or not as we wrote it
-        kept = json.loads(_path(run).read_text(encoding="utf-8"))
+    with suppress(OSError, ValueError, KeyError, TypeError, OverflowError):  # not there, or not as we wrote it
+        kept = read_object(_path(run))
         if kept["boot"] == _boot():
             return [relative(record) for record in kept["processes"]]
     return []

@@ -29,7 +29,7 @@ def read(directory: Path) -> Records:
     """Return the claims that are kept there; none before there was one. Raises ClaimsError."""
     path = directory / NAME
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))["claims"]
+        kept = whole_file.read_object(path)["claims"]
         if not isinstance(kept, list) or not all(isinstance(record, dict) for record in kept):
             raise TypeError("no list of claims")
     except FileNotFoundError:

@@ -134,7 +134,7 @@ class Schemas:
 def bug_tags(value: Mapping[Any, Any]) -> dict[int, list[str]]:
     """Return {bug: [tag]} of a module's argument. Raises ValueError that names the bug."""
     for bug, listed in value.items():
-        if not str(bug).isdigit() or not isinstance(listed, list):
+        if not re.fullmatch("[0-9]{1,15}", str(bug)) or not isinstance(listed, list):
             raise ValueError(f"bug_tags: {bug}: {listed!r}; expected a bug number and a list of tags")
     return {int(bug): [str(tag) for tag in listed] for bug, listed in value.items()}
 

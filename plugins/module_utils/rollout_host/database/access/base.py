@@ -216,9 +216,8 @@ def write_record(path: Path, record: dict[str, Any]) -> None:
 def read_record(path: Path) -> dict[str, Any] | None:
     """Return a record; None if there is none. Raises RolloutError `E-access-file` for one that makes no sense."""
     try:
-        record: dict[str, Any] = json.loads(path.read_text())
+        return whole_file.read_object(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:
         raise RolloutError(f"E-access-file  {path} makes no sense: {error}. Look at it, then delete it.") from error
-    return record

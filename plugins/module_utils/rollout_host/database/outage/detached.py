@@ -56,8 +56,7 @@ def start(pyz: Path, params: Mapping[str, Any], seconds: float) -> tuple[int, st
 def result(answer_file: str) -> dict[str, Any] | None:
     """Return the result of the work; None as long as there is none."""
     with suppress(OSError, ValueError):
-        read: dict[str, Any] = json.loads(Path(answer_file).read_bytes().rstrip(b"\0 "))
-        return read
+        return whole_file.read_object(Path(answer_file))
     return None
 
 

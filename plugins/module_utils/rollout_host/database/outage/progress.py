@@ -95,10 +95,9 @@ def read(state_directory: str, database: str, run_id: str) -> dict[str, Any] | N
 def last(state_directory: str, database: str) -> dict[str, Any] | None:
     """Return the progress of the last run on that database, whichever it was; None without one."""
     try:
-        state = json.loads(path(state_directory, database).read_text())
+        return whole_file.read_object(path(state_directory, database))
     except (OSError, ValueError):
         return None
-    return state if isinstance(state, dict) else None
 
 
 def worker(state: Mapping[str, Any] | None) -> processes.Process | None:

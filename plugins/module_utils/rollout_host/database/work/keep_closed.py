@@ -7,7 +7,6 @@ still closed. At the deadline access opens by itself, whatever became of those w
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any, Mapping, NamedTuple
 
@@ -16,7 +15,7 @@ from ..access.base import LEFT_CLOSED, Access
 from ..connection import RolloutError, take_lock
 from ..driver import psycopg
 from ..outage.detached import result
-from ..outage.progress import path, worker
+from ..outage.progress import last, worker
 from ..outage.run import Interruption, Outage, OutageWork, WorkError
 
 WORK = "keep_closed"  # as the option `work` names it
@@ -104,11 +103,8 @@ class Keeper(NamedTuple):
     @classmethod
     def last(cls, state_directory: str, database: str) -> Keeper | None:
         """Return the last worker of that database; None if it kept nothing closed, or there was none."""
-        try:
-            state = json.loads(path(state_directory, database).read_text())
-        except (OSError, ValueError):
-            return None
-        return cls(state) if state.get("work") == WORK else None
+        state = last(state_directory, database)
+        return cls(state) if state and state.get("work") == WORK else None
 
     @property
     def run_id(self) -> str:
