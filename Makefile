@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 unexport RUNBOOK_SITE  # everything here is the lab's, whatever site the shell is set up for
 
-.PHONY: rollout test again faults drills lint lint-python lint-plays bench setup lock clean
+.PHONY: rollout test again faults fuzz drills lint lint-python lint-plays bench setup lock clean
 
 rollout: $(READY)  ## one whole monthly deployment on the embedded lab, unattended, from plan to report
 	@umask 022; export $$(grep -v '^#' lab/strange.env); \
@@ -32,6 +32,10 @@ faults: $(READY)  ## 200 random kill moments of an outage, on real servers; FAUL
 	@mkdir -p var
 	@tests/debian_parts.sh
 	FAULTS=200 $(VENV)/bin/pytest tests/faults
+
+fuzz: $(READY)  ## 100,000 inputs for all that reads texts and documents, other ones each time; FUZZ_SEED=N is the same again
+	@mkdir -p var
+	FUZZ=$${FUZZ:-100000} $(VENV)/bin/pytest tests/fuzz
 
 drills: $(READY)  ## every drill and other rehearsal with a fault in it, on three labs at a time; `./runbook.py drill NAME` for one
 	@mkdir -p var

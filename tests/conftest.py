@@ -87,6 +87,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line(shown)
     if drills := config.stash.get(LEFT_OUT, 0):
         terminalreporter.write_line(f"Left out: {drills} drills and other rehearsals that take minutes.  make drills")
+    if fuzz := [properties["fuzz"] for properties in told if "fuzz" in properties]:
+        terminalreporter.write_line(f"{sum(count for _, count in fuzz)} inputs for readers.  make fuzz")
+        if "FUZZ" in os.environ:
+            for name, count in sorted(fuzz):
+                terminalreporter.write_line(f"  {count:6}  {name}")
     left = EVERY_MOMENT - sum("moment" in properties for properties in told)
     if 0 < left < EVERY_MOMENT - 1:
         terminalreporter.write_line(f"Left out: {left} of {EVERY_MOMENT} random moments of an outage.  make faults")
