@@ -34,7 +34,7 @@ def replace(path: Path, content: bytes, *, mode: int = 0o600, durable: bool = Tr
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file that was reserved longer than it is. Raises OSError, ValueError for another."""
+    """Return the JSON object in a file that may have blanks behind it. Raises OSError, and ValueError for no object."""
     try:
         found = json.loads(path.read_bytes().rstrip(b"\0 "))
     except RecursionError as error:
