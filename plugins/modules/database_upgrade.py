@@ -16,6 +16,10 @@ options:
     description: A file to append the upgrade's log lines to, such as C(2208-30-0 applied just now in 70.5 seconds)
       (R9).
     type: path
+  permissions:
+    description: A permissions file on the host. It is applied after the patches, in their transaction, as an outage
+      does, and rolled back; if that fails, so are the patches.
+    type: path
 attributes:
   check_mode:
     description: Checks the pending patches and applies none.
@@ -51,6 +55,11 @@ rows:
   type: list
   elements: list
   sample: [[2208, 0, 0], [2208, 30, 0]]
+permissions_tried:
+  description: Whether the permissions file was tried.
+  returned: success
+  type: bool
+  sample: true
 """
 
 from typing import Any
@@ -58,6 +67,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.rollout_core.schema.patches import PatchName
+from ..module_utils.rollout_host.database import permissions
 from ..module_utils.rollout_host.database.arguments import DATABASE, ROWS, SCHEMA, check_connections
 from ..module_utils.rollout_host.database.connection import (
     Provenance,
@@ -72,12 +82,13 @@ from ..module_utils.rollout_host.database.connection import (
 from ..module_utils.rollout_host.database.driver import psycopg
 from ..module_utils.rollout_host.database.upgrade import upgrade
 
-ARGUMENTS = {**DATABASE, **SCHEMA, **ROWS, "log_file": {"type": "path"}}
+ARGUMENTS = {**DATABASE, **SCHEMA, **ROWS, "log_file": {"type": "path"}, "permissions": {"type": "path"}}
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:
     """Apply the pending patches; return the module's answer. Raises RolloutError."""
     params = module.params
+    wanted = permissions.read(params["permissions"]) if params["permissions"] else None
     with connect(params["dsn"], "upgrade") as connection:
         if not module.check_mode:
             take_lock(connection)
@@ -89,13 +100,14 @@ def run(module: AnsibleModule) -> dict[str, Any]:
             after = [*(row[:3] for row in before), *(patch.name.row for patch in pending)]
         else:
             provenance = Provenance(params["branch_nick"], params["revno"], params["revid"])
-            applied = upgrade(connection, before, pending, provenance, params["log_file"])
+            applied = upgrade(connection, before, pending, provenance, params["log_file"], wanted)
             after = [row[:3] for row in revision_rows(connection)]
     texts = ["".join(f"{PatchName(*row[:3]).number}\n" for row in rows) for rows in (before, after)]
     return {
         "changed": bool(applied),
         "applied": applied,
         "rows": [list(row) for row in after],
+        "permissions_tried": wanted is not None and not module.check_mode,
         "diff": dict(zip(("before", "after"), texts)),
     }
 

@@ -50,6 +50,31 @@ def test_upgrade_applies_all_pending_patches_and_locks_nobody_out(upgrade: Run, 
     assert user.execute("SELECT count(*) FROM BugSummary").fetchone() > (1000,)
 
 
+def test_permissions_are_tried_with_the_patches_and_rolled_back(upgrade: Run, database: Database) -> None:
+    """They may name what the patches make, a sequence that no statement names among it."""
+    database.write(FOUR[0], f"CREATE ROLE tried_{database.name} LOGIN; CREATE TABLE Approval (id serial PRIMARY KEY);")
+    file = database.directory / "security.cfg"
+    given = "public.approval = SELECT\npublic.approval_id_seq = USAGE\n"
+    file.write_text(f"[tried_{database.name}]\ntype=user\n{given}public.nothing = SELECT\n")
+    answer = upgrade(permissions=str(file))
+    assert answer["failed"]
+    assert "E-permissions-unknown" in answer["msg"]
+    assert f"{file}:5: role tried_{database.name}: there is no table, view or sequence public.nothing" in answer["msg"]
+    assert "Nothing was kept" in answer["msg"]
+    assert database.rows() == ROWS_BEFORE
+
+    file.write_text(f"[tried_{database.name}]\ntype=user\n{given}")
+    answer = upgrade(permissions=str(file))
+    assert not answer["failed"], answer
+    assert answer["permissions_tried"]
+    assert database.rows() == ROWS_AFTER
+    granted = "SELECT has_table_privilege(%s, 'approval', 'SELECT')"
+    assert database.ask(granted, f"tried_{database.name}") == [(False,)]
+
+    file.write_text("[launchpad]\ntype=user\npublic.nothing = SELECT\n")  # nothing is pending any more
+    assert "public.nothing" in upgrade(permissions=str(file))["msg"]
+
+
 def test_upgrade_twice_changes_nothing(upgrade: Run, database: Database) -> None:
     upgrade()
     before = database.dump()

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Callable, Sequence
 
 from ...rollout_core.schema.patches import PatchName
+from ...rollout_core.schema.permissions_file import WantedPermissions
+from . import permissions
 from .connection import (
     Patch,
     PatchError,
@@ -21,6 +23,7 @@ from .connection import (
     refuse_unsound,
     what_was_kept,
 )
+from .outage.run import WorkError
 
 _LAST_MONTH = timedelta(days=30)
 
@@ -31,10 +34,13 @@ def upgrade(
     pending: Sequence[Patch],
     provenance: Provenance,
     log_file: str | None = None,
+    wanted: WantedPermissions | None = None,
 ) -> list[dict[str, Any]]:
     """Apply all of `pending` in one transaction; return what `apply_patches` does. `before` are the rows before that.
 
-    Raises RolloutError `E-unsound-patch` before anything, and `E-patch-failed` after everything is rolled back.
+    `wanted` are permissions that are applied in the same transaction, as the outage does, and rolled back: it is a try.
+    Raises RolloutError `E-unsound-patch` before anything, and `E-patch-failed` or `E-permissions-…` after everything is
+    rolled back.
     """
     refuse_unsound(pending)
     write = _writer(log_file)
@@ -42,6 +48,12 @@ def upgrade(
     try:
         with connection.transaction():
             applied = apply_patches(connection, pending, provenance, lambda p: write("INFO", f"Applying {p.path}"))
+            if wanted is not None:
+                with connection.transaction(force_rollback=True):
+                    permissions.apply(connection, wanted)
+    except WorkError as error:
+        write("CRITICAL", str(error))
+        raise RolloutError(f"{error}\n{what_was_kept(connection, before)}\nThen: {error.then}") from error
     except PatchError as error:
         write("CRITICAL", str(error))
         raise RolloutError(
