@@ -68,6 +68,10 @@ options:
             description: As in O(pools[].database).
             type: str
             required: true
+      delayed:
+        description: It replays late on purpose (C(recovery_min_apply_delay)). The outage neither pauses nor awaits it.
+        type: bool
+        default: false
 """
 
     SCHEMA = r"""

@@ -9,11 +9,16 @@ short_description: Check that an outage would be possible now
 description:
   - Checks everything that an outage depends on (R18), from the pending patches to the clock. Every check runs, whatever
     the others find. All failures are reported together, each with what to do about it.
+  - What an outage does first is tried on a connection of its own, and rolled back.
   - Changes nothing, except that it brings the outage's program to O(state_directory), unless in check mode.
 options:
   schema_directory:
     description: Directory on the host with the C(patch-MMMM-mm-p.sql) files. Without it, patches are not checked.
     type: path
+  delivered:
+    description: Whether O(schema_directory) must be there by now. Otherwise it is a remark that it is not.
+    type: bool
+    default: true
   patches:
     description: Names of the patches that the plan pinned.
     type: list
@@ -178,6 +183,7 @@ ARGUMENTS = {
     **ACCESS,
     **STANDBYS,
     "schema_directory": {"type": "path"},
+    "delivered": {"type": "bool", "default": True},
     "patches": NAMES,
     "permissions": {"type": "path"},
     "permissions_command": NAMES,

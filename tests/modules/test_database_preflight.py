@@ -13,10 +13,29 @@ from tests.modules.database_servers import FOUR, Database, both_versions
 from tests.modules.preflighting import NewRun, Run, failed, found, new_run
 
 ALWAYS = {
-    *("server", "access", "other runs", "patches", *FOUR, "extensions", "standbys", "lag", "standby can sync"),
+    *(
+        "server",
+        "settings",
+        "event triggers",
+        "trial",
+        "access",
+        "other runs",
+        "roles",
+        "lock holders",
+        "subscriptions",
+        "patches",
+        *FOUR,
+        "extensions",
+        "standbys",
+        "lag",
+        "standby can sync",
+    ),
     *("transactions", "fragile users", "bad users", "superusers", "prepared transactions", "synchronous standbys"),
     *("remote_apply", "reserved connections", "locks", "disk", "backup", "state directory", "clock"),
 }
+
+
+OF_PATCHES = {"extensions", "roles", "lock holders", "subscriptions"}
 
 
 @pytest.fixture
@@ -86,14 +105,26 @@ def test_other_patches_than_pinned_do_not_hide_the_rest(run: Run, database: Data
 def test_tree_that_was_not_delivered(run: Run, database: Database) -> None:
     answer = run(schema_directory=str(database.directory / "nowhere"))
     assert failed(answer) == {"patches"}
-    assert "was the tree delivered to this host?" in answer["msg"]
+    assert "the merged tree was not delivered to this host" in answer["msg"]
+    assert "\n      ./runbook.py run deliver\n" in answer["msg"]
+
+
+def test_tree_that_is_yet_to_come(run: Run, database: Database) -> None:
+    nowhere = {"schema_directory": str(database.directory / "nowhere"), "delivered": False}
+    script = {"upgrade_command": ["./full-update.py"], "permissions": ""}
+    answer = run(**nowhere, **script)
+    assert not answer["failed"], answer
+    assert found(answer, "patches") == "NOT CHECKED, the tree with the 4 pinned ones is not on this host yet"
+    assert "./runbook.py run deliver" in "".join(answer["remarks"])
+    answer = run(delivered=False)  # an earlier attempt has brought it
+    assert found(answer, "patches") == "4 pending"
 
 
 def test_as_long_as_nothing_is_pinned_the_rest_is_looked_at(run: Run) -> None:
     answer = run(schema_directory="", patches=[])
     assert not answer["failed"], answer
     assert found(answer, "patches").startswith("NOT CHECKED")
-    assert {finding["check"] for finding in answer["findings"]} == (ALWAYS | {"worker"}) - {*FOUR, "extensions"}
+    assert {finding["check"] for finding in answer["findings"]} == (ALWAYS | {"worker"}) - {*FOUR, *OF_PATCHES}
 
 
 def test_extension_that_is_not_installed_anywhere(run: Run, database: Database) -> None:
@@ -120,6 +151,30 @@ def test_permissions_file(run: Run, database: Database) -> None:
 
     file.write_text("what is this")
     assert "E-permissions-file" in run(permissions=str(file))["msg"]
+
+
+def test_permissions_for_what_a_pending_patch_makes_and_drops(run: Run, database: Database) -> None:
+    """What the preflight says of it is what the outage meets."""
+    database.write(
+        FOUR[0], f"CREATE ROLE approver_{database.name} LOGIN; CREATE TABLE Approval (id serial PRIMARY KEY);"
+    )
+    file = database.directory / "security.cfg"
+    section = f"[approver_{database.name}]\ntype=user\npublic.approval = SELECT\npublic.approval_id_seq = USAGE\n"
+    file.write_text(section)
+    answer = run(permissions=str(file))
+    assert not answer["failed"], answer
+    assert found(answer, "permissions") == f"{file}, 3 of its lines after the patches"
+
+    database.write(FOUR[1], f"DROP ROLE approver_{database.name};")
+    answer = run(permissions=str(file))
+    assert failed(answer) == {"permissions"}
+    assert f"{file}:1: role approver_{database.name} is not there" in answer["msg"]
+
+    file.write_text("[launchpad]\ntype=user\npublic.person = SELECT\n")
+    database.write(FOUR[1], "DROP TABLE Person CASCADE;")
+    answer = run(permissions=str(file))
+    assert failed(answer) == {"permissions"}
+    assert f"{file}:3: person, which a pending patch drops" in answer["msg"]
 
 
 def test_the_site_s_own_scripts(run: Run, database: Database) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.modules.database_servers import Database
+from tests.modules.database_servers import Database, wait_for
 from tests.modules.pgbouncers import Pooler, pooler
 from tests.modules.preflighting import NewRun, Run, failed, new_run
 
@@ -49,6 +50,39 @@ def test_a_pool_that_somebody_disabled(run: Run, pool: Pooler) -> None:
     assert "ask who switched it off, then:  psql '" in answer["msg"]
     assert f'ENABLE "{pool.names[0]}"' in answer["msg"]
     assert pool.state() == (False, True), "it was left alone"
+
+
+def test_a_pgbouncer_that_somebody_paused_as_a_whole(run: Run, pool: Pooler) -> None:
+    """SHOW DATABASES knows nothing of that."""
+    pool.ask("PAUSE")
+    assert pool.state() == (False, False)
+    answer = run()
+    assert failed(answer) == {"pgbouncer"}
+    assert "all of that pgbouncer is paused or suspended" in answer["msg"]
+    (command,) = {line.partition("then:  ")[2] for line in answer["msg"].splitlines() if "ask who paused it" in line}
+    assert command.endswith(" -c RESUME")
+    pool.ask("RESUME")
+    assert not run()["failed"]
+
+
+def test_a_pause_of_the_whole_that_waits_for_its_clients(run: Run, pool: Pooler) -> None:
+    """One that shuts down safely does the same."""
+    with pool.connect("primary") as client:
+        client.execute("SELECT 1")
+        pool.process.send_signal(signal.SIGINT)
+        wait_for(lambda: "got SIGINT" in pool.log.read_text(), "pgbouncer to be told")
+        assert "all of that pgbouncer is paused or suspended" in run()["msg"]
+
+
+def test_a_pgbouncer_with_a_pool_for_any_database(run: Run, pool: Pooler) -> None:
+    """The question whether it takes commands leaves no pool paused."""
+    pool.kill()
+    configured = pool.pgbouncer.directory / "pgbouncer.ini"
+    any_database = f"[databases]\n* = host={pool.pgbouncer.address[0]} port=1\n"
+    configured.write_text(configured.read_text().replace("[databases]\n", any_database))
+    pool.start()
+    assert not run()["failed"]
+    assert {row["paused"] for row in pool.ask("SHOW DATABASES")} == {0}
 
 
 def test_a_standby_s_pool_that_somebody_paused(run: Run, pool: Pooler) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,7 +11,7 @@ import pytest
 from psycopg import sql
 
 from lab import postgres
-from tests.modules.database_servers import Database, wait_for
+from tests.modules.database_servers import BASELINE, FOUR, Database, wait_for
 from tests.modules.preflighting import NewRun, Run, failed, found, new_run
 
 STREAMING = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND replay_lsn IS NOT NULL"
@@ -211,7 +212,189 @@ def restart(database: Database) -> None:
     postgres.start(database.servers)
 
 
+# -- what the outage's own sessions meet
+
+
+@pytest.mark.parametrize("whose", ["DATABASE {database}", "ROLE postgres IN DATABASE {database}"])
+def test_a_database_that_was_left_read_only(run: Run, database: Database, whose: str) -> None:
+    """What is to be typed works in the very session that is read-only."""
+    whose = whose.format(database=database.name)
+    do(database, f"ALTER {whose} SET default_transaction_read_only = on")
+    answer = run()
+    assert failed(answer) == {"settings", "trial"}
+    assert "cannot execute ALTER DATABASE in a read-only transaction" in found(answer, "trial")
+    todo = next(each["todo"] for each in answer["findings"] if each["check"] == "settings")
+    assert f"ALTER {whose} RESET default_transaction_read_only" in todo
+    with database.admin() as dba:
+        for line in todo.splitlines():
+            dba.execute(line.encode())
+    assert not run()["failed"]
+
+
+def test_limits_that_are_meant_for_users_are_not_the_outage_s(run: Run, run_module: NewRun, database: Database) -> None:
+    limits = ["statement_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout"]
+    if database.ask("SELECT 1 FROM pg_settings WHERE name = 'transaction_timeout'"):
+        limits.append("transaction_timeout")
+    for limit in limits:
+        do(database, f"ALTER DATABASE {database.name} SET {limit} = '50ms'")
+    database.write(FOUR[0], "SELECT pg_sleep(0.2);")
+    database.write(FOUR[1], "".join(f"SELECT 1 / (current_setting('{limit}') = '0')::int;" for limit in limits))
+    assert not run()["failed"]
+    answer = run_module("database_outage", database.outage(), env=database.environment())
+    assert not answer["failed"], answer
+    assert answer["committed"]
+
+
+def test_tables_that_would_be_made_in_another_schema(run: Run, database: Database) -> None:
+    do(database, "CREATE SCHEMA postgres")
+    answer = run()
+    assert failed(answer) == {"settings"}
+    assert "tables would be made in postgres, not in public" in answer["msg"]
+
+
+def test_a_commit_that_a_crash_may_lose_is_told(run: Run, database: Database) -> None:
+    do(database, f"ALTER DATABASE {database.name} SET synchronous_commit = off")
+    answer = run()
+    assert not answer["failed"], answer
+    assert [line for line in answer["remarks"] if "a crash right after the commit may lose it" in line]
+
+
+def test_an_event_trigger_that_takes_no_table(run: Run, database: Database) -> None:
+    body = "BEGIN RAISE 'no tables on Tuesdays'; END"
+    do(
+        database,
+        f"CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS '{body.replace(chr(39), chr(39) * 2)}'",
+    )
+    do(
+        database,
+        "CREATE EVENT TRIGGER guard ON ddl_command_start WHEN tag IN ('CREATE TABLE') EXECUTE FUNCTION refuse()",
+    )
+    before = database.dump()
+    answer = run()
+    assert failed(answer) == {"trial"}
+    assert "make a table: no tables on Tuesdays" in answer["msg"]
+    assert [line for line in answer["remarks"] if "guard at ddl_command_start runs refuse" in line]
+    assert database.dump() == before
+
+
+def test_a_revision_table_that_somebody_locks(run: Run, database: Database) -> None:
+    with database.admin() as dba:
+        dba.execute("BEGIN; LOCK TABLE LaunchpadDatabaseRevision IN SHARE MODE")
+        answer = run()
+    assert failed(answer) == {"trial", "lock holders"}
+    assert "write a row of the revision table: canceling statement due to lock timeout" in answer["msg"]
+
+
+def test_roles_that_patches_make_and_drop(run: Run, database: Database) -> None:
+    """Roles are the server's: those that a patch makes may be there, and those that it drops may be used elsewhere."""
+    with role(database, "poller") as poller, psycopg.connect(database.servers.dsn("postgres"), autocommit=True) as dba:
+        dba.execute(f"CREATE SCHEMA of_{poller} AUTHORIZATION {poller}".encode())
+        database.write(FOUR[0], f"DROP ROLE {poller}; CREATE ROLE cron;")
+        answer = run()
+        dba.execute(f"DROP SCHEMA of_{poller}".encode())
+    assert failed(answer) == {"roles"}
+    assert f"{FOUR[0]} drops role {poller}, which database postgres uses" in answer["msg"]
+    assert f"{FOUR[0]} makes role cron, which is there already" in answer["msg"]
+    database.write(FOUR[0], f"CREATE ROLE {poller}; DROP ROLE {poller}; DROP ROLE IF EXISTS nobody;")
+    assert not run()["failed"]
+
+
+# -- locks that stay when access is closed
+
+
+def test_a_superuser_who_holds_what_a_patch_needs(run: Run, database: Database) -> None:
+    database.write(FOUR[0], "ALTER TABLE Branch ADD COLUMN x integer REFERENCES Person;")
+    with database.admin("backup") as dba, database.user() as user:
+        dba.execute("BEGIN; SELECT count(*) FROM Branch JOIN Person ON owner = Person.id")
+        user.execute("BEGIN; SELECT count(*) FROM Branch")  # ended with everybody
+        answer = run()
+        pid = dba.info.backend_pid
+    assert failed(answer) == {"lock holders"}
+    assert answer["msg"].count(f"client backend of postgres (backup) (pid {pid}) holds branch, person for ") == 1
+    assert f"SELECT pg_terminate_backend({pid})" in answer["msg"]
+    with database.admin() as dba:
+        dba.execute("CREATE TABLE Elsewhere (id integer)")
+        dba.execute("BEGIN; SELECT count(*) FROM Elsewhere")  # no patch touches it
+        assert not run()["failed"]
+
+
+def test_a_replication_applier_that_holds_what_a_patch_needs(run: Run, database: Database) -> None:
+    name = f"feed_{database.name}"
+    database.write(FOUR[0], "ALTER TABLE Branch ADD COLUMN x integer;")
+    slept = "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(600); RETURN NEW; END'"
+    with restarted(database, "wal_level", "logical"), publishing(database, name) as publisher:
+        do(database, slept)
+        do(database, "CREATE TRIGGER wait BEFORE INSERT ON Branch FOR EACH ROW EXECUTE FUNCTION wait()")
+        do(database, "ALTER TABLE Branch ENABLE ALWAYS TRIGGER wait")
+        subscribed = f"CONNECTION 'dbname={publisher} {local(database)}' PUBLICATION feed"
+        options = f"WITH (create_slot = false, slot_name = '{name}', copy_data = false)"
+        do(database, f"CREATE SUBSCRIPTION {name} {subscribed} {options}")
+        try:
+            assert [line for line in run()["remarks"] if f"{name} writes to branch" in line]
+            with psycopg.connect(database.servers.dsn(publisher), autocommit=True) as other:
+                columns = "(id, name, owner, lifecycle_status)"
+                other.execute(f"INSERT INTO Branch {columns} SELECT -1, 'x', max(owner), 1 FROM Branch")  # noqa: S608
+            holding = "SELECT 1 FROM pg_stat_subscription JOIN pg_locks USING (pid) WHERE relation = 'branch'::regclass"
+            wait_for(lambda: database.ask(holding), "the applier to hold the table", 60)
+            answer = run()
+            assert "lock holders" in failed(answer)
+            assert f" of subscription {name} (pid " in found(answer, "lock holders")
+            assert f"ALTER SUBSCRIPTION {name} DISABLE" in answer["msg"]
+        finally:
+            do(database, f"ALTER SUBSCRIPTION {name} DISABLE")
+            do(database, f"ALTER SUBSCRIPTION {name} SET (slot_name = NONE)")
+            do(database, f"DROP SUBSCRIPTION {name}")
+
+
+@contextmanager
+def publishing(database: Database, slot: str) -> Iterator[str]:
+    """A database that publishes its table Branch, with a slot of that name; its name."""
+    publisher = f"{database.name}_publisher"
+    postgres.copy_database(database.servers, BASELINE, publisher)
+    with psycopg.connect(database.servers.dsn(publisher), autocommit=True) as dba:
+        dba.execute("CREATE PUBLICATION feed FOR TABLE Branch")
+        dba.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [slot])
+        try:
+            yield publisher
+        finally:
+            idle = "SELECT 1 FROM pg_replication_slots WHERE slot_name = %s AND NOT active"
+            wait_for(lambda: dba.execute(idle, [slot]).fetchone(), "the slot to be free", 60)
+            dba.execute("SELECT pg_drop_replication_slot(%s)", [slot])
+    with psycopg.connect(database.servers.dsn("postgres"), autocommit=True) as dba:
+        dba.execute(f"DROP DATABASE {publisher} WITH (FORCE)".encode())
+
+
+def local(database: Database) -> str:
+    """How the server itself connects to another database of its own."""
+    passwords = json.loads((database.servers.directory / "passwords.json").read_text())
+    at = f"host={database.servers.primary} port={postgres.PORT}"
+    return f"{at} user={postgres.SUPERUSER} password={passwords[postgres.SUPERUSER]}"
+
+
 # -- standbys
+
+
+def test_a_standby_that_replays_late(run: Run, run_module: NewRun, database: Database) -> None:
+    """Said to be late it may be so, and the outage leaves it alone."""
+    on_standby = {"dsn": database.dsn(host=database.servers.standby)}
+    with setting(database, "recovery_min_apply_delay", "600000", host=database.servers.standby):
+        database.ask("UPDATE Person SET displayname = 'x' RETURNING 1")
+        answer = run(max_lag_seconds=0, standbys=[on_standby])
+        assert failed(answer) == {"standby can sync"}
+        assert "recovery_min_apply_delay: it replays 10 min late, so its replay cannot be paused" in answer["msg"]
+        assert f"on {on_standby['dsn'].split()[0][5:]}: ALTER SYSTEM SET recovery_min_apply_delay = 0" in answer["msg"]
+        answer = run(max_lag_seconds=0, standbys=[{**on_standby, "delayed": True}])
+        assert not answer["failed"], answer
+        done = run_module(
+            "database_outage",
+            database.outage(standbys=[{**on_standby, "delayed": True}]),
+            env=database.environment(),
+        )
+        assert not done["failed"], done
+        assert "standbys" not in done or not done["standbys"]
+    answer = run(standbys=[{**on_standby, "delayed": True}])
+    assert failed(answer) == {"standby can sync"}
+    assert "take that out" in answer["msg"]
 
 
 def test_replay_that_somebody_paused(run: Run, database: Database) -> None:
@@ -244,6 +427,12 @@ def test_standby_that_cannot_be_asked(run: Run, database: Database) -> None:
     answer = run(standbys=[{"dsn": database.dsn(host="127.0.0.1")}])
     assert failed(answer) == {"standby can sync"}
     assert "E-no-connection" in answer["msg"]
+
+
+def test_a_standby_whose_replay_is_not_ours_to_pause(run: Run, database: Database) -> None:
+    answer = run(standbys=[{"dsn": database.dsn(host=database.servers.standby, user="launchpad")}])
+    assert failed(answer) == {"standby can sync"}
+    assert "our user may not pause its replay" in answer["msg"]
 
 
 def test_primary_in_the_place_of_a_standby(run: Run, database: Database) -> None:

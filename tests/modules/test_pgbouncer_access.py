@@ -156,6 +156,19 @@ def test_closed_by_someone_else(
     assert_in(second)
 
 
+def test_a_pgbouncer_that_somebody_paused_as_a_whole_is_refused_before_anything(
+    new_access: NewGate, database: Database, pool: Pooler, second: Pooler
+) -> None:
+    """It would take DISABLE, and no KILL."""
+    second.ask("PAUSE")
+    with pytest.raises(rollout_error(), match=r"^E-pgbouncer-paused  somebody has paused ") as raised:
+        new_access(pool.primary, second.primary).refuse_if_closed_by_someone_else()
+    assert "Nothing was touched" in str(raised.value)
+    assert_in(pool)
+    assert "ERROR" not in type_it(str(raised.value).partition("then:  ")[2], database)
+    assert_in(second)
+
+
 def test_closed_by_someone_else_at_postgresql_behind_it(new_access: NewGate, database: Database, pool: Pooler) -> None:
     with database.admin() as admin:
         admin.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT 0")

@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 import yaml
 
-from plugins.module_utils.rollout_core.preflight import database, extensions, findings
+from plugins.module_utils.rollout_core.preflight import (
+    access,
+    database,
+    extensions,
+    findings,
+    lock_holders,
+    permissions,
+    roles,
+    settings,
+    standbys,
+    trial,
+)
 
 HERE = Path(__file__).parent
 SESSION = ("user", "application", "pid", "seconds", "query", "backend")
@@ -27,6 +38,8 @@ def judged(case: dict[str, Any], module: Any) -> None:
     facts = dict(case["facts"])
     if case["facts"].get("sessions") and isinstance(facts["sessions"][0], list):
         facts["sessions"] = [dict(zip(SESSION, session, strict=True)) for session in facts["sessions"]]
+    if "named" in facts:
+        facts["named"] = [permissions.Named(*each) for each in facts["named"]]
     answer = getattr(module, case["decide"])(**facts)
     found = [answer] if isinstance(answer, Finding) else answer
     assert len(found) == len(case["findings"]), found
@@ -38,14 +51,18 @@ def judged(case: dict[str, Any], module: Any) -> None:
         assert expected["todo"] in finding.todo if "todo" in expected else finding.todo == ""
 
 
-@pytest.mark.parametrize("case", cases("database"))
-def test_database(case: dict[str, Any]) -> None:
-    judged(case, database)
+BY_FILE = {"host": findings} | {
+    module.__name__.rpartition(".")[2]: module
+    for module in (access, database, lock_holders, permissions, roles, settings, standbys, trial)
+}
 
 
-@pytest.mark.parametrize("case", cases("host"))
-def test_host(case: dict[str, Any]) -> None:
-    judged(case, findings)
+@pytest.mark.parametrize(
+    ("module", "case"),
+    [pytest.param(module, *each.values, id=str(each.id)) for name, module in BY_FILE.items() for each in cases(name)],
+)
+def test_check(module: Any, case: dict[str, Any]) -> None:
+    judged(case, module)
 
 
 @pytest.mark.parametrize("case", cases("queries"))

@@ -10,13 +10,11 @@ import re
 from typing import Any, Mapping, Sequence
 
 from ..schema import sql
-from .findings import LISTED_AT_MOST, Finding, duration, finding, listed, remark
+from .findings import LISTED_AT_MOST, Finding, duration, finding, listed, name, remark
 
 OLDEST_VERSION = 14
-UNDO = "a killed run left it so:  playbooks/outage_undo.yml"
 QUERY_WIDTH = 60
 _SECRET = re.compile(r"\bpass(?:word|wd|phrase)?\b", re.IGNORECASE)
-_PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 _HOW_MANY = re.compile(r"\s*(?:(?:first|any)\s*)?([0-9]+)\s*\(", re.IGNORECASE)
 _NOT_WAITING = ("off", "local")
 Session = Mapping[str, Any]
@@ -69,11 +67,11 @@ def transactions(sessions: Sequence[Session], limit: float, bad_users: Sequence[
         session
         for session in sessions
         if session["seconds"] is not None and session["seconds"] > limit and session["user"] not in bad_users
-        if session["backend"] == "client backend" or "to prevent wraparound" in session["query"]
+        if session["backend"] != "autovacuum worker" or "to prevent wraparound" in session["query"]
     ]
     long.sort(key=lambda session: -float(session["seconds"]))
     found = [
-        f"{each['user'] or 'autovacuum'} ({each['application'] or 'no name'}) for {duration(each['seconds'])}, "
+        f"{each['user'] or each['backend']} ({each['application'] or 'no name'}) for {duration(each['seconds'])}, "
         f"pid {each['pid']}: {folded(each['query'])}"
         for each in long
     ]
@@ -192,86 +190,6 @@ def _set_on(setting: Mapping[str, Any]) -> str:
         where = f"DATABASE {name(database)}" if database else "SYSTEM"
     statement = f"ALTER {where} SET synchronous_commit = 'on'"
     return statement if role or database else f"{statement}; SELECT pg_reload_conf()"
-
-
-def standby_count(streaming: Sequence[str], expected: int) -> Finding:
-    """Judge whether as many standbys stream as the site has; `streaming` names them."""
-    todo = "look at the standbys' logs, and at database_standbys; without them nothing is left if the primary breaks"
-    found = f"{len(streaming)} streaming" + (f": {', '.join(streaming)}" if streaming else "")
-    return finding("standbys", found, f"{expected} streaming", todo, ok=len(streaming) == expected)
-
-
-def standby(host: str, facts: Mapping[str, Any], lag_limit: float, sync_seconds: float) -> list[Finding]:
-    """Judge a standby: how far it is behind, and whether it can catch up with the primary once the outage is over.
-
-    The facts: `recovering`, `replay` (pg_get_wal_replay_pause_state), `receiver` (the status of its WAL receiver, None
-    without one), `slot` (name, empty without one), `slot_active` and `wal_status` of that slot as the primary says
-    (None: it has none of that name), `reached` (the position that the primary had when it was asked, within
-    `sync_seconds`), `lag` in seconds (None: it has replayed nothing yet), and `left_by`, the killed run of ours that
-    paused its replay (None: none did).
-    """
-    if not facts["recovering"]:
-        expected, todo = "a standby", "database_standbys must name standbys"
-        return [finding("standby can sync", f"{host} is not in recovery", expected, todo, ok=False)]
-    seconds = facts["lag"]
-    said = "nothing replayed yet" if seconds is None else f"{seconds:.1f} s"
-    behind = finding(
-        "lag",
-        f"{said} ({host})",
-        f"at most {lag_limit:.0f} s",
-        "wait until it has caught up",
-        ok=seconds is not None and seconds <= lag_limit,
-    )
-    wrong = _hindrances(facts, sync_seconds)
-    told = "; ".join(problem for problem, _ in wrong) or "streams and replays"
-    todo = "\n".join(f"on {host}: {do}" if do.startswith("SELECT") else do for _, do in wrong)
-    return [behind, finding("standby can sync", f"{told} ({host})", "streams and replays", todo, ok=not wrong)]
-
-
-def _hindrances(facts: Mapping[str, Any], sync_seconds: float) -> list[tuple[str, str]]:
-    """Return what keeps a standby from catching up: [(problem, what to do)]."""
-    wrong = []
-    if facts["replay"] != "not paused":
-        by_hand = "SELECT pg_wal_replay_resume(), if nobody needs it paused"
-        wrong.append((f"its replay is {facts['replay']}", UNDO if facts["left_by"] else by_hand))
-    if facts["receiver"] != "streaming":
-        wrong.append(
-            (f"its WAL receiver is {facts['receiver'] or 'not there'}", "look at its log: it has lost the primary")
-        )
-    if facts["slot_active"] is False:
-        wrong.append((f"its slot {facts['slot']} is not active", "look at primary_slot_name and at its log"))
-    if facts["wal_status"] == "lost":
-        wrong.append((f"its slot {facts['slot']} has lost WAL", "make that standby anew (pg_basebackup)"))
-    if not facts["reached"] and not wrong:
-        wrong.append(
-            (f"did not reach the primary's position within {sync_seconds:.0f} s", "find out what keeps it busy")
-        )
-    return wrong
-
-
-def access(state: str, opening_command: str) -> Finding:
-    """Judge whether users can connect now: nobody has left access closed."""
-    todo = f"ask who closed it, then:  {opening_command}" if state == "closed by someone else" else UNDO
-    return finding("access", state, "open", todo, ok=state == "open")
-
-
-def pool(name: str, state: str, opening_command: str, left_by: str | None, *, admin: bool) -> Finding:
-    """Judge a pool in pgbouncer, by its state in words: it must be open, and we must be allowed to close and open it.
-
-    `left_by` is the killed run of ours that left it in this state, None if there is none.
-    """
-    wrong = [f"{name} is {state}"] if state != "open" else []
-    wrong += [f"our user may not switch {name}"] if not admin else []
-    closed = UNDO if left_by else f"ask who switched it off, then:  {opening_command}"
-    todo = [closed] if state != "open" else []
-    todo += ["add our user to admin_users in pgbouncer.ini, and RELOAD"] if not admin else []
-    found, expected = "; ".join(wrong) or f"{name} is open", "open, and ours to switch"
-    return finding("pgbouncer", found, expected, "\n".join(todo), ok=not wrong)
-
-
-def name(identifier: str) -> str:
-    """Return an identifier as SQL writes it, quoted if it must be."""
-    return identifier if _PLAIN_NAME.fullmatch(identifier) else '"{}"'.format(identifier.replace('"', '""'))
 
 
 def _by_user(sessions: Sequence[Session], users: Sequence[str]) -> dict[str, list[Session]]:

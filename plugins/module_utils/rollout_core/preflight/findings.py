@@ -1,20 +1,19 @@
 """The findings of an outage's preflight, in words: one for each check, each with what to do about it (R18).
 
-A check is a pure function of facts and thresholds; those about the database itself are in `preflight_database`. All
-durations are seconds, all sizes bytes.
+A check is a pure function of facts and thresholds; those of this file are about the host, the files beside it have the
+others. All durations are seconds, all sizes bytes.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, Container, Mapping, NamedTuple, Sequence
-
-from ..schema import sql
+from typing import Any, Mapping, NamedTuple, Sequence
 
 _MEGABYTE, _GIGABYTE = 1e6, 1e9
-_NOT_THERE = re.compile(r"there is no (?:function|table, view or sequence) [^.\s]+\.(?P<name>\w+)")
-_AN_SQL_STATEMENT = re.compile(r"\b(?:ALTER (?:SYSTEM|ROLE|DATABASE)|SELECT pg_\w+|ROLLBACK PREPARED) ?\b")
+_PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
+_AN_SQL_STATEMENT = re.compile(r"\b(?:ALTER (?:SYSTEM|ROLE|DATABASE|SUBSCRIPTION)|SELECT pg_\w+|ROLLBACK PREPARED) ?\b")
 LISTED_AT_MOST = 5
+UNDO = "a killed run left it so:  playbooks/outage_undo.yml"
 
 
 class Finding(NamedTuple):
@@ -77,6 +76,11 @@ def duration(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def name(identifier: str) -> str:
+    """Return an identifier as SQL writes it, quoted if it must be."""
+    return identifier if _PLAIN_NAME.fullmatch(identifier) else '"{}"'.format(identifier.replace('"', '""'))
 
 
 def volumes(needs: Sequence[Mapping[str, Any]]) -> list[Finding]:
@@ -152,6 +156,16 @@ def clock(asked: float | None, host: float | None, answered: float | None, limit
     return finding("clock", found, expected, todo, ok=abs(ahead) - half <= limit)
 
 
+def patches_to_come(pinned: Sequence[str]) -> Finding:
+    """Report that there is no merged tree to look for patches in: nothing is pinned, or it is yet to be delivered."""
+    if not pinned:
+        todo = "there are none to be looked at"
+        return remark("patches", "NOT CHECKED, no revision is pinned", "the pinned ones", todo)
+    found = f"NOT CHECKED, the tree with the {len(pinned)} pinned ones is not on this host yet"
+    todo = "it comes with its stage, or now:  ./runbook.py run deliver"
+    return remark("patches", found, "the pinned ones", todo)
+
+
 def backups(
     marker: str, marker_seconds: float | None, archiver: Mapping[str, Any] | None, limit_hours: float
 ) -> list[Finding]:
@@ -179,22 +193,3 @@ def backups(
         todo = "set database_backup_marker to a file that every good backup touches"
         found.append(remark("backup", "NOT CHECKED, none is configured", expected, todo))
     return found
-
-
-def permissions(path: str, problems: Sequence[str], patches: Sequence[str]) -> Finding:
-    """Judge what the permissions file `path` names and the database lacks: a pending patch must make it.
-
-    `patches` are the pending patches' texts. A patch that mentions it is taken to make it.
-    """
-    code = " ".join(sql.code_only(text)[0] for text in patches).lower()
-    mentioned = set(re.findall(r"\w+", code))
-    missing = [problem for problem in problems if not _mentioned(problem, mentioned)]
-    to_come = len(problems) - len(missing)
-    said = f"{path}, {to_come} of its lines after the patches" if to_come else path
-    todo = "correct that file, or back out what it belongs to (R17)"
-    return finding("permissions", listed(missing) or said, "names what there is", todo, ok=not missing)
-
-
-def _mentioned(problem: str, words: Container[str]) -> bool:
-    named = _NOT_THERE.search(problem)
-    return bool(named and named["name"].lower() in words)

@@ -24,7 +24,7 @@ STANDBYS: Arguments = {
         "type": "list",
         "elements": "dict",
         "default": [],
-        "options": {**DATABASE, "pools": _POOLS},
+        "options": {**DATABASE, "pools": _POOLS, "delayed": {"type": "bool", "default": False}},
     }
 }
 SCHEMA: Arguments = {"schema_directory": {"type": "path", "required": True}}

@@ -21,6 +21,15 @@ _LOCK_HOLDER = """
     SELECT pid, usename, application_name FROM pg_locks JOIN pg_stat_activity USING (pid)
     WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND ((classid::bigint << 32) | objid::bigint) = %(key)s
         AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+TRANSACTION_TIMEOUT = 170000  # the first server_version that has it
+# What our sessions set for themselves. The limits that a server, database or role has are meant for its users.
+_OURS = (
+    "timezone=UTC",
+    "client_connection_check_interval=1s",
+    "statement_timeout=0",
+    "idle_in_transaction_session_timeout=0",
+    "idle_session_timeout=0",
+)
 _ROWS = """
     SELECT major, minor, patch, start_time, extract(epoch FROM end_time - start_time)::float AS seconds, revid
     FROM LaunchpadDatabaseRevision ORDER BY major, minor, patch"""
@@ -109,12 +118,15 @@ def connect(dsn: str, application_name: str) -> psycopg.Connection[Any]:
         raise RolloutError(told)
     try:
         given = resolved(dsn)
-        options = f"{given.get('options') or ''} -c timezone=UTC -c client_connection_check_interval=1s"
+        options = " ".join([given.get("options") or "", *(f"-c {each}" for each in _OURS)])
         timeout = given.get("connect_timeout") or 10
         conninfo = make_conninfo(
             dsn, application_name=application_name, options=options, connect_timeout=timeout, client_encoding="utf8"
         )
-        return psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
+        connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
+        if connection.info.server_version >= TRANSACTION_TIMEOUT:
+            connection.execute("SET transaction_timeout = 0")
+        return connection
     except psycopg.Error as error:
         said = " ".join(str(error).split())
         raise RolloutError(f"E-no-connection  {said}\nTry it on this host:  psql '{dsn}'") from error

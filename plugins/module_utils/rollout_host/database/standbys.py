@@ -24,15 +24,24 @@ NOT_PAUSED, PAUSED = "not paused", "paused"
 
 
 class Standby(NamedTuple):
-    """A standby: conninfo of the database there, and the pools in pgbouncer that lead to it, [{console, database}]."""
+    """A standby: conninfo of the database there, and the pools in pgbouncer that lead to it, [{console, database}].
+
+    One that is `delayed` replays late on purpose (recovery_min_apply_delay): the outage leaves it alone.
+    """
 
     dsn: str
     pools: Sequence[Mapping[str, str]]
+    delayed: bool = False
+
+
+def all_standbys_of(params: Mapping[str, Any]) -> list[Standby]:
+    """Return the standbys in a module's option `standbys`."""
+    return [Standby(given["dsn"], given["pools"], bool(given.get("delayed"))) for given in params["standbys"]]
 
 
 def standbys_of(params: Mapping[str, Any]) -> list[Standby]:
-    """Return the standbys in a module's option `standbys`."""
-    return [Standby(given["dsn"], given["pools"]) for given in params["standbys"]]
+    """Return those standbys that an outage pauses, and lets catch up."""
+    return [standby for standby in all_standbys_of(params) if not standby.delayed]
 
 
 def written(primary: psycopg.Connection[Any]) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any, Iterator, Mapping, Sequence
 
-from ...rollout_core.preflight import database as judge
+from ...rollout_core.preflight import access as judge
+from ...rollout_core.preflight import database
 from ...rollout_core.preflight.findings import Finding
 from ..database.access.console import Pool, pools_of
 from ..database.access.postgres import access
@@ -41,7 +42,7 @@ def access_is_open(inspection: Inspection) -> Iterator[Finding]:
 
 def other_runs(inspection: Inspection) -> list[Finding]:
     """Check that nobody else is patching this database."""
-    return [judge.other_runs(inspection.rows(_RUNS), lock_holder(inspection.connection) or "")]
+    return [database.other_runs(inspection.rows(_RUNS), lock_holder(inspection.connection) or "")]
 
 
 def clients(pools: Sequence[Mapping[str, str]]) -> tuple[list[dict[str, Any]], set[int]]:
@@ -65,10 +66,11 @@ def clients(pools: Sequence[Mapping[str, str]]) -> tuple[list[dict[str, Any]], s
 
 def _pool(pool: Pool, left: str | None) -> Finding:
     try:
-        state, admin = pool.look(), pool.console.is_admin()
+        state, refusal = pool.look(), pool.console.refusal()
     except RolloutError as error:
         return not_made("pgbouncer", error)
     finally:
         pool.console.close()
     command = "" if state.open else pool.opening_command()
-    return judge.pool(pool.name, state.text, command, left, admin=admin)
+    resume = pool.console.by_hand("RESUME")
+    return judge.pool(pool.name, state.text, command, left, refusal.value if refusal else None, resume)

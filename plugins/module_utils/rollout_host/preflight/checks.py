@@ -7,18 +7,23 @@ from typing import Any, Mapping
 from ...rollout_core.preflight.findings import Finding
 from ..database.connection import RolloutError
 from . import access as access
-from . import host, patches, server, standbys
+from . import host, lock_holders, patches, server, settings, standbys, trial
 from .base import Check, Inspection, asking, findings_of, not_made
 
 # Name, for when it cannot be made, and check. A check makes one finding or several.
 CHECKS: list[tuple[str, Check]] = [
     ("server", server.server),
+    ("settings", settings.settings),
+    ("event triggers", settings.event_triggers),
     ("access", access.access_is_open),
     ("other runs", access.other_runs),
     ("patches", patches.patches),
+    ("roles", patches.roles),
     ("permissions", patches.permissions),
     ("standbys", standbys.standbys),
+    ("trial", trial.trial),  # after the standbys: it writes, and a quiet primary's standbys are asked how late they are
     ("sessions", server.sessions),
+    ("lock holders", lock_holders.lock_holders),
     ("prepared transactions", server.prepared_transactions),
     ("commit", server.commit),
     ("reserved connections", server.reserved_connections),

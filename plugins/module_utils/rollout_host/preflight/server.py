@@ -23,8 +23,7 @@ _SESSIONS = """
     SELECT coalesce(usename, '') AS user, coalesce(application_name, '') AS application, pid, backend_type AS backend,
         extract(epoch FROM clock_timestamp() - xact_start)::float AS seconds, coalesce(query, '') AS query
     FROM pg_stat_activity
-    WHERE datname = current_database() AND backend_type IN ('client backend', 'autovacuum worker')
-        AND pid <> pg_backend_pid()
+    WHERE datname = current_database() AND backend_type <> 'parallel worker' AND pid <> pg_backend_pid()
     ORDER BY backend_start"""
 _SUPERUSERS = "SELECT rolname FROM pg_roles WHERE rolsuper AND rolcanlogin ORDER BY rolname"
 _PREPARED = """

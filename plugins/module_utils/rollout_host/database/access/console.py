@@ -9,6 +9,7 @@ from __future__ import annotations
 import select
 import shlex
 import time
+from enum import Enum
 from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
 from ..connection import RolloutError
@@ -17,6 +18,7 @@ from ..driver import ExecStatus, make_conninfo, psycopg
 
 _SECONDS = 3.0
 _CONSOLE = "pgbouncer"  # the database's name
+_NOWHERE = "rollout_preflight_no_such_database"
 
 
 class PoolState(NamedTuple):
@@ -34,6 +36,13 @@ class PoolState(NamedTuple):
     def text(self) -> str:
         """Return the state in words."""
         return " and ".join(word for word, so in (("disabled", self.disabled), ("paused", self.paused)) if so) or "open"
+
+
+class Refusal(Enum):
+    """Why pgbouncer does not switch pools: for this user, or because it is paused or suspended as a whole."""
+
+    NOT_ADMIN = "not admin"
+    PAUSED = "paused"
 
 
 class Console:
@@ -69,12 +78,25 @@ class Console:
         self._connection = connection
         return rows
 
-    def is_admin(self) -> bool:
-        """Return True if this user may close pools; a stats user may only look."""
-        configured = {row["key"]: row["value"] for row in self.ask("SHOW CONFIG")}
-        connection = self._connection
-        user = connection.info.user if connection else ""
-        return user in {_CONSOLE, *(name.strip() for name in configured.get("admin_users", "").split(","))}
+    def refusal(self) -> Refusal | None:
+        """Return why pgbouncer would not switch pools now, None if it would. Raises RolloutError `E-pgbouncer`.
+
+        It is told to KILL a database that it does not have: every version says first whether it takes the command.
+        SHOW DATABASES tells nothing of a pgbouncer that is paused as a whole.
+        """
+        try:
+            self.ask(f"KILL {_NOWHERE}")
+        except RolloutError as error:
+            said = str(error).lower()
+            if "admin access" in said:
+                return Refusal.NOT_ADMIN
+            if "already suspended/paused" in said:
+                return Refusal.PAUSED
+            if "no such database" not in said:
+                raise
+        else:
+            self.ask(f"RESUME {_NOWHERE}")  # one with a pool for any database (`*`) has made it now, and paused it
+        return None
 
     def close(self) -> None:
         """Disconnect."""

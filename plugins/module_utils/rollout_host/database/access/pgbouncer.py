@@ -12,7 +12,7 @@ from typing import Any, Callable, Mapping, Sequence
 from ..connection import RolloutError
 from ..driver import psycopg, sql
 from .base import Access
-from .console import Pool, as_given, pools_of
+from .console import Pool, Refusal, as_given, pools_of
 
 _LIMITED = "SELECT datconnlimit = 0 FROM pg_database WHERE datname = current_database()"
 _COMES_AGAIN = 0.1  # seconds in which a client that was ended has connected again
@@ -55,14 +55,23 @@ class PgbouncerAccess(Access):
         return clients + len(self.end_users(seconds, servers, _COMES_AGAIN) - servers)
 
     def refuse_if_closed_by_someone_else(self) -> dict[str, Any] | None:
-        """Do it as for every access; also raise RolloutError `E-not-admin` if the console would refuse the commands."""
+        """Do it as for every access; also raise RolloutError for a pgbouncer that would refuse the commands.
+
+        `E-not-admin` if our user may not switch its pools, `E-pgbouncer-paused` if somebody has paused it as a whole.
+        """
         left = super().refuse_if_closed_by_someone_else()
         if left is None:
             for console in {pool.console.conninfo: pool.console for pool in self.pools}.values():
-                if not console.is_admin():
+                refusal = console.refusal()
+                if refusal is Refusal.NOT_ADMIN:
                     raise RolloutError(
                         f"E-not-admin  the user of {console.conninfo!r} may not switch pools off and on.\n"
                         f"Nothing was touched. Then: add it to admin_users in pgbouncer.ini, and RELOAD"
+                    )
+                if refusal is Refusal.PAUSED:
+                    raise RolloutError(
+                        f"E-pgbouncer-paused  somebody has paused {console.name} as a whole: no user gets through.\n"
+                        f"Nothing was touched. Ask who, then:  {console.by_hand('RESUME')}"
                     )
         return left
 

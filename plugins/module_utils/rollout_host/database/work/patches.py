@@ -10,6 +10,7 @@ from ....rollout_core.schema.patches import HOT_PATCH, HOT_PATCH_STATES, PatchNa
 from .. import permissions
 from ..access.base import Access
 from ..connection import (
+    TRANSACTION_TIMEOUT,
     Patch,
     PatchError,
     Provenance,
@@ -35,7 +36,6 @@ from .script_run import run_permissions
 # The server's own timeouts are belts: they come after the deadline, for a worker that does not keep it.
 _MARGIN_SECONDS = 15.0
 _SETTLES_SECONDS = 10.0
-_TRANSACTION_TIMEOUT = 170000  # the first server_version that has it
 # Tables of the site with where their rows are: that changes when a table is rewritten.
 _TABLES = """
     SELECT oid, relfilenode FROM pg_class
@@ -78,7 +78,7 @@ class Patching(OutageWork):
         self.connection = connect(self.params["dsn"], session_names(self.params["run_id"])[0])
         seconds, deadline = self.params.get("lock_timeout_seconds") or 10, self.params.get("deadline_seconds")
         self.connection.execute("SELECT set_config('lock_timeout', %s, false)", [f"{seconds:.3f}s"])
-        if deadline is not None and self.connection.info.server_version >= _TRANSACTION_TIMEOUT:
+        if deadline is not None and self.connection.info.server_version >= TRANSACTION_TIMEOUT:
             belt = f"{deadline + _MARGIN_SECONDS:.3f}s"
             self.connection.execute("SELECT set_config('transaction_timeout', %s, false)", [belt])
         self._tables = dict(self.access.connection.execute(_TABLES).fetchall())
