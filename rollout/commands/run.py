@@ -30,7 +30,7 @@ from rollout.gates import model as gates
 from rollout.incidents import record as incidents
 from rollout.journal import service_lock
 from rollout.journal import store as journals
-from rollout.outcomes import CrashedError, ExitCode, LockedError, RunbookError, ServiceLockedError
+from rollout.outcomes import CrashedError, ExitCode, LockedError, NoPlanError, RunbookError, ServiceLockedError
 from rollout.plan import move, store
 from rollout.plan.store import KeptRollout
 from rollout.system_errors import system_error
@@ -43,6 +43,8 @@ def run(request: RunRequest, console: Console) -> ExitCode:
     """Carry out what is due; return the exit code. Raises RunbookError before anything is touched."""
     if left := _left_on(request):
         return _end_what_was_left_on(request, left, console)
+    if aborted := _aborted_to_look_at(request):
+        return _look_again(request, aborted, console)
     directory, plan = store.current(request.inventory, request.plan_file)
     ends = [each.ends_with for each in core.still_on(plan.as_vars()["process"], journals.entries(directory))]
     with journals.lock(directory):
@@ -78,6 +80,30 @@ def _end_what_was_left_on(request: RunRequest, left: LeftOn, console: Console) -
         rollout.screen.say(f"Rollout {rollout.plan.id} is over, and stays so; this ends what it left on.")
         with rollout.interrupt.noted():
             return _conducted(conductor, lambda: brackets.end_now(rollout, stage))
+
+
+def _aborted_to_look_at(request: RunRequest) -> Path | None:
+    """Return the aborted rollout that the named stages look at once more; None if they are another one's.
+
+    It is the given plan's; without one, the latest of the inventory, as long as no plan is open.
+    """
+    if not request.stages or request.check:
+        return None
+    try:
+        directory, plan = store.current(request.inventory, request.plan_file)
+    except NoPlanError:
+        directory, plan = store.latest_of(request.inventory)
+    if journals.outcome(directory) != "aborted" or not stage_selection.only_looking(plan, request.stages):
+        return None
+    return directory
+
+
+def _look_again(request: RunRequest, aborted: Path, console: Console) -> ExitCode:
+    """Carry out the stages that only look, against what the aborted rollout has pinned; it stays as it is."""
+    with journals.lock(aborted):
+        kept, asker = check(replace(request, plan_file=aborted / "plan.yml"), goes_on=False)
+        rollout = _conductor(request, kept, asker, console).rollout
+        return look_ahead.look_again(rollout, stage_selection.only_looking(kept.plan, request.stages))
 
 
 def resume(request: RunRequest, console: Console) -> ExitCode:

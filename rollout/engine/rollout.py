@@ -69,6 +69,11 @@ class Rollout:
         return [stage for stage in self.plan.process if not (stage.stage in records and records[stage.stage].done)]
 
     @property
+    def done(self) -> list[str]:
+        """Return the names of the stages that are done; a playbook that only looks is told them (`rollout_done`)."""
+        return [name for name, record in self.records.items() if record.done]
+
+    @property
     def in_window(self) -> bool:
         """Return True if a stage of the window has begun, and was not undone."""
         records = self.records

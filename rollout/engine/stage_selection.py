@@ -35,9 +35,14 @@ def to_do(rollout: Rollout, names: Sequence[str]) -> list[Stage]:
 
 def on_any_day(plan: Plan, names: Sequence[str], now: datetime) -> list[Stage]:
     """Return the named stages if all of them may run on any day and none is due yet; else none."""
-    named = [stage for stage in plan.process if stage.stage in names]
-    early = [stage for stage in named if stage.any_day and now < stage.due_at(plan.window.start)]
-    return early if len(early) == len(set(names)) else []
+    looking = only_looking(plan, names)
+    return looking if all(now < stage.due_at(plan.window.start) for stage in looking) else []
+
+
+def only_looking(plan: Plan, names: Sequence[str]) -> list[Stage]:
+    """Return the named stages if all of them only look, so that they may run on any day; else none."""
+    looking = [stage for stage in plan.process if stage.stage in names and stage.any_day]
+    return looking if len(looking) == len(set(names)) else []
 
 
 def anew(rollout: Rollout, names: Sequence[str], to_come: Sequence[Stage]) -> list[Stage]:

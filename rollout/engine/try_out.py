@@ -37,7 +37,7 @@ def _tried(rollout: Rollout, stage: Stage) -> ExitCode:
     begun = rollout.begin(
         str(stage.playbook),
         rollout.run_id(f"check-{stage.stage}"),
-        extra_vars={"rollout_journal": journal},
+        extra_vars={"rollout_journal": journal, "rollout_done": rollout.done},
         check=True,
         reports=stage.reports,
     )

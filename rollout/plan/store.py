@@ -19,6 +19,7 @@ NOTHING_YET = """E-no-rollout  Nothing has been rolled out from this checkout ye
   See it work, on an embedded service:  make rollout
   Step by step, on the same:            ./runbook.py lab up && ./runbook.py plan new
   For a service of yours:               docs/operations.md, A site's folder; then  ./runbook.py --site DIR plan new"""
+_NO_PLAN = "E-no-plan  There is no open plan.  Make one:  ./runbook.py plan new"
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,21 @@ def current(inventory: Path | None, plan_file: Path | None = None) -> tuple[Path
         plan = plans.load(path)
         if inventory is None or (ROOT / plan.inventory).resolve() == inventory:
             return path.parent, plan
-    raise NoPlanError("E-no-plan  There is no open plan.  Make one:  ./runbook.py plan new")
+    raise NoPlanError(_NO_PLAN)
+
+
+def latest_of(inventory: Path | None) -> tuple[Path, Plan]:
+    """Return directory and plan of this inventory's rollout whose journal was written last, but for dropped ones.
+
+    Raises NoPlanError when there is none.
+    """
+    for directory in store.newest_first():
+        if store.outcome(directory) == "dropped":
+            continue
+        plan = plans.load(directory / "plan.yml")
+        if inventory is None or (ROOT / plan.inventory).resolve() == inventory:
+            return directory, plan
+    raise NoPlanError(_NO_PLAN)
 
 
 def open_rollouts() -> Iterator[tuple[Path, Plan]]:

@@ -91,3 +91,21 @@ def test_whoever_comes_too_early_hears_what_can_be_done(site):
     next_line, try_line = site.screen.getvalue().splitlines()[:2]
     assert re.fullmatch(r"Next: prepare, due .+ UTC, in 2 days 2[12] hours\.  Then:  \./runbook\.py run", next_line)
     assert try_line == "  Try it now, nothing is changed:  ./runbook.py run --check prepare"
+
+
+def test_after_an_abort_it_looks_at_what_was_pinned(site):
+    site.plan(pinned={"revision": 7, "patches": ["patch-2208-30-0.sql"]})
+
+    def work(conductor):
+        plan = conductor.rollout.plan
+        return look_ahead.look_again(conductor.rollout, stage_selection.only_looking(plan, ["prepare"]))
+
+    assert site.run(work=work) is ExitCode.DONE
+    assert site.ran == ["prepare"]
+    first, *_, last = site.screen.getvalue().splitlines()
+    assert (
+        first
+        == "Rollout 2026-12 was aborted, and stays so. This looks at what its plan has pinned: revision 7, 1 patch."
+    )
+    assert last == "Nothing of this is on record.  The next attempt:  ./runbook.py next"
+    assert not (site.directory / "journal.jsonl").exists()
