@@ -52,7 +52,7 @@ FAILED = f"E-patch-failed  the database did not take {FOUR[2]}, line 2: "
 @pytest.mark.parametrize(
     ("sql", "says"),
     [
-        ("CREATE INDEX CONCURRENTLY i ON Bug (id);", f"E-unsound-patch  {FOUR[2]}: 'CREATE INDEX CONCURRENTLY i "),
+        ("CREATE INDEX CONCURRENTLY i ON Bug (id);", f"E-unsound-patch  {FOUR[2]}:2: 'CREATE INDEX CONCURRENTLY i "),
         (PARTITIONED, f"{FAILED}REINDEX TABLE cannot run inside a transaction block"),
         (TOO_NEW, f'{FAILED}unsafe use of new value "sad" of enum type mood: New enum values must be committed before'),
     ],

@@ -42,7 +42,8 @@ def test_pending(row: dict[str, Any]) -> None:
 @pytest.mark.parametrize("row", table("checks.yml"))
 def test_check(row: dict[str, Any]) -> None:
     name = row.get("name", "patch-2208-30-0.sql")
-    problems = patches.check(name, row["sql"])
+    raw = row["bytes"].encode("latin-1") if "bytes" in row else row["sql"].encode()
+    problems = patches.check(name, patches.decoded(raw))
     assert len(problems) == len(row.get("problems", [])), problems
     for problem, part in zip(problems, row.get("problems", []), strict=True):
         assert name in problem
@@ -52,12 +53,17 @@ def test_check(row: dict[str, Any]) -> None:
 @pytest.mark.parametrize("row", table("transaction.yml"))
 def test_in_the_one_transaction(row: dict[str, Any]) -> None:
     problems = patches.check(
-        "patch-2208-30-0.sql", f"{row['sql']};\nINSERT INTO LaunchpadDatabaseRevision VALUES (2208, 30, 0);"
+        "patch-2208-30-0.sql", f"{row['sql']}\n;\nINSERT INTO LaunchpadDatabaseRevision VALUES (2208, 30, 0);"
     )
     said = {
         "hot": ": make it a hot patch, applied by itself on another day, and drop it from this merge",
-        "out": "cannot run inside the one transaction of all patches: take it out",
-        "psql": "is for psql, which is not what applies patches: write it as SQL",
+        "begins": "cannot run inside the one transaction of all patches: take it out",
+        "ends": (
+            "would end the one transaction that all patches share: take it out",
+            "is about a savepoint that this patch has not set: take it out",
+        ),
+        "psql": ("is not what applies patches: write it as SQL", "is not what applies patches: write it as INSERT"),
+        "access": "moves the limit that keeps users out in the outage: take it out, and set it on another day",
     }
     assert [says for problem in problems for says, end in said.items() if problem.endswith(end)] == (
         [row["says"]] if row["says"] else []
@@ -95,7 +101,7 @@ fragments = st.one_of(
 
 @given(st.lists(fragments))
 def test_code_only_leaves_the_code(parts: list[tuple[str, str]]) -> None:
-    assert sql.code_only("".join(text for text, _ in parts)) == ("".join(code for _, code in parts), None)
+    assert sql.code_only("".join(text for text, _ in parts)) == "".join(code for _, code in parts)
 
 
 @given(st.text())

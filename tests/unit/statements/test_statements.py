@@ -20,14 +20,20 @@ CASES = {
             (5, "SELECT f();"),
         ],
     ),
-    "a rule keeps it whole": (
-        "SELECT 1;\nCREATE RULE r AS ON DELETE TO t DO (SELECT 1; SELECT 2);\n",
-        [(1, "SELECT 1;\nCREATE RULE r AS ON DELETE TO t DO (SELECT 1; SELECT 2);\n")],
+    "in the actions of a rule": (
+        "SELECT 1;\nCREATE RULE r AS ON DELETE TO t DO (SELECT 1; SELECT 2);\nSELECT 2",
+        [(1, "SELECT 1;"), (2, "CREATE RULE r AS ON DELETE TO t DO (SELECT 1; SELECT 2);"), (3, "SELECT 2")],
     ),
-    "a body of SQL keeps it whole": (
-        "SELECT 1;\nCREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT 2; END;\n",
-        [(1, "SELECT 1;\nCREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT 2; END;\n")],
+    "in a body of SQL": (
+        "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT CASE WHEN true THEN 2 END; END;\nEND;",
+        [
+            (1, "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT CASE WHEN true THEN 2 END; END;"),
+            (2, "END;"),
+        ],
     ),
+    "what never ends is left out": ("SELECT 1;\nSELECT 'a", [(1, "SELECT 1;")]),
+    "empty ones": (";;\n ; -- nothing\n", []),
+    "data for psql": ("COPY t FROM stdin;\n';\n\\.\nSELECT 1;", [(1, "COPY t FROM stdin;"), (4, "SELECT 1;")]),
 }
 
 

@@ -23,7 +23,7 @@ def test_check(row: dict[str, Any]) -> None:
     found = undo_files.check(NAME, row["text"])
     assert len(found) == len(row["says"]), found
     for problem, begins in zip(found, row["says"], strict=True):
-        assert problem.startswith(f"patch-2208-30-0.undo.sql: {begins}")
+        assert problem.startswith(f"{NAME}{begins}" if begins.startswith(":") else f"{NAME}: {begins}")
 
 
 @pytest.mark.parametrize("row", table("losses.yml", "statement"))

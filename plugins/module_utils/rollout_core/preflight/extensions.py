@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Iterable, Mapping, NamedTuple, Sequence
 
-from ..schema import sql, statements
+from ..schema import statements
 from .findings import Finding, finding, listed
 
 _TOKEN = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|[^\s;'\"]+", re.DOTALL)
@@ -28,11 +28,9 @@ def needed(patches: Iterable[tuple[str, str]]) -> list[Need]:
     """Return the extensions that patches, each (name, text), create or update. Functions' bodies are not read."""
     found = []
     for patch, text in patches:
-        for line, statement in statements.split(text):
-            code, _ = sql.code_only(statement)
-            words = code.upper().split()[:2]
-            if words in (["CREATE", "EXTENSION"], ["ALTER", "EXTENSION"]):
-                found += _need(patch, line, _tokens(statement))
+        for each in statements.read(text).statements:
+            if each.code.startswith(("create extension ", "alter extension ")):
+                found += _need(patch, each.line, _tokens(each.text))
     return found
 
 

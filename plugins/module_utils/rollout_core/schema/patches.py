@@ -5,11 +5,14 @@ A patch is a file ``patch-MMMM-mm-p.sql``; once applied it has a row (major, min
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
-from typing import Iterable, NamedTuple, Sequence, Tuple
+from functools import lru_cache, partial
+from typing import Callable, Iterable, NamedTuple, Sequence, Tuple
 
-from . import sql
+from . import statements, transaction
+from .statements import Statement
 
 _NAME = re.compile(r"patch-([0-9]{4})-([0-9]{2})-([0-9])\.sql")
 _LOOKS_LIKE_A_PATCH = re.compile(r"patch.*\.sql", re.IGNORECASE)
@@ -17,26 +20,12 @@ _TAKES_ONE_BACK = re.compile(r"patch-[0-9]{4}-[0-9]{2}-[0-9]\.undo\.sql")  # und
 PATTERN = "patch-MMMM-mm-p.sql"
 PLACEHOLDER_MINOR = 99
 Row = Tuple[int, int, int]  # (major, minor, patch) of LaunchpadDatabaseRevision
-# What PostgreSQL refuses inside a transaction (PreventInTransactionBlock in its source; the commands' pages say so).
-# Not here: ALTER TYPE … ADD VALUE, which it takes, though the new value cannot be used before the commit; and tables or
-# indexes that are partitioned, for REINDEX and CLUSTER, which only the database knows.
-_OUTSIDE_A_TRANSACTION = re.compile(
-    r"(?:CREATE|DROP)\s+(?:UNIQUE\s+)?INDEX\s+CONCURRENTLY\b|REINDEX\b.*\b(?:CONCURRENTLY|SCHEMA|DATABASE|SYSTEM)"
-    r"|ALTER\s+TABLE\b.*\bDETACH\s+PARTITION\b.*\bCONCURRENTLY|VACUUM|CLUSTER(?:\s+VERBOSE|\s*\([^)]*\))?$"
-    r"|ALTER\s+SYSTEM|(?:CREATE|DROP)\s+(?:DATABASE|TABLESPACE|SUBSCRIPTION)|ALTER\s+DATABASE\b.*\bTABLESPACE"
-    r"|ALTER\s+SUBSCRIPTION\b.*\b(?:REFRESH\s+(?:PUBLICATION|SEQUENCES)|SET\s*\([^)]*\b(?:failover|two_phase))"
-    r"|ALTER\s+SUBSCRIPTION\b.*\b(?:SET|ADD|DROP)\s+PUBLICATION\b(?!.*\brefresh\s*=\s*(?:false|off|0)\b)|DISCARD\s+ALL",
-    re.IGNORECASE | re.DOTALL,
-)
-HOT_PATCH = "make it a hot patch, applied by itself on another day, and drop it from this merge"
-# The errors of what is found no earlier: active_sql_transaction, unsafe_new_enum_value_usage.
-HOT_PATCH_STATES = ("25001", "55P04")
-_ITS_OWN_TRANSACTION = re.compile(r"BEGIN|START\s+TRANSACTION|PREPARE\s+TRANSACTION", re.IGNORECASE)
-_PSQL = re.compile(r"COPY\b.*\b(?:FROM\s+STDIN|TO\s+STDOUT)|\\", re.IGNORECASE | re.DOTALL)  # would wait for input
 _INSERT = re.compile(
-    r"INSERT\s+INTO\s+(?:public\s*\.\s*)?LaunchpadDatabaseRevision\b\s*(?:\((?P<columns>[^)]*)\)\s*)?VALUES\s*(?P<rows>\(.*)",
-    re.IGNORECASE | re.DOTALL,
+    r'insert into (?:"?public"? \. )?"?launchpaddatabaserevision"? (?:\( (?P<columns>[^()]*) \) )?'
+    r"(?:values (?P<rows>\(.*)|select (?P<row>[^()]*)$)"
 )
+_BYTE_ORDER_MARK = "\ufeff"
+_UNREADABLE = re.compile("[\0\udc80-\udcff]")
 
 
 @dataclass(frozen=True, order=True)
@@ -92,41 +81,61 @@ def pending(files: Iterable[str], rows: Iterable[Sequence[int]]) -> Pending:
     )
 
 
-def check(name: str, sql_text: str) -> list[str]:
+def decoded(raw: bytes) -> str:
+    """Return the text of a file as it is sent to the database: without a byte order mark, its line ends as they are.
+
+    Bytes that are not UTF-8 become lone surrogates, which `check` refuses.
+    """
+    text = raw.decode("utf-8", "surrogateescape")
+    return text[1:] if text.startswith(_BYTE_ORDER_MARK) else text
+
+
+def digest(text: str) -> str:
+    """Return the sha256 of a text from `decoded`, by which a patch that was changed after its choice is noticed."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def check(name: str, text: str) -> list[str]:
     """Return the problems of a patch that must be solved before it is pinned, as sentences; empty if it is sound.
 
-    It is sound if its name fits the pattern and holds no placeholder, and its text inserts exactly its own row, ends in
-    ``;`` and leaves the one transaction of all patches alone. Comments, strings and function bodies are no statements.
+    It is sound if its name fits the pattern and holds no placeholder, and its text (from `decoded`) inserts exactly its
+    own row, and leaves the one transaction of all patches alone.
     """
+    return list(_problems(name, text))
+
+
+@lru_cache(maxsize=512)  # the same patch is in every revision after its own
+def _problems(name: str, text: str) -> tuple[str, ...]:
     try:
         own = PatchName.parse(name)
     except ValueError as error:
-        return [str(error)]
-    problems = []
-    if own.minor == PLACEHOLDER_MINOR:
-        problems.append(f"-{PLACEHOLDER_MINOR}- is the placeholder of a number that nobody has allocated yet")
-    code, unfinished = sql.code_only(sql_text)
-    if unfinished:
-        problems.append(unfinished)
-    else:
-        problems += [*_row_problems(own, code), *text_problems(sql_text, code)]
-    return [f"{name}: {problem}" for problem in problems]
+        return (str(error),)
+    placeholder = f"{name}: -{PLACEHOLDER_MINOR}- is the placeholder of a number that nobody has allocated yet"
+    wrong = [placeholder] if own.minor == PLACEHOLDER_MINOR else []
+    return (*wrong, *text_problems(name, text, partial(_row_problems, own)))
 
 
-def text_problems(text: str, code: str) -> list[str]:
-    """Return why a text (``code`` from `sql.code_only`) cannot run in the one transaction of all patches."""
-    return [*_ending_problems(text, code), *_transaction_problems(code)]
+def text_problems(name: str, text: str, rows: Callable[[Sequence[Statement]], list[str]]) -> list[str]:
+    """Return why a text cannot be read, or run in the one transaction of all patches, and what `rows` says of it."""
+    if wrong := _UNREADABLE.search(text):
+        return [f"{name}:{text.count(chr(10), 0, wrong.start()) + 1}: {_unreadable(wrong[0])}"]
+    script = statements.read(text)
+    if script.unfinished:
+        line, sentence = script.unfinished
+        return [f"{name}:{line}: {sentence}"]
+    found = [f"{name}: {sentence}" for sentence in rows(script.statements)]
+    return found + [f"{name}:{line}: {sentence}" for line, sentence in transaction.problems(script)]
 
 
-def revision_rows(code: str) -> set[Row | None]:
-    """Return the rows of LaunchpadDatabaseRevision that ``code`` inserts; None for one without plain numbers."""
+def revision_rows(found: Iterable[Statement]) -> set[Row | None]:
+    """Return the rows of LaunchpadDatabaseRevision that statements insert; None for one without plain numbers."""
     rows: set[Row | None] = set()
-    for statement in sql.statements(code):
-        insert = _INSERT.match(statement)
+    for statement in found:
+        insert = _INSERT.match(statement.code)
         if insert is None:
             continue
-        columns = [column.strip().lower() for column in (insert["columns"] or "major, minor, patch").split(",")]
-        for values in sql.groups(insert["rows"]):
+        columns = [column.strip(' "') for column in (insert["columns"] or "major, minor, patch").split(",")]
+        for values in _groups(insert["rows"] or f"( {insert['row']} )"):
             value = dict(zip(columns, values))
             numbers = [value.get(column, "") for column in ("major", "minor", "patch")]
             plain = all(re.fullmatch("[0-9]{1,9}", number) for number in numbers)
@@ -134,8 +143,14 @@ def revision_rows(code: str) -> set[Row | None]:
     return rows
 
 
-def _row_problems(own: PatchName, code: str) -> list[str]:
-    rows = revision_rows(code)
+def _unreadable(character: str) -> str:
+    if character == "\0":
+        return "a NUL byte, at which PostgreSQL stops reading: take it out"
+    return f"the byte 0x{ord(character) - 0xDC00:02x} is not UTF-8: save the file as UTF-8"
+
+
+def _row_problems(own: PatchName, found: Sequence[Statement]) -> list[str]:
+    rows = revision_rows(found)
     statement = f"INSERT INTO LaunchpadDatabaseRevision VALUES ({own.major}, {own.minor}, {own.patch});"  # noqa: S608 (shown)
     if not rows:
         return [f"has no row of its own; expected {statement}"]
@@ -150,26 +165,21 @@ def _row_problems(own: PatchName, code: str) -> list[str]:
     return problems
 
 
-def _ending_problems(text: str, code: str) -> list[str]:
-    if not code.rstrip().endswith(";"):
-        return ["its last statement does not end in ';'"]
-    if not text.rstrip().endswith(";"):
-        return ["a comment follows its last ';', which must be the last non-blank character of the file"]
-    return []
-
-
-def _transaction_problems(code: str) -> list[str]:
-    words = {sql.first_word(statement) for statement in sql.statements(code)}
-    ending = {"COMMIT", "ROLLBACK", "ABORT"}
-    if not re.search(r"\bBEGIN\s+ATOMIC\b", code, re.IGNORECASE):  # there, END closes a function's body
-        ending.add("END")
-    problems = [f"{word} would end the one transaction that all patches share" for word in sorted(words & ending)]
-    for statement in sql.statements(code):
-        begin = " ".join(statement.split())[:60]
-        if _OUTSIDE_A_TRANSACTION.match(statement):
-            problems.append(f"{begin!r} cannot run inside the one transaction of all patches: {HOT_PATCH}")
-        elif _ITS_OWN_TRANSACTION.match(statement):
-            problems.append(f"{begin!r} cannot run inside the one transaction of all patches: take it out")
-        elif _PSQL.match(statement):
-            problems.append(f"{begin!r} is for psql, which is not what applies patches: write it as SQL")
-    return problems
+def _groups(text: str) -> list[list[str]]:
+    """Return the groups in ``(a, f(b)), (c, d)`` at the beginning of ``text``, each split at its own commas."""
+    found: list[list[str]] = []
+    depth = 0
+    for character in text:
+        if depth == 0:
+            if character == "(":
+                found.append([""])
+                depth = 1
+            elif not character.isspace() and character != ",":
+                break
+            continue
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if depth == 1 and character == ",":
+            found[-1].append("")
+        elif depth:
+            found[-1][-1] += character
+    return [[item.strip() for item in group] for group in found]

@@ -1,101 +1,144 @@
-"""Reads enough of PostgreSQL's syntax to tell statements from comments, strings and function bodies.
+"""Tells PostgreSQL's tokens from one another, as its own lexer does, in one pass over the text.
 
-The hosts have Python's standard library only, so there is no sqlparse here:
+The hosts have Python's standard library only, so there is no parser here. The tests compare this with the server's own:
 https://www.postgresql.org/docs/current/sql-syntax-lexical.html
 """
 
 from __future__ import annotations
 
 import re
+from enum import Enum
+from typing import Iterator, NamedTuple
 
-_OPENING = re.compile(
-    r"""
-      (?P<line_comment>  --[^\n]* )
-    | (?P<block_comment> /\* )
-    | (?P<string>        (?<![\w$]) [eE]'(?:[^'\\]|''|\\.)*'(?!') | (?<!(?<![\w$])[eE]) '(?:[^']|'')*'(?!') )
-    | (?P<identifier>    "(?:[^"]|"")*"(?!") )
-    | (?P<dollar>        (?<![\w$]) \$(?:[^\W\d]\w*)?\$ )
-    | (?P<unfinished>    ['"] )
+# Characters beyond ASCII are letters to PostgreSQL, a no-break space too.
+_LETTER = r"A-Za-z_\x80-\U0010ffff"
+_TOKEN = re.compile(
+    rf"""
+      (?P<blank>    [ \t\n\r\f\v]+ | --[^\n\r]* )
+    | (?P<comment>  /\* )
+    | (?P<escapes>  [eE]' )
+    | (?P<string>   (?:[bBnNxX]|[uU]&)?' )
+    | (?P<name>     (?:[uU]&)?" )
+    | (?P<word>     [{_LETTER}][{_LETTER}0-9$]* )
+    | (?P<body>     \$(?:[{_LETTER}][{_LETTER}0-9]*)?\$ )
+    | (?P<symbol>   \$[0-9]+ | [0-9][0-9A-Za-z_.]* | . )
     """,
     re.VERBOSE | re.DOTALL,
 )
+# Where what has begun ends. A doubled quote is one of the text; (?!') keeps an unfinished string from ending inside it.
+_ENDS = {
+    "string": re.compile(r"[^']*(?:''[^']*)*'(?!')"),
+    "escapes": re.compile(r"[^'\\]*(?:(?:''|\\.)[^'\\]*)*'(?!')", re.DOTALL),
+    "name": re.compile(r'[^"]*(?:""[^"]*)*"(?!")'),
+}
+# A string goes on after a newline; with escapes, its other parts have them too.
+_GOES_ON = re.compile(r"(?:[ \t\f\v]|--[^\n\r]*(?=[\n\r]))*[\n\r](?:[ \t\n\r\f\v]|--[^\n\r]*[\n\r])*'")
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 
 
-def code_only(text: str) -> tuple[str, str | None]:
-    """Return ``text`` with comments as spaces and literals emptied, and what in it never ends (None if all is closed).
+class Kind(Enum):
+    """The kind of a token. BLANK is a comment, or space; BODY a dollar-quoted string; SYMBOL any one character else."""
+
+    BLANK = "a comment"
+    WORD = "a word"
+    NAME = "a quoted name"
+    STRING = "a string"
+    BODY = "a dollar-quoted string"
+    SYMBOL = "a symbol"
+
+
+class Token(NamedTuple):
+    """One token: its kind, and where in the text it begins and ends."""
+
+    kind: Kind
+    start: int
+    end: int
+
+
+class Unfinished(ValueError):  # noqa: N818  it says what the text is
+    """An error: a token never ends; `start` is where it begins."""
+
+    def __init__(self, kind: Kind, start: int) -> None:
+        """Keep where the token begins."""
+        super().__init__(f"{kind.value} begins here and never ends")
+        self.start = start
+
+
+def token(text: str, position: int) -> Token:
+    """Return the token that begins at a position before the text's end. Raises Unfinished."""
+    found = _TOKEN.match(text, position)
+    assert found is not None  # noqa: S101  (it takes any character)
+    name = found.lastgroup
+    if name == "comment":
+        return Token(Kind.BLANK, position, _end_of_comment(text, position))
+    if name == "body":
+        closing = text.find(found[0], found.end())
+        if closing < 0:
+            raise Unfinished(Kind.BODY, position)
+        return Token(Kind.BODY, position, closing + len(found[0]))
+    if name in ("string", "name"):
+        kind = Kind.STRING if name == "string" else Kind.NAME
+        return Token(kind, position, _end(kind, text, position, found.end(), _ENDS[name]))
+    if name == "escapes":
+        end = _end(Kind.STRING, text, position, found.end(), _ENDS[name])
+        while more := _GOES_ON.match(text, end):
+            end = _end(Kind.STRING, text, position, more.end(), _ENDS[name])
+        return Token(Kind.STRING, position, end)
+    return Token(_KINDS[name or ""], position, found.end())
+
+
+def tokens(text: str) -> Iterator[Token]:
+    """Yield a text's tokens. Raises Unfinished at one that never ends."""
+    position = 0
+    while position < len(text):
+        found = token(text, position)
+        yield found
+        position = found.end
+
+
+def content(text: str, string: Token) -> str:
+    """Return what stands between the quotes of a string or body; escapes stay as they are written."""
+    written = text[string.start : string.end]
+    if string.kind is Kind.BODY:
+        quote = written[: written.index("$", 1) + 1]
+        return written[len(quote) : -len(quote)]
+    return written[written.index("'") + 1 : -1].replace("''", "'")
+
+
+def code_only(text: str) -> str:
+    """Return a text with comments as spaces and literals emptied, up to what in it never ends.
 
     A string becomes ``''``, a dollar-quoted body ``$$``, a quoted name that needs no quotes a bare word, others ``""``.
     """
-    pieces: list[str] = []
-    position = 0
-    while True:
-        opening = _OPENING.search(text, position)
-        if opening is None:
-            return "".join([*pieces, text[position:]]), None
-        pieces.append(text[position : opening.start()])
-        replacement, end = _replace(text, opening)
-        if end is None:
-            return "".join(
-                pieces
-            ), f"{replacement} begins on line {text.count(chr(10), 0, opening.start()) + 1} and never ends"
-        pieces.append(replacement)
-        position = end
+    pieces = []
+    try:
+        for each in tokens(text):
+            written = text[each.start : each.end]
+            if each.kind is Kind.BLANK:
+                written = written if written.isspace() else " "
+            elif each.kind is Kind.NAME:
+                written = written[1:-1] if re.fullmatch(r'"[a-z_][a-z0-9_]*"', written) else '""'
+            pieces.append({Kind.STRING: "''", Kind.BODY: "$$"}.get(each.kind, written))
+    except Unfinished:
+        pass
+    return "".join(pieces)
 
 
-def statements(code: str) -> list[str]:
-    """Return the statements of ``code`` (from `code_only`), without their semicolons and without empty ones."""
-    return [statement for statement in (piece.strip() for piece in code.split(";")) if statement]
+_KINDS = {"blank": Kind.BLANK, "word": Kind.WORD, "symbol": Kind.SYMBOL}
 
 
-def first_word(statement: str) -> str:
-    """Return the keyword a statement begins with, in upper case."""
-    return statement.split(None, 1)[0].upper()
+def _end(kind: Kind, text: str, start: int, inside: int, ends: re.Pattern[str]) -> int:
+    found = ends.match(text, inside)
+    if found is None:
+        raise Unfinished(kind, start)
+    return found.end()
 
 
-def groups(text: str) -> list[list[str]]:
-    """Return the groups in ``(a, f(b)), (c, d)`` at the beginning of ``text``, each split at its own commas."""
-    found: list[list[str]] = []
+def _end_of_comment(text: str, start: int) -> int:
+    """Return where a block comment ends; block comments nest in PostgreSQL."""
     depth = 0
-    for character in text:
-        if depth == 0:
-            if character == "(":
-                found.append([""])
-                depth = 1
-            elif not character.isspace() and character != ",":
-                break
-            continue
-        depth += {"(": 1, ")": -1}.get(character, 0)
-        if depth == 1 and character == ",":
-            found[-1].append("")
-        elif depth:
-            found[-1][-1] += character
-    return [[item.strip() for item in group] for group in found]
-
-
-def _replace(text: str, opening: re.Match[str]) -> tuple[str, int | None]:
-    """Return the replacement of a token and where the token ends; its kind and None if it never ends."""
-    kind = opening.lastgroup
-    if kind == "line_comment":
-        return " ", opening.end()
-    if kind == "block_comment":
-        return " " if (end := _end_of_comment(text, opening.end())) else "a comment", end
-    if kind == "dollar":
-        end = text.find(opening[0], opening.end())
-        return ("a dollar-quoted string", None) if end < 0 else ("$$", end + len(opening[0]))
-    if kind == "identifier":
-        name = opening[0][1:-1]
-        return name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else '""', opening.end()
-    if kind == "string":
-        return "''", opening.end()
-    return "a string or quoted name", None
-
-
-def _end_of_comment(text: str, position: int) -> int | None:
-    """Return where a block comment ends, or None; block comments nest in PostgreSQL."""
-    depth = 1
-    for edge in _COMMENT_EDGE.finditer(text, position):
+    for edge in _COMMENT_EDGE.finditer(text, start):
         depth += 1 if edge[0] == "/*" else -1
         if depth == 0:
             return edge.end()
-    return None
+    raise Unfinished(Kind.BLANK, start)

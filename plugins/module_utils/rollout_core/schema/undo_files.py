@@ -9,24 +9,20 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Iterable, Mapping, NamedTuple, Sequence
 
 from . import sql, statements
 from .patches import PatchName, Row, revision_rows, text_problems
+from .statements import Statement
 
-_DELETE = re.compile(
-    r"DELETE\s+FROM\s+(?:public\s*\.\s*)?LaunchpadDatabaseRevision\b(?P<rest>.*)", re.IGNORECASE | re.DOTALL
-)
-_COLUMN = re.compile(r"\b(major|minor|patch)\s*=\s*([0-9]{1,9})\b", re.IGNORECASE)
-_TUPLE = re.compile(
-    r"\(\s*major\s*,\s*minor\s*,\s*patch\s*\)\s*=\s*\(\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*\)",
-    re.IGNORECASE,
-)
+_DELETE = re.compile(r'delete from (?:only )?(?:"?public"? \. )?"?launchpaddatabaserevision(?:"|\b)(?P<rest>.*)')
+_COLUMN = re.compile(r"\b(major|minor|patch) = ([0-9]{1,9})\b")
+_TUPLE = re.compile(r"\( major , minor , patch \) = \( ([0-9]{1,9}) , ([0-9]{1,9}) , ([0-9]{1,9}) \)")
 # What users have written since, and an undo takes away with what held it.
 _LOSES = re.compile(
-    r"DROP\s+(?:TABLE|SCHEMA|MATERIALIZED\s+VIEW|SEQUENCE)\b|TRUNCATE\b|DELETE\s+FROM\b"
-    r"|ALTER\s+TABLE\b.*\bDROP\s+(?!CONSTRAINT\b|DEFAULT\b|NOT\b|EXPRESSION\b|IDENTITY\b)",
-    re.IGNORECASE | re.DOTALL,
+    r"drop (?:table|schema|materialized view|sequence)\b|truncate\b|delete from\b"
+    r"|alter table\b.*\bdrop (?!constraint\b|default\b|not\b|expression\b|identity\b)"
 )
 SAME = "the schema is the same with it and without it: it changes data, or nothing"
 _SHOWN = 6  # lines of a difference
@@ -58,21 +54,18 @@ def in_order(patches: Iterable[str]) -> list[UndoName]:
 def check(name: PatchName, text: str) -> list[str]:
     """Return the problems of an undo file, as sentences that name it; empty if it is sound.
 
-    It deletes its patch's row and no other, inserts none, ends in ``;``, and leaves the one transaction alone.
+    It deletes its patch's row and no other, inserts none, and leaves the one transaction alone.
     """
-    code, unfinished = sql.code_only(text)
-    problems = [unfinished] if unfinished else [*_row_problems(name, code), *text_problems(text, code)]
-    return [f"{name}: {problem}" for problem in problems]
+    return text_problems(str(name), text, partial(_row_problems, name))
 
 
 def losses(name: PatchName, text: str) -> list[str]:
     """Return the statements that delete data, for the DBA: ``patch-2208-58-1.undo.sql:3: DROP TABLE BugSummary``."""
     found = []
-    for line, statement in statements.split(text):
-        code, _ = sql.code_only(statement)
-        code = " ".join(code.split()).rstrip("; ")
-        if _LOSES.match(code) and not _DELETE.match(code):
-            found.append(f"{name}:{line}: {code if len(code) <= 80 else code[:79] + '…'}")
+    for each in statements.read(text).statements:
+        if _LOSES.match(each.code) and not _DELETE.match(each.code):
+            code = " ".join(sql.code_only(each.text).split()).rstrip("; ")
+            found.append(f"{name}:{each.line}: {code if len(code) <= 80 else code[:79] + '…'}")
     return found
 
 
@@ -95,10 +88,10 @@ def unexpected(rows: Mapping[Row, float], names: Sequence[PatchName]) -> list[st
     return [PatchName(*row).number for row in later]
 
 
-def _row_problems(name: PatchName, code: str) -> list[str]:
+def _row_problems(name: PatchName, found: Sequence[Statement]) -> list[str]:
     numbers = f"({name.major}, {name.minor}, {name.patch})"
     expected = f"DELETE FROM LaunchpadDatabaseRevision WHERE (major, minor, patch) = {numbers};"  # noqa: S608 (shown)
-    deletes = [found["rest"] for text in sql.statements(code) if (found := _DELETE.match(text))]
+    deletes = [delete["rest"] for each in found if (delete := _DELETE.match(each.code))]
     problems = [] if deletes else [f"does not delete its patch's row; expected {expected}"]
     for rest in deletes:
         row = _row_of(rest)
@@ -106,7 +99,7 @@ def _row_problems(name: PatchName, code: str) -> list[str]:
             problems.append(f"deletes rows of LaunchpadDatabaseRevision that cannot be read; expected {expected}")
         elif row != name.row:
             problems.append(f"deletes the row of another patch ({PatchName(*row).number}); expected {expected}")
-    if revision_rows(code):
+    if revision_rows(found):
         problems.append("inserts a row of LaunchpadDatabaseRevision")
     return problems
 
@@ -115,8 +108,8 @@ def _row_of(rest: str) -> Row | None:
     """Return the one row that a DELETE's condition names; None if it says something else."""
     if found := _TUPLE.search(rest):
         return int(found[1]), int(found[2]), int(found[3])
-    numbers = {column.lower(): int(number) for column, number in _COLUMN.findall(rest)}
-    if set(numbers) != {"major", "minor", "patch"} or re.search(r"\bOR\b", rest, re.IGNORECASE):
+    numbers = {column: int(number) for column, number in _COLUMN.findall(rest)}
+    if set(numbers) != {"major", "minor", "patch"} or re.search(r"\bor\b", rest):
         return None
     return numbers["major"], numbers["minor"], numbers["patch"]
 

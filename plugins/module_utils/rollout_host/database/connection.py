@@ -221,12 +221,9 @@ def pending_patches(schema_directory: str, rows: Iterable[RevisionRow]) -> list[
 
 
 def read_patch(schema_directory: str, name: patches.PatchName) -> Patch:
-    """Return one patch. Raises OSError, or RolloutError `E-unsound-patch` for a text that is not UTF-8."""
+    """Return one patch, whatever is in it: `refuse_unsound` comes before it is used. Raises OSError."""
     path = Path(schema_directory) / str(name)
-    try:
-        return Patch(name, path.read_text(encoding="utf-8"), path)
-    except UnicodeDecodeError as error:
-        raise RolloutError(f"E-unsound-patch  {path} is not UTF-8: {error}") from error
+    return Patch(name, patches.decoded(path.read_bytes()), path)
 
 
 def apply_patches(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 from ...rollout_core.merge import deployable, messages, selection
+from ...rollout_core.schema import patches
 from . import kinds
 from .base import TIP, LogEntry, Named, Vcs
 
@@ -114,7 +115,7 @@ class Schemas:
                 f"E-no-schema-directory  {branch} has no SQL file in {self.directory} at revision {revision}.\n"
                 "  Then:  mend revision_schema_directory in the inventory"
             )
-        return {file.name: file.read_text(encoding="utf-8", errors="replace") for file in files}
+        return {file.name: patches.decoded(file.read_bytes()) for file in files}
 
     def changed(self, lacking: list[LogEntry]) -> list[tuple[int, dict[str, str]]]:
         """Return (revno, schema) for each of these revisions that changed the schema directory."""

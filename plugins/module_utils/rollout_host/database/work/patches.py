@@ -6,7 +6,8 @@ import time
 from types import TracebackType
 from typing import Any, Callable, Mapping, Sequence
 
-from ....rollout_core.schema.patches import HOT_PATCH, HOT_PATCH_STATES, PatchName
+from ....rollout_core.schema.patches import PatchName
+from ....rollout_core.schema.transaction import HOT_PATCH, HOT_PATCH_STATES
 from .. import permissions
 from ..access.base import Access
 from ..connection import (
