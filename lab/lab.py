@@ -29,6 +29,7 @@ from lab.layout import (
     lab_directory,
     pooler_wanted,
 )
+from plugins.module_utils.rollout_host.database.connection import RolloutError, message
 
 # What a snapshot holds.
 STATE = ("bazaar", "buildbot", "hosts", "irc", "links", "postgres", "production_status", "smtp", "status_account")
@@ -262,6 +263,8 @@ def _postgres_errors() -> Iterator[None]:
     """Raise PostgreSQL's errors from the block as LabError."""
     try:
         yield
+    except RolloutError as error:  # a patch of the lab's own; it is named
+        raise LabError(f"{message(error)}\n{processes.AFRESH}") from error
     except (RuntimeError, TimeoutError, FileExistsError, subprocess.CalledProcessError, psycopg.Error) as error:
         output = getattr(error, "stderr", None) or ""
         raise LabError(f"E-lab-postgres  {error}\n{output}{processes.AFRESH}") from error

@@ -25,6 +25,11 @@ options:
   schema_directory:
     description: Directory on the host with the C(patch-MMMM-mm-p.sql) files, and the C(patch-MMMM-mm-p.undo.sql) files
       for O(work=schema_undo).
+  digests:
+    description: What the pinned patches were when they were chosen, each C(FILE=SHA256). One without is not compared.
+    type: list
+    elements: str
+    default: []
   undo_files:
     description: The undo files that were tried on a copy, for O(work=schema_undo), each C(FILE=SHA256). Any other is
       refused.
@@ -232,6 +237,7 @@ ARGUMENTS = {
     **STANDBYS,
     **SCHEMA,
     **PINNED,
+    "digests": {"type": "list", "elements": "str", "default": []},
     "undo_files": {"type": "list", "elements": "str", "default": []},
     "run_id": {"type": "str", "required": True},
     "work": {"type": "str", "choices": list(WORKS), "default": "patches"},

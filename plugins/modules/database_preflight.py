@@ -24,6 +24,11 @@ options:
     type: list
     elements: str
     default: []
+  digests:
+    description: What the pinned patches were when they were chosen, each C(FILE=SHA256). One without is not compared.
+    type: list
+    elements: str
+    default: []
   permissions:
     description: The permissions file on the host that the outage will apply.
     type: path
@@ -185,6 +190,7 @@ ARGUMENTS = {
     "schema_directory": {"type": "path"},
     "delivered": {"type": "bool", "default": True},
     "patches": NAMES,
+    "digests": NAMES,
     "permissions": {"type": "path"},
     "permissions_command": NAMES,
     "upgrade_command": NAMES,

@@ -70,6 +70,13 @@ patches:
   elements: str
   returned: success
   sample: [patch-2208-30-0.sql]
+digests:
+  description:
+    - What they are, each C(FILE=SHA256) of the text that is sent to the database.
+    - Without those that O(devel) has in another wording, as only the merge tells which one stays.
+  type: list
+  elements: str
+  returned: success
 evidence:
   description: What a person should read before pinning the revision.
   type: list
@@ -162,6 +169,7 @@ def choose(params: Mapping[str, Any], scratch: str) -> dict[str, Any]:
         "revision": chosen.revno,
         "revid": chosen.revid,
         "patches": list(chosen.schema.pending),
+        "digests": selection.digests(texts, shared),
         "evidence": selected.evidence(chosen),
         "steps": rule.steps(chosen.schema.staging_seconds),
         "fits": selected.fits,

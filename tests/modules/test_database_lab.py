@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import psutil
 import psycopg
 import pytest
 
-from lab import postgres, staging
+from lab import lab, layout, postgres, staging
 from plugins.module_utils.rollout_core.schema import budget
 from tests.modules.database_servers import BASELINE, SCHEMA, Database, both_versions, new_servers
 
@@ -75,6 +76,18 @@ def test_restore_log_holds_an_earlier_restore_that_is_not_counted(database: Data
     assert sorted(restore.seconds) == sorted(path.name for path in SCHEMA.glob("patch-????-??-?.sql"))
     assert sum(restore.seconds.values()) > 0
     assert text.count("applied just now") == len(restore.seconds) + 3
+    assert database.ask("SELECT 1 FROM pg_database WHERE datname = 'launchpad_staging'") == []
+
+
+def test_a_patch_that_the_lab_cannot_apply_is_named(database: Database, tmp_path: Path) -> None:
+    schema = tmp_path / "schema"
+    shutil.copytree(SCHEMA, schema)
+    broken = sorted(schema.glob("patch-????-??-?.sql"))[-1]
+    broken.write_text(f"SELECT 1;\nSELECT no;\n{broken.read_text()}")
+    with pytest.raises(layout.LabError) as error, lab._postgres_errors():
+        staging.write_restore_log(database.servers, schema, tmp_path / "log", source=BASELINE)
+    assert str(error.value).startswith(f"E-patch-failed  launchpad_staging did not take {broken.name}, line 2: ")
+    assert str(error.value).endswith("Start afresh:  ./runbook.py lab down && ./runbook.py lab up")
     assert database.ask("SELECT 1 FROM pg_database WHERE datname = 'launchpad_staging'") == []
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from plugins.module_utils.rollout_core.schema import patches
 from tests.modules.database_servers import FOUR, Database, both_versions
 from tests.modules.preflighting import NewRun, Run, failed, found, new_run
 
@@ -97,9 +98,17 @@ def test_all_findings_at_once(run: Run, database: Database) -> None:
 
 def test_other_patches_than_pinned_do_not_hide_the_rest(run: Run, database: Database) -> None:
     database.write(FOUR[0], "SELECT 1;", row=False)
-    answer = run(patches=FOUR[:3], standbys=[])
+    chosen = [patches.digest(name, (database.schema / name).read_text()) for name in FOUR]
+    database.write(FOUR[1], "SELECT 2;")
+    answer = run(patches=FOUR[:3], digests=chosen[1:], standbys=[])
     assert failed(answer) == {"patches", FOUR[0], "standbys"}
     assert "patch-2208-58-1.sql is pending, but not pinned" in answer["msg"]
+    assert [f"{name} is not what it was when it was chosen" in answer["msg"] for name in FOUR] == [
+        False,  # nobody said what it was
+        True,
+        False,
+        False,
+    ]
 
 
 def test_tree_that_was_not_delivered(run: Run, database: Database) -> None:

@@ -244,6 +244,7 @@ def test_an_outage_is_stopped_with_the_script_in_it(site: Site) -> None:
         ({"permissions": "/nowhere"}, "E-permissions-twice  "),
         ({"permissions_command": ["/bin/true"]}, "E-permissions-twice  "),
         ({"patches": FOUR[:3]}, "E-other-patches  "),
+        ({"digests": [f"{FOUR[1]}={64 * '0'}"]}, f"E-other-patches  {FOUR[1]} is not what it was when it was chosen"),
     ],
 )
 def test_what_is_refused_before_anybody_is_locked_out(site: Site, more: dict[str, Any], says: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -100,6 +101,8 @@ def test_the_highest_that_is_qa_ok(select: Callable[..., dict[str, Any]], branch
     assert not result["changed"]
     assert everything(branches) == before
     assert (result["revision"], result["revid"], result["patches"]) == (3, revid, ["patch-2208-30-0.sql"])
+    (text,) = patch("2208-30-0").values()
+    assert result["digests"] == [f"patch-2208-30-0.sql={hashlib.sha256(text.encode()).hexdigest()}"]
     assert result["evidence"] == [
         "db-stable tip 4 · QA-ok up to 3 · 4 blocks: bug 2 is qa-needstesting",
         "1 patch, 70.5 s on staging → 12.4 min of 90",

@@ -1,5 +1,6 @@
 """Schema patches: names, what is pending, whether one is sound (R8)."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,15 @@ def test_in_the_one_transaction(row: dict[str, Any]) -> None:
         [row["says"]] if row["says"] else []
     )
     assert len(problems) == bool(row["says"])
+
+
+def test_what_was_changed_after_its_choice() -> None:
+    raw = b"\xef\xbb\xbfSELECT 1;\r\n"
+    chosen = [patches.digest("a.sql", patches.decoded(raw)), patches.digest("gone.sql", "")]
+    assert chosen[0] == f"a.sql={hashlib.sha256(raw[3:]).hexdigest()}"
+    assert patches.changed(chosen, {"a.sql": patches.decoded(raw), "new.sql": "SELECT 2;"}) == []
+    assert patches.changed(chosen, {"a.sql": "SELECT 1;\n"}) == ["a.sql"]
+    assert patches.changed([], {"a.sql": "SELECT 2;"}) == []
 
 
 numbers = st.builds(PatchName, st.integers(0, 9999), st.integers(0, 99), st.integers(0, 9))

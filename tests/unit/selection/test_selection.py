@@ -77,6 +77,8 @@ def test_selection(case: dict[str, Any]) -> None:
     assert [change["patch"] for change in changes] == list(chosen.schema.pending)
     texts = selection.pending_texts(chosen, schemas, shared)
     assert texts == {name: patch(name[6:-4])[1] for name in chosen.schema.pending}
+    alike = [name for name, text in texts.items() if shared.devel.get(name, text) == text]
+    assert [each.partition("=")[0] for each in selection.digests(texts, shared)] == alike
     behind = selected.left_behind(chosen)
     assert all(chosen.revno < each["revision"] <= each["upto"] and each["why"] for each in behind)
     told = {number for each in behind for number in range(each["revision"], each["upto"] + 1)}

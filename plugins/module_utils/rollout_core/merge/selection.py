@@ -261,6 +261,11 @@ def pending_texts(chosen: CandidateRevision, schemas: Sequence[tuple[int, Texts]
     return {name: texts[name] for name in chosen.schema.pending}
 
 
+def digests(texts: Texts, shared: Shared) -> list[str]:
+    """Return FILE=SHA256 of the patches' texts; not where devel has another wording, as only the merge tells then."""
+    return [patches.digest(name, text) for name, text in texts.items() if shared.devel.get(name, text) == text]
+
+
 def _grouped(candidates: Iterable[CandidateRevision]) -> list[str]:
     """Return lines ``10382–10384: reason``, one for neighbours that stay behind for the same reasons."""
     lines = []

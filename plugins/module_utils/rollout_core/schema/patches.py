@@ -9,7 +9,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Callable, Iterable, NamedTuple, Sequence, Tuple
+from typing import Callable, Iterable, Mapping, NamedTuple, Sequence, Tuple
 
 from . import statements, transaction
 from .statements import Statement
@@ -90,9 +90,15 @@ def decoded(raw: bytes) -> str:
     return text[1:] if text.startswith(_BYTE_ORDER_MARK) else text
 
 
-def digest(text: str) -> str:
-    """Return the sha256 of a text from `decoded`, by which a patch that was changed after its choice is noticed."""
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+def digest(name: object, text: str) -> str:
+    """Return FILE=SHA256 of a text from `decoded`, by which one notices that it was changed after its choice."""
+    return f"{name}={hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()}"
+
+
+def changed(chosen: Iterable[str], texts: Mapping[str, str]) -> list[str]:
+    """Return the names of the texts that are not what was chosen (each FILE=SHA256); a file without one is taken."""
+    known = dict(each.split("=", 1) for each in chosen if "=" in each)
+    return [name for name, text in texts.items() if name in known and digest(name, text) != f"{name}={known[name]}"]
 
 
 def check(name: str, text: str) -> list[str]:

@@ -18,7 +18,7 @@ _NO_MORE_DATA = re.compile(r"^\\\.\r?$", re.MULTILINE)
 class Statement(NamedTuple):
     """One statement, or one command for psql, which begins with a backslash.
 
-    `line` is that of its first word. `text` has its semicolon, `code` has not: that is its tokens with one space between
+    `line` is that of its first word. `text` has its semicolon, `code` has not: that is its tokens, a space between
     them, words in lower case, quoted names with their quotes, strings as ``''``, dollar-quoted bodies as ``$$``.
     `literals` is what stands in those, in order.
     """

@@ -120,13 +120,10 @@ def _in_do(statement: Statement) -> str | None:
     if not bodies or (language and language[1] not in ("plpgsql", "''")):
         return None
     for inner in _in_plpgsql(bodies[0]):
-        if _EXECUTE.match(inner.code):
-            run = read(_executed(inner)).statements[:1]
-            said = _problem(run[0]) if run else None
-        else:
-            said = _ENDS if _PL_ENDING.match(inner.code) else _anywhere(inner.code)
-        if said:
-            return f"has {_shown(inner.text)} in it, which {said}"
+        run = read(_executed(inner)).statements[:1] if _EXECUTE.match(inner.code) else []
+        own = _ENDS if _PL_ENDING.match(inner.code) else _anywhere(inner.code)
+        if said := _problem(run[0]) if run else own:
+            return f"has {_shown((run or [inner])[0].text)} in it, which {said}"
     return None
 
 

@@ -178,8 +178,13 @@ def require_primary(connection: psycopg.Connection[Any]) -> None:
         raise RolloutError(f"E-not-superuser  {user} is not a superuser, and closing access would lock it out as well")
 
 
-def refuse_other_patches(names: Sequence[str], pending: Sequence[Patch], rows: Iterable[RevisionRow]) -> None:
-    """Raise RolloutError E-other-patches unless `pending` is exactly what the plan pinned, or all that is applied."""
+def refuse_other_patches(
+    names: Sequence[str], digests: Sequence[str], pending: Sequence[Patch], rows: Iterable[RevisionRow]
+) -> None:
+    """Raise RolloutError E-other-patches unless `pending` is exactly what the plan pinned, or all that is applied.
+
+    `digests` is FILE=SHA256 of each patch when it was chosen; one that has none is not compared.
+    """
     try:
         pinned = {patches.PatchName.parse(name) for name in names}
     except ValueError as error:
@@ -189,6 +194,8 @@ def refuse_other_patches(names: Sequence[str], pending: Sequence[Patch], rows: I
     if not found and pinned <= applied:
         return
     remarks = [f"{name} is pending, but not pinned" for name in sorted(found - pinned)]
+    changed = patches.changed(digests, {str(patch.name): patch.text for patch in pending})
+    remarks += [f"{name} is not what it was when it was chosen" for name in changed]
     for name in sorted(pinned - found):
         remarks.append(f"{name} is pinned, but " + ("already applied" if name in applied else "has no file here"))
     if remarks:

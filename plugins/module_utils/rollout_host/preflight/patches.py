@@ -48,7 +48,7 @@ def patches(inspection: Inspection) -> Iterator[Finding]:
     applied = revision_rows(inspection.connection)
     found_here = pending_patches(directory, applied)
     try:
-        refuse_other_patches(pinned, found_here, applied)
+        refuse_other_patches(pinned, inspection.params["digests"], found_here, applied)
     except RolloutError as error:
         yield not_made("patches", error)
     else:

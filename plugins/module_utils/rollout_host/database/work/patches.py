@@ -55,7 +55,7 @@ class Patching(OutageWork):
         self.access = access
         self.before = revision_rows(access.connection)
         self.pending = pending_patches(params["schema_directory"], self.before)
-        refuse_other_patches(params["patches"], self.pending, self.before)
+        refuse_other_patches(params["patches"], params.get("digests") or [], self.pending, self.before)
         refuse_unsound(self.pending)
         self.permissions = permissions.read(params["permissions"]) if params.get("permissions") else None
         if params.get("permissions_command"):

@@ -44,7 +44,7 @@ class Scripted(OutageWork):
         self.argv: Sequence[str] = params["upgrade_command"]
         self.before = revision_rows(access.connection)
         self.pending = pending_patches(params["schema_directory"], self.before)
-        refuse_other_patches(params["patches"], self.pending, self.before)
+        refuse_other_patches(params["patches"], params.get("digests") or [], self.pending, self.before)
         refuse_unsound(self.pending)
         if params.get("permissions") or params.get("permissions_command"):
             raise RolloutError(
