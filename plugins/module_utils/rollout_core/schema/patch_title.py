@@ -8,7 +8,7 @@ from . import statements
 
 LONGEST = 100
 _HEAD = re.compile(
-    r"(?P<line>[ \t]*--(?P<text>[^\n]*)(?:\n|\Z))|(?P<blank>[ \t]*(?:\n|\Z))"
+    r"(?P<line>[ \t]*--(?P<text>[^\n]*)(?:\n|\Z))|(?P<blank>[ \t\r]*(?:\n|\Z))"
     r"|(?P<block>[ \t]*/\*(?P<inner>.*?)\*/)|(?P<setting>\s*SET\b[^;']*;)",
     re.DOTALL | re.IGNORECASE,
 )

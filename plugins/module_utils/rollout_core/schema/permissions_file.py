@@ -66,7 +66,7 @@ def parse(path: str, text: str) -> WantedPermissions:
     It does not use configparser: errors found later, in the database, must name a line too.
     """
     reader = _Reader(path)
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.lstrip("\ufeff").split("\n"), 1):
         stripped = re.sub(r"(?:^|\s)[#;].*", "", line).strip()
         if stripped:
             reader.take(number, stripped)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Iterable, Sequence
@@ -29,7 +28,8 @@ def read_undos(
     there = {row[:3]: row.start_time.timestamp() for row in rows}
     undos = [name for name in wanted if name.row in there]
     _refuse_missing(Path(directory), undos)
-    found = [_read(Path(directory) / str(name), name) for name in undos]
+    paths = [Path(directory) / str(name) for name in undos]
+    found = [Patch(name, patches.decoded(path.read_bytes()), path) for name, path in zip(undos, paths)]
     problems = [problem for undo in found for problem in undo_files.check(undo.name, undo.text)]
     if problems:
         listed = ";\n                ".join(problems)
@@ -51,7 +51,7 @@ def read_undos(
 
 def fingerprints(undos: Iterable[Patch]) -> list[str]:
     """Return FILE=SHA256 of each file."""
-    return [f"{undo.name}={hashlib.sha256(undo.text.encode()).hexdigest()}" for undo in undos]
+    return [patches.digest(undo.name, undo.text) for undo in undos]
 
 
 def apply_undos(
@@ -95,10 +95,3 @@ def _refuse_missing(directory: Path, undos: Sequence[undo_files.UndoName]) -> No
             f"Nothing was touched.\n"
             f"Then: whoever wrote the patch writes it, beside the patch, and {CHECK}; or {RESTORE}"
         )
-
-
-def _read(path: Path, name: undo_files.UndoName) -> Patch:
-    try:
-        return Patch(name, path.read_text(encoding="utf-8"), path)
-    except UnicodeDecodeError as error:
-        raise RolloutError(f"E-unsound-undo  {path} is not UTF-8: {error}") from error
