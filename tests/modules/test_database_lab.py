@@ -80,7 +80,7 @@ def test_restore_log_holds_an_earlier_restore_that_is_not_counted(database: Data
 
 
 def test_a_patch_that_the_lab_cannot_apply_is_named(database: Database, tmp_path: Path) -> None:
-    schema = tmp_path / "schema"
+    schema = tmp_path / "labs_schema"
     shutil.copytree(SCHEMA, schema)
     broken = sorted(schema.glob("patch-????-??-?.sql"))[-1]
     broken.write_text(f"SELECT 1;\nSELECT no;\n{broken.read_text()}")

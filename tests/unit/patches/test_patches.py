@@ -114,6 +114,12 @@ def test_code_only_leaves_the_code(parts: list[tuple[str, str]]) -> None:
     assert sql.code_only("".join(text for text, _ in parts)) == "".join(code for _, code in parts)
 
 
-@given(st.text())
+BLOCKS = r"""do $$ $x$ ' '' " execute format ( ) || begin then else loop ; commit savepoint a release rollback to copy
+    from stdin \. \ call create procedure as language plpgsql exception when end
+    insert into launchpaddatabaserevision values , 1"""
+parts_of_blocks = st.sampled_from([*BLOCKS.split(), "\n", "\0"])
+
+
+@given(st.text() | st.lists(parts_of_blocks, max_size=40).map(" ".join))
 def test_check_never_raises(text: str) -> None:
     assert patches.check("patch-2208-30-0.sql", text)

@@ -33,6 +33,7 @@ _ENDS = {
 }
 # A string goes on after a newline; with escapes, its other parts have them too.
 _GOES_ON = re.compile(r"(?:[ \t\f\v]|--[^\n\r]*(?=[\n\r]))*[\n\r](?:[ \t\n\r\f\v]|--[^\n\r]*[\n\r])*'")
+PLAIN_NAME = re.compile(r'"[a-z_][a-z0-9_]*"')  # in quotes that it does not need
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 
 
@@ -117,7 +118,7 @@ def code_only(text: str) -> str:
             if each.kind is Kind.BLANK:
                 written = written if written.isspace() else " "
             elif each.kind is Kind.NAME:
-                written = written[1:-1] if re.fullmatch(r'"[a-z_][a-z0-9_]*"', written) else '""'
+                written = written[1:-1] if PLAIN_NAME.fullmatch(written) else '""'
             pieces.append({Kind.STRING: "''", Kind.BODY: "$$"}.get(each.kind, written))
     except Unfinished:
         pass

@@ -19,8 +19,8 @@ class Statement(NamedTuple):
     """One statement, or one command for psql, which begins with a backslash.
 
     `line` is that of its first word. `text` has its semicolon, `code` has not: that is its tokens, a space between
-    them, words in lower case, quoted names with their quotes, strings as ``''``, dollar-quoted bodies as ``$$``.
-    `literals` is what stands in those, in order.
+    them, words in lower case, strings as ``''``, dollar-quoted bodies as ``$$``, quoted names with their quotes, and
+    empty if they need them. `literals` is what stands in strings and bodies, in order.
     """
 
     line: int
@@ -94,6 +94,8 @@ class _Reader:
         written = self.text[token.start : token.end]
         if token.kind is Kind.WORD:
             return written.lower() if written.isascii() else written
+        if token.kind is Kind.NAME:
+            return written if sql.PLAIN_NAME.fullmatch(written) else '""'
         return {Kind.STRING: "''", Kind.BODY: "$$"}.get(token.kind, written)
 
     def _take(self, token: sql.Token, word: str) -> None:

@@ -67,7 +67,7 @@ def problems(script: Script) -> list[tuple[int, str]]:
         made, called = _PROCEDURE.match(statement.code), _CALL.match(statement.code)
         if made and any(_PL_ENDING.match(inner.code) for body in statement.literals for inner in _in_plpgsql(body)):
             committing.add(made["name"])
-        said = _savepoint(statement.code, savepoints) or _problem(statement)
+        said = _savepoint(statement.code, savepoints) or _problem(statement.code) or _in_do(statement)
         if called and called["name"] in committing:
             said = f"commits or rolls back: it {_ENDS}"
         if said:
@@ -75,16 +75,15 @@ def problems(script: Script) -> list[tuple[int, str]]:
     return found
 
 
-def _problem(statement: Statement) -> str | None:
+def _problem(code: str) -> str | None:
     """Return what is wrong with one statement of SQL; None if nothing is."""
-    code = statement.code
     if code.startswith("\\") or _COPY_OUT.match(code):
         return _PSQL
     if _BEGINNING.match(code):
         return _BEGINS
     if _ENDING.match(code):
         return _ENDS
-    return _anywhere(code) or (_in_do(statement) if re.match(r"do\b", code) else None)
+    return _anywhere(code)
 
 
 def _anywhere(code: str) -> str | None:
@@ -115,6 +114,8 @@ def _savepoint(code: str, savepoints: list[str]) -> str | None:
 
 def _in_do(statement: Statement) -> str | None:
     """Return what is wrong inside a DO block, as far as can be told: what it runs by itself, or by EXECUTE."""
+    if not re.match(r"do\b", statement.code):
+        return None
     language = re.search(r" language (\S+)", statement.code)
     bodies = statement.literals[1 if statement.code.startswith("do language ''") else 0 :]
     if not bodies or (language and language[1] not in ("plpgsql", "''")):
@@ -122,7 +123,7 @@ def _in_do(statement: Statement) -> str | None:
     for inner in _in_plpgsql(bodies[0]):
         run = read(_executed(inner)).statements[:1] if _EXECUTE.match(inner.code) else []
         own = _ENDS if _PL_ENDING.match(inner.code) else _anywhere(inner.code)
-        if said := _problem(run[0]) if run else own:
+        if said := _problem(run[0].code) if run else own:
             return f"has {_shown((run or [inner])[0].text)} in it, which {said}"
     return None
 
