@@ -110,8 +110,8 @@ fragments = st.one_of(
 
 
 @given(st.lists(fragments))
-def test_code_only_leaves_the_code(parts: list[tuple[str, str]]) -> None:
-    assert sql.code_only("".join(text for text, _ in parts)) == "".join(code for _, code in parts)
+def test_without_literals_the_code_is_left(parts: list[tuple[str, str]]) -> None:
+    assert sql.without_literals("".join(text for text, _ in parts)) == "".join(code for _, code in parts)
 
 
 BLOCKS = r"""do $$ $x$ ' '' " execute format ( ) || begin then else loop ; commit savepoint a release rollback to copy

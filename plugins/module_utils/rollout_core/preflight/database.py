@@ -50,7 +50,7 @@ def locks(relations: int, per_transaction: int, connections: int, prepared: int)
 
 def folded(query: str) -> str:
     """Return a query in one short line without any literal, and nothing behind a word for a password."""
-    code = sql.code_only(query)
+    code = sql.without_literals(query)
     words = " ".join(code.split())
     secret = _SECRET.search(words)
     if secret:

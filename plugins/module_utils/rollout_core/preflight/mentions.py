@@ -60,8 +60,8 @@ def mentions(texts: Iterable[str]) -> Mentions:
     things: dict[str, bool] = {}
     for text in texts:  # what a function's body names is not touched by making it; a DO block is carried out
         bodies = [re.sub(r"--[^\n]*", " ", each["body"]) for each in _DO.finditer(text)]
-        code = sql.code_only(text)[0]
-        pieces = [code, *(sql.code_only(body)[0] for body in bodies)]
+        code = sql.without_literals(text)
+        pieces = [code, *(sql.without_literals(body) for body in bodies)]
         words.update(word.lower() for piece in pieces for word in re.findall(r"[\w$]+", piece))
         words.update(word.lower() for word in _QUOTED.findall(text))
         for statement in (each for piece in (code, *bodies) for each in piece.split(";")):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import AbstractSet, Iterable, Iterator, Mapping, Sequence, Tuple
 
-from ..schema import sql
+from ..schema import sql, statements
 from .findings import Finding, finding, listed
 
 _STATEMENT = re.compile(
@@ -43,8 +43,8 @@ def roles(patches: Iterable[tuple[str, str]], there: AbstractSet[str], used_in: 
 
 def changes(text: str) -> Iterator[Change]:
     """Return the roles that a patch makes and drops in statements of its own; what a DO block does is not known."""
-    for statement in sql.statements(sql.code_only(text)[0]):
-        match = _STATEMENT.match(statement)
+    for statement in statements.read(text).statements:
+        match = _STATEMENT.match(sql.without_literals(statement.text).rstrip("; \n"))
         if match is None:
             continue
         made = match["verb"].upper() == "CREATE"

@@ -106,7 +106,7 @@ def content(text: str, string: Token) -> str:
     return written[written.index("'") + 1 : -1].replace("''", "'")
 
 
-def code_only(text: str) -> str:
+def without_literals(text: str) -> str:
     """Return a text with comments as spaces and literals emptied, up to what in it never ends.
 
     A string becomes ``''``, a dollar-quoted body ``$$``, a quoted name that needs no quotes a bare word, others ``""``.

@@ -64,7 +64,7 @@ def losses(name: PatchName, text: str) -> list[str]:
     found = []
     for each in statements.read(text).statements:
         if _LOSES.match(each.code) and not _DELETE.match(each.code):
-            code = " ".join(sql.code_only(each.text).split()).rstrip("; ")
+            code = " ".join(sql.without_literals(each.text).split()).rstrip("; ")
             found.append(f"{name}:{each.line}: {code if len(code) <= 80 else code[:79] + '…'}")
     return found
 
