@@ -124,8 +124,19 @@ def test_unsound_patch_is_refused_with_all_problems(upgrade: Run, database: Data
     answer = upgrade()
     assert answer["failed"]
     assert f"{FOUR[1]}: has no row of its own" in answer["msg"]
-    assert f"{FOUR[2]}: 'VACUUM' cannot run" in answer["msg"]
+    assert f"{FOUR[2]}:2: 'VACUUM' cannot run" in answer["msg"]
     assert database.rows() == ROWS_BEFORE
+
+
+def test_what_the_server_takes_is_taken(upgrade: Run, database: Database) -> None:
+    taken = """\ufeff-- From another editor.
+        CREATE TABLE schema_version (id integer PRIMARY KEY); REINDEX TABLE schema_version;
+        INSERT INTO LaunchpadDatabaseRevision VALUES (2208, 57, 0) -- and no more"""
+    (database.schema / FOUR[2]).write_bytes(taken.encode())
+    answer = upgrade()
+    assert not answer["failed"], answer
+    assert answer["applied"][2]["title"] == "From another editor."
+    assert database.rows() == ROWS_AFTER
 
 
 def test_upgrade_in_check_mode(upgrade: Run, database: Database) -> None:

@@ -113,7 +113,7 @@ def test_a_difference_is_shown(undo: SchemaUndo) -> None:
         (
             "DROP TABLE BugSummary;",
             "DROP TABLE BugSummary; COMMIT;",
-            "E-unsound-undo  patch-2208-58-1.undo.sql: COMMIT",
+            "E-unsound-undo  patch-2208-58-1.undo.sql:2: 'COMMIT' would end",
         ),
     ],
 )
