@@ -103,7 +103,9 @@ fragments = st.one_of(
     body.map(lambda text: ("--" + text.replace("\n", "") + "\n", " \n")),
     body.map(lambda text: (" /*" + text.replace("*", "").replace("/", "") + "*/ ", "   ")),
     body.map(lambda text: (" '" + text.replace("'", "''") + "' ", " '' ")),
-    body.map(lambda text: (" E'" + text.replace("\\", "\\\\").replace("'", "\\'") + "' ", " '' ")),
+    body.map(
+        lambda text: (" E'" + text.replace("\\", "\\\\").replace("'", "\\'") + "', ", " '', ")
+    ),  # else it may go on
     body.map(lambda text: (" $tag$" + text + "$tag$ ", " $$ ")),
     body.map(lambda text: (' "B' + text.replace('"', '""') + '" ', ' "" ')),
 )
