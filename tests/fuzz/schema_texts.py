@@ -79,7 +79,6 @@ LOG_TOKENS = (
 
 def _patch(text: str) -> None:
     patches.check(str(PATCH), text)
-    patches.text_problems(text, text)
     patch_title.patch_title(text)
     statements.split(text)
     extensions.extensions(extensions.needed([(str(PATCH), text)]), {"here": [("pgcrypto", "1.3")]})
