@@ -101,11 +101,84 @@ def test_what_the_file_does_not_say_is_taken_away_and_others_keep_theirs(site: S
         admin.execute(f'GRANT SELECT ON Branch TO "{site.worker}" WITH GRANT OPTION')
     assert sorted(site.apply()) == [
         f'REVOKE SELECT ON TABLE public.branch FROM "{site.worker}"',  # noqa: S608 (what it types)
-        f'REVOKE UPDATE, DELETE ON TABLE public.person, public.job FROM "{site.worker}"',
+        f'REVOKE UPDATE, DELETE ON TABLE public.job, public.person FROM "{site.worker}"',
     ]
     assert not site.may("table_privilege('job', 'DELETE')")
     assert site.may("table_privilege('job', 'UPDATE')", "cron")
     assert site.apply() == []
+
+
+# What happens to an object between the look before the outage and the permissions in it, and what is typed then.
+SINCE = {
+    "nothing": ("SELECT", []),
+    "a right is taken": ('REVOKE SELECT ON Busy FROM "{worker}"', ['GRANT SELECT ON TABLE public.busy TO "{worker}"']),
+    "a table is made again": (
+        "DROP VIEW Busy; DROP TABLE Job; CREATE TABLE Job (id serial, name text); CREATE VIEW Busy AS SELECT FROM Job",
+        [
+            'GRANT SELECT ON TABLE public.busy TO "{worker}"',
+            "GRANT SELECT ON TABLE public.job TO {script}",
+            'GRANT SELECT, INSERT ON TABLE public.job TO "{worker}"',
+            'GRANT USAGE ON SEQUENCE public.job_id_seq TO "{worker}"',
+        ],
+    ),
+    "a table has the name of another": (
+        "ALTER TABLE Job RENAME TO Old; ALTER TABLE Branch RENAME TO Job",
+        [
+            'REVOKE SELECT, INSERT ON TABLE public.old FROM "{worker}"',
+            "REVOKE SELECT ON TABLE public.old FROM {script}",
+        ],
+    ),
+    "a sequence is another table's": (
+        "ALTER SEQUENCE Job_id_seq OWNED BY Person.id",
+        ['REVOKE USAGE ON SEQUENCE public.job_id_seq FROM "{worker}"'],
+    ),
+    "a member leaves": ('REVOKE {script} FROM "{worker}"', ['GRANT {script} TO "{worker}"']),
+}
+
+
+@both_versions
+@pytest.mark.parametrize("since", SINCE)
+def test_what_was_as_wanted_is_read_again_only_if_it_changed(site: Site, since: str) -> None:
+    site.apply()
+    names = {"worker": site.worker, "script": site.script}
+    statement, typed = SINCE[since]
+    with site.transaction() as connection:
+        wanted = permissions.read(str(site.file))
+        remembered = permissions.remember(connection, wanted)
+        connection.execute(statement.format(**names).encode())
+        found = permissions.difference(connection, wanted, remembered)
+        assert found == permissions.difference(connection, wanted)
+        expected = {each.format(**names) for each in typed}
+        assert expected <= set(found.statements)
+        assert bool(found.statements) == bool(expected)
+        connection.rollback()
+
+
+def test_a_group_without_a_section_and_a_schema_for_everybody(site: Site) -> None:
+    """The group is one that a patch makes."""
+    site.write("[DEFAULT]\npublic_schemas = Odd, ts2\n" + FILE.replace("groups = {script}", "groups = {script}, read"))
+    with site.transaction() as connection:
+        connection.execute(
+            "CREATE SCHEMA ts2; CREATE SCHEMA Odd; GRANT USAGE ON SCHEMA Odd TO PUBLIC; CREATE ROLE read"
+        )
+        typed = permissions.apply(connection, permissions.read(str(site.file)))
+        assert typed[0] == "GRANT USAGE ON SCHEMA ts2 TO PUBLIC"
+        assert f'GRANT read TO "{site.worker}"' in typed
+        assert permissions.apply(connection, permissions.read(str(site.file))) == []
+        connection.rollback()
+
+
+def test_a_role_with_the_name_of_another_is_another(site: Site) -> None:
+    site.apply()
+    with site.transaction() as connection:
+        wanted = permissions.read(str(site.file))
+        remembered = permissions.remember(connection, wanted)
+        assert permissions.difference(connection, wanted, remembered) == ([], [])
+        connection.execute(f'ALTER ROLE "{site.worker}" RENAME TO somebody; CREATE ROLE "{site.worker}" LOGIN')
+        found = permissions.difference(connection, wanted, remembered)
+        assert found == permissions.difference(connection, wanted)
+        assert len(found.statements) > 3
+        connection.rollback()
 
 
 def test_columns_are_left_alone(site: Site) -> None:

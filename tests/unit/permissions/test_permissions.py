@@ -60,6 +60,7 @@ def catalogs(row: dict[str, Any]) -> list[Found]:
     for role, is_a in row["roles"].items():
         section = row["file"].get(role, {"type": "user"})
         kind, groups = (section["type"], is_a) if isinstance(is_a, list) else (is_a, [])
+        kind = "SCHEMA" if role in row.get("schemas", []) else kind
         quoted = role if role.isalpha() else f'"{role}"'
         found.append(Found(kind, "", role, "", quoted, "", "", groups))
     for name, items in row["catalogs"].items():

@@ -1,28 +1,29 @@
 """Compares a permissions file with the catalogs, and makes the statements that bring them in line (R18).
 
 The file is the whole truth for the roles in it, and says nothing of others. Owners and superusers are left alone, and
-so are PUBLIC, columns, schemas and default privileges.
+so are PUBLIC (but for the schemas that it may use), columns and default privileges.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from typing import Iterable, Mapping, NamedTuple, Sequence
+from typing import Container, Iterable, Mapping, NamedTuple, Sequence
 
 from .permissions_file import LETTERS, Key, Letters, Right, WantedPermissions
 
 PRIVILEGES = {letter: privilege for privilege, letter in LETTERS.items()}
 KINDS = {"TABLE": "rawdDxtm", "SEQUENCE": "rwU", "ROUTINE": "X"}
+SCHEMA = "SCHEMA"
 _ITEM = re.compile(r'("(?:[^"]|"")*"|[^"=]*)=([A-Za-z*]*)/')
 
 
 class Found(NamedTuple):
-    """One object or role in the catalogs; names in `statement` are quoted if they must be.
+    """One object, role or schema in the catalogs; names in `statement` are quoted if they must be.
 
     For an object, `kind` is a key of `KINDS`, with its `owner`, the table that owns a sequence (`of`, "" for none) and
     its aclitem[] as `items`. For a role, `kind` is `user`, `group` or `superuser`, and `items` what `name` is a member
-    of.
+    of. For a schema it is `SCHEMA`, and `items` is empty unless PUBLIC may use it.
     """
 
     kind: str
@@ -42,24 +43,39 @@ class Difference(NamedTuple):
     problems: list[str]
 
 
-def difference(wanted: WantedPermissions, found: Iterable[Found]) -> Difference:
-    """Return the statements to run, and a problem for each role, table, sequence or function that is missing."""
+def difference(wanted: WantedPermissions, found: Iterable[Found], same: Mapping[Key, str] = {}) -> Difference:
+    """Return the statements to run, and a problem for each role, table, sequence or function that is missing.
+
+    `same` are the kinds of objects that are known to be as wanted, which are not in `found`.
+    """
     roles: dict[str, Found] = {}
+    groups: dict[str, Found] = {}
+    schemas: dict[str, Found] = {}
     things: list[Found] = []
     for one in found:
         if one.kind in KINDS:
             things.append(one)
+        elif one.kind == SCHEMA:
+            schemas[one.name] = one
         elif one.name in wanted.roles:
             roles[one.name] = one
+        else:
+            groups[one.name] = one
     ours = [name for name, role in roles.items() if role.kind != "superuser"]
     change = _Changes()
     for thing in things:
-        if not _as_wanted(wanted, roles, thing):
+        if not as_wanted(wanted, roles, thing):
             _compare(wanted, ours, thing, change)
-    memberships = [statement for name in ours for statement in _memberships(wanted, roles, name)]
-    problems = [*_role_problems(wanted, roles), *_problems(wanted, things)]
+    memberships = [statement for name in ours for statement in _memberships(wanted, {**groups, **roles}, name)]
+    unknown = [(name, line) for name, line in wanted.schemas.items() if name not in schemas]
+    problems = [
+        *(f"{wanted.path}:{line}: there is no schema {name}" for name, line in unknown),
+        *_role_problems(wanted, {**groups, **roles}),
+        *_problems(wanted, {**same, **{key_of(thing): thing.kind for thing in things}}),
+    ]
     quoted = {name: role.statement for name, role in roles.items()}
-    return Difference([*memberships, *change.statements(quoted)], problems)
+    used = [f"GRANT USAGE ON SCHEMA {one.statement} TO PUBLIC" for one in schemas.values() if not one.items]
+    return Difference([*used, *memberships, *change.statements(quoted)], problems)
 
 
 class _Changes:
@@ -85,7 +101,7 @@ class _Changes:
         ]
 
 
-def _as_wanted(wanted: WantedPermissions, roles: Mapping[str, Found], thing: Found) -> bool:
+def as_wanted(wanted: WantedPermissions, roles: Container[str], thing: Found) -> bool:
     """Return True if an object's items are those that the file wants, apart from other roles' items."""
     key = key_of(thing)
     parts = wanted.items.get(key)
@@ -136,10 +152,11 @@ def _of_its_table(rights: Mapping[Key, Right], sequence: Found) -> Letters:
 
 def _memberships(wanted: WantedPermissions, roles: Mapping[str, Found], name: str) -> list[str]:
     groups = wanted.roles[name].groups
-    has = {group for group in roles[name].items if group in wanted.roles}  # of others the file says nothing
+    has = set(roles[name].items)
     member = roles[name].statement
     given = [f"GRANT {roles[group].statement} TO {member}" for group in sorted(groups - has) if group in roles]
-    return [*(f"REVOKE {roles[group].statement} FROM {member}" for group in sorted(has - groups)), *given]
+    taken = sorted((has & wanted.roles.keys()) - groups)  # of others the file says nothing
+    return [*(f"REVOKE {roles[group].statement} FROM {member}" for group in taken), *given]
 
 
 def _role_problems(wanted: WantedPermissions, roles: Mapping[str, Found]) -> list[str]:
@@ -151,11 +168,12 @@ def _role_problems(wanted: WantedPermissions, roles: Mapping[str, Found]) -> lis
         elif roles[name].kind != "superuser" and role.login != (roles[name].kind == "user"):
             said, is_so = ("user", "may not log in") if role.login else ("group", "may log in")
             problems.append(f"{where} has type {said} here, but it {is_so}")
+        missing = sorted(group for group in role.groups - wanted.roles.keys() if group not in roles)
+        problems += [f"{where}: there is no group {group}" for group in missing]
     return problems
 
 
-def _problems(wanted: WantedPermissions, things: Sequence[Found]) -> list[str]:
-    kinds = {key_of(thing): thing.kind for thing in things}
+def _problems(wanted: WantedPermissions, kinds: Mapping[Key, str]) -> list[str]:
     allowed = {kind: frozenset(letters) for kind, letters in KINDS.items()}
     problems = []
     for role, section in wanted.roles.items():

@@ -22,6 +22,7 @@ _ORDER = "arwdDxtXUm"
 _IDENTIFIER = r'(?:[^\W\d][\w$]*|"(?:[^"]|"")+")'
 _NAME = re.compile(rf"({_IDENTIFIER})\s*\.\s*({_IDENTIFIER})\s*(?:\(([^()]*)\))?")
 _PRIVILEGE = "SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER, MAINTAIN"
+_DEFAULT = "DEFAULT"
 TOLD = 20  # problems in one message
 Key = Tuple[str, str, str]  # schema, name, argument types in parentheses ("" for what is not called)
 Letters = FrozenSet[str]
@@ -44,7 +45,7 @@ class Role(NamedTuple):
 
 
 class WantedPermissions(NamedTuple):
-    """The content of a permissions file: its roles by name.
+    """The content of a permissions file: its roles by name. `groups` are roles that it names without a section.
 
     `items` has, by object, what its aclitem[] begin with if all is as it should be; `serial`, by table, the same for
     the sequence of its serial column. Almost always it is, so that comparing texts is enough.
@@ -52,8 +53,14 @@ class WantedPermissions(NamedTuple):
 
     path: str
     roles: Mapping[str, Role]
+    schemas: Mapping[str, int]  # the schemas that PUBLIC may use, each with its line
     items: Mapping[Key, list[str]]
     serial: Mapping[Key, list[str]]
+
+    @property
+    def groups(self) -> frozenset[str]:
+        """Return the groups that have no section of their own."""
+        return frozenset(group for role in self.roles.values() for group in role.groups) - self.roles.keys()
 
 
 class UnreadableError(ValueError):
@@ -83,6 +90,8 @@ class _Reader:
         self.options: dict[str, dict[str, tuple[str, int]]] = {}
         self.rights: dict[str, dict[Key, Right]] = {}
         self.section = ""
+        self.default = 0  # the line of [DEFAULT]
+        self.schemas: dict[str, int] = {}
 
     def take(self, number: int, line: str) -> None:
         key, equals, value = (part.strip() for part in line.partition("="))
@@ -90,8 +99,10 @@ class _Reader:
             self._begin(number, line)
         elif not equals:
             self._problem(number, f"expected NAME = PRIVILEGE, …, found {line!r}")
-        elif not self.lines:
+        elif not self.lines and not self.default:
             self._problem(number, "expected [ROLE] before the first line of permissions")
+        elif self.section == _DEFAULT:
+            self._default(number, key, value)
         elif key in ("type", "groups"):
             self._once(number, key, self.options[self.section].get(key, ("", 0))[1])
             self.options[self.section][key] = (value, number)
@@ -101,14 +112,25 @@ class _Reader:
     def _begin(self, number: int, line: str) -> None:
         match = re.fullmatch(r"\[\s*(.+?)\s*\]", line)
         self.section = match[1] if match else line
+        if self.section.lower() == "default":
+            self.section = _DEFAULT
+            self._once(number, "[DEFAULT]", self.default)
+            self.default = number
+            return
         if match is None:
             self._problem(number, f"expected [ROLE], found {line!r}")
-        elif self.section.lower() in ("public", "default"):
+        elif self.section.lower() == "public":
             self._problem(number, f"expected a role; {self.section} is none: what PUBLIC may do belongs in a patch")
         self._once(number, f"[{self.section}]", self.lines.get(self.section, 0))
         self.lines.setdefault(self.section, number)
         self.options.setdefault(self.section, {})
         self.rights.setdefault(self.section, {})
+
+    def _default(self, number: int, key: str, value: str) -> None:
+        if key == "public_schemas":
+            self.schemas.update((_folded(schema), number) for schema in _listed(value))
+        else:
+            self._problem(number, f"expected public_schemas in [DEFAULT], found {key!r}")
 
     def _right(self, number: int, key: str, value: str) -> None:
         name = _NAME.fullmatch(key)
@@ -143,14 +165,14 @@ class _Reader:
                 self._problem(at, f"expected type = user (it may log in) or type = group, found {kind or 'none'}")
             groups, at = options.get("groups", ("", line))
             for group in _listed(groups):
-                if group not in self.lines or group == name:
-                    self._problem(at, f"expected groups that have a section of their own here, found {group}")
+                if group == name:
+                    self._problem(at, f"expected other roles as groups, found {group}")
             roles[name] = Role(kind == "user", frozenset(_listed(groups)), self.rights[name], line)
         if not roles:
             self._problem(1, "expected at least one section [ROLE]")
         if self.problems:
             raise UnreadableError("\n".join(self.problems[:TOLD]))
-        return WantedPermissions(self.path, roles, *_items(roles))
+        return WantedPermissions(self.path, roles, self.schemas, *_items(roles))
 
 
 def _items(roles: Mapping[str, Role]) -> tuple[dict[Key, list[str]], dict[Key, list[str]]]:
