@@ -10,7 +10,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from bench import aborts, decisions, outage, runbook
+from bench import aborts, decisions, outage, outage_schema, runbook
 
 BENCHMARKS: dict[str, tuple[Callable[[], list[float]], float]] = {
     "status": (runbook.status, 0.3),
@@ -29,6 +29,8 @@ BENCHMARKS: dict[str, tuple[Callable[[], list[float]], float]] = {
     "outage, client's gap minus it, pgbouncer": (outage.pooled_clients_gap, 0.3),
     "outage with 30 hosts minus 2": (outage.with_more_hosts, 0.05),
     "outage / task by task (no seconds)": (outage.of_task_by_task, 0.2),
+    "outage_schema: patches, permissions, commit / floor (no seconds)": (outage_schema.work_of_floor, 1.15),
+    "outage_schema: whole outage / floor (no seconds)": (outage_schema.outage_of_floor, 1.15),
 }
 
 

@@ -75,9 +75,12 @@ def close(state_directory: str, database: str, state: Mapping[str, Any], answer:
 def _replace(file: Path, state: Mapping[str, Any], suffix: str = ".new") -> None:
     whole_file.private_directory(file.parent)
     new = file.with_suffix(suffix)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w") as written:
+    content = json.dumps(state).encode()
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as written:
         os.fchmod(written.fileno(), 0o600)
-        written.write(json.dumps(state))
+        with suppress(OSError):  # ext4 writes a file out that replaces another one, unless it has its blocks already
+            os.posix_fallocate(written.fileno(), 0, len(content))
+        written.write(content)
     new.replace(file)
 
 
