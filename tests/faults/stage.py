@@ -23,13 +23,12 @@ from tests.modules.database_servers import FOUR, Database, wait_for
 from tests.modules.pgbouncers import Pooler
 
 PATIENCE = 60  # seconds
-# So that the outage takes a second, and its commit a part of it.
+# So that the outage takes a second, and its commit a part of it: deferred triggers of the last patch's row run then.
 SLEEPS = "SELECT pg_sleep(0.08);\n"
 COMMIT_SLEEPS = """
-CREATE TABLE Slow (id integer);
 CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.15); RETURN NEW; END';
-CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON Slow DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow();
-INSERT INTO Slow VALUES (1);
+CREATE CONSTRAINT TRIGGER slow AFTER UPDATE ON LaunchpadDatabaseRevision DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW WHEN (NEW.minor = 58) EXECUTE FUNCTION slow();
 """
 
 

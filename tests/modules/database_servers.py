@@ -205,13 +205,12 @@ class Database:
             self.user()
 
 
-# A patch after which the commit itself waits for a lock, in a deferred trigger.
+# A patch after which the commit itself waits for a lock, in a deferred trigger: what it does to rows of its own is done
+# with the patch, what is done to the last patch's row is done with the commit.
 SLOW_COMMIT = (
-    "CREATE TABLE Slow (id integer);"
     "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN LOCK TABLE Branch; RETURN NEW; END';"
-    "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON Slow DEFERRABLE INITIALLY DEFERRED"
-    " FOR EACH ROW EXECUTE FUNCTION slow();"
-    "INSERT INTO Slow VALUES (1);"
+    "CREATE CONSTRAINT TRIGGER slow AFTER UPDATE ON LaunchpadDatabaseRevision DEFERRABLE INITIALLY DEFERRED"
+    " FOR EACH ROW WHEN (NEW.minor = 58) EXECUTE FUNCTION slow();"
 )
 
 

@@ -6,12 +6,10 @@ Connections take a libpq conninfo without a password: that comes from the host's
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
-from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Iterable, NamedTuple, Sequence
+from typing import Any, Iterable, NamedTuple, Sequence
 
-from ...rollout_core.schema import patches, statements
+from ...rollout_core.schema import patches
 from ...rollout_core.schema.patch_title import patch_title
 from .conninfo import refusal, resolved
 from .driver import make_conninfo, psycopg
@@ -33,13 +31,6 @@ _OURS = (
 _ROWS = """
     SELECT major, minor, patch, start_time, extract(epoch FROM end_time - start_time)::float AS seconds, revid
     FROM LaunchpadDatabaseRevision ORDER BY major, minor, patch"""
-# Its own default start_time is that of the transaction, the same for all patches: the real times are written after it.
-_RECORD = """
-    UPDATE LaunchpadDatabaseRevision
-    SET start_time = (clock_timestamp() - %(seconds)s * interval '1 second') AT TIME ZONE 'UTC',
-        end_time = clock_timestamp() AT TIME ZONE 'UTC',
-        branch_nick = %(branch_nick)s, revno = %(revno)s, revid = %(revid)s
-    WHERE (major, minor, patch) = (%(major)s, %(minor)s, %(patch)s)"""
 
 
 class RolloutError(Exception):
@@ -60,13 +51,20 @@ def message(error: Exception) -> str:
 
 
 class PatchError(Exception):
-    """An error: one patch could not be applied."""
+    """An error: one patch could not be applied. `remedy` says what to do if the server is to blame, not the patch."""
 
-    def __init__(self, patch: Patch, reason: str, line: int | None = None, sqlstate: str | None = None) -> None:
+    def __init__(
+        self,
+        patch: Patch,
+        reason: str,
+        line: int | None = None,
+        sqlstate: str | None = None,
+        remedy: str | None = None,
+    ) -> None:
         """Keep the reason in one line, and the line number in the patch (None: it is about the whole patch)."""
         where = f"{patch.name}, line {line}" if line else str(patch.name)
         super().__init__(f"{where}: {reason}" + (f" [{sqlstate}]" if sqlstate else ""))
-        self.patch, self.line, self.sqlstate = patch, line, sqlstate
+        self.patch, self.line, self.sqlstate, self.remedy = patch, line, sqlstate, remedy
 
 
 class RevisionRow(NamedTuple):
@@ -109,23 +107,26 @@ class Provenance(NamedTuple):
     revid: str | None = None
 
 
-def connect(dsn: str, application_name: str) -> psycopg.Connection[Any]:
+def connect(dsn: str, application_name: str, **settings: str) -> psycopg.Connection[Any]:
     """Connect in autocommit mode; when we die, the server rolls our transaction back within a second.
 
-    Raises RolloutError `E-no-connection` with what libpq said.
+    `settings` are the session's: what RESET goes back to. Raises RolloutError `E-no-connection` with what libpq said.
     """
     if told := refusal(dsn):
         raise RolloutError(told)
     try:
         given = resolved(dsn)
-        options = " ".join([given.get("options") or "", *(f"-c {each}" for each in _OURS)])
+        ours = [*_OURS, *(f"{name}={value}" for name, value in settings.items())]
+        options = " ".join([given.get("options") or "", *(f"-c {each}" for each in ours)])
         timeout = given.get("connect_timeout") or 10
         conninfo = make_conninfo(
             dsn, application_name=application_name, options=options, connect_timeout=timeout, client_encoding="utf8"
         )
         connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
-        if connection.info.server_version >= TRANSACTION_TIMEOUT:
-            connection.execute("SET transaction_timeout = 0")
+        known = connection.info.server_version >= TRANSACTION_TIMEOUT and "transaction_timeout" not in settings
+        if known and one_row(connection, "SHOW transaction_timeout") != ("0",):  # RESET must not go back to it
+            connection.close()
+            return connect(dsn, application_name, transaction_timeout="0", **settings)
         return connection
     except psycopg.Error as error:
         said = " ".join(str(error).split())
@@ -233,35 +234,15 @@ def read_patch(schema_directory: str, name: patches.PatchName) -> Patch:
     return Patch(name, patches.decoded(path.read_bytes()), path)
 
 
-def apply_patches(
-    connection: psycopg.Connection[Any],
-    pending: Sequence[Patch],
-    provenance: Provenance,
-    on_step: Callable[[Patch], None],
-    attempts: Callable[[Patch, Callable[[], None]], None] = lambda _, apply: apply(),
-) -> list[dict[str, Any]]:
-    """Apply `pending` in order inside the caller's transaction; return [{patch, title, seconds}].
+def what_was_kept(connection: psycopg.Connection[Any], before: Sequence[RevisionRow], status: str | None) -> str:
+    """Return a sentence that says what a failed attempt left in the revision table, by looking.
 
-    Each patch must leave exactly its own row behind. Raises PatchError; the caller rolls back. `on_step` gets each
-    patch before it begins; `attempts` gets the patch and a function that applies it, which it may call again after it
-    has undone the first try.
+    `status` is what became of the transaction in which it began, None if that is not known.
     """
-    applied = []
-    expected = {row[:3] for row in revision_rows(connection)}
-    for patch in pending:
-        on_step(patch)
-        begun = time.monotonic()
-        expected = expected | {patch.name.row}
-        attempts(patch, partial(_apply, connection, patch, expected))
-        seconds = time.monotonic() - begun
-        connection.execute(_RECORD, {**asdict(patch.name), **provenance._asdict(), "seconds": seconds})
-        applied.append({"patch": str(patch.name), "title": patch.title, "seconds": round(seconds, 3)})
-    return applied
-
-
-def what_was_kept(connection: psycopg.Connection[Any], before: Sequence[RevisionRow]) -> str:
-    """Return a sentence that says what a failed attempt left in the revision table, by looking."""
     new = [row.name.number for row in revision_rows(connection) if row not in before]
+    if status == "committed":
+        rows = f"the rows {', '.join(new)} are in the table" if new else "no row is new"
+        return f"KEPT: the transaction was committed before its end, {rows}: see how far the schema was changed."
     return f"KEPT: the rows {', '.join(new)} are in the table." if new else "Nothing was kept: the rows are as before."
 
 
@@ -292,31 +273,3 @@ def refuse_unsound(pending: Iterable[Patch]) -> None:
             f"E-unsound-patch  {listed}.\nNothing was touched.\n"
             f"Then: fix or back out on db-stable (R17), and ./runbook.py run select"
         )
-
-
-def _apply(connection: psycopg.Connection[Any], patch: Patch, expected: set[patches.Row]) -> None:
-    for line, statement in statements.split(patch.text):
-        execute(connection, patch, line, statement)
-    found = {row[:3] for row in revision_rows(connection)}
-    if found != expected:
-        raise PatchError(patch, _wrong_rows(patch, expected, found))
-
-
-def execute(connection: psycopg.Connection[Any], patch: Patch, line: int, statement: str) -> None:
-    """Execute one statement of a patch, which begins on that line. Raises PatchError."""
-    try:
-        connection.execute(statement.encode())
-    except psycopg.Error as error:
-        position = error.diag.statement_position
-        if position:
-            line += statement.count("\n", 0, int(position) - 1)
-        said = error.diag
-        detail = [said.message_primary or " ".join(str(error).split()), said.message_detail, said.message_hint]
-        raise PatchError(patch, ": ".join(filter(None, detail)), line, error.sqlstate) from error
-
-
-def _wrong_rows(patch: Patch, expected: set[patches.Row], found: set[patches.Row]) -> str:
-    if patch.name.row not in found:
-        return "it did not insert its own row into LaunchpadDatabaseRevision"
-    others = ", ".join(patches.PatchName(*row).number for row in sorted(expected ^ found))
-    return f"it inserted or deleted rows of LaunchpadDatabaseRevision that are not its own ({others})"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 try:
     import psycopg
-    from psycopg import sql
+    from psycopg import generators, sql
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
     from psycopg.pq import ExecStatus
     from psycopg.rows import dict_row
@@ -15,13 +15,14 @@ try:
 except ImportError as _error:
     PSYCOPG_IMPORT_ERROR = str(_error)
     if not TYPE_CHECKING:
-        psycopg = sql = conninfo_to_dict = make_conninfo = ExecStatus = dict_row = None
+        psycopg = generators = sql = conninfo_to_dict = make_conninfo = ExecStatus = dict_row = None
 
 __all__ = [
     "PSYCOPG_IMPORT_ERROR",
     "ExecStatus",
     "conninfo_to_dict",
     "dict_row",
+    "generators",
     "make_conninfo",
     "psycopg",
     "sql",

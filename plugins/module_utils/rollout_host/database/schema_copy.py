@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from typing import Any, Iterator, NamedTuple, Sequence
 
 from ...rollout_core.schema.undo_files import Trip, judged
-from .connection import Patch, PatchError, Provenance, RolloutError, apply_patches, connect, one_row
+from .applying import apply_patches, prepare
+from .connection import Patch, PatchError, Provenance, RolloutError, connect, one_row
 from .driver import make_conninfo, psycopg, sql
 from .work.undo_files import apply_undos
 
@@ -85,7 +86,7 @@ def round_trips(target: str, undos: Sequence[Patch], patches: Sequence[Patch], t
         for undo in undos:
             try:
                 with copy.transaction():
-                    apply_undos(copy, [undo])
+                    apply_undos(copy, prepare(copy, [undo], None))
             except PatchError as error:
                 raise RolloutError(
                     f"E-undo-failed  on a copy of the schema: {error}.\n"
@@ -104,7 +105,7 @@ def _again(
         undone, before = schemas[-1 - number], schemas[-2 - number]
         try:
             with copy.transaction():
-                apply_patches(copy, [patch], Provenance(), lambda _: None)
+                apply_patches(copy, prepare(copy, [patch], Provenance()))
         except PatchError as error:
             yield Trip(str(patch.name), round_trip=False, says=f"NOT A ROUND TRIP: it cannot go in again: {error}")
             left = patches[number + 1 :]

@@ -13,14 +13,16 @@ from typing import Any, Callable, Sequence
 from ...rollout_core.schema.patches import PatchName
 from ...rollout_core.schema.permissions_file import WantedPermissions
 from . import permissions
+from .applying import apply_patches, prepare
 from .connection import (
     Patch,
     PatchError,
     Provenance,
     RevisionRow,
     RolloutError,
-    apply_patches,
+    one_row,
     refuse_unsound,
+    transaction_status,
     what_was_kept,
 )
 from .outage.run import WorkError
@@ -36,36 +38,51 @@ def upgrade(
     log_file: str | None = None,
     wanted: WantedPermissions | None = None,
 ) -> list[dict[str, Any]]:
-    """Apply all of `pending` in one transaction; return what `apply_patches` does. `before` are the rows before that.
+    """Apply all of `pending` in one transaction; return [{patch, title, seconds}]. `before` are the rows before that.
 
     `wanted` are permissions that are applied in the same transaction, as the outage does, and rolled back: it is a try.
-    Raises RolloutError `E-unsound-patch` before anything, and `E-patch-failed` or `E-permissions-…` after everything is
-    rolled back.
+    Raises RolloutError `E-unsound-patch` before anything; `E-patch-failed`, `E-permissions-…`, or `E-server-fault` if
+    no patch is to blame, after everything is rolled back.
     """
     refuse_unsound(pending)
     write = _writer(log_file)
     write("INFO", "Applying patches.")
+    prepared = prepare(connection, pending, provenance)
+    database = connection.info.dbname
     try:
         with connection.transaction():
-            applied = apply_patches(connection, pending, provenance, lambda p: write("INFO", f"Applying {p.path}"))
+            (transaction,) = one_row(connection, "SELECT pg_current_xact_id()::text")
+            seconds = apply_patches(connection, prepared, lambda p: write("INFO", f"Applying {p.path}"))
             if wanted is not None:
                 with connection.transaction(force_rollback=True):
                     permissions.apply(connection, wanted)
     except WorkError as error:
         write("CRITICAL", str(error))
-        raise RolloutError(f"{error}\n{what_was_kept(connection, before)}\nThen: {error.then}") from error
+        raise RolloutError(f"{error}\n{_kept(connection, before, transaction)}\nThen: {error.then}") from error
     except PatchError as error:
         write("CRITICAL", str(error))
+        what = f"E-server-fault  the server failed at {error}" if error.remedy else None
+        then = error.remedy or f"fix {error.patch.name} or back it out (R17)"
         raise RolloutError(
-            f"E-patch-failed  {connection.info.dbname} did not take {error}.\n{what_was_kept(connection, before)}\n"
-            f"Then: fix {error.patch.name} or back it out (R17), and run this stage again.",
+            f"{what or f'E-patch-failed  {database} did not take {error}'}.\n"
+            f"{_kept(connection, before, transaction)}\nThen: {then}, and run this stage again.",
             patch=str(error.patch.name),
             line=error.line,
             sqlstate=error.sqlstate,
         ) from error
+    applied = [
+        {"patch": str(patch.name), "title": patch.title, "seconds": round(seconds[str(patch.name)], 3)}
+        for patch in pending
+    ]
     for line in _timings(before, applied):
         write("INFO", line)
     return applied
+
+
+def _kept(connection: Any, before: Sequence[RevisionRow], transaction: str) -> str:
+    if connection.closed:
+        return "The connection is lost: a transaction that had not been committed is rolled back."
+    return what_was_kept(connection, before, transaction_status(connection, transaction, 0))
 
 
 def _timings(before: Sequence[RevisionRow], applied: Sequence[dict[str, Any]]) -> list[str]:

@@ -9,6 +9,7 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import Any, Callable, Iterator
 
+from ..applying import UNDO_TRY, State
 from ..connection import Patch, PatchError
 from ..driver import psycopg
 from ..outage.run import WorkError
@@ -48,25 +49,23 @@ class LockWaits:
             self._over.set()
             thread.join(5)
 
-    def apply(self, patch: Patch, apply: Callable[[], None], between: Callable[[str], None]) -> None:
-        """Apply a patch, and again if it does not get a lock; before that, `between` gets a remark on it.
+    def apply(self, patch: Patch, apply: Callable[[str], State], between: Callable[[str], None]) -> State:
+        """Apply a patch, and again if it does not get a lock; before that, `between` gets a remark. Return its state.
 
         Raises WorkError `E-lock-timeout` with who holds the lock, or PatchError.
         """
-        for attempt in range(1, self.attempts + 1):
-            self.connection.execute(f"SAVEPOINT rollout_patch{self._belts()}".encode())
+        attempt = 1
+        while True:
             try:
-                apply()
+                return apply(self.belts())
             except PatchError as error:
                 if error.sqlstate != NOT_AVAILABLE:
                     raise
                 if attempt == self.attempts:
                     raise self.failed(str(error), attempt) from error
-                self.connection.execute("ROLLBACK TO SAVEPOINT rollout_patch")
-                between(f"{patch.name} did not get a lock in {self.seconds:g} s: held by {self._held}")
-            else:
-                self.connection.execute("RELEASE SAVEPOINT rollout_patch")
-                break
+            self.connection.execute(UNDO_TRY)
+            between(f"{patch.name} did not get a lock in {self.seconds:g} s: held by {self._held}")
+            attempt += 1
 
     def failed(self, said: str, attempts: int) -> WorkError:
         """Return the WorkError `E-lock-timeout`, with what the server said and how often it was tried."""
@@ -74,14 +73,15 @@ class LockWaits:
         told = f"E-lock-timeout  {said}, {times} after {self.seconds:g} s.\nHELD BY: {self._held}"
         return WorkError(told, "end what holds the lock, and ./runbook.py run preflight")
 
+    def belts(self) -> str:
+        """Return the settings that bound what follows them in its message: `SET LOCAL …; `."""
+        left = self.timeout()
+        belt = "" if left is None else f"SET LOCAL statement_timeout = {max(1, int(left * 1000))}; "
+        return f"{belt}SET LOCAL lock_timeout = {max(1, int(self.seconds * 1000))}; "
+
     @property
     def _held(self) -> str:
         return "; ".join(self.blockers) or "nobody who could be seen"
-
-    def _belts(self) -> str:
-        left = self.timeout()
-        belt = "" if left is None else f"; SET LOCAL statement_timeout = {max(1, int(left * 1000))}"
-        return f"{belt}; SET LOCAL lock_timeout = {max(1, int(self.seconds * 1000))}"
 
     def _watch(self) -> None:
         every = max(0.05, self.seconds / 4)

@@ -10,19 +10,20 @@ from typing import Any, Mapping
 from ....rollout_core.schema.patches import PatchName
 from .. import permissions
 from ..access.base import Access
+from ..applying import prepare
 from ..connection import PatchError, RolloutError, revision_rows, transaction_status
 from ..driver import psycopg
 from ..outage.answer import changes
-from ..outage.run import Outage, WorkError
+from ..outage.run import Outage
 from .lock_waits import LockWaits
-from .patches import Patching, attempted
+from .patches import Patching, attempted, begins
 from .undo_files import apply_undos, read_undos
-
-_SETTLES_SECONDS = 10.0
 
 
 class SchemaUndo(Patching):
     """Runs the undo files of the pinned patches. Committed means here that none of the patches has a row any more."""
+
+    _failed = "E-undo-failed"
 
     def __init__(self, params: Mapping[str, Any], access: Access) -> None:
         """Read the undo files. Raises RolloutError for those missing, not sound, or not as tried on a copy."""
@@ -30,8 +31,11 @@ class SchemaUndo(Patching):
         self.access = access
         self.before = revision_rows(access.connection)
         self.pending = read_undos(params["schema_directory"], params["patches"], self.before, params["undo_files"])
+        self.prepared = prepare(access.connection, self.pending, None)
         self.permissions = permissions.read(params["permissions"]) if params.get("permissions") else None
         self.transaction: str | None = None
+        self._witness = None
+        self._remembered = None
         self._tables: dict[int, int] = {}
 
     def checked(self) -> dict[str, Any]:
@@ -43,25 +47,25 @@ class SchemaUndo(Patching):
 
     def _patch(self, outage: Outage, waits: LockWaits) -> None:
         """Execute everything that belongs into the one transaction. Raises WorkError, psycopg.Error."""
-        attempts = attempted(outage, waits)
-        try:
-            apply_undos(self.connection, self.pending, lambda undo: outage.begin(str(undo.name)), attempts)
-        except PatchError as error:
-            then = f"mend {error.patch.name}, and ./runbook.py run check: it is tried on a copy again"
-            raise WorkError(f"E-undo-failed  the database did not take {error}.", then) from error
-        if self.permissions is not None:
-            outage.begin(permissions.STEP)
-            permissions.apply(self.connection, self.permissions)
+        with self._explained():
+            apply_undos(self.connection, self.prepared, begins(outage), attempted(outage, waits))
+        self._permit(outage, waits)
+
+    def _remedy(self, error: PatchError) -> str:
+        """Return what to do about an undo file that failed by its own fault."""
+        return f"mend {error.patch.name}, and ./runbook.py run check: it is tried on a copy again"
 
     def kept(self, connection: psycopg.Connection[Any]) -> tuple[bool, str]:
         """Look what became of the transaction, and for the rows; return whether all are gone, and a sentence."""
-        transaction_status(connection, self.transaction, _SETTLES_SECONDS)
+        status = self._status(connection)
         there = {row[:3] for row in revision_rows(connection)}
         gone = [undo.name for undo in self.pending if undo.name.row not in there]
         if gone and len(gone) == len(self.pending):
             return True, "All of it is undone."
         if gone:
             return False, f"GONE: the rows {', '.join(name.number for name in gone)} are not in the table any more."
+        if status == "committed":
+            return False, "KEPT: the transaction was committed before its end: see how far the schema was changed."
         return False, "Nothing was undone: the rows are as before."
 
     def verified(self, connection: psycopg.Connection[Any], measured: dict[str, Any]) -> dict[str, Any]:

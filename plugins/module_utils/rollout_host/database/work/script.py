@@ -128,7 +128,7 @@ class Scripted(OutageWork):
     def kept(self, connection: psycopg.Connection[Any]) -> tuple[bool, str]:
         """Look for the rows; return whether all are there, and a sentence on what was kept."""
         rows = {row[:3] for row in revision_rows(connection)}
-        return {patch.name.row for patch in self.pending} <= rows, what_was_kept(connection, self.before)
+        return {patch.name.row for patch in self.pending} <= rows, what_was_kept(connection, self.before, None)
 
     def verified(self, connection: psycopg.Connection[Any], measured: dict[str, Any]) -> dict[str, Any]:
         """Read the rows and the directory again: nothing else was applied, and nothing else is pending."""

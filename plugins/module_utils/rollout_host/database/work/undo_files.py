@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Iterable, Sequence
 
-from ....rollout_core.schema import patches, statements, undo_files
-from ..connection import Patch, PatchError, RevisionRow, RolloutError, execute, revision_rows
+from ....rollout_core.schema import patches, undo_files
+from ..applying import Prepared, State, apply_all
+from ..connection import Patch, RevisionRow, RolloutError
 
 RESTORE = "restore from the backup, or write a patch that mends it (R17): the schema stays as it is"
 CHECK = "./runbook.py run check"
@@ -56,31 +56,22 @@ def fingerprints(undos: Iterable[Patch]) -> list[str]:
 
 def apply_undos(
     connection: Any,
-    undos: Sequence[Patch],
-    on_step: Callable[[Patch], None] = lambda _undo: None,
-    attempts: Callable[[Patch, Callable[[], None]], None] = lambda _undo, apply: apply(),
+    undos: Sequence[Prepared],
+    on_step: Callable[[Patch], None] = lambda _: None,
+    attempts: Callable[[Patch, Callable[[str], State]], State] = lambda _, apply: apply(""),
 ) -> None:
-    """Run `undos` in order inside the caller's transaction; each must delete exactly its patch's row.
-
-    `on_step` gets each before it begins; `attempts` gets it and a function that runs it, which it may call again after
-    it has undone the first try. Raises PatchError; the caller rolls back.
-    """
-    expected = {row[:3] for row in revision_rows(connection)}
-    for undo in undos:
-        on_step(undo)
-        expected = expected - {undo.name.row}
-        attempts(undo, partial(_apply, connection, undo, expected))
+    """Run undo files as `apply_all` does; each must delete exactly its patch's row."""
+    apply_all(connection, undos, on_step, _wrong_rows, attempts)
 
 
-def _apply(connection: Any, undo: Patch, expected: set[patches.Row]) -> None:
-    for line, statement in statements.split(undo.text):
-        execute(connection, undo, line, statement)
-    found = {row[:3] for row in revision_rows(connection)}
-    if undo.name.row in found:
-        raise PatchError(undo, "it did not delete its patch's row of LaunchpadDatabaseRevision")
-    if found != expected:
-        others = ", ".join(patches.PatchName(*row).number for row in sorted(expected ^ found))
-        raise PatchError(undo, f"it inserted or deleted rows of LaunchpadDatabaseRevision of other patches ({others})")
+def _wrong_rows(undo: Patch, before: frozenset[patches.Row], after: frozenset[patches.Row]) -> str | None:
+    if undo.name.row in after:
+        return "it did not delete its patch's row of LaunchpadDatabaseRevision"
+    others = sorted((before - {undo.name.row}) ^ after)
+    if not others:
+        return None
+    listed = ", ".join(patches.PatchName(*row).number for row in others)
+    return f"it inserted or deleted rows of LaunchpadDatabaseRevision of other patches ({listed})"
 
 
 def _refuse_missing(directory: Path, undos: Sequence[undo_files.UndoName]) -> None:
