@@ -8,7 +8,7 @@ CLIENTS = ", ".join(f"C({adapter.clients[0]}) for {adapter.title}" for adapter i
 
 
 class ModuleDocFragment:
-    """Any version control that the runbook knows; `.bzr` is for Bazaar only."""
+    """Any version control that the runbook knows."""
 
     DOCUMENTATION = f"""
 options:
@@ -20,12 +20,4 @@ options:
   executable:
     description: The client, a name or path. The default is {CLIENTS}.
     type: str
-"""
-
-    BZR = r"""
-options:
-  brz_executable:
-    description: The Bazaar client, C(brz) or C(bzr).
-    type: str
-    default: brz
 """

@@ -30,7 +30,7 @@ options:
 attributes:
   check_mode: {support: full, description: Returns what would be switched.}
   diff_mode: {support: full, description: Shows both links before and after.}
-extends_documentation_fragment: downtime.runbook.vcs.bzr
+extends_documentation_fragment: downtime.runbook.app_tree
 author: The downtime runbook (@downtime-runbook)
 """
 
@@ -64,11 +64,11 @@ previous:
   returned: success
   sample: r12692
 revno:
-  description: Number of the revision that C(current) is at.
+  description: Number of the revision that C(current) is at; null if that is not one of our trees.
   type: int
   returned: success
 revid:
-  description: Its id.
+  description: Its id, or null.
   type: str
   returned: success
 """
@@ -80,8 +80,9 @@ from typing import Any, Mapping, Optional, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.rollout_host.trees import kinds
+from ..module_utils.rollout_host.trees.base import TreeError
 from ..module_utils.rollout_host.vcs.base import VcsError
-from ..module_utils.rollout_host.vcs.bzr import Bazaar
 
 TREE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
 BAD_NAME = "E-bad-tree  to is {to!r}; the name of a tree in {root} was expected, such as r12735."
@@ -109,9 +110,9 @@ Links = Tuple[Optional[str], Optional[str]]  # the trees that current and previo
 class Trees:
     """The trees of one host and the links to them."""
 
-    def __init__(self, root: str, brz: str) -> None:
-        """Keep `root`, the trees' directory, and `brz`, the client."""
-        self.root, self.brz = Path(root), brz
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        """Take the module's params."""
+        self.root, self.params = Path(params["root"]), params
 
     def link(self, name: str) -> str | None:
         """Return the name of the tree that a link leads to; None if nothing is there. Raises TreeSwitchError."""
@@ -132,15 +133,23 @@ class Trees:
         new.replace(self.root / name)
 
     def revision(self, tree: str) -> tuple[int | None, str]:
-        """Return (revno, revid) of a tree."""
-        return Bazaar(self.brz).tree_revision(self.root / tree)
+        """Return (revno, revid) of a tree of any kind. Raises TreeError if it is none."""
+        return kinds.found(self.root / tree, self.params).revision()
+
+    def told(self, tree: str | None) -> tuple[int | None, str | None]:
+        """Return (revno, revid) of a tree; None twice if it was put there by other means than ours."""
+        try:
+            return self.revision(tree) if tree else (None, None)
+        except TreeError:
+            return None, None
 
     def check(self, params: Mapping[str, Any], current: str | None) -> None:
         """Raise TreeSwitchError unless the tree to switch to is there and at the right revision."""
         words = {"root": self.root, "to": params["to"], "revid": params["revid"], "current": current or "nothing"}
-        if not (self.root / params["to"] / ".bzr").is_dir():
-            raise TreeSwitchError(MISSING.format(**words))
-        revno, revid = self.revision(params["to"])
+        try:
+            revno, revid = self.revision(params["to"])
+        except TreeError as error:
+            raise TreeSwitchError(MISSING.format(**words)) from error
         if params["revid"] not in (None, revid):
             raise TreeSwitchError(WRONG_REVISION.format(found=f"{revno} {revid}", **words))
 
@@ -182,23 +191,23 @@ def main() -> None:
             "to": {"type": "str", "required": True},
             "revid": {"type": "str"},
             "back": {"type": "bool", "default": False},
-            "brz_executable": {"type": "str", "default": "brz"},
+            **kinds.ARGUMENTS,
         },
         supports_check_mode=True,
     )
     params = module.params
     if not TREE_NAME.match(params["to"]) or params["to"] in ("current", "previous"):
         module.fail_json(msg=BAD_NAME.format(**params))
-    trees = Trees(params["root"], params["brz_executable"])
+    trees = Trees(params)
     try:
         before, after = plan(trees, params)
-        revno, revid = trees.revision(after[0]) if after[0] else (None, None)
+        revno, revid = trees.told(after[0])
         if not module.check_mode:
             switch(trees, before, after)
     except TreeSwitchError as error:
         module.fail_json(msg=str(error))
     except VcsError as error:
-        module.fail_json(msg=f"E-bzr  {error}")
+        module.fail_json(msg=f"E-tree-unreadable  {error}")
     names = ("current", "previous")
     answer: dict[str, Any] = {"changed": before != after, "before": dict(zip(names, before)), **dict(zip(names, after))}
     answer.update(revno=revno, revid=revid)

@@ -15,7 +15,7 @@ description:
   - Runs O(restart) after files changed. If that is interrupted or fails, the next call makes up for it.
 options:
   tree:
-    description: The deployed tree, a Bazaar working tree. A symbolic link is followed once, at the beginning.
+    description: The deployed tree, of whatever kind. A symbolic link is followed once, at the beginning.
     type: path
     required: true
   serving_tree:
@@ -47,7 +47,7 @@ attributes:
     support: full
 extends_documentation_fragment:
   - downtime.runbook.cowboys
-  - downtime.runbook.vcs.bzr
+  - downtime.runbook.app_tree
 author: The downtime runbook (@downtime-runbook)
 """
 
@@ -80,6 +80,10 @@ unlisted:
   returned: always
   type: list
   elements: str
+unlisted_known:
+  description: False if the tree that serves is none of ours, so that nobody can tell.
+  returned: always
+  type: bool
 files:
   description: Files that were changed; in check mode, files that would be.
   returned: always
@@ -98,6 +102,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.rollout_core.site import cowboys as core
 from ..module_utils.rollout_host.site import cowboys as work
+from ..module_utils.rollout_host.trees import kinds
 
 CONFLICT = """E-cowboy-conflict  {names} cannot be applied in {tree}. Nothing was changed there.
 {conflicts}
@@ -115,7 +120,7 @@ def argument_spec() -> dict[str, Any]:
         "diffs": {"type": "dict", "required": True},
         "state": {"type": "str", "choices": ["reviewed", "applied", "removed"], "required": True},
         "restart": {"type": "list", "elements": "str", "default": []},
-        "brz_executable": {"type": "str", "default": "brz"},
+        **kinds.ARGUMENTS,
     }
 
 
@@ -170,7 +175,9 @@ def exit_without_tree(module: AnsibleModule, tree: Path, cowboys: Sequence[Mappi
     sentence = "{id} is nowhere, there is no " + tree.name + " ({who})"
     nowhere = [describe(one, module.params["host"], core.CowboyState.TO_APPLY, {}) for one in cowboys]
     found = [dict(entry, sentence=sentence.format(**one)) for entry, one in zip(nowhere, cowboys)]
-    module.exit_json(changed=False, cowboys=found, conflicts="", unlisted=[], files=[], restarted=False)
+    module.exit_json(
+        changed=False, cowboys=found, conflicts="", unlisted=[], unlisted_known=True, files=[], restarted=False
+    )
 
 
 def main() -> None:
@@ -183,11 +190,11 @@ def main() -> None:
         module.fail_json(msg=str(error))
     if not tree.is_dir() and (module.check_mode or wanted == "removed"):
         exit_without_tree(module, tree, cowboys)
-    serving, brz = module.params["serving_tree"], module.params["brz_executable"]
+    serving = module.params["serving_tree"] and Path(module.params["serving_tree"]).resolve()
     try:
         parts = work.split(cowboys, module.params["diffs"])
-        trials = work.try_all(tree, parts, brz)
-        unlisted = work.unlisted(Path(serving).resolve(), parts, brz) if serving else []
+        trials = work.try_all(work.opened(tree, module.params), parts)
+        unlisted = work.unlisted(serving, module.params, parts) if serving else []
     except work.CowboyError as error:
         module.fail_json(msg=str(error))
     states = review(cowboys, trials)
@@ -210,7 +217,8 @@ def main() -> None:
         changed=bool(changed or restarts),
         cowboys=[describe(one, module.params["host"], states[one["id"]], trials) for one in cowboys],
         conflicts=conflicts,
-        unlisted=unlisted,
+        unlisted=unlisted or [],
+        unlisted_known=unlisted is not None,
         files=sorted(changed),
         restarted=restarts,
         diff=[work.diff(path, trials[path].before, content) for path, content in sorted(changed.items())],

@@ -14,7 +14,7 @@ description:
     the cowboy may have landed in another form. It stays on the list until its author was asked.
 options:
   tree:
-    description: A Bazaar tree that has the revision.
+    description: A tree, of whatever kind, that has the revision.
     type: path
     required: true
   revision:
@@ -23,7 +23,7 @@ options:
     required: true
 extends_documentation_fragment:
   - downtime.runbook.cowboys
-  - downtime.runbook.vcs.bzr
+  - downtime.runbook.app_tree
   - downtime.runbook.attributes.changes_nothing
 author: The downtime runbook (@downtime-runbook)
 """
@@ -62,6 +62,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.rollout_core.site import cowboys as core
 from ..module_utils.rollout_host.site import cowboys as work
+from ..module_utils.rollout_host.trees import kinds
 
 
 def review(cowboys: Sequence[Mapping[str, Any]], trials: Mapping[str, work.Trial]) -> Iterator[dict[str, Any]]:
@@ -86,7 +87,7 @@ def main() -> None:
             "revision": {"type": "str", "required": True},
             "cowboys": {"type": "list", "elements": "dict", "required": True, "options": work.options()},
             "diffs": {"type": "dict", "required": True},
-            "brz_executable": {"type": "str", "default": "brz"},
+            **kinds.ARGUMENTS,
         },
         supports_check_mode=True,
     )
@@ -94,7 +95,8 @@ def main() -> None:
     try:
         cowboys = work.sound(params["cowboys"])
         parts = work.split(cowboys, params["diffs"])
-        trials = work.in_revision(Path(params["tree"]).resolve(), params["revision"], parts, params["brz_executable"])
+        tree = work.opened(Path(params["tree"]).resolve(), params, "./runbook.py run qastaging")
+        trials = work.in_revision(tree, params["revision"], parts)
     except work.CowboyError as error:
         module.fail_json(msg=str(error))
     conflicts = work.describe_conflicts(cowboys, trials)

@@ -30,7 +30,7 @@ def switch(run_module: Callable[..., dict[str, Any]], root: Path) -> Callable[..
 
     def call(to: str, check: bool = False, **other: Any) -> dict[str, Any]:
         return run_module(
-            "app_tree_switch", {"root": str(root), "to": to, "brz_executable": BRZ, **other}, check, diff=True
+            "app_tree_switch", {"root": str(root), "to": to, "executable": BRZ, **other}, check, diff=True
         )
 
     return call

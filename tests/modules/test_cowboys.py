@@ -62,7 +62,7 @@ def cowboys(run_module, tree):
             "host": "gac",
             "cowboys": listed,
             "state": state,
-            "brz_executable": str(BRZ),
+            "executable": str(BRZ),
             **options,
         }
         args["diffs"] = {f"{name}.diff": text for name, text in diffs.items()}
@@ -303,7 +303,7 @@ def test_a_symbolic_link_does_not_lead_out_of_the_tree(cowboys, tree, tmp_path):
 def test_a_cowboy_of_a_nested_directory(cowboys, tree, run_module):
     listed = [{"id": "lp-15", "who": "jml", "why": "why", "diff": "d", "tree": "lib"}]
     args = {"tree": str(tree), "host": "gac", "cowboys": listed, "diffs": {"d": LP_15.replace("lib/app.py", "app.py")}}
-    result = run_module("cowboys", {**args, "state": "applied", "brz_executable": str(BRZ)})
+    result = run_module("cowboys", {**args, "state": "applied", "executable": str(BRZ)})
     assert (states(result), result["files"]) == ({"lp-15": "applied"}, ["lib/app.py"])
 
 
@@ -354,11 +354,11 @@ def test_what_cannot_be_tried_is_said(cowboys, tree, run_module, tmp_path):
     assert "the hunk ends early, at line" in cowboys("reviewed", {"lp-15": garbled})["msg"]
     assert "it changes no file" in cowboys("reviewed", {"lp-15": ""})["msg"]
     (tree / "lib" / "app.py").write_text(edit(("line 10\n", "line ten\n")))
-    result = cowboys("reviewed", {"lp-15": LP_15}, brz_executable=str(tmp_path / "no-brz"))
+    result = cowboys("reviewed", {"lp-15": LP_15}, executable=str(tmp_path / "no-brz"))
     assert result["msg"].startswith(f"E-cowboy-tree  {tree} cannot say what has landed in it: ")
     listed = [{"id": "lp-15", "who": "jml", "why": "why", "diff": "d"}]
     (tree / ".bzr").rename(tree / ".nothing")
-    assert "Not a branch" in cowboys("reviewed", {"lp-15": LP_15})["msg"]
+    assert "no tree of Bazaar, git or an archive" in cowboys("reviewed", {"lp-15": LP_15})["msg"]
     args = {"tree": str(tmp_path / "r9"), "host": "gac", "cowboys": listed, "diffs": {"d": LP_15}, "state": "applied"}
     assert run_module("cowboys", args)["msg"].startswith(f"E-cowboy-tree  There is no tree {tmp_path / 'r9'}.")
     for nowhere in (run_module("cowboys", args, True), run_module("cowboys", {**args, "state": "removed"})):

@@ -62,7 +62,7 @@ class Review:
             "revision": self.revid,
             "cowboys": self.cowboys(*names),
             "diffs": {f"{name}.diff": DIFFS[name] for name in names},
-            "brz_executable": bzr_branches.BRZ,
+            "executable": bzr_branches.BRZ,
             **more,
         }
         answer: dict[str, Any] = self.run_module("cowboys_review", arguments)
@@ -99,7 +99,7 @@ class Review:
             "production_status_file": str(status / "production_status.yml"),
             "qastaging_tree": str(self.tree),
             "cowboys_root": "/nowhere",
-            "cowboys_brz_executable": bzr_branches.BRZ,
+            "cowboys_executable": bzr_branches.BRZ,
             "cowboys_addresses": {"sinzui": "sinzui@example.com", "jml": "jml@example.com"},
             **more,
         }

@@ -45,7 +45,7 @@ class Stage:
             "qastaging_tree": str(self.home / "launchpad"),
             "qastaging_branch": str(self.devel),
             "qastaging_dsn": self.database.dsn(),
-            "qastaging_brz_executable": bzr_branches.BRZ,
+            "qastaging_executable": bzr_branches.BRZ,
         }
 
     def journal(self) -> Path:

@@ -149,5 +149,5 @@ def test_the_light_look_needs_nothing_but_that_the_host_can_be_looked_at(look: L
 
 
 def test_the_light_look_names_a_program_that_is_missing(look: Look) -> None:
-    found = look({**BECOME, "app_tree_brz_executable": "no-such-brz"}, ANYBODY, "answers", group="app")
+    found = look({**BECOME, "app_tree_executable": "no-such-brz"}, ANYBODY, "answers", group="app")
     assert found.hosts["gac"].failed == [f"test_it_has_what_is_asked_there: gac has no no-such-brz for {APP}"]

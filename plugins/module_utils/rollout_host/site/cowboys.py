@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 from ...rollout_core.site import cowboys as core
+from ..trees import kinds
+from ..trees.base import AppTree, TreeError
 from ..vcs.base import VcsError
-from ..vcs.bzr import Bazaar
 
+NO_TREE = "no tree of Bazaar, git or an archive"
 MOVED = re.compile(rb"offset (-?\d+) lines?")
-NOT_IN_REVISION = "is not present in revision"
 
 
 class CowboyError(Exception):
@@ -61,57 +62,69 @@ def split(cowboys: Sequence[Mapping[str, Any]], diffs: dict[str, str]) -> list[P
         except core.DiffError as error:
             raise CowboyError(
                 "E-cowboy-diff  {diff} ({id}, {who}) cannot be used: {0}. Nothing was changed.\n"
-                "  Make it again, in the tree:  brz diff FILE > {diff}".format(error, **cowboy)
+                "  Make it again, in the tree, as a unified diff:  brz diff FILE > {diff}   (or git diff FILE)".format(
+                    error, **cowboy
+                )
             ) from error
         parts += [Part(cowboy["id"], posixpath.normpath(cowboy["tree"] + "/" + patch.path), patch) for patch in patches]
     return parts
 
 
-def try_all(tree: Path, parts: list[Part], executable: str) -> dict[str, Trial]:
+def opened(path: Path, params: Mapping[str, Any], comes_with: str = "./runbook.py run") -> AppTree:
+    """Return the tree at a path, of whatever kind. Raises CowboyError if there is none."""
+    if not path.is_dir():
+        raise CowboyError(f"E-cowboy-tree  There is no tree {path}. It comes with:  {comes_with}")
+    try:
+        return kinds.found(path, params)
+    except TreeError as error:
+        raise CowboyError(f"E-cowboy-tree  {path} cannot say what has landed in it: it is {NO_TREE}.") from error
+
+
+def try_all(tree: AppTree, parts: list[Part]) -> dict[str, Trial]:
     """Try the parts on the tree's files; return the results by path. Raises CowboyError for a path not safe to use."""
-    if not tree.is_dir():
-        raise CowboyError(f"E-cowboy-tree  There is no tree {tree}. It comes with:  ./runbook.py run")
     by_path = _by_path(parts)
     for path in by_path:
-        _check_inside(tree, path)
+        _check_inside(tree.path, path)
     return {
-        path: _try_on(read(tree / path), here, partial(_committed, tree, path, executable))
-        for path, here in by_path.items()
+        path: _try_on(read(tree.path / path), here, partial(_committed, tree, path)) for path, here in by_path.items()
     }
 
 
-def in_revision(tree: Path, revision: str, parts: list[Part], executable: str) -> dict[str, Trial]:
+def in_revision(tree: AppTree, revision: str, parts: list[Part]) -> dict[str, Trial]:
     """Try the parts on the files of a revision (its id), whatever the tree's own files hold; return results by path.
 
-    Raises CowboyError if there is no such tree or revision.
+    Raises CowboyError if there is no such revision.
     """
-    if not tree.is_dir():
-        raise CowboyError(f"E-cowboy-tree  There is no tree {tree}. It comes with:  ./runbook.py run qastaging")
     try:
-        Bazaar(executable).revision_info(str(tree), revision)
+        tree.holds(revision)
     except VcsError as error:
         raise CowboyError(
-            f"E-cowboy-tree  {tree} cannot say what is in revision {revision}: {error}\n"
+            f"E-cowboy-tree  {tree.path} cannot say what is in revision {revision}: {error}\n"
             "  The revision comes with:  ./runbook.py run qastaging"
         ) from error
-    contents = {path: _committed(tree, path, executable, f"revid:{revision}") for path in _by_path(parts)}
+    contents = {path: _committed(tree, path, revision) for path in _by_path(parts)}
     by_path = _by_path(parts).items()
     return {path: _try_on(contents[path], here, partial(contents.get, path)) for path, here in by_path}
 
 
-def unlisted(tree: Path, parts: list[Part], executable: str) -> list[str]:
-    """Return the versioned files of a tree with a change by hand that the parts do not explain, sorted (R16)."""
+def unlisted(path: Path, params: Mapping[str, Any], parts: list[Part]) -> list[str] | None:
+    """Return the versioned files of a tree with a change by hand that the parts do not explain, sorted (R16).
+
+    None if what is there is no tree of ours: nobody can tell what was changed in it.
+    """
     try:
-        bazaar = Bazaar(executable)
-        status = bazaar.run("status", "-SV", "--", bazaar.at(str(tree)))
+        tree = kinds.found(path, params)
+    except TreeError:
+        return None
+    try:
+        changed = [each["path"] for each in tree.changed() if not each["path"].endswith("/")]
     except VcsError as error:
-        raise CowboyError(f"E-cowboy-tree  {tree} cannot say what was changed in it: {error}") from error
+        raise CowboyError(f"E-cowboy-tree  {tree.path} cannot say what was changed in it: {error}") from error
     by_path = _by_path(parts)
-    changed = [line[4:] for line in status.splitlines() if line[:1] != "P"]  # P: a pending merge, not a file
     return sorted(
         path
         for path in changed
-        if _take_out(read(tree / path), by_path.get(path, []))[0] != _committed(tree, path, executable)
+        if _take_out(read(tree.path / path), by_path.get(path, []))[0] != _committed(tree, path)
     )
 
 
@@ -227,15 +240,12 @@ def _check_inside(tree: Path, path: str) -> None:
         raise CowboyError(f"E-cowboy-diff  {full} is not a plain file.")
 
 
-def _committed(tree: Path, path: str, executable: str, revision: str = "-1") -> bytes | None:
+def _committed(tree: AppTree, path: str, revision: str | None = None) -> bytes | None:
     """Return the content of a file in a revision of the tree (by default the last); None if it is not there."""
     try:
-        bazaar = Bazaar(executable)
-        return bazaar.run("cat", "-r", revision, "--", bazaar.at(str(tree)) + "/" + path).encode("utf-8")
+        return tree.committed(path, revision)
     except VcsError as error:
-        if NOT_IN_REVISION in error.stderr:
-            return None
-        raise CowboyError(f"E-cowboy-tree  {tree} cannot say what has landed in it: {error}") from error
+        raise CowboyError(f"E-cowboy-tree  {tree.path} cannot say what has landed in it: {error}") from error
 
 
 def install(module: Any, path: Path, content: bytes | None) -> None:

@@ -8,6 +8,7 @@ message that the branch itself can tell (R10).
 from __future__ import annotations
 
 import os
+import shutil
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Dict, Mapping, Optional, Pattern, Sequence, Tuple, TypedDict, Union
@@ -69,12 +70,12 @@ class Vcs(ABC):
 
     name: ClassVar[str]  # as the option `vcs` has it
     title: ClassVar[str]  # as people say it
-    clients: ClassVar[tuple[str, ...]]  # names of its program, the first being the default
+    clients: ClassVar[tuple[str, ...]]  # names of its program, the first that the host has being the default
     urls: ClassVar[Pattern[str]]  # how a URL begins that can only be one of its branches
 
     def __init__(self, executable: str | None = None) -> None:
         """Take the client's name or path."""
-        self.executable = executable or self.clients[0]
+        self.executable = executable or next(filter(shutil.which, self.clients), self.clients[0])
 
     @staticmethod
     @abstractmethod

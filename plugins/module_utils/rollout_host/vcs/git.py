@@ -246,14 +246,14 @@ class Git(Vcs):
         repository, tip = self.at(branch)
         inside = Path(directory.strip("/"))
         target.mkdir(parents=True)
-        for name, entry in self._files(repository, self._hash(branch, repository, tip, revision)):
+        for name, entry in self.files(repository, self._hash(branch, repository, tip, revision)):
             mode, kind, blob = entry.split()
             if kind == "blob" and inside in (Path(), *Path(name).parents):
                 path = target / Path(name).relative_to(inside)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 _write(path, mode, self.run_bytes(["cat-file", "blob", blob], repository))
 
-    def _files(self, repository: str, revid: str) -> Iterator[tuple[str, str]]:
+    def files(self, repository: str, revid: str) -> Iterator[tuple[str, str]]:
         """Yield (path, "MODE KIND HASH") of everything in a revision."""
         printed = self.run_bytes(["ls-tree", "-r", "-z", "--full-tree", revid], repository)
         for line in printed.split(b"\0")[:-1]:
@@ -262,7 +262,7 @@ class Git(Vcs):
 
     def manifest(self, branch: str, revid: str) -> Manifest:
         """Return {path: mode, kind and hash}."""
-        return dict(self._files(self.at(branch)[0], revid))
+        return dict(self.files(self.at(branch)[0], revid))
 
     def cat(self, branch: str, revid: str, path: str) -> bytes:
         return self.run_bytes(["cat-file", "blob", f"{revid}:{path}"], self.at(branch)[0])

@@ -36,7 +36,7 @@ SETTINGS = {
     "safe.directory": "*",
     "submodule.recurse": "false",
 }
-SSH = "ssh -T -o BatchMode=yes"  # no terminal: it would change what git says to the other side
+SSH = "ssh -T -o BatchMode=yes -o StrictHostKeyChecking=yes"  # no terminal: git would say other things through it
 
 
 def environment(committer: str | None = None) -> dict[str, str]:
