@@ -23,8 +23,8 @@ options:
     description: Id of the revision; in git the full hash. Of an archive, what the site has packed it from.
     type: str
   revno:
-    description: Number of the revision on O(branch), its place on the line of first parents. Give this or O(revid). Of
-      an archive it is noted beside O(revid).
+    description: Number of the revision on O(branch), its place on the line of first parents. O(revid) counts if both
+      are given; of an archive the number is noted beside it.
     type: int
   store:
     description:
@@ -146,8 +146,8 @@ def source(params: Mapping[str, Any]) -> Source:
             raise TreeError(f"E-bad-archive  {problem or 'revid is missing; what it was packed from was expected'}.")
     elif not branch or branch.startswith("-"):
         raise TreeError(f"E-bad-branch  branch is {branch!r}; a path or URL was expected.")
-    elif (revid is None) == (params["revno"] is None):
-        raise TreeError("E-bad-revision  Either revid or revno was expected.")
+    elif not revid and params["revno"] is None:
+        raise TreeError("E-bad-revision  revid or revno was expected.")
     store = params["store"] and Path(params["store"])
     packed = {"archive": params["archive"] or "", "sha256": params["sha256"] or "", "strip": params["strip"]}
     return Source(revid=revid, revno=params["revno"], branch=branch, store=store, **packed)

@@ -87,7 +87,7 @@ from ..module_utils.rollout_host.vcs.base import VcsError
 TREE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
 BAD_NAME = "E-bad-tree  to is {to!r}; the name of a tree in {root} was expected, such as r12735."
 MISSING = """\
-E-tree-missing  {root}/{to} is not there. {current} serves, as before.
+E-tree-missing  {root}/{to} is not there, or is no tree of ours. {current} serves, as before.
   Bring it:  ./runbook.py run deliver"""
 WRONG_REVISION = """\
 E-tree-wrong-revision  {root}/{to} is at {found}, not at {revid}. {current} serves, as before.

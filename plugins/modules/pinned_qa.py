@@ -68,20 +68,21 @@ def judge(params: Mapping[str, Any]) -> list[str]:
             "E-not-settled  No revision is pinned yet.\n  Nothing was merged.\n  Then:  ./runbook.py run select"
         )
     branches = backlog.Backlog(params)
+    source, target = branches.names.source, branches.names.target
     last, lacking = branches.revisions()
     if revision <= last["revno"] and branches.has(revid):
-        return [f"devel has db-stable {revision} already: there is nothing to merge"]
+        return [f"{target} has {source} {revision} already: there is nothing to merge"]
     if (revision, revid) not in [(each["revno"], each["revid"]) for each in lacking]:
         raise backlog.Refused(
-            f"E-pin-moved  db-stable {revision} is not {revid} any more, which was pinned.\n"
+            f"E-pin-moved  {source} {revision} is not {revid} any more, which was pinned.\n"
             "  Nothing was merged.\n"
             "  Then:  set rollout.pinned.revision in the plan to what it is now, and ./runbook.py run select"
         )
-    refusal = deployable.pin_refusal(lacking, tags, revision)
+    refusal = deployable.pin_refusal(lacking, tags, revision, source)
     if refusal:
         raise backlog.Refused(refusal)
     count = sum(each["revno"] <= revision for each in lacking)
-    return [f"db-stable {revision} is still QA-ok: {count} revision{'' if count == 1 else 's'} that devel lacks"]
+    return [f"{source} {revision} is still QA-ok: {count} revision{'' if count == 1 else 's'} that {target} lacks"]
 
 
 def main() -> None:

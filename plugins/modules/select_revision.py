@@ -64,6 +64,11 @@ revid:
   description: Its revision id.
   type: str
   returned: success
+branches:
+  description: What people call the branch that goes out, C(source), and the one that it is merged into, C(target).
+  type: dict
+  returned: success
+  sample: {source: db-stable, target: devel}
 patches:
   description: File names of the patches that production has to apply after the merge, in order.
   type: list
@@ -168,6 +173,7 @@ def choose(params: Mapping[str, Any], scratch: str) -> dict[str, Any]:
     return {
         "revision": chosen.revno,
         "revid": chosen.revid,
+        "branches": vars(branches.names),
         "patches": list(chosen.schema.pending),
         "digests": selection.digests(texts, shared),
         "evidence": selected.evidence(chosen),

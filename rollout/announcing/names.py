@@ -70,9 +70,10 @@ WHEN_KNOWN = {
     "right": "what is right, in a sentence",
     "owner": "whose cowboys they are (R16)",
     "cowboys": "those that have not landed: `id`, `why`, `bug`, `files`, `hosts`, `state` of the review",
-    "revno": "the revision of devel that goes out without them",
+    "branch": "the branch that goes out",
+    "revno": "the revision of it that goes out without them",
     "deployed": "what is in production: `at`, `revision`, `rollout`; empty before the first rollout",
-    "next_merge": "until when a fix must be on devel for the next window, in words; empty when the schedule has ended",
+    "next_merge": "until when a fix must be on it for the next window, in words; empty when the schedule has ended",
     "next_window": "when that window is, in words",
 }
 NAMES = {**ALWAYS, **OF_THE_SITE, **WHEN_KNOWN}
@@ -211,5 +212,6 @@ def _corrected(entries: Entries, number: int | None) -> dict[str, Any]:
 
 
 def _chased(chase: Facts) -> dict[str, Any]:
-    names = ("owner", "cowboys", "revno", "deployed", "next_merge", "next_window")
-    return {name: chase[name] if chase[name] is not None else "" for name in names if name in chase}
+    names = ("owner", "cowboys", "branch", "revno", "deployed", "next_merge", "next_window")
+    known = {"branch": "devel", **chase} if chase else {}  # journals of before do not say which branch
+    return {name: known[name] if known[name] is not None else "" for name in names if name in known}

@@ -127,6 +127,7 @@ PLACEHOLDERS: dict[str, Any] = {
     # shorter: they stand in subjects and in short texts
     "number": "«N»",
     "owner": "«owner»",
+    "branch": "«branch»",
     "revno": "«revision»",
     "out_for": "«how long»",
     "moved_from": "«earlier date»",

@@ -100,7 +100,7 @@ def _event(attempt: Attempt, uid: str, policy: Policy) -> Event:
         alarm = Alarm()
         alarm.add("ACTION", "DISPLAY")
         alarm.add("TRIGGER", -timedelta(hours=policy.merge_hours_before))
-        alarm.add("DESCRIPTION", "The merge of db-stable is due (R8): ./runbook.py run")
+        alarm.add("DESCRIPTION", "The merge is due (R8): ./runbook.py run")
         event.add_component(alarm)
     return event
 

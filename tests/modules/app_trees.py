@@ -13,6 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from plugins.module_utils.rollout_host.trees import kinds
+from plugins.module_utils.rollout_host.trees.base import Source
 from tests.modules import both_branches, bzr_branches, git_branches
 from tests.modules.both_branches import Site
 from tests.modules.warm_bazaar import COLD_BRZ
@@ -59,6 +61,13 @@ class Sample:
         """Commit to db-stable; return the number of the new revision."""
         self.system.commit(self.site.db_stable, files, "[r=stub] A further one.")
         return int(self.system.tip(self.site.db_stable)[0])
+
+    def deliver(self, dest: Path, revno: int) -> None:
+        """Bring a revision of db-stable to a new directory, with no process for the module."""
+        options = self.options(revno)
+        tree = kinds.ADAPTERS[options.pop("kind")](dest, options.pop("executable", None))
+        tree.source = Source(**options, store=dest.parent)
+        tree.create(tree.wanted(None)[1])
 
 
 def sample(kind: str, directory: Path) -> Sample:

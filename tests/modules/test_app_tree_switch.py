@@ -8,29 +8,32 @@ from typing import Any
 
 import pytest
 
-from tests.modules import bzr_branches
-from tests.modules.bzr_branches import BRZ
+from tests.modules import app_trees
+from tests.modules.app_trees import KINDS, Sample
+
+
+@pytest.fixture(params=KINDS)
+def sample(request: pytest.FixtureRequest, tmp_path: Path) -> Sample:
+    return app_trees.sample(request.param, tmp_path)
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(tmp_path: Path, sample: Sample) -> Path:
     """The trees r1 (which serves), r2 and r3."""
     root = tmp_path / "launchpad"
-    bzr_branches.create(root / "r1", {"README": "1\n"})
-    for number in (2, 3):
-        tree = bzr_branches.branch(root / f"r{number - 1}", root / f"r{number}")
-        bzr_branches.commit(tree, {"README": f"{number}\n"}, f"Revision {number}.")
+    for number in (1, 2, 3):
+        sample.deliver(root / f"r{number}", number)
     (root / "current").symlink_to("r1")
     return root
 
 
 @pytest.fixture
-def switch(run_module: Callable[..., dict[str, Any]], root: Path) -> Callable[..., dict[str, Any]]:
+def switch(run_module: Callable[..., dict[str, Any]], root: Path, sample: Sample) -> Callable[..., dict[str, Any]]:
     """`switch(to, check=False, **other arguments)` calls the module."""
 
     def call(to: str, check: bool = False, **other: Any) -> dict[str, Any]:
         return run_module(
-            "app_tree_switch", {"root": str(root), "to": to, "executable": BRZ, **other}, check, diff=True
+            "app_tree_switch", {"root": str(root), "to": to, **sample.client(), **other}, check, diff=True
         )
 
     return call
@@ -40,8 +43,8 @@ def links(root: Path) -> dict[str, str]:
     return {path.name: str(path.readlink()) for path in root.iterdir() if path.is_symlink()}
 
 
-def test_forth_twice_back_twice(switch: Callable[..., dict[str, Any]], root: Path) -> None:
-    revno, revid = bzr_branches.tip(root / "r2")
+def test_forth_twice_back_twice(switch: Callable[..., dict[str, Any]], root: Path, sample: Sample) -> None:
+    revno, revid = 2, sample.revision(2)
     forth = switch("r2", revid=revid)
     assert forth["changed"]
     assert forth["diff"]["after"] == "current -> r2\nprevious -> r1\n"
@@ -120,4 +123,20 @@ def test_a_directory_in_the_place_of_the_link_is_left_alone(switch: Callable[...
     (root / "current").unlink()
     (root / "r1").rename(root / "current")
     assert switch("r2")["msg"].startswith("E-not-a-link ")
-    assert (root / "current" / "README").exists()
+    assert (root / "current" / "lib").exists()
+
+
+def test_what_served_before_may_be_of_another_kind_or_of_others(
+    switch: Callable[..., dict[str, Any]], root: Path, tmp_path: Path
+) -> None:
+    other = app_trees.sample("git", tmp_path / "other")
+    other.deliver(root / "c0ffee", 4)
+    assert switch("c0ffee", revid=other.revision(4))["revno"] == 4
+    assert switch("c0ffee", back=True)["revno"] == 1
+    (root / "by-hand").mkdir()
+    (root / "current").unlink()
+    (root / "current").symlink_to("by-hand")
+    switch("r2")
+    back = switch("r2", back=True)
+    assert (back["current"], back["revno"], back["revid"]) == ("by-hand", None, None)
+    assert switch("by-hand")["msg"].startswith("E-tree-missing ")

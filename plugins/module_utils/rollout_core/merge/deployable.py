@@ -142,12 +142,15 @@ def assess(revisions: Iterable[Mapping[str, Any]], bug_tags: Mapping[Any, Iterab
 
 
 def pin_refusal(
-    revisions: Sequence[Mapping[str, Any]], bug_tags: Mapping[Any, Iterable[str]], pinned: int
+    revisions: Sequence[Mapping[str, Any]],
+    bug_tags: Mapping[Any, Iterable[str]],
+    pinned: int,
+    branch: str = "db-stable",
 ) -> str | None:
     """Return the message that the pinned revision is not QA-ok any more; None if it is.
 
     It names revision, bug, state, and what to type. ``revisions`` are as `assess` takes them, ``pinned`` is the number
-    of one of them. A revision that only a later one rolls back still counts.
+    of one of them, ``branch`` the name of their branch. A revision that only a later one rolls back still counts.
     """
     upto = assess([each for each in revisions if int(each["revno"]) <= pinned], bug_tags)
     if upto.revisions[-1].blocked_by is None:
@@ -155,7 +158,7 @@ def pin_refusal(
     today = assess(revisions, bug_tags)
     why = {verdict.revno: verdict.why for verdict in today.revisions}
     bad = [each for each in upto.revisions if each.state not in GOOD]
-    lines = [f"E-pin-not-qa  db-stable {pinned}, pinned, is not QA-ok any more."]
+    lines = [f"E-pin-not-qa  {branch} {pinned}, pinned, is not QA-ok any more."]
     lines += [f"  {each.revno} is {each.state}: {why[each.revno]}" for each in bad[:TOLD_AT_MOST]]
     lines += [f"  … and {len(bad) - TOLD_AT_MOST} more: ./runbook.py deployable"] if len(bad) > TOLD_AT_MOST else []
     lines += ["  Nothing was merged.", "  Once QA is done and the tags say so:  ./runbook.py run"]

@@ -18,16 +18,25 @@ from . import deployable, messages
 Texts = Mapping[str, str]  # what a schema directory holds: text by file name
 # The history of what was backed out stays in devel: a merge of an earlier revision is none, and brings nothing.
 BELOW_A_BACK_OUT = (
-    "{0} was in devel and backed out, so nothing below it can be merged: roll back on db-stable what is wrong in it"
+    "{0} was in {target} and backed out, so nothing below it can be merged: roll back on {source} what is wrong in it"
 )
 TOLD_AT_MOST = 8  # reasons at the gate; with what stands around them they fit on a screen
+
+
+@dataclass(frozen=True)
+class Branches:
+    """The names of the branch that goes out and of the one that it is merged into, for people."""
+
+    source: str = "db-stable"
+    target: str = "devel"
 
 
 @dataclass(frozen=True)
 class Shared:
     """The last revision of db-stable that devel has, and the schema directories there and at devel's tip.
 
-    ``taken_back`` is the highest revision that devel had and that was backed out (R17), 0 if none was.
+    ``taken_back`` is the highest revision that devel had and that was backed out (R17), 0 if none was. ``branches`` are
+    what the site calls the two.
     """
 
     revno: int
@@ -35,6 +44,7 @@ class Shared:
     names: frozenset[str]
     devel: Texts
     taken_back: int = 0
+    branches: Branches = Branches()
 
 
 @dataclass(frozen=True)
@@ -96,6 +106,7 @@ class Selection:
     candidates: tuple[CandidateRevision, ...]
     allowed: tuple[CandidateRevision, ...]
     remarks: tuple[str, ...]
+    branches: Branches = Branches()
 
     @property
     def highest(self) -> CandidateRevision | None:
@@ -126,9 +137,9 @@ class Selection:
 
     def evidence(self, chosen: CandidateRevision) -> list[str]:
         """Return lines for the gate: how far QA goes and what blocks, the chosen revision's cost, why no higher one."""
-        lines = [_qa_line(self.assessment, self.candidates[0].revno), chosen.schema.summary]
+        lines = [_qa_line(self.assessment, self.candidates[0].revno, self.branches.source), chosen.schema.summary]
         if chosen.revno <= self.candidates[0].revno:
-            lines.append(f"devel has {chosen.revno} already: there is nothing to merge")
+            lines.append(f"{self.branches.target} has {chosen.revno} already: there is nothing to merge")
         first_line = [(each.revno, [each.why]) for each in self.assessment.revisions]
         first_line = [each for each in first_line if each[0] in self.assessment.blocked_by]
         behind = [each for each in self.left_behind(chosen) if (each["revision"], each["why"]) not in first_line]
@@ -176,11 +187,11 @@ def select(
             schema = _judge(merged(shared.names, shared.devel, contents[verdict.revno]), shared.devel, site)
         reasons = [f"{verdict.blocked_by} blocks: {why[verdict.blocked_by]}"] if verdict.blocked_by else []
         if verdict.revno < shared.taken_back:
-            reasons.append(BELOW_A_BACK_OUT.format(shared.taken_back))
+            reasons.append(BELOW_A_BACK_OUT.format(shared.taken_back, **vars(shared.branches)))
         candidates.append(CandidateRevision(verdict.revno, str(revision["revid"]), schema, tuple(reasons)))
     worth_it = candidates if candidates[0].schema.pending else candidates[1:]
     allowed = tuple(candidate for candidate in worth_it if not candidate.reasons)
-    return Selection(assessment, tuple(candidates), allowed, _remarks(shared.devel))
+    return Selection(assessment, tuple(candidates), allowed, _remarks(shared), shared.branches)
 
 
 def merged(base: Iterable[str], ours: Texts, theirs: Texts) -> Texts:
@@ -196,27 +207,28 @@ def merged(base: Iterable[str], ours: Texts, theirs: Texts) -> Texts:
 def refusal(selection: Selection, pinned: int | None, limit: int = 8) -> str:
     """Return the message that no revision, or not the one pinned by hand, may go out: why, and what to do next."""
     shared, tip = selection.candidates[0].revno, selection.candidates[-1].revno
+    source, target = selection.branches.source, selection.branches.target
     candidate = selection.candidate(pinned) if pinned is not None else None
     blocked = [each for each in selection.candidates if each.reasons]
     if pinned is not None and candidate is None:
         lines = [
-            f"E-pin-unknown  db-stable has no revision {pinned}: its tip is {tip}, and devel has it up to {shared}."
+            f"E-pin-unknown  {source} has no revision {pinned}: its tip is {tip}, and {target} has it up to {shared}."
         ]
     elif candidate is not None:
-        lines = [f"E-pin-blocked  db-stable {pinned}, pinned by hand, may not go out:"]
+        lines = [f"E-pin-blocked  {source} {pinned}, pinned by hand, may not go out:"]
         lines += [f"  {reason}" for reason in candidate.reasons]
     elif not blocked:
-        lines = [f"E-nothing-to-deploy  devel has all of db-stable (tip {tip}), and production has all its patches."]
+        lines = [f"E-nothing-to-deploy  {target} has all of {source} (tip {tip}), and production has all its patches."]
     else:
         lines = [
-            f"E-nothing-deployable  Nothing of db-stable may go out: its tip is {tip}, devel has it up to {shared}."
+            f"E-nothing-deployable  Nothing of {source} may go out: its tip is {tip}, {target} has it up to {shared}."
         ]
         groups = _grouped(blocked)
         lines += [f"  {group}" for group in groups[:limit]]
         lines += ["  …"] if len(groups) > limit else []
     if selection.highest is not None:
         lines.append(
-            f"  The highest that may: db-stable {selection.highest.revno} ({selection.highest.schema.summary})."
+            f"  The highest that may: {source} {selection.highest.revno} ({selection.highest.schema.summary})."
         )
         pin = f"set rollout.pinned.revision to {selection.highest.revno} in the plan"
         lines.append(f"  Then:  {pin}, and ./runbook.py run select")
@@ -307,12 +319,13 @@ def _judge(schema: Texts, devel: Texts, site: Site) -> Schema:
     return Schema(names, seconds, judged.estimate, tuple(problems), site.budget)
 
 
-def _qa_line(assessment: deployable.Assessment, shared: int) -> str:
-    parts = [f"db-stable tip {assessment.tip or shared}", f"QA-ok up to {assessment.deployable or shared}"]
+def _qa_line(assessment: deployable.Assessment, shared: int, source: str) -> str:
+    parts = [f"{source} tip {assessment.tip or shared}", f"QA-ok up to {assessment.deployable or shared}"]
     why = {verdict.revno: verdict.why for verdict in assessment.revisions}
     return " · ".join([*parts, *(f"{revno} blocks: {why[revno]}" for revno in assessment.blocked_by)])
 
 
-def _remarks(devel: Texts) -> tuple[str, ...]:
-    misnamed = patches.pending(devel, ()).misnamed
-    return tuple(f"devel holds {name}, outside {patches.PATTERN}: nobody will ever apply it" for name in misnamed)
+def _remarks(shared: Shared) -> tuple[str, ...]:
+    misnamed = patches.pending(shared.devel, ()).misnamed
+    target = shared.branches.target
+    return tuple(f"{target} holds {name}, outside {patches.PATTERN}: nobody will ever apply it" for name in misnamed)

@@ -10,7 +10,13 @@ import posixpath
 import re
 from dataclasses import dataclass
 
-CONTROL_DIRECTORIES = (".bzr", ".git", ".hg", ".svn", ".rollout")  # in any case, at any depth: some file systems know no case
+CONTROL_DIRECTORIES = (
+    ".bzr",
+    ".git",
+    ".hg",
+    ".svn",
+    ".rollout",
+)  # in any case, at any depth: some file systems know no case
 _HUNK = re.compile(r"@@ -([0-9]+)(?:,([0-9]+))? \+([0-9]+)(?:,([0-9]+))? @@")
 _DIGITS = 9  # of a line's number: there is no longer file
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")  # str.splitlines would also split at form feeds, which source code contains

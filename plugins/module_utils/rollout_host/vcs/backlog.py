@@ -11,6 +11,7 @@ from ...rollout_core.merge import deployable, messages, selection
 from ...rollout_core.schema import patches
 from . import kinds
 from .base import TIP, LogEntry, Named, Vcs
+from .branches import name_of
 
 FIRST_LOOK = 32  # revisions of db-stable; eight times as many at each further look
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -36,6 +37,7 @@ class Backlog:
         self.vcs: Vcs = kinds.named(params)
         self.db_stable: str = params["db_stable"].rstrip("/")
         self.devel: str = params["devel"].rstrip("/")
+        self.names = selection.Branches(name_of(self.db_stable), name_of(self.devel))
         self._devel_tip: int | None = None
 
     def revisions(self) -> tuple[LogEntry, list[LogEntry]]:
@@ -129,7 +131,7 @@ class Schemas:
         """Return the last revision that devel has, with the schema directories there and at devel's tip."""
         names = frozenset(self.at(self.backlog.db_stable, entry["revno"]))
         devel, taken_back = self.at(self.backlog.devel, TIP), self.backlog.taken_back(lacking)
-        return selection.Shared(entry["revno"], entry["revid"], names, devel, taken_back)
+        return selection.Shared(entry["revno"], entry["revid"], names, devel, taken_back, self.backlog.names)
 
 
 def bug_tags(value: Mapping[Any, Any]) -> dict[int, list[str]]:
