@@ -7,16 +7,21 @@ import pytest
 from tests.verify.ansible_hosts import site
 
 testinfra_hosts = ["ansible://app", "ansible://database", "ansible://services"]
+TREES = {"bzr": ["brz", "bzr"], "git": ["git"], "archive": []}  # by kind, any of these will do
 
 
 @pytest.fixture
-def programs(name, variable) -> list[str]:
-    """What the tests of its groups call there."""
-    clients = ["psql"] if name in site().hosts("database") else []
-    trees = [variable("app_tree_brz_executable") or "brz"] if name in site().hosts("app") else []
-    return [*clients, *trees]
+def programs(name, variable) -> list[list[str]]:
+    """What the tests of its groups call there, each with what would do as well."""
+    trees = [variable("app_tree_executable")] if variable("app_tree_executable") else TREES[_kind(variable)]
+    needed = [["psql"] if name in site().hosts("database") else [], trees if name in site().hosts("app") else []]
+    return [each for each in needed if each]
+
+
+def _kind(variable) -> str:
+    return variable("app_tree_kind") or "bzr"
 
 
 def test_it_has_what_is_asked_there(host, name, programs):
-    missing = [program for program in programs if host.run("command -v %s", program).rc]
+    missing = [" or ".join(each) for each in programs if all(host.run("command -v %s", one).rc for one in each)]
     assert not missing, f"{name} has no {', '.join(missing)} for {host.check_output('id -un')}"
