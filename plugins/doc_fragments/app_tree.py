@@ -10,10 +10,10 @@ class ModuleDocFragment:
 options:
   kind:
     description:
-      - What trees are made of, Bazaar (C(bzr)), git or an archive.
+      - What trees are made of, Bazaar (C(bzr)), git, an archive, or what a command of the site's own delivers.
       - A tree that is there already is taken for what it is, so the one before may be of another kind.
     type: str
-    choices: [bzr, git, archive]
+    choices: [bzr, git, archive, command]
     default: bzr
   executable:
     description: The client, a name or path. The default is C(brz) or else C(bzr) for Bazaar, C(git) for git.

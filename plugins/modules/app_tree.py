@@ -44,6 +44,18 @@ options:
     description: How many leading directories of the archive's paths are left out.
     type: int
     default: 0
+  deliver_command:
+    description: For O(kind=command), an argv that fills a directory which is there and empty. In its words
+      C({directory}), C({revid}) and C({revno}) are filled in; it runs in that directory, without a shell.
+    type: list
+    elements: str
+    default: []
+  version_command:
+    description: For O(kind=command), an argv, likewise, that prints which revision was delivered, as number or id (7
+      characters will do).
+    type: list
+    elements: str
+    default: []
   clean:
     description: Remove unknown files too, and keep no copies of what is reverted. Ignored files always stay; of an
       archive, those are what Python compiles.
@@ -80,6 +92,16 @@ EXAMPLES = r"""
     dest: /srv/app/r812
     archive: https://builds.example.com/app-812.tar.xz
     sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+    revid: c3fd3a4bd8b5b0e1b7a1b7a5d3f2fd0d53e9a3f1
+    revno: 812
+    clean: true
+
+- name: Bring a Debian package's files
+  downtime.runbook.app_tree:
+    kind: command
+    dest: /srv/app/r812
+    deliver_command: [dpkg-deb, -x, "/srv/packages/app_{revno}_all.deb", "{directory}"]
+    version_command: [cat, usr/share/app/REVISION]
     revid: c3fd3a4bd8b5b0e1b7a1b7a5d3f2fd0d53e9a3f1
     revno: 812
     clean: true
@@ -122,7 +144,7 @@ from typing import Any, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.rollout_host.trees import archive, kinds
+from ..module_utils.rollout_host.trees import archive, kinds, own
 from ..module_utils.rollout_host.trees.base import AppTree, FoundTree, Source, TreeError
 from ..module_utils.rollout_host.vcs.base import Numbered, VcsError
 
@@ -144,13 +166,18 @@ def source(params: Mapping[str, Any]) -> Source:
         problem = archive.problem(params["archive"] or "", params["sha256"] or "")
         if problem or not revid:
             raise TreeError(f"E-bad-archive  {problem or 'revid is missing; what it was packed from was expected'}.")
+    elif params["kind"] == "command":
+        problem = own.problem(params["deliver_command"], params["version_command"])
+        if problem or not revid:
+            raise TreeError(f"E-bad-command  {problem or 'revid is missing; the one that comes was expected'}.")
     elif not branch or branch.startswith("-"):
         raise TreeError(f"E-bad-branch  branch is {branch!r}; a path or URL was expected.")
     elif not revid and params["revno"] is None:
         raise TreeError("E-bad-revision  revid or revno was expected.")
     store = params["store"] and Path(params["store"])
     packed = {"archive": params["archive"] or "", "sha256": params["sha256"] or "", "strip": params["strip"]}
-    return Source(revid=revid, revno=params["revno"], branch=branch, store=store, **packed)
+    commands = {"deliver": params["deliver_command"], "version": params["version_command"]}
+    return Source(revid=revid, revno=params["revno"], branch=branch, store=store, **packed, **commands)
 
 
 def look(tree: AppTree, *, clean: bool) -> FoundTree | None:
@@ -214,6 +241,8 @@ def main() -> None:
             "archive": {"type": "str"},
             "sha256": {"type": "str"},
             "strip": {"type": "int", "default": 0},
+            "deliver_command": {"type": "list", "elements": "str", "default": []},
+            "version_command": {"type": "list", "elements": "str", "default": []},
             "clean": {"type": "bool", "default": False},
             **kinds.ARGUMENTS,
         },

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import stat
+import subprocess
 import tarfile
 import threading
 import zipfile
@@ -226,3 +227,58 @@ def test_an_archive_by_http(bring: Bring, builds: str, tmp_path: Path, dest: Pat
     (tmp_path / ".netrc").chmod(0o600)
     assert bring(packed, archive=builds + "/private/a.tar.gz")["changed"]
     assert not bring(packed, archive="http://127.0.0.1:1/a.tar.gz")["changed"]  # it is there: nobody is asked
+
+
+# -- what a command of the site's own delivers
+
+
+def test_a_debian_package_s_files(run_module: Bring, tmp_path: Path, dest: Path) -> None:
+    package = tmp_path / "package"
+    (package / "DEBIAN").mkdir(parents=True)
+    (package / "DEBIAN/control").write_text(
+        "Package: app\nVersion: 7\nArchitecture: all\nMaintainer: A <a@lab.example>\nDescription: app\n"
+    )
+    (package / "srv").mkdir()
+    (package / "srv/REVISION").write_text("c3fd3a4\n")
+    subprocess.run(["/usr/bin/dpkg-deb", "-b", package, tmp_path / "app_7.deb"], check=True, capture_output=True)
+    options = {
+        "kind": "command",
+        "dest": str(dest),
+        "revid": "c3fd3a4bd8b5",
+        "revno": 7,
+        "deliver_command": ["dpkg-deb", "-x", f"{tmp_path}/app_{{revno}}.deb", "{directory}"],
+        "version_command": ["cat", "srv/REVISION"],
+        "clean": True,
+    }
+    assert run_module("app_tree", options)["changed"]
+    assert not run_module("app_tree", options)["changed"]
+    (dest / "srv/REVISION").write_text("by hand\n")
+    (dest / "srv/new").write_text("by hand\n")
+    refreshed = run_module("app_tree", options)
+    assert ([each["path"] for each in refreshed["reverted"]], refreshed["removed"]) == (["srv/REVISION"], ["srv/new"])
+    assert app_trees.contents(dest) == {"srv/REVISION": b"c3fd3a4\n"}
+    assert [path.name for path in dest.parent.iterdir()] == ["r7"]
+    switched = run_module("app_tree_switch", {"root": str(dest.parent), "to": "r7", "revid": "c3fd3a4bd8b5"})
+    assert (switched["current"], switched["revno"]) == ("r7", 7)
+
+
+@pytest.mark.parametrize(
+    ("commands", "why"),
+    [
+        ({"deliver_command": ["sh", "-c", "echo no build of it >&2; exit 3"]}, "exited 3. "),
+        ({"deliver_command": ["/nowhere/deliver"]}, "cannot be run: No such file"),
+        ({"version_command": ["echo", "c3fd3"]}, "E-tree-version "),
+        ({"deliver_command": ["ln", "-s", "/etc", "{directory}/etc"]}, "etc is a link that leads out"),
+        ({"deliver_command": ["mkfifo", "{directory}/pipe"]}, "pipe in it is a device"),
+        ({"deliver_command": []}, "E-bad-command  deliver_command is missing"),
+        ({"version_command": []}, "E-bad-command  version_command is missing"),
+    ],
+)
+def test_a_delivery_that_is_not_what_was_asked_for(
+    run_module: Bring, dest: Path, commands: dict[str, list[str]], why: str
+) -> None:
+    deliver = {"deliver_command": ["touch", "{directory}/app"], "version_command": ["echo", "c3fd3a4"]}
+    known = {"kind": "command", "dest": str(dest), "revid": "c3fd3a4bd8b5", **deliver}
+    refused = run_module("app_tree", {**known, **commands})
+    assert why in refused["msg"]
+    assert not (dest.parent.exists() and list(dest.parent.iterdir()))

@@ -7,7 +7,7 @@ import pytest
 from tests.verify.ansible_hosts import site
 
 testinfra_hosts = ["ansible://app", "ansible://database", "ansible://services"]
-TREES = {"bzr": ["brz", "bzr"], "git": ["git"], "archive": []}  # by kind, any of these will do
+TREES = {"bzr": ["brz", "bzr"], "git": ["git"], "archive": [], "command": []}  # by kind, any of these will do
 
 
 @pytest.fixture

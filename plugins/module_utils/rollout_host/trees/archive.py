@@ -15,7 +15,7 @@ import shutil
 from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
-from typing import IO, Iterator
+from typing import IO, Callable, Iterator
 
 from ansible.module_utils.urls import ConnectionError as AnsibleConnectionError
 from ansible.module_utils.urls import open_url
@@ -77,7 +77,7 @@ class UnpackedArchive(AppTree):
     def _members(self) -> Iterator[unpack.Member]:
         """Yield what its archive holds; it must still be the one that was brought."""
         record, archive = self._record(), self.path / OURS / ARCHIVE
-        if _sum(archive) != record["sha256"]:
+        if sum_of(archive) != record["sha256"]:
             raise unreadable(archive, f"its SHA-256 is not {record['sha256']} any more")
         try:
             yield from unpack.members(archive, int(str(record["strip"])))
@@ -124,16 +124,15 @@ class UnpackedArchive(AppTree):
     def is_whole(self, found: FoundTree, wanted: Numbered) -> bool:
         """Return True if the tree is that revision, from the archive with that sum."""
         record = self._record() if (self.path / OURS / RECORD).exists() else {}
-        given = (self.source.sha256, self.source.strip)
+        summed = self.source.sha256 or record.get("sha256")  # a command's delivery has none that was given
+        given = (summed, self.source.strip)
         return found["tree"][1] == wanted[1] and (record.get("sha256"), record.get("strip")) == given
 
     # -- deeds
 
     def make(self, part: Path, revid: str) -> None:
-        (part / OURS).mkdir(parents=True)
-        self._bring(part / OURS / ARCHIVE)
-        self._unpack(part / OURS / ARCHIVE, part)
-        self._write_record(part, revid)
+        part.mkdir()
+        self._write_record(part, revid, self._fill(part, revid))
 
     def refresh(self, revid: str, found: FoundTree, *, clean: bool) -> None:
         """Unpack beside, then put each file in its place; the record comes last."""
@@ -141,15 +140,21 @@ class UnpackedArchive(AppTree):
         if fresh.exists():
             shutil.rmtree(str(fresh))
         try:
-            (fresh / OURS).mkdir(parents=True)
-            self._bring(fresh / OURS / ARCHIVE)
-            self._unpack(fresh / OURS / ARCHIVE, fresh)
+            fresh.mkdir()
+            summed = self._fill(fresh, revid)
             self._replace(fresh / OURS / ARCHIVE, found, clean=clean)
-            self._write_record(self.path, revid)
+            self._write_record(self.path, revid, summed)
             for path in self.unknown() if clean else ():
                 _remove(self.path, path.rstrip("/"))
         finally:
             shutil.rmtree(str(fresh), ignore_errors=True)
+
+    def _fill(self, tree: Path, _revid: str) -> str:
+        """Bring the archive into an empty directory, and unpack it; return its SHA-256."""
+        (tree / OURS).mkdir()
+        self._bring(tree / OURS / ARCHIVE)
+        self._unpack(tree / OURS / ARCHIVE, tree)
+        return self.source.sha256
 
     def _replace(self, archive: Path, found: FoundTree, *, clean: bool) -> None:
         """Make the tree's files those of an archive that was unpacked once already."""
@@ -173,8 +178,8 @@ class UnpackedArchive(AppTree):
             _remove(self.path, path)
         archive.replace(self.path / OURS / ARCHIVE)
 
-    def _write_record(self, tree: Path, revid: str) -> None:
-        known = {"revno": self.source.revno, "revid": revid, "sha256": self.source.sha256, "strip": self.source.strip}
+    def _write_record(self, tree: Path, revid: str, summed: str) -> None:
+        known = {"revno": self.source.revno, "revid": revid, "sha256": summed, "strip": self.source.strip}
         new = tree / OURS / f".{RECORD}.new"
         new.write_text(json.dumps(known) + "\n", encoding="utf-8")
         new.replace(tree / OURS / RECORD)
@@ -208,14 +213,21 @@ class UnpackedArchive(AppTree):
         return Path(archive[len("file://") :] if archive.startswith("file://") else archive).expanduser().open("rb")
 
     def _unpack(self, archive: Path, target: Path) -> None:
-        try:
+        def check_and_unpack() -> None:
             size = sum(member.size for member in unpack.members(archive, self.source.strip))
             free = shutil.disk_usage(str(target)).free
             if size >= free:
                 raise unpack.ArchiveError(NO_ROOM.format(size=size // 10**6, free=free // 10**6))
             unpack.unpack(archive, target, self.source.strip)
+
+        self._checked(check_and_unpack, self.source.archive)
+
+    def _checked(self, deed: Callable[[], object], archive: str) -> None:
+        """Do something with an archive. Raises TreeError if it is refused."""
+        try:
+            deed()
         except unpack.ArchiveError as error:
-            raise self._refuse(NOT_UNPACKED, why=error) from error
+            raise TreeError(NOT_UNPACKED.format(archive=archive, path=self.path, why=error)) from error
 
 
 def problem(archive: str, sha256: str) -> str | None:
@@ -233,7 +245,8 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _sum(path: Path) -> str:
+def sum_of(path: Path) -> str:
+    """Return the SHA-256 of a file."""
     summed = hashlib.sha256()
     with path.open("rb") as file:
         for block in iter(lambda: file.read(BLOCK), b""):

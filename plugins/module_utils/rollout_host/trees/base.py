@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import ClassVar, NamedTuple, NoReturn, TypedDict
+from typing import ClassVar, NamedTuple, NoReturn, Sequence, TypedDict
 
 from ..vcs.base import FileChange, Numbered, VcsError
 
@@ -32,6 +32,8 @@ class Source(NamedTuple):
     archive: str = ""  # path or URL
     sha256: str = ""
     strip: int = 0  # leading directories to leave out
+    deliver: Sequence[str] = ()  # argv of the site's own that fills {directory}
+    version: Sequence[str] = ()  # argv that prints the revision that is in it
 
     @property
     def named(self) -> str:

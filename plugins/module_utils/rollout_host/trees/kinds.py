@@ -9,12 +9,13 @@ from .archive import UnpackedArchive
 from .base import AppTree, TreeError
 from .bazaar import BazaarCheckout
 from .git import GitCheckout
+from .own import OwnDelivery
 
 ADAPTERS: dict[str, type[AppTree]] = {
-    adapter.kind: adapter for adapter in (UnpackedArchive, BazaarCheckout, GitCheckout)
+    adapter.kind: adapter for adapter in (UnpackedArchive, BazaarCheckout, GitCheckout, OwnDelivery)
 }
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "kind": {"type": "str", "choices": ["bzr", "git", "archive"], "default": BazaarCheckout.kind},
+    "kind": {"type": "str", "choices": ["bzr", "git", "archive", "command"], "default": BazaarCheckout.kind},
     "executable": {"type": "str"},
 }
 
