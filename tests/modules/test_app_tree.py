@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.modules import app_trees, bzr_branches, git_branches
+from tests.modules import app_trees, bzr_branches, git_branches, ssh_hosts
 from tests.modules.app_trees import KINDS, Sample
 
 Call = Callable[..., dict[str, Any]]
@@ -173,11 +173,11 @@ def test_a_tree_at_its_revision_needs_nobody(tree: Call, sample: Sample) -> None
 
 def test_nothing_to_switch_to_where_the_source_is_gone(tree: Call, sample: Sample, dest: Path) -> None:
     options = sample.options(4)
-    gone = {"archive": str(sample.builds / "none.tgz")} if sample.kind == "archive" else {"branch": "/nowhere"}
-    refused = tree(**{**options, **gone})
-    assert refused["failed"]
-    assert "Traceback" not in refused["msg"]
-    assert not dest.exists()
+    nobody = {"archive": "https://127.0.0.1:1/a.tgz", "bzr": "bzr://127.0.0.1:1/a", "git": "git://127.0.0.1:1/a#main"}
+    for place in (str(sample.builds / "nowhere"), nobody[sample.kind]):
+        refused = tree(**{**options, "archive" if sample.kind == "archive" else "branch": place})
+        assert refused["msg"].startswith(("E-archive-unreachable ", "E-bzr ", "E-git ")), refused
+        assert not dest.exists()
 
 
 def test_no_room_on_the_disk_leaves_nothing(sample: Sample, dest: Path) -> None:
@@ -332,3 +332,16 @@ def test_nobody_s_garbage_collection_takes_a_tree_s_objects(tree: Call, dest: Pa
     tree(2, dest=str(dest.with_name("r2")))
     git_branches.git(dest.parent / ".store.git", "gc", "-q", "--prune=now")
     assert not tree(None, **options, clean=True)["changed"]
+
+
+@pytest.mark.skipif(ssh_hosts.possible() is not None, reason=f"left out: {ssh_hosts.possible()}")
+@pytest.mark.parametrize("sample", ["git"], indirect=True)
+def test_a_host_whose_key_is_not_known_is_not_believed(tree: Call, dest: Path, tmp_path: Path) -> None:
+    host = ssh_hosts.SshHost(tmp_path / "ssh")
+    host.start()
+    try:
+        refused = tree(branch=f"ssh://{ssh_hosts.OPS}@127.0.0.1:{host.port}/srv/app#main")
+    finally:
+        host.stop()
+    assert "Host key verification failed" in refused["msg"]
+    assert not dest.exists()

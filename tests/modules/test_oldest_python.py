@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.modules import preflighting
+from tests.modules import app_trees, preflighting
 from tests.modules.database_servers import FOUR, ROWS_AFTER, Database, wait_for
 from tests.modules.oldest_python import OldestPython
 from tests.modules.test_services_switch import ORIGINAL, START
@@ -79,3 +79,14 @@ def test_services_are_paused_and_resumed(oldest: OldestPython, tmp_path: Path) -
     assert (paused["failed"], paused["changed"], len(paused["disabled"])) == (False, True, 3), paused
     resumed = oldest.module("services_switch", {**given, "state": "running"}, diff=True)
     assert (resumed["changed"], ini.read_bytes()) == (True, ORIGINAL.encode()), resumed
+
+
+@pytest.mark.parametrize("kind", ["git", "archive"])
+def test_a_tree_comes_and_is_switched_to(oldest: OldestPython, tmp_path: Path, kind: str) -> None:
+    sample = app_trees.sample(kind, tmp_path)
+    options = {**sample.options(), "dest": str(tmp_path / "srv/r4"), "clean": True}
+    assert oldest.module("app_tree", options)["changed"]
+    assert not oldest.module("app_tree", options)["changed"]
+    (tmp_path / "srv/r4/README").write_text("by hand\n")
+    assert oldest.module("app_tree", options)["reverted"] == [{"change": "modified", "path": "README"}]
+    assert oldest.module("app_tree_switch", {"root": str(tmp_path / "srv"), "to": "r4"})["revno"] == 4

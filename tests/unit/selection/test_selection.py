@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugins.module_utils.rollout_core.merge import selection
-from plugins.module_utils.rollout_core.merge.selection import Selection, Shared, Site
+from plugins.module_utils.rollout_core.merge.selection import Branches, Selection, Shared, Site
 from plugins.module_utils.rollout_core.schema.budget import Budget
 from plugins.module_utils.rollout_core.schema.patches import PatchName
 
@@ -40,7 +40,8 @@ def select(case: dict[str, Any]) -> tuple[Selection, list[dict[str, Any]], list[
     revisions = [{"revno": n, "revid": f"rev-{n}", "message": text} for n, text in case["revisions"].items()]
     devel = changed({}, case.get("devel", []))
     there = dict(patch(number) for number in case.get("shared", []))
-    shared = Shared(LAST_IN_DEVEL, "rev-100", frozenset(there), devel, case.get("taken_back", 0))
+    names = Branches(*case["branches"]) if "branches" in case else Branches()
+    shared = Shared(LAST_IN_DEVEL, "rev-100", frozenset(there), devel, case.get("taken_back", 0), names)
     schemas = []
     for revno, changes in case.get("schema", {}).items():
         there = changed(there, changes)
