@@ -138,6 +138,7 @@ removed:
 """
 
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Any, Mapping
@@ -148,6 +149,7 @@ from ..module_utils.rollout_host.trees import archive, kinds, own
 from ..module_utils.rollout_host.trees.base import AppTree, FoundTree, Source, TreeError
 from ..module_utils.rollout_host.vcs.base import Numbered, VcsError
 
+PASSWORD = re.compile(r"[A-Za-z+]+://[^/@]*:[^/]*@")
 IN_THE_WAY = """\
 E-no-tree  {dest} is there and is not a tree of {title}. Nothing was changed.
   If it may go:  mv {dest} {dest}.old"""
@@ -172,6 +174,8 @@ def source(params: Mapping[str, Any]) -> Source:
             raise TreeError(f"E-bad-command  {problem or 'revid is missing; the one that comes was expected'}.")
     elif not branch or branch.startswith("-"):
         raise TreeError(f"E-bad-branch  branch is {branch!r}; a path or URL was expected.")
+    elif PASSWORD.match(branch):
+        raise TreeError("E-bad-branch  branch has a password in it; use ssh with a key, or a path.")
     elif not revid and params["revno"] is None:
         raise TreeError("E-bad-revision  revid or revno was expected.")
     store = params["store"] and Path(params["store"])

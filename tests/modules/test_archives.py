@@ -179,12 +179,20 @@ def test_what_python_compiled_is_ignored(bring: Bring, tmp_path: Path, dest: Pat
 
 @pytest.mark.parametrize(
     "options",
-    [{"archive": "ftp://builds/a.tar"}, {"archive": "ext::sh"}, {"sha256": "ABC"}, {"sha256": ""}, {"revid": None}],
+    [
+        {"archive": "ftp://builds/a.tar"},
+        {"archive": "https://ci:s3cret@builds/a.tar"},
+        {"archive": "ext::sh"},
+        {"sha256": "ABC"},
+        {"sha256": ""},
+        {"revid": None},
+    ],
     ids=str,
 )
 def test_options_that_cannot_be_meant(bring: Bring, tmp_path: Path, dest: Path, options: dict[str, Any]) -> None:
     refused = bring(tar(tmp_path / "a.tar"), **options)
     assert refused["msg"].startswith(("E-bad-archive ", "E-archive-unreachable "))
+    assert "s3cret" not in refused["msg"]
     assert not dest.exists()
 
 
@@ -240,6 +248,7 @@ def test_a_debian_package_s_files(run_module: Bring, tmp_path: Path, dest: Path)
     )
     (package / "srv").mkdir()
     (package / "srv/REVISION").write_text("c3fd3a4\n")
+    (package / "srv/REVISION").chmod(0o4666)
     subprocess.run(["/usr/bin/dpkg-deb", "-b", package, tmp_path / "app_7.deb"], check=True, capture_output=True)
     options = {
         "kind": "command",
@@ -257,6 +266,7 @@ def test_a_debian_package_s_files(run_module: Bring, tmp_path: Path, dest: Path)
     refreshed = run_module("app_tree", options)
     assert ([each["path"] for each in refreshed["reverted"]], refreshed["removed"]) == (["srv/REVISION"], ["srv/new"])
     assert app_trees.contents(dest) == {"srv/REVISION": b"c3fd3a4\n"}
+    assert stat.S_IMODE((dest / "srv/REVISION").stat().st_mode) == 0o644
     assert [path.name for path in dest.parent.iterdir()] == ["r7"]
     switched = run_module("app_tree_switch", {"root": str(dest.parent), "to": "r7", "revid": "c3fd3a4bd8b5"})
     assert (switched["current"], switched["revno"]) == ("r7", 7)

@@ -220,7 +220,7 @@ def test_what_is_not_there_after_the_patches_is_named_with_its_line(site: Site) 
         f"    {site.file}:14: role {site.worker}: there is no table, view or sequence public.bugs{nearest}",
         f"    {site.file}:15: role {site.worker}: there is no function public.tidy(int){near}",
     ]
-    assert raised.value.then.startswith("correct the file on db-stable")
+    assert raised.value.then.startswith("correct the file on its branch")
     assert not site.may("table_privilege('job', 'INSERT')")
 
 

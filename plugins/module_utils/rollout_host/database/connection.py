@@ -223,7 +223,7 @@ def pending_patches(schema_directory: str, rows: Iterable[RevisionRow]) -> list[
         raise RolloutError(
             f"E-misnamed-patch  {directory} holds {', '.join(pending.misnamed)}, which would never be applied: "
             f"the name of a patch is {patches.PATTERN}.\n"
-            f"Then: a developer renames it on db-stable, and ./runbook.py run select chooses again."
+            f"Then: a developer renames it on its branch, and ./runbook.py run select chooses again."
         )
     return [read_patch(schema_directory, name) for name in pending.patches]
 
@@ -271,5 +271,5 @@ def refuse_unsound(pending: Iterable[Patch]) -> None:
         listed = ";\n                 ".join(found)
         raise RolloutError(
             f"E-unsound-patch  {listed}.\nNothing was touched.\n"
-            f"Then: fix or back out on db-stable (R17), and ./runbook.py run select"
+            f"Then: fix or back out on its branch (R17), and ./runbook.py run select"
         )

@@ -152,7 +152,7 @@ def _unknown(wanted: WantedPermissions, problems: list[str]) -> WorkError:
     told = [f"E-permissions-unknown  {wanted.path} names what is not there after the patches:"]
     told += [f"    {problem}" for problem in problems[: permissions_file.TOLD]]
     told += [f"    and {more} more"] if more > 0 else []
-    then = "correct the file on db-stable, or back out what it belongs to (R17), and ./runbook.py run select"
+    then = "correct the file on its branch, or back out what it belongs to (R17), and ./runbook.py run select"
     return WorkError("\n".join(told), then)
 
 

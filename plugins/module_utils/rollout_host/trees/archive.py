@@ -15,7 +15,7 @@ import shutil
 from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
-from typing import IO, Callable, Iterator
+from typing import IO, Iterator
 
 from ansible.module_utils.urls import ConnectionError as AnsibleConnectionError
 from ansible.module_utils.urls import open_url
@@ -26,6 +26,7 @@ from .base import AppTree, FoundTree, TreeError, unreadable
 
 OURS, ARCHIVE, RECORD = unpack.OURS, "archive", "tree.json"
 URL, WEB = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://"), ("https://", "http://")
+SECRET = re.compile(r"[A-Za-z]+://[^/]*@")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 COMPILED = re.compile(r"(^|/)(__pycache__/|[^/]*\.pyc$)")  # Python makes them in any tree that it is started in
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -153,7 +154,7 @@ class UnpackedArchive(AppTree):
         """Bring the archive into an empty directory, and unpack it; return its SHA-256."""
         (tree / OURS).mkdir()
         self._bring(tree / OURS / ARCHIVE)
-        self._unpack(tree / OURS / ARCHIVE, tree)
+        self._unpack(tree / OURS / ARCHIVE, tree, self.source.archive)
         return self.source.sha256
 
     def _replace(self, archive: Path, found: FoundTree, *, clean: bool) -> None:
@@ -212,28 +213,24 @@ class UnpackedArchive(AppTree):
             return stream
         return Path(archive[len("file://") :] if archive.startswith("file://") else archive).expanduser().open("rb")
 
-    def _unpack(self, archive: Path, target: Path) -> None:
-        def check_and_unpack() -> None:
+    def _unpack(self, archive: Path, target: Path, named: str) -> None:
+        """Unpack an archive, called `named` in messages. Raises TreeError if it must not be unpacked."""
+        try:
             size = sum(member.size for member in unpack.members(archive, self.source.strip))
             free = shutil.disk_usage(str(target)).free
             if size >= free:
                 raise unpack.ArchiveError(NO_ROOM.format(size=size // 10**6, free=free // 10**6))
             unpack.unpack(archive, target, self.source.strip)
-
-        self._checked(check_and_unpack, self.source.archive)
-
-    def _checked(self, deed: Callable[[], object], archive: str) -> None:
-        """Do something with an archive. Raises TreeError if it is refused."""
-        try:
-            deed()
         except unpack.ArchiveError as error:
-            raise TreeError(NOT_UNPACKED.format(archive=archive, path=self.path, why=error)) from error
+            raise TreeError(NOT_UNPACKED.format(archive=named, path=self.path, why=error)) from error
 
 
 def problem(archive: str, sha256: str) -> str | None:
     """Return what is wrong with the two options, for a message; None if nothing is."""
     if not archive or archive.startswith("-"):
         return f"archive is {archive!r}; a path or URL was expected"
+    if SECRET.match(archive):
+        return "archive has a name or password in it; ~/.netrc of the host is the place for them"
     if URL.match(archive) and not archive.startswith((*WEB, "file://")):
         return f"archive is {archive!r}; https, http, file or a path was expected"
     if not SHA256.fullmatch(sha256):

@@ -6,12 +6,12 @@ if it had come as an archive, so that the tree can tell later whether anything w
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tarfile
 from pathlib import Path
 from typing import Sequence
 
-from . import unpack
 from .archive import ARCHIVE, OURS, UnpackedArchive, sum_of
 from .base import TreeError
 
@@ -29,28 +29,27 @@ class OwnDelivery(UnpackedArchive):
     kind, title = "command", "the site's own delivery"
 
     def _fill(self, tree: Path, revid: str) -> str:
-        """Have the command fill an empty directory, and pack that; return the SHA-256 of the archive."""
+        """Have the command deliver, pack that and unpack it into an empty directory; return its SHA-256."""
         number = "" if self.source.revno is None else str(self.source.revno)
-        words = {"{directory}": str(tree), "{revid}": revid, "{revno}": number}
+        delivered = tree.with_name(tree.name + ".delivered")
+        words = {"{directory}": str(delivered), "{revid}": revid, "{revno}": number}
         deliver = [_filled(word, words) for word in self.source.deliver]
         version = [_filled(word, words) for word in self.source.version]
-        self._run(deliver, tree)
-        found = self._run(version, tree).strip()
-        if found not in (revid, number) and not (len(found) >= SHORT and revid.startswith(found)):
-            told = {"deliver": " ".join(deliver), "version": " ".join(version), "wanted": revid}
-            raise TreeError(WRONG_VERSION.format(found=found, path=self.path, **told))
-        packed = tree.with_name(tree.name + ".tar")
+        shutil.rmtree(str(delivered), ignore_errors=True)  # of a run that was interrupted
+        delivered.mkdir()
         try:
-            with tarfile.open(str(packed), "w") as archive:
-                for place in sorted(tree.iterdir()):
-                    archive.add(str(place), place.name)
-            self._checked(lambda: list(unpack.members(packed, 0)), " ".join(deliver))
-            self._checked(lambda: unpack.check_links(tree), " ".join(deliver))
+            self._run(deliver, delivered)
+            found = self._run(version, delivered).strip()
+            if found not in (revid, number) and not (len(found) >= SHORT and revid.startswith(found)):
+                told = {"deliver": " ".join(deliver), "version": " ".join(version), "wanted": revid}
+                raise TreeError(WRONG_VERSION.format(found=found, path=self.path, **told))
             (tree / OURS).mkdir()
-            packed.replace(tree / OURS / ARCHIVE)
+            with tarfile.open(str(tree / OURS / ARCHIVE), "w") as archive:
+                for place in sorted(delivered.iterdir()):
+                    archive.add(str(place), place.name)
         finally:
-            if packed.exists():
-                packed.unlink()
+            shutil.rmtree(str(delivered), ignore_errors=True)
+        self._unpack(tree / OURS / ARCHIVE, tree, " ".join(deliver))  # with modes and owner as of any archive
         return sum_of(tree / OURS / ARCHIVE)
 
     def _run(self, argv: Sequence[str], tree: Path) -> str:

@@ -64,11 +64,6 @@ def unpack(archive: Path, target: Path, strip: int) -> None:
     """Write the members under `target`, an empty directory. Raises ArchiveError; then `target` is to be removed."""
     for member in members(archive, strip):
         write(target, member)
-    check_links(target)
-
-
-def check_links(target: Path) -> None:
-    """Raise ArchiveError for a link under `target` that leads out of it."""
     for folder, folders, names in os.walk(str(target)):
         for link in (Path(folder) / name for name in folders + names):
             # By what is there now: "a/up/.." may lead further than it looks.
