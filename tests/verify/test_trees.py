@@ -45,11 +45,11 @@ def at(host, path, variable) -> tuple[str, str]:
 @pytest.fixture
 def merged(variable, pinned) -> str:
     """Name of the merged tree."""
-    return variable("app_tree_name") or f"r{pinned('merged_revno')}"
+    number = pinned("merged_revno")
+    return variable("app_tree_name") or f"r{number}"
 
 
-def test_current_tree(current, merged, pinned, deployed):
-    pinned("merged_revid")
+def test_current_tree(current, merged, deployed):
     assert (current == merged) == deployed, f"current leads to {current}; the merge is {merged}"
 
 
