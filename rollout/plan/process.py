@@ -14,6 +14,7 @@ from rollout.plan.messages import MESSAGES
 
 # Yesterday's names of playbooks, as plans that were made then have them frozen.
 RENAMED = {
+    "buildbot_blessing": "blessing",
     "gate_close": "access_close",
     "gate_open": "access_open",
     "gate_release": "access_may_open",

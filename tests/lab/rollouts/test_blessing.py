@@ -1,4 +1,4 @@
-"""Buildbot's blessing within a rollout (R11)."""
+"""The blessing by Buildbot within a rollout (R11)."""
 
 import pytest
 
@@ -13,12 +13,12 @@ def test_a_red_build_stops_the_rollout_and_a_fix_of_the_merge_is_blessed_and_goe
     stopped = rollout.run("select", "merge", "blessing", "qastaging", "--at=-48h")
     assert stopped.returncode == 1, stopped.stdout + stopped.stderr
     assert rollout.outcomes()[-2:] == [("merge", "ok"), ("blessing", "failed")]
-    for said in ("E-build-failed  lucid_lp did not bless devel r10.", "SyntaxError", "[release-critical=NAME]"):
+    for said in ("E-check-failed  lucid_lp did not bless devel r10.", "SyntaxError", "[release-critical=NAME]"):
         assert said in stopped.stdout, stopped.stdout
     assert f"{rollout.lab.buildbot_url}#/builders/" in stopped.stdout
     (failed,) = [e for e in rollout.journal if e["event"] == "stage_finished" and e["outcome"] == "failed"]
-    assert [green["builder"] for green in failed["facts"]["blessed"]] in (["lucid_db_lp"], [])
-    assert failed["facts"]["forced"] == []
+    assert [green["check"] for green in failed["facts"]["blessed"]] in (["lucid_db_lp"], [])
+    assert failed["facts"]["rerun"] == []
 
     assert "./runbook.py run merge --fixed-in REVNO" in stopped.stdout, stopped.stdout
     merge = rollout.pinned["merged_revid"]

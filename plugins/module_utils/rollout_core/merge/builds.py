@@ -7,36 +7,14 @@ import statistics
 from dataclasses import dataclass, field
 from typing import Any, Mapping, Sequence
 
+from .blessing import Failed, Merged
+
 RESULTS = ("success", "warnings", "failure", "skipped", "exception", "retry", "cancelled")  # Buildbot's codes
 GOOD, FAILURE = ("success", "warnings"), "failure"
-# Where the report of one failed test begins: unittest, zope.testing, subunit.
-FAILED_TEST = re.compile(r"^(?:(?:FAIL|ERROR|failure|error): |(?:Failure|Error) in test )")
 _REVNO = re.compile(r"[0-9]{1,15}")
 _SHA = re.compile(r"[0-9a-f]{40}")
 _SHORT_SHA = re.compile(r"[0-9a-f]{7,40}")
 _EARLIER = 10  # as many builds say how long the next one takes
-
-
-@dataclass(frozen=True)
-class Merged:
-    """The merged revision. ``branch`` is as Buildbot names it; "": the builders build no other branch."""
-
-    revno: int
-    revid: str
-    branch: str = ""
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A failed step of a build: its output, oldest line first, and where a browser finds it.
-
-    ``whole`` is False if that is only the end of the output: what failed before it is not known.
-    """
-
-    step: str
-    lines: tuple[str, ...]
-    url: str = ""
-    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -66,13 +44,6 @@ def expected_seconds(builder: Builder) -> float | None:
     good = [build for build in builder.builds if build.get("complete") and result_of(build) in GOOD]
     latest = sorted(good, key=lambda build: int(build["number"]))[-_EARLIER:]
     return statistics.median(seconds_of(build, 0.0) for build in latest) if latest else None
-
-
-def reports(lines: Sequence[str]) -> list[str]:
-    """Return a step's output as one text for each failed test; the whole of it if it reports none."""
-    begins = [number for number, line in enumerate(lines) if FAILED_TEST.match(line)] or [0]
-    ends = [*begins[1:], len(lines)]
-    return ["\n".join(lines[begin:end]) for begin, end in zip(begins, ends)]
 
 
 def _built(build: Mapping[str, Any]) -> tuple[str | None, str | None, str | None]:

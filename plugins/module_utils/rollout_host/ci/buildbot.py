@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+from dataclasses import replace
 from http.cookiejar import CookieJar
 from typing import Any, Mapping, Sequence
 from urllib.error import HTTPError
@@ -16,7 +17,10 @@ from urllib.parse import urlencode
 from ansible.module_utils.urls import ConnectionError as AnsibleConnectionError
 from ansible.module_utils.urls import Request
 
-from ...rollout_core.merge.builds import Builder, Failed
+from ...rollout_core.merge import builders
+from ...rollout_core.merge.blessing import BlessingQuestion, CheckVerdict, Failed
+from ...rollout_core.merge.builds import Builder, builds_of
+from .base import Ci, CiDownError, CiError
 
 BUILDS = 50  # of each builder, the latest
 REQUESTS = 20
@@ -26,16 +30,10 @@ BAD_STEP = (2, 4)  # failure, exception
 DOWN = (502, 503, 504)  # what a proxy answers for a master that is down
 
 
-class BuildbotError(Exception):
-    """An error: Buildbot answers, but did not do something or does not know it."""
-
-
-class BuildbotDownError(BuildbotError):
-    """An error: Buildbot does not answer."""
-
-
-class Buildbot:
+class Buildbot(Ci):
     """One master, at the address of its pages."""
+
+    title = "Buildbot"
 
     def __init__(self, url: str, timeout: float = 10, user: str = "", password: str = "", token: str = "") -> None:
         """Prepare to ask; `timeout` in seconds is for each answer."""
@@ -43,6 +41,19 @@ class Buildbot:
         self._user, self._password = user, password
         headers = {"Authorization": "Bearer " + token} if token else {}
         self._http = Request(headers=headers, timeout=timeout, cookies=CookieJar())
+
+    def look(self, names: Sequence[str], question: BlessingQuestion) -> list[CheckVerdict]:
+        """Return the verdict of each named builder; failed steps are read only for the revision's last build."""
+        ids = self.builder_ids()
+        unknown = [name for name in names if name not in ids]
+        if unknown:
+            raise CiError(f"{self.url} has no builder {', '.join(unknown)}; it has {', '.join(sorted(ids))}")
+        found = []
+        for builder in (self.builder(name, ids[name]) for name in names):
+            last = builds_of(builder, question.merged)[-1:]
+            failed = {build["number"]: self.failed_steps(build) for build in last if build["complete"]}
+            found.append(builders.verdict(replace(builder, failed=failed), question))
+        return found
 
     def builder_ids(self) -> dict[str, int]:
         """Return the id of every builder, by name."""
@@ -71,19 +82,19 @@ class Buildbot:
         """Return every worker."""
         return self._list("workers")
 
-    def force_again(self, build: Mapping[str, Any]) -> None:
-        """Have the same builder build the same revision once more. Raises BuildbotError if that is not allowed."""
+    def again(self, verdict: CheckVerdict) -> None:
+        """Have the same builder build the same revision once more. Raises CiError if that is not allowed."""
         try:
-            self.control("builds/{buildid}".format(**build), "rebuild")
-        except BuildbotDownError:
+            self.control(f"builds/{verdict.run}", "rebuild")
+        except CiDownError:
             raise
-        except BuildbotError as error:
+        except CiError as error:
             who = self._user or "nobody"
-            by = "Who may is set by buildbot_user and buildbot_password, or buildbot_token, in the inventory."
-            raise BuildbotError(f"Buildbot does not let {who} force a build: {error}\n  {by}") from error
+            by = "Who may is set by blessing_user and blessing_password, or blessing_token, in the inventory."
+            raise CiError(f"Buildbot does not let {who} force a build: {error}\n  {by}") from error
 
     def control(self, path: str, method: str, **params: Any) -> None:
-        """Call a method of a build or a worker. Raises BuildbotError if that is not allowed."""
+        """Call a method of a build or a worker. Raises CiError if that is not allowed."""
         if self._user:
             self._ask("GET", "auth/login", url_username=self._user, url_password=self._password, force_basic_auth=True)
         call = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
@@ -113,7 +124,7 @@ class Buildbot:
             (found,) = (value for name, value in json.loads(answer).items() if name != "meta")
         except (ValueError, AttributeError, RecursionError) as error:
             told = f"{self.url}api/v2/{path} is not what Buildbot's REST API answers: {error}"
-            raise BuildbotError(told) from error
+            raise CiError(told) from error
         return found
 
     def _ask(self, method: str, path: str, data: str | None = None, **how: Any) -> bytes:
@@ -123,12 +134,12 @@ class Buildbot:
             ).read()
         except HTTPError as error:
             if error.code in DOWN:
-                raise BuildbotDownError(f"{self.url} answers {error.code}") from error
-            raise BuildbotError(f"{self.url}{path} answers {error.code}{_said(error)}") from error
+                raise CiDownError(f"{self.url} answers {error.code}") from error
+            raise CiError(f"{self.url}{path} answers {error.code}{_said(error)}") from error
         except (OSError, http.client.HTTPException, AnsibleConnectionError) as error:  # URLError is an OSError
             reason = getattr(error, "reason", None) or error
             told = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
-            raise BuildbotDownError(f"{self.url} does not answer: {told}") from error
+            raise CiDownError(f"{self.url} does not answer: {told}") from error
         return answer
 
 

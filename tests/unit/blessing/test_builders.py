@@ -1,4 +1,4 @@
-"""Whether Buildbot blesses the merge (R11): one builder's facts → what it says, and what all of them come to."""
+"""Whether Buildbot's builders bless the merge (R11): one builder's facts → what it says; what all come to."""
 
 from __future__ import annotations
 
@@ -11,21 +11,26 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plugins.module_utils.rollout_core.merge import builders
 from plugins.module_utils.rollout_core.merge.blessing import (
+    Blessing,
     BlessingQuestion,
-    BuilderVerdict,
+    CheckVerdict,
+    Failed,
     Limits,
+    Merged,
     Spurious,
     duration,
-    judge,
+    reports,
     spurious,
 )
-from plugins.module_utils.rollout_core.merge.builds import RESULTS, Builder, Failed, Merged, builds_of, reports
+from plugins.module_utils.rollout_core.merge.blessing import judge as judge_all
+from plugins.module_utils.rollout_core.merge.builds import RESULTS, Builder, builds_of
 
 HERE = Path(__file__).parent
 MERGED = Merged(10, "pqm@x-20261207-r10", "devel")
 PATTERNS = [Spurious("stale process", 612345), Spurious("timed out", 7, ("lucid_db_lp",))]
-QUESTION = BlessingQuestion(MERGED, PATTERNS, Limits(forced=2, start_seconds=600), now=1000, begun=1000)
+QUESTION = BlessingQuestion(MERGED, PATTERNS, Limits(reruns=2, start_seconds=600), now=1000, begun=1000)
 URL = "https://buildbot.example.com/#/builders/3"
 
 
@@ -50,25 +55,29 @@ def rest(number: int, revision: Any, branch: str, started: float, ended: float |
     }
 
 
-def verdict(case: dict) -> BuilderVerdict:
+def judge(found: list[Builder], question: BlessingQuestion) -> Blessing:
+    return judge_all([builders.verdict(builder, question) for builder in found])
+
+
+def verdict(case: dict) -> CheckVerdict:
     builds = [rest(*build) for build in case.get("builds", [])]
     lines = tuple(case.get("failed", "").splitlines())
     failed = {builds[0]["number"]: [Failed("test", lines)]} if lines else {}
     builder = Builder("lucid_lp", URL, builds, case.get("requests", ()), case.get("workers", ()), failed)
-    question = replace(QUESTION, now=case["now"], forced=case.get("already", ()))
+    already = {("lucid_lp", str(number)): 1500.0 for number in case.get("already", ())}
+    question = replace(QUESTION, now=case["now"], rerun=already)
     (found,) = judge([builder], question).verdicts
     return found
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=case["case"]) for case in table("verdicts.yml")])
+@pytest.mark.parametrize("case", [pytest.param(case, id=case["case"]) for case in table("builders.yml")])
 def test_verdict(case):
     found = verdict(case)
     assert found.state == case["state"], found.said
-    for name in ("said", "steady", "expected", "bug", "forced"):
+    for name in ("said", "steady", "expected", "bug", "reruns"):
         if name in case:
             assert getattr(found, name) == case[name]
-    last = found.build
-    assert found.url == (f"{URL}/builds/{last['number']}" if last else URL)
+    assert found.url == (f"{URL}/builds/{found.called}" if found.called else URL)
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case["case"]) for case in table("revisions.yml")])
@@ -102,13 +111,13 @@ def test_the_facts_of_each_state_are_right():
 
 @given(st.lists(st.sampled_from(sorted(STATES)), min_size=1, max_size=5))
 def test_all_builders_must_bless_it(states):
-    """Green everywhere is blessed; one that cannot be any more is red at once; only then is anything forced."""
-    builders = [Builder(f"b{number}", **STATES[state]) for number, state in enumerate(states)]
-    blessing = judge(builders, replace(QUESTION, now=1700.0))
+    """Green everywhere is blessed; one that cannot be any more is red at once; only then is anything run again."""
+    found = [Builder(f"b{number}", **STATES[state]) for number, state in enumerate(states)]
+    blessing = judge(found, replace(QUESTION, now=1700.0))
     if {"red", "never_started"} & set(states):
         assert blessing.state == "red"
     elif "spurious" in states:
-        assert blessing.state == "force"
+        assert blessing.state == "rerun"
     else:
         assert blessing.state == ("blessed" if set(states) == {"green"} else "wait")
 
@@ -118,14 +127,14 @@ def test_no_builder_blesses_nothing():
 
 
 def test_the_line_and_the_step_of_the_story():
-    builders = [
+    found = [
         Builder("lucid_lp", URL, [rest(7, 10, "devel", 1000, 15520, "success")]),
         Builder("lucid_db_lp", URL, [rest(4, 10, "devel", 1000, None, None), rest(3, 9, "devel", 0, 15000, "success")]),
     ]
-    blessing = judge(builders, replace(QUESTION, now=14260))
+    blessing = judge(found, replace(QUESTION, now=14260))
     assert blessing.line == "lucid_lp ✓ 4:02 h · lucid_db_lp running 3:41 of about 4:10 h"
     assert blessing.step == "lucid_lp ✓ · lucid_db_lp running, about 4:10 h"
-    assert blessing.step == judge(builders, replace(QUESTION, now=14261)).step
+    assert blessing.step == judge(found, replace(QUESTION, now=14261)).step
 
 
 REPORTS = st.lists(st.sampled_from(["FAIL: test_a", "Error in test b", "stale process", "timed out", "text"]))

@@ -1,4 +1,4 @@
-"""The buildbot_blessing module on a real Buildbot master with real builds of real revisions (R11)."""
+"""The blessing module on a real Buildbot master with real builds of real revisions (R11)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def look(master: Master, run_module: Callable[..., dict[str, Any]], tmp_path: Pa
     """`look(merge, check=False, **options)`: one look at the merge; `begun` stays the same for a test."""
     common = {
         "url": master.lab.buildbot_url,
-        "builders": list(BUILDERS),
+        "checks": list(BUILDERS),
         "branch": "devel",
         "spurious": SPURIOUS,
         "waits_hours": 1,
@@ -45,7 +45,7 @@ def look(master: Master, run_module: Callable[..., dict[str, Any]], tmp_path: Pa
     }
 
     def run(merge: dict[str, Any], *, check: bool = False, **options: Any) -> dict[str, Any]:
-        return run_module("buildbot_blessing", {**common, **merge, **options}, check)
+        return run_module("blessing", {**common, **merge, **options}, check)
 
     return run
 
@@ -62,17 +62,17 @@ def test_green_on_every_builder(master: Master, look: Look) -> None:
     result = look(merge)
     assert not result["failed"], result
     assert (result["finished"], result["state"], result["changed"]) == (True, "blessed", False)
-    assert [(each["builder"], each["forced"]) for each in result["blessed"]] == [(name, 0) for name in BUILDERS]
+    assert [(each["check"], each["reruns"]) for each in result["blessed"]] == [(name, 0) for name in BUILDERS]
     for each in result["blessed"]:
-        (build,) = master.builds(each["builder"], merge)
+        (build,) = master.builds(each["check"], merge)
         assert build["properties"]["got_revision"][0] == merge["revid"]
-        assert each["build"] == build["number"]
+        assert each["run"] == str(build["number"])
         assert each["seconds"] == build["complete_at"] - build["started_at"]
         assert each["url"] == f"{master.lab.buildbot_url}#/builders/{build['builderid']}/builds/{build['number']}"
     assert result["evidence"] == [result["line"]]
 
     again = look(merge)
-    assert (again["state"], again["changed"], again["forced"]) == ("blessed", False, [])
+    assert (again["state"], again["changed"], again["rerun"]) == ("blessed", False, [])
     assert all(len(master.builds(name, merge)) == 1 for name in BUILDERS)
 
 
@@ -80,9 +80,9 @@ def test_red_with_the_last_words_of_the_failing_step(master: Master, look: Look)
     merge = master.push(schema="CREATE TABLE Other (id serial);\n")  # without its row
     master.wait_for_builds(merge)
     result = look(merge)
-    message = failed(result, "E-build-failed")
+    message = failed(result, "E-check-failed")
     (build,) = master.builds("lucid_db_lp", merge)
-    assert message.splitlines()[0] == f"E-build-failed  lucid_db_lp did not bless devel r{merge['revno']}."
+    assert message.splitlines()[0] == f"E-check-failed  lucid_db_lp did not bless devel r{merge['revno']}."
     url = f"{master.lab.buildbot_url}#/builders/{build['builderid']}/builds/{build['number']}"
     assert f"  lucid_db_lp ✗ test failed   {url}" in message
     assert "AssertionError: Regex didn't match" in message
@@ -90,8 +90,8 @@ def test_red_with_the_last_words_of_the_failing_step(master: Master, look: Look)
     assert "[testfix]" in message
     assert "[release-critical=NAME]" in message
     assert "./runbook.py run blessing" in message
-    assert (result["finished"], result["changed"], result["facts"]["forced"]) == (True, False, [])
-    assert [each["builder"] for each in result["facts"]["blessed"]] == ["lucid_lp"]
+    assert (result["finished"], result["changed"], result["facts"]["rerun"]) == (True, False, [])
+    assert [each["check"] for each in result["facts"]["blessed"]] == ["lucid_lp"]
     assert len(master.builds("lucid_db_lp", merge)) == 1
 
 
@@ -103,23 +103,23 @@ def test_spurious_is_forced_again_and_on_record(master: Master, look: Look) -> N
 
     before = time.time()
     tried = look(merge, check=True)
-    assert (tried["state"], tried["changed"], tried["forced"]) == ("force", False, [])
+    assert (tried["state"], tried["changed"], tried["rerun"]) == ("rerun", False, [])
     assert len(master.builds("lucid_db_lp", merge)) == 1
 
     begun = look(merge, begun=None)
-    assert (begun["state"], begun["changed"], begun["finished"]) == ("force", True, False)
+    assert (begun["state"], begun["changed"], begun["finished"]) == ("rerun", True, False)
     assert before <= begun["begun"] <= time.time()
-    assert begun["progress"]["step"] == "lucid_lp ✓ · lucid_db_lp forced again (spurious, bug 612345)"
+    assert begun["progress"]["step"] == "lucid_lp ✓ · lucid_db_lp run again (spurious, bug 612345)"
     master.wait_for_builds(merge, 2, ("lucid_db_lp",))
 
     result = look(merge)
     assert result["state"] == "blessed", result
-    assert {each["builder"]: each["forced"] for each in result["blessed"]} == {"lucid_lp": 0, "lucid_db_lp": 1}
+    assert {each["check"]: each["reruns"] for each in result["blessed"]} == {"lucid_lp": 0, "lucid_db_lp": 1}
     url = f"{master.lab.buildbot_url}#/builders/{first['builderid']}/builds/{first['number']}"
     why = "spurious, bug 612345"
-    told = {"builder": "lucid_db_lp", "build": first["number"], "url": url, "why": why, "bug": 612345}
-    assert result["forced"] == [told]
-    assert result["evidence"][1:] == [f"lucid_db_lp build {first['number']} {why}: forced again ({url})"]
+    told = {"check": "lucid_db_lp", "run": str(first["number"]), "url": url, "why": why, "bug": 612345}
+    assert result["rerun"] == [told]
+    assert result["evidence"][1:] == [f"lucid_db_lp {first['number']} {why}: run again ({url})"]
     assert look(merge)["changed"] is False
 
 
@@ -127,14 +127,14 @@ def test_the_limit_of_forcing_is_kept_by_a_later_run_too(master: Master, look: L
     master.leave_stale_pid("lucid_lp")
     merge = master.push()
     master.wait_for_builds(merge)
-    assert look(merge, forces=1)["changed"]
+    assert look(merge, reruns=1)["changed"]
     master.leave_stale_pid("lucid_lp")
     wait_for(lambda: len(master.builds("lucid_lp", merge)) == 2, "the second build")
     wait_for(lambda: master.builds("lucid_lp", merge)[1]["complete"], "its end")
     if master.builds("lucid_lp", merge)[1]["results"] == 0:
         pytest.fail("the second build took no notice of the stale pid")
-    message = failed(look(merge, forces=1, record=str(tmp_path / "another.json")), "E-build-failed")
-    assert "lucid_lp ✗ spurious, bug 612345, and built 2 times already" in message
+    message = failed(look(merge, reruns=1, record=str(tmp_path / "another.json")), "E-check-failed")
+    assert "lucid_lp ✗ spurious, bug 612345, and run 2 times already" in message
     assert "stale process" in message
     assert len(master.builds("lucid_lp", merge)) == 2
 
@@ -146,8 +146,8 @@ def test_a_cancelled_build_is_forced_again(master: Master, look: Look) -> None:
         master.rest.control(f"builds/{build['buildid']}", "stop", reason="a test")
         master.wait_for_builds(merge)
     result = look(merge)
-    assert (result["changed"], result["forced"][0]["why"]) == (True, "ended as cancelled")
-    assert result["forced"][0]["bug"] is None
+    assert (result["changed"], result["rerun"][0]["why"]) == (True, "ended as cancelled")
+    assert result["rerun"][0]["bug"] is None
     master.wait_for_builds(merge, 2, ("lucid_lp",))
     assert look(merge)["state"] == "blessed"
 
@@ -179,7 +179,7 @@ def test_never_started(master: Master, look: Look) -> None:
         waits = look(merge)
         assert waits["state"] == "wait"
         assert waits["progress"]["step"] == "lucid_lp ✓ · lucid_db_lp not started: its workers are paused"
-        message = failed(look(merge, start_minutes=0), "E-build-not-started")
+        message = failed(look(merge, start_minutes=0), "E-check-not-started")
         assert "lucid_db_lp ✗ not started after " in message
         assert f"its workers are paused   {master.lab.buildbot_url}#/builders/" in message
     master.wait_for_builds(merge)
@@ -194,7 +194,7 @@ def test_a_later_revision_is_told_and_blesses_nothing(master: Master, look: Look
         master.wait_for_builds(later, builders=("lucid_lp",))
     master.wait_for_builds(later)
     assert master.builds("lucid_db_lp", merge) == []
-    message = failed(look(merge, start_minutes=0), "E-build-not-started")
+    message = failed(look(merge, start_minutes=0), "E-check-not-started")
     assert f"it has built r{later['revno']}, and never r{merge['revno']} itself" in message
     assert look(later)["state"] == "blessed"
 
@@ -205,13 +205,13 @@ def test_master_down_and_back(master: Master, look: Look, tmp_path: Path) -> Non
         merge = master.push()
         away = look(merge)
         assert (away["finished"], away["state"]) == (False, "down")
-        expected = f"Buildbot is away: {master.lab.buildbot_url} does not answer: Connection refused"
+        expected = f"{master.lab.buildbot_url} does not answer: Connection refused"
         assert away["line"] == away["progress"]["step"] == expected
         since = json.loads((tmp_path / "blessing.json").read_text())["down_since"]
         assert look(merge)["progress"]["running_seconds"] > 0
         assert look(merge, begun=time.time() + 60)["progress"]["running_seconds"] == 0, "a later run waits anew"
         assert json.loads((tmp_path / "blessing.json").read_text())["down_since"] == since
-        message = failed(look(merge, down_minutes=0), "E-buildbot-down")
+        message = failed(look(merge, down_minutes=0), "E-ci-down")
         assert expected in message
     finally:
         master.start()
@@ -226,23 +226,23 @@ def test_who_may_not_force_is_told(master: Master, look: Look) -> None:
     master.wait_for_builds(merge)
     for who, name in ({"user": ""}, "nobody"), ({"password": "mistyped-secret"}, "losa"):
         result = look(merge, **who)
-        assert f"Buildbot does not let {name} force a build: " in failed(result, "E-buildbot-refused")
-        assert "buildbot_password" in result["msg"]
+        assert f"Buildbot does not let {name} force a build: " in failed(result, "E-ci-refused")
+        assert "blessing_password" in result["msg"]
         assert "mistyped-secret" not in json.dumps(result)
     assert len(master.builds("lucid_lp", merge)) == 1
 
 
 def test_a_builder_that_is_not_there(look: Look) -> None:
-    message = failed(look({"revno": 1, "revid": "x"}, builders=["lucid_lp", "hardy_lp"]), "E-buildbot-refused")
+    message = failed(look({"revno": 1, "revid": "x"}, checks=["lucid_lp", "hardy_lp"]), "E-ci-refused")
     assert "has no builder hardy_lp; it has lucid_db_lp, lucid_lp" in message
 
 
 def test_a_pattern_that_is_none(look: Look) -> None:
     result = look({"revno": 1, "revid": "x"}, spurious=[{"pattern": "(", "bug": 7}])
-    assert "the pattern '(' of bug 7 is wrong: " in failed(result, "E-buildbot-refused")
+    assert "the pattern '(' of bug 7 is wrong: " in failed(result, "E-ci-refused")
 
 
 def test_something_else_at_the_address(master: Master, look: Look) -> None:
     merge = {"revno": 1, "revid": "x"}
-    message = failed(look(merge, url=master.lab.buildbot_url + "elsewhere"), "E-buildbot-refused")
+    message = failed(look(merge, url=master.lab.buildbot_url + "elsewhere"), "E-ci-refused")
     assert "elsewhere/api/v2/builders" in message
