@@ -42,4 +42,5 @@ def _asked(play: Any) -> request.PlayAsked:
     inventory = play.get_variable_manager()._inventory
     hosts = play.hosts if isinstance(play.hosts, list) else [play.hosts]
     on = [host.get_name() for host in inventory.get_hosts(hosts)]
-    return request.PlayAsked(play.get_name(), ",".join(map(str, hosts)), on, play.strategy)
+    left_out = bool(play.vars.get("may_have_no_host")) and not inventory.get_hosts(hosts, ignore_limits=True)
+    return request.PlayAsked(play.get_name(), ",".join(map(str, hosts)), on, play.strategy, left_out)

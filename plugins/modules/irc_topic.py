@@ -200,7 +200,7 @@ def run(options: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
             if changed and options["state"] == "present" and not before and channel.alone:
                 raise TopicError(
                     f"E-irc-channel  Nobody is in {options['channel']} on {channel.server}, and it has no topic.\n"
-                    "  Is it called that? Name the developers' channel:  pqm_rc_mode_channel in the inventory"
+                    "  Is it called that? Name the developers' channel:  rc_mode_channel in the inventory"
                 )
             if changed and not check_mode:
                 change(options, channel, before, wanted)

@@ -104,7 +104,7 @@ def budget(logs: tuple[Path, ...], schema: Path | None, applied: Path | None, *,
 @click.option("--mode", type=click.Choice(["open", "rc"]), help="Otherwise as in --config; without one, open.")
 @click.option("--config", type=FILE, help="PQM's configuration file; with --branch.")
 @click.option("--pinned", type=click.IntRange(min=1), metavar="REVNO", help="The only merge that is exempt.")
-@click.option("--hook", is_flag=True, help="Print the check as one Python file, for the PQM host.")
+@click.option("--hook", is_flag=True, help="Print the check as one Python file, for PQM or as git's update hook.")
 @AS_JSON
 def rc_check(inventory: Path, mode: Literal["open", "rc"] | None, *, hook: bool, as_json: bool, **where: Any) -> None:
     """Show whether PQM lets the commit message on standard input land (R13)."""

@@ -35,7 +35,7 @@ def plan() -> None:
 def plan_new(inventory: Path, window: str | None, backup: str | None, **wanted: Any) -> None:
     """Make the plan of the next rollout, or of another downtime."""
     from rollout.commands.status import show
-    from rollout.plan import creation, kinds, store
+    from rollout.plan import creation, kinds, model, store
 
     site.refuse_outside(inventory)
     others = store.open_plans(inventory)
@@ -48,6 +48,8 @@ def plan_new(inventory: Path, window: str | None, backup: str | None, **wanted: 
             f"Open as well: {', '.join(others)}. Commands without --plan are for the newest plan: say which you mean."
         )
         console.print(said, soft_wrap=True)
+    for line in kinds.left_out(model.load(path)):
+        console.print(line, markup=False, soft_wrap=True)
     show(None, path)
 
 
@@ -97,8 +99,11 @@ def told(moved: Moved) -> list[str]:
 def plan_check(file: Path | None) -> None:
     """Say whether a plan can be carried out."""
     from rollout.commands.given import RunRequest, check
+    from rollout.plan import kinds
 
-    check(RunRequest(plan_file=file))
+    kept, _asker = check(RunRequest(plan_file=file))
+    for line in kinds.left_out(kept.plan):
+        console.print(line, markup=False, soft_wrap=True)
     console.print("The plan is sound.")
 
 

@@ -1,4 +1,4 @@
-"""`./runbook.py rc-check`: tells whether PQM lets a message land; makes the check as one file for PQM's host (R13)."""
+"""`./runbook.py rc-check`: tells whether a message lands; makes the check as one file for the branch's host (R13)."""
 
 from __future__ import annotations
 
@@ -11,30 +11,12 @@ from pydantic_core import SchemaValidator
 from pydantic_core import core_schema as schema
 
 from plugins.module_utils.rollout_core.merge import rc_mode
-from rollout import documents
+from rollout import ROOT, documents
 from rollout.outcomes import BadInputError
 
 APPROVERS = Path("group_vars/all/release_critical.yml")  # in an inventory
-# What the core may not do itself. It refuses, too, when it cannot read what it needs.
-READS_FILES = """
-
-if __name__ == "__main__":
-    import sys
-
-    if len(sys.argv) not in (3, 4):
-        sys.exit("usage: rc_check.py PQM_CONFIGURATION BRANCH [MESSAGE_FILE]   (otherwise the message is on stdin)")
-    try:
-        with open(sys.argv[1], encoding="utf-8") as file:
-            mode = configured(file.read(), sys.argv[2])
-        with open(sys.argv[3], "rb") if len(sys.argv) == 4 else sys.stdin.buffer as file:
-            text = file.read().decode("utf-8", "replace")
-    except (OSError, ValueError) as error:
-        print("E-pqm-configuration  {}: {}".format(sys.argv[1], error), file=sys.stderr)
-        sys.exit(2)
-    answer = check(text, in_rc_mode=mode.in_rc_mode, expression=mode.expression)
-    print(answer.reason, file=sys.stderr)
-    sys.exit(0 if answer.lands else 3)
-"""
+HOOK = ROOT / "plugins/module_utils/rollout_host/rc_mode/hook.py"
+ITS_OWN = ("from __future__ ", "from ...")  # imports that one file has no use for
 
 
 def judge(
@@ -71,8 +53,11 @@ def line(found: Mapping[str, Any]) -> str:
 
 
 def hook() -> str:
-    """Return the check as one Python file: the core's own source, and the few lines that read files."""
-    return inspect.getsource(rc_mode) + READS_FILES
+    """Return the check as one Python file, for PQM's host or as the `update` hook of a git repository."""
+    after = [
+        line for line in HOOK.read_text(encoding="utf-8").splitlines(keepends=True) if not line.startswith(ITS_OWN)
+    ]
+    return "#!/usr/bin/env python3\n" + inspect.getsource(rc_mode) + "\n\n" + "".join(after)
 
 
 def configured(config: Path, branch: str) -> rc_mode.Branch:
@@ -80,7 +65,7 @@ def configured(config: Path, branch: str) -> rc_mode.Branch:
     try:
         return rc_mode.configured(documents.read_text(config), branch)
     except ValueError as error:
-        raise BadInputError(f"E-pqm-configuration  {config}: {documents.short(str(error))}.") from error
+        raise BadInputError(f"E-rc-mode-file  {config}: {documents.short(str(error))}.") from error
 
 
 def read_approvers(path: Path) -> dict[str, str]:

@@ -102,7 +102,7 @@ def drafted(
         backup_window=Window(start=backup, minutes=policy.window_minutes),
         people=dates.people,
         policy=policy,
-        process=process(name, wanted, site_playbook),
+        process=kinds.in_this_service(process(name, wanted, site_playbook), known),
         cowboys=status.cowboys,
         pinned=kinds.pinned(wanted, inventory),
     )

@@ -7,7 +7,7 @@ The key `needs` of a stage says what its process must be told.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,29 @@ def _read(path: Path, ours: Mapping[str, Path]) -> list[Stage]:
     if read.base not in ours:
         raise documents.refused(path, [(("from",), f"expected one of {', '.join(ours)}, found {read.base}")])
     return extension.extended(path, read, documents.load(ours[read.base], ProcessFile).root)
+
+
+def in_this_service(stages: Sequence[Stage], known: inventories.InventoryFacts) -> list[Stage]:
+    """Return the stages without those that are optional and for a group that the inventory does not have."""
+    return [stage for stage in stages if not (stage.optional and not known.groups.get(stage.optional.group))]
+
+
+def left_out(plan: Plan) -> list[str]:
+    """Return a line for each group that the process has optional stages for, and the plan has not: what that means."""
+    there = {stage.stage for stage in plan.process}
+    missing = [stage for stage in stages(PlanWanted.as_in(plan), ROOT / plan.inventory) if stage.optional and stage.stage not in there]
+    groups = list(dict.fromkeys(stage.optional.group for stage in missing if stage.optional))
+    return [
+        _left_out(group, [stage for stage in missing if stage.optional and stage.optional.group == group])
+        for group in groups
+    ]
+
+
+def _left_out(group: str, missing: Sequence[Stage]) -> str:
+    means = " ".join(stage.optional.without for stage in missing if stage.optional and stage.optional.without)
+    return (
+        f"Left out, for nobody is in the group {group}: {', '.join(stage.stage for stage in missing)}. {means}".rstrip()
+    )
 
 
 def playbook(wanted: PlanWanted, inventory: Path, known: inventories.InventoryFacts) -> str | None:

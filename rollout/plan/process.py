@@ -106,6 +106,16 @@ class Bracket(Model):
     end_early: PlaybookName
 
 
+class OptionalStage(Model):
+    """The group that a stage is for, of a service that may have none; then the stage is left out of the plan.
+
+    `without` says what that means, for whoever makes the plan.
+    """
+
+    group: Slug
+    without: Line | None = None
+
+
 def _message(name: str) -> str:
     if name not in MESSAGES:
         raise ValueError(f"no such message; there are {', '.join(MESSAGES)}")
@@ -150,6 +160,7 @@ class Stage(Model):
     carries: bool = False
     merges: bool = False
     bracket: Bracket | None = None
+    optional: OptionalStage | None = None
     gates: list[Gate] = Field(default_factory=list)
     stop: PlaybookName = "stop"
     needs: Literal["playbook", "of"] | None = None

@@ -136,10 +136,10 @@ def test_a_topic_that_cannot_be_set_fails_and_says_that_rc_mode_is_on(
     failed = play("enter")["failed"]
     assert f"E-irc-connection  {lab.irc_address}:{IRC_PORT} cannot be reached" in failed
     assert f"By hand, in {irc.CHANNEL}:  /topic" in failed
-    assert "PQM itself is in RC mode: only what is release-critical lands on devel." in failed
+    assert "devel itself is in RC mode: only what is release-critical lands." in failed
     assert rc_mode.configured(pqm.read_text(), "devel").in_rc_mode
     failed = play("leave")["failed"]
-    assert "PQM itself is as before: devel is open." in failed
+    assert "devel itself is open, as before." in failed
     assert pqm.read_bytes() == OPEN
 
 

@@ -66,7 +66,7 @@ class Stage:
 
     def run(self, playbook: str, **more: Any) -> Played:
         home = str(self.directory / "home")
-        groups = ["pqm", "qastaging", "database"]
+        groups = ["merge", "qastaging", "database"]
         nobodys = {"claim_host": ""}  # whose the service is, is tested elsewhere
         return play(playbook, self.directory, groups, {**nobodys, **self.variables(), **more}, HOME=home)
 
@@ -76,7 +76,7 @@ class Stage:
             "name": "Judge",
             "ansible.builtin.include_role": {"name": "downtime.runbook.revision", "tasks_from": "judge"},
         }
-        book = [{"name": "JUDGE", "hosts": "pqm", "gather_facts": False, "tasks": [task]}]
+        book = [{"name": "JUDGE", "hosts": "merge", "gather_facts": False, "tasks": [task]}]
         path = self.directory / "judge.yml"
         path.write_text(yaml.safe_dump(book))
         name = os.path.relpath(path.with_suffix(""), ROOT / "playbooks")

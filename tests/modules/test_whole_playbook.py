@@ -8,7 +8,7 @@ import pytest
 
 from tests.modules.playing import ROOT, Played, play
 
-GROUPS = ("app", "database", "pqm", "qastaging", "services")
+GROUPS = ("app", "database", "merge", "qastaging", "rc_mode", "services")
 BESIDE = ROOT / "playbooks" / "callback_plugins" / "whole_playbook.py"
 
 
@@ -30,7 +30,7 @@ def test_tags_are_refused(playbook: str, options: list[str], tmp_path: Path) -> 
     [
         (["--start-at-task", "Resume the services"], {}),
         (["--step"], {}),
-        (["--limit", "pqm"], {}),
+        (["--limit", "merge"], {}),
         ([], {"ANSIBLE_RUN_TAGS": "deploy", "ANSIBLE_CALLBACKS_ENABLED": "ansible.builtin.tree"}),
         ([], {"ANSIBLE_SKIP_TAGS": "always"}),
         ([], {"ANSIBLE_STRATEGY": "free"}),
@@ -43,7 +43,7 @@ def test_so_is_whatever_else_leaves_out_a_part(options: list[str], env: dict[str
 
 
 def test_a_limit_that_leaves_one_play_without_hosts_is_refused_before_the_first(tmp_path: Path) -> None:
-    played = play("rc_mode_enter", tmp_path, GROUPS, {"rollout": {"id": "2026-12"}}, "--limit", "pqm")
+    played = play("rc_mode_enter", tmp_path, GROUPS, {"rollout": {"id": "2026-12"}}, "--limit", "rc_mode")
     assert refused(played)
     assert "is for localhost, and --limit leaves it no host" in played.output
 

@@ -146,14 +146,14 @@ def test_a_patch_that_leaves_no_row_is_found_on_qastaging(rollout, brz, tmp_path
     assert rollout.outcomes() == [*ok, ("qastaging", "failed")]
     assert "patch-2208-62-0.sql" in rollout.journal[-1]["message"]
     assert rollout.schema() == before
-    assert "STILL ON: PQM is in RC mode since" in stopped.stdout, "the merge stands, fixes must land (R13)"
+    assert "STILL ON: the branch is in RC mode since" in stopped.stdout, "the merge stands, fixes must land (R13)"
 
     aborted = rollout.runbook("abort", "--reason", "the patch must go")
     assert aborted.returncode == 4, aborted.stdout + aborted.stderr
-    assert "PQM is in RC mode since" in rollout.runbook("status").stdout
+    assert "the branch is in RC mode since" in rollout.runbook("status").stdout
     ended = rollout.runbook("run", "rc_mode_end")
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "PQM is in RC mode" not in rollout.runbook("status").stdout
+    assert "the branch is in RC mode" not in rollout.runbook("status").stdout
     assert store.outcome(rollout.directory) == "aborted"
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from plugins.module_utils.rollout_core.merge import pqm_configuration as configuration
 from plugins.module_utils.rollout_core.merge import rc_mode
+from plugins.module_utils.rollout_core.merge import rc_mode_file as configuration
 from rollout import ROOT
 
 SINCE, REASON, TIP = "2026-12-07T08:03:11+00:00", "2026-12", "pqm@prae-20261207-x"

@@ -146,7 +146,7 @@ def test_a_configuration_that_says_nothing(text, says, tmp_path):
     config.write_text(text)
     with pytest.raises(BadInputError) as refused:
         rc_check.configured(config, "devel")
-    assert str(refused.value).startswith(f"E-pqm-configuration  {config}: ")
+    assert str(refused.value).startswith(f"E-rc-mode-file  {config}: ")
     assert re.search(says, str(refused.value)), str(refused.value)
 
 

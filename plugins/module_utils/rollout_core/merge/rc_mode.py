@@ -1,10 +1,10 @@
-"""What PQM lets land on a branch: what is reviewed, and in RC mode only what is release-critical (R13).
+"""What lands on a guarded branch: what is reviewed, and in RC mode only what is release-critical (R13).
 
-This module stands alone, without the rest of the core: ``./runbook.py rc-check --hook`` writes it, with a few lines
-that read files after it, as one file for the PQM host.
+This module stands alone, without the rest of the core: ``./runbook.py rc-check --hook`` writes it, with
+rollout_host/rc_mode/hook.py after it, as one file for the host of the branch: PQM's, or that of a git repository.
 
-PQM's configuration is an INI file with a section for each branch: ``commit_re`` is what a message must match. While
-the branch is in RC mode the expression of the open branch is kept as ``commit_re_open`` beside it.
+What guards reads an INI file with a section for each branch: ``commit_re`` is what a message must match. While the
+branch is in RC mode the expression of the open branch is kept as ``commit_re_open`` beside it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ RC = (
 ROLES = {"lead": "project lead", "architect": "technical architect", "strategist": "product strategist"}
 CLAIM = "who claims that it would prevent the deployment from succeeding, is a fix of it, or reverts a qa-bad"
 _LEADING_TAG = re.compile(r" ?\[([^\[\]]*)\]")
-_MERGE = re.compile(r"Merge db-stable ([0-9]{1,9})\.")
+_MERGE = re.compile(r"Merge (\S+) ([0-9]{1,9})\.")
 _RELEASE_CRITICAL = re.compile(r"(?i) ?release ?- ?critical ?")
 _SHOWN = 60
 
@@ -57,16 +57,19 @@ def check(
     expression: str = OPEN,
     approvers: Mapping[str, str] | None = None,
     pinned: int | None = None,
+    merges: str = "db-stable",
 ) -> LandingVerdict:
     """Return the verdict on a commit message (R13).
 
-    ``approvers`` gives the name of each of ROLES, ``pinned`` the revision of db-stable that is merged in this rollout:
-    without it, any "Merge db-stable REV." is taken for that merge. Raises re.error for an expression that is none.
+    ``approvers`` gives the name of each of ROLES, ``merges`` is the branch that rollouts merge, and ``pinned`` its
+    revision in this one: without that, any "Merge db-stable REV." is taken for the merge. Raises re.error for an
+    expression that is none.
     """
     text = " ".join(message.split())
     asked = re.compile(expression)
-    if merge := _MERGE.fullmatch(text):
-        return _merge(int(merge[1]), pinned)
+    merge = _MERGE.fullmatch(text)
+    if merge and merge[1] == merges:
+        return _merge(merges, int(merge[2]), pinned)
     roles = {name.casefold(): role for role, name in (approvers or {}).items()}
     named = tuple((name, roles.get(name.casefold())) for name in _release_critical(text))
     shown = repr(text[:_SHOWN] + ("…" if len(text) > _SHOWN else "")) if text else "nothing"
@@ -95,14 +98,10 @@ def check(
 
 def configured(configuration: str, branch: str) -> Branch:
     """Return a branch from the configuration's text. Raises ValueError that says what is wrong, and where."""
-    parser = configparser.ConfigParser(interpolation=None)
-    try:
-        parser.read_string(configuration, source="PQM's configuration")
-    except configparser.Error as error:
-        raise ValueError(" ".join(str(error).split())) from error
-    if not parser.has_section(branch):
-        raise ValueError(f"no section [{branch}]; there are: {', '.join(parser.sections()) or 'none'}")
-    section = parser[branch]
+    known = sections(configuration)
+    if branch not in known:
+        raise ValueError(f"no section [{branch}]; there are: {', '.join(known) or 'none'}")
+    section = known[branch]
     in_rc_mode = "commit_re_open" in section
     key = "commit_re_open" if in_rc_mode else "commit_re"
     expression = section.get(key)
@@ -115,13 +114,23 @@ def configured(configuration: str, branch: str) -> Branch:
     return Branch(in_rc_mode, expression)
 
 
-def _merge(revision: int, pinned: int | None) -> LandingVerdict:
+def sections(configuration: str) -> dict[str, dict[str, str]]:
+    """Return the options of every branch by name. Raises ValueError that says what is wrong, and where."""
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(configuration, source="the file of RC mode")
+    except configparser.Error as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    return {name: dict(parser[name]) for name in parser.sections()}
+
+
+def _merge(merges: str, revision: int, pinned: int | None) -> LandingVerdict:
     if pinned is not None and revision != pinned:
         return LandingVerdict(
-            lands=False, reason=f"db-stable {revision} is not the pinned revision, which is {pinned} (R8)"
+            lands=False, reason=f"{merges} {revision} is not the pinned revision, which is {pinned} (R8)"
         )
     known = "the one pinned for this rollout" if pinned is not None else "which one is pinned was not said"
-    return LandingVerdict(lands=True, reason=f"the merge of db-stable {revision}: {known}", exempt=True)
+    return LandingVerdict(lands=True, reason=f"the merge of {merges} {revision}: {known}", exempt=True)
 
 
 def _release_critical(text: str) -> list[str]:

@@ -8,12 +8,16 @@ LOCKSTEP = ("linear", "ansible.builtin.linear")  # a task begins on no host befo
 
 
 class PlayAsked(NamedTuple):
-    """One play of the playbook: `hosts` is whom it is for, `on` where it would run under the limit."""
+    """One play of the playbook: `hosts` is whom it is for, `on` where it would run under the limit.
+
+    `left_out`: the inventory has no such host, and the play says that it `may_have_no_host`.
+    """
 
     name: str
     hosts: str
     on: Sequence[str]
     strategy: str
+    left_out: bool = False
 
 
 def refusal(asked: Mapping[str, Any], plays: Sequence[PlayAsked]) -> str | None:
@@ -48,7 +52,7 @@ def _leaves_tasks_out(asked: Mapping[str, Any]) -> list[str]:
 
 def _leaves_hosts_out(asked: Mapping[str, Any], plays: Sequence[PlayAsked]) -> list[str]:
     found = []
-    for play in plays:
+    for play in (play for play in plays if not play.left_out):
         if not play.on and asked.get("subset"):
             found.append(f'"{play.name}" is for {play.hosts}, and --limit leaves it no host: leave it out, or name one')
         elif not play.on:

@@ -1,4 +1,4 @@
-"""PQM's configuration file on its host, which is replaced as a whole by one rename (R13)."""
+"""The file of RC mode on the branch's host, such as PQM's configuration: replaced as a whole by one rename (R13)."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ def now(offset_seconds: float) -> str:
 class Configuration:
     """The configuration file, symbolic links followed, with its own line ends."""
 
-    def __init__(self, path: str) -> None:
-        """Read the file. Raises RcModeError."""
+    def __init__(self, path: str, new: str | None = None) -> None:
+        """Read the file; one that is not there is as `new`, and is made when it is replaced. Raises RcModeError."""
         self.path = Path(path).resolve()
         try:
-            self.content = self.path.read_bytes()
+            self.there = new is None or self.path.exists()
+            self.content = self.path.read_bytes() if self.there else str(new).encode("utf-8")
             self.text = self.content.decode("utf-8")
         except FileNotFoundError as error:
             raise RcModeError(
-                f"E-pqm-configuration  There is no file {self.path}.\n"
-                "  Name PQM's configuration:  pqm_rc_mode_config in the inventory"
+                f"E-rc-mode-file  There is no file {self.path}.\n"
+                "  Name PQM's configuration:  rc_mode_config in the inventory"
             ) from error
         except (OSError, UnicodeDecodeError) as error:
-            raise RcModeError(f"E-pqm-configuration  {self.path} cannot be read: {error}.") from error
+            raise RcModeError(f"E-rc-mode-file  {self.path} cannot be read: {error}.") from error
 
     def replace(self, text: str) -> None:
         """Replace the file's text durably, with the file's mode and owner. Raises RcModeError.
@@ -51,9 +52,9 @@ class Configuration:
                 self._give_owner_and_mode(stream.fileno())
                 stream.flush()
                 os.fsync(stream.fileno())
-            if self.path.read_bytes() != self.content:
+            if self.path.exists() != self.there or (self.there and self.path.read_bytes() != self.content):
                 raise RcModeError(
-                    f"E-pqm-configuration  {self.path} was changed by somebody else just now; it is left as it is.\n"
+                    f"E-rc-mode-file  {self.path} was changed by somebody else just now; it is left as it is.\n"
                     "  Then once more:  ./runbook.py run"
                 )
             part.replace(self.path)
@@ -61,21 +62,24 @@ class Configuration:
             self._sync_directory()
         except OSError as error:
             raise RcModeError(
-                f"E-pqm-configuration  {self.path} cannot be replaced: {error.strerror} ({error.filename})."
+                f"E-rc-mode-file  {self.path} cannot be replaced: {error.strerror} ({error.filename})."
             ) from error
         finally:
             if part:
                 part.unlink()
-        self.content, self.text = content, text
+        self.content, self.text, self.there = content, text, True
 
     def _give_owner_and_mode(self, handle: int) -> None:
+        if not self.there:
+            os.fchmod(handle, 0o644)  # whoever pushes reads it
+            return
         old, new = self.path.stat(), os.fstat(handle)
         if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
             try:
                 os.fchown(handle, old.st_uid, old.st_gid)
             except PermissionError as error:
                 raise RcModeError(
-                    f"E-pqm-configuration  {self.path} belongs to {old.st_uid}:{old.st_gid}, and this is user"
+                    f"E-rc-mode-file  {self.path} belongs to {old.st_uid}:{old.st_gid}, and this is user"
                     f" {os.geteuid()}: replaced, it would be another's.\n  Run it as the owner (ansible_become_user)."
                 ) from error
         os.fchmod(handle, old.st_mode & 0o7777)

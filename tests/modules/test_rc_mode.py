@@ -1,4 +1,4 @@
-"""The pqm_rc_mode module on real files and real branches, Bazaar's and git's (R13)."""
+"""The rc_mode module on real files and real branches, Bazaar's and git's (R13)."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def switch(run_module, config, devel):
     def run(state: str, check: bool = False, **options: Any) -> dict[str, Any]:
         executable = bzr_branches.BRZ if devel.vcs == "bzr" else "git"
         args = {"path": str(config), "state": state, "reason": REASON, "location": str(devel.path), "vcs": devel.vcs}
-        return run_module("pqm_rc_mode", {**args, "executable": executable, **options}, check, diff=True)
+        return run_module("rc_mode", {**args, "executable": executable, **options}, check, diff=True)
 
     return run
 
@@ -197,7 +197,7 @@ def test_rc_mode_of_another_rollout_is_left_alone_until_it_is_named(switch, conf
         )
         typed = shlex.split(rest[1])
         assert typed[:4] == ["ansible-playbook", f"playbooks/{playbook}.yml", "-e", "@PLAN"]
-        assert json.loads(typed[5]) == {"pqm_rc_mode_take_over": ["2026-11, by hand"]}
+        assert json.loads(typed[5]) == {"rc_mode_take_over": ["2026-11, by hand"]}
         assert switch(state, take_over=["2026-10"])["failed"]
         assert not ok(switch(state, check=True))["ours"]
     assert config.read_bytes() == before
@@ -237,12 +237,12 @@ def test_another_users_file_is_not_made_ours(config):
     os.chown(config, 12345, 54321)
     code = (
         "import sys, ansible.module_utils as utils; utils.__path__.append(sys.argv[2])\n"
-        "from plugins.module_utils.rollout_host.pqm.configuration import Configuration\n"
+        "from plugins.module_utils.rollout_host.rc_mode.configuration import Configuration\n"
         "Configuration(sys.argv[1]).replace('x')"
     )
     without_chown = ["setpriv", "--bounding-set=-chown", sys.executable, "-c", code, config, MODULE_UTILS]
     done = subprocess.run(without_chown, capture_output=True, text=True, check=False)
-    assert f"E-pqm-configuration  {config} belongs to 12345:54321, and this is user 0" in done.stderr
+    assert f"E-rc-mode-file  {config} belongs to 12345:54321, and this is user 0" in done.stderr
     assert config.read_bytes() == CONFIG.encode()
     assert list(config.parent.glob(".pqm*")) == []
 
@@ -250,7 +250,7 @@ def test_another_users_file_is_not_made_ours(config):
 def test_what_somebody_else_writes_meanwhile_is_not_lost(config):
     code = (
         "import sys, pathlib, ansible.module_utils as utils; utils.__path__.append(sys.argv[2])\n"
-        "from plugins.module_utils.rollout_host.pqm.configuration import Configuration\n"
+        "from plugins.module_utils.rollout_host.rc_mode.configuration import Configuration\n"
         "file = Configuration(sys.argv[1]); pathlib.Path(sys.argv[1]).write_text('theirs'); file.replace('ours')"
     )
     argv = [sys.executable, "-c", code, config, MODULE_UTILS]
@@ -277,7 +277,7 @@ def test_a_configuration_that_cannot_be_switched(switch, config, content, says):
     for state in ("rc", "open"):
         result = switch(state)
         assert result["failed"]
-        assert result["msg"].startswith("E-pqm-configuration  ")
+        assert result["msg"].startswith("E-rc-mode-file  ")
         assert says in result["msg"]
     assert content is None or config.read_bytes() == (content if isinstance(content, bytes) else content.encode())
 

@@ -1,14 +1,14 @@
 #!/usr/bin/python
-"""Put a branch into PQM's RC mode and take it out again (R13)."""
+"""Put a branch into RC mode and take it out again (R13)."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: pqm_rc_mode
-short_description: Put a branch into PQM's RC mode, or take it out
+module: rc_mode
+short_description: Put a branch into RC mode, or take it out
 description:
-  - PQM's configuration is an INI file with a section for each branch. Its key C(commit_re) is the expression that a
-    commit message must match. In RC mode, C(commit_re) lets only C([release-critical=NAME]) land. Beside it,
+  - Who guards the branch reads an INI file with a section for each branch. Its key C(commit_re) is the expression that
+    a commit message must match. In RC mode, C(commit_re) lets only C([release-critical=NAME]) land. Beside it,
     C(commit_re_open) keeps the open branch's expression, C(rc_since) and C(rc_for) say since when and for which
     rollout, and C(rc_tip) is the id of the branch's tip when RC mode was set.
   - Entering only renames the line of the open expression. So leaving restores the file byte for byte, except for what
@@ -17,10 +17,42 @@ description:
     the next one completes it.
   - Neither takes over nor ends RC mode that another rollout set, unless O(take_over) names that rollout.
 options:
+  kind:
+    description:
+      - C(pqm), PQM reads the file O(path), its configuration.
+      - C(hook), git's C(update) hook of O(repository), as C(./runbook.py rc-check --hook) prints it, reads the file
+        C(rc_mode.conf) in the repository's directory at each push. Once the branch is in RC mode, the hook is tried. An
+        ordinary commit must not land, a release-critical one and the runbook's own merge must.
+      - C(command), the site's own commands do it. O(path) only keeps since when and for which rollout.
+      - Except for PQM, a file that is not there is made, with the branch open for every message.
+    type: str
+    choices: [pqm, hook, command]
+    default: pqm
   path:
-    description: PQM's configuration.
+    description: The file, such as PQM's configuration. For a hook it is given by O(repository).
     type: path
-    required: true
+  repository:
+    description: The git repository that everybody pushes to, its directory on this host.
+    type: path
+  merges:
+    description: The branch that rollouts merge, whose merge the hook lets in. A new file says so as C(merges).
+    type: str
+    default: db-stable
+  enter_command:
+    description: The site's own command that enters RC mode.
+    type: list
+    elements: str
+    default: []
+  leave_command:
+    description: The site's own command that leaves it.
+    type: list
+    elements: str
+    default: []
+  state_command:
+    description: The site's own command that ends with 0 if the branch is in RC mode, and with 1 if not.
+    type: list
+    elements: str
+    default: []
   branch:
     description: The branch's section.
     type: str
@@ -60,11 +92,22 @@ author: The downtime runbook (@downtime-runbook)
 
 EXAMPLES = r"""
 - name: Let only what is release-critical land on devel
-  downtime.runbook.pqm_rc_mode:
+  downtime.runbook.rc_mode:
     path: /home/pqm/pqm.conf
     state: rc
     reason: 2026-12
     location: lp:~launchpad-pqm/launchpad/devel
+
+- name: The same for a git repository, as the user whom it belongs to
+  downtime.runbook.rc_mode:
+    kind: hook
+    repository: /srv/git/service.git
+    branch: main
+    merges: db
+    state: rc
+    reason: 2026-12
+    location: /srv/git/service.git#main
+    vcs: git
 """
 
 RETURN = r"""
@@ -116,9 +159,10 @@ from typing import Any, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.rollout_core.merge import pqm_configuration, rc_mode
-from ..module_utils.rollout_host.pqm.branch import BranchError, GuardedBranch
-from ..module_utils.rollout_host.pqm.configuration import Configuration, RcModeError, now
+from ..module_utils.rollout_core.merge import rc_mode, rc_mode_file
+from ..module_utils.rollout_host.rc_mode import guards
+from ..module_utils.rollout_host.rc_mode.branch import BranchError, GuardedBranch
+from ..module_utils.rollout_host.rc_mode.configuration import Configuration, RcModeError, now
 from ..module_utils.rollout_host.vcs import kinds
 
 NOBODY = "nobody"
@@ -131,7 +175,14 @@ TAKEN = """E-rc-mode-taken  {branch} is in RC mode already, for {who} since {sin
 def argument_spec() -> dict[str, dict[str, Any]]:
     """Return the options, as documented above."""
     return {
-        "path": {"type": "path", "required": True},
+        "kind": {"type": "str", "choices": ["pqm", "hook", "command"], "default": "pqm"},
+        "path": {"type": "path"},
+        "repository": {"type": "path"},
+        "merges": {"type": "str", "default": "db-stable"},
+        **{
+            f"{name}_command": {"type": "list", "elements": "str", "default": []}
+            for name in ("enter", "leave", "state")
+        },
         "branch": {"type": "str", "default": "devel"},
         "state": {"type": "str", "choices": ["rc", "open"], "required": True},
         "reason": {"type": "str", "required": True},
@@ -142,23 +193,51 @@ def argument_spec() -> dict[str, dict[str, Any]]:
     }
 
 
-def check_owner(options: Mapping[str, Any], mode: pqm_configuration.Mode, path: Path) -> None:
+def check_owner(options: Mapping[str, Any], mode: rc_mode_file.Mode, path: Path) -> None:
     """Raise RcModeError if RC mode was set for another rollout, whose it is."""
     who = mode.reason or NOBODY
     if mode.in_rc_mode and who not in (options["reason"], *options["take_over"]):
         playbook = "rc_mode_enter" if options["state"] == "rc" else "rc_mode_leave"
-        take_over = shlex.quote(json.dumps({"pqm_rc_mode_take_over": [who]}))
+        take_over = shlex.quote(json.dumps({"rc_mode_take_over": [who]}))
         since = mode.since or "nobody knows when"
         words = {"who": who, "since": since, "path": path, "playbook": playbook, "take_over": take_over}
         raise RcModeError(TAKEN.format(branch=options["branch"], reason=options["reason"], **words))
 
 
+def make_way(options: Mapping[str, Any], mode: rc_mode_file.Mode, guard: guards.Guard, path: Path) -> None:
+    """End RC mode at the guard before the file says so; raise RcModeError if what is on there is not in the file.
+
+    In this order nothing is on that is not on record, whenever this is interrupted.
+    """
+    if options["state"] == "open" and mode.in_rc_mode:
+        guard.follow(in_rc_mode=False)
+        guard.verify(in_rc_mode=False)
+    elif options["state"] == "rc" and not mode.in_rc_mode and guard.is_on():
+        check_owner(options, mode._replace(in_rc_mode=True), path)
+
+
+def opened(options: Mapping[str, Any]) -> Configuration:
+    """Return the file of RC mode. Raises RcModeError if it cannot be read, or an option of its kind is missing."""
+    needed = {
+        "pqm": ["path"],
+        "hook": ["repository"],
+        "command": ["path", "enter_command", "leave_command", "state_command"],
+    }
+    if missing := [name for name in needed[options["kind"]] if not options[name]]:
+        names = " and ".join("rc_mode_config" if name == "path" else f"rc_mode_{name}" for name in missing)
+        raise RcModeError(f"E-rc-mode-kind  The kind {options['kind']} needs {names} in the inventory.")
+    if options["kind"] == "pqm":
+        return Configuration(options["path"])
+    path = guards.HookGuard.file(options["repository"]) if options["kind"] == "hook" else options["path"]
+    return Configuration(path, new=f"[{options['branch']}]\ncommit_re = (?s).*\nmerges = {options['merges']}\n")
+
+
 def wanted(options: Mapping[str, Any], text: str, tip: tuple[int, str] | None) -> str:
     """Return the text that the file should have."""
     if tip is None:  # the branch is to be open
-        return pqm_configuration.leave(text, options["branch"])
+        return rc_mode_file.leave(text, options["branch"])
     since = now(options["clock_offset"])
-    return pqm_configuration.enter(text, options["branch"], since=since, reason=options["reason"], tip=tip[1])
+    return rc_mode_file.enter(text, options["branch"], since=since, reason=options["reason"], tip=tip[1])
 
 
 def switch(
@@ -167,7 +246,7 @@ def switch(
     """Switch the mode in the file. A revision that lands while we switch belongs to the branch as it was before."""
     before = file.text
     file.replace(wanted(options, before, tip))
-    if tip and not pqm_configuration.read(before, options["branch"]).in_rc_mode:
+    if tip and not rc_mode_file.read(before, options["branch"]).in_rc_mode:
         landed = guarded.tip()
         if landed != tip:
             file.replace(wanted(options, before, landed))
@@ -175,7 +254,7 @@ def switch(
 
 def facts(options: Mapping[str, Any], text: str, guarded: GuardedBranch) -> dict[str, Any]:
     """Return the present facts. An open branch is not read, so that RC mode can be left while its server is down."""
-    mode = pqm_configuration.read(text, options["branch"])
+    mode = rc_mode_file.read(text, options["branch"])
     tip = guarded.tip() if mode.in_rc_mode else None
     release = guarded.release(mode.tip, tip) if tip else None
     return {
@@ -192,24 +271,31 @@ def facts(options: Mapping[str, Any], text: str, guarded: GuardedBranch) -> dict
 
 def dropped(before: str, branch: str, state: str) -> str | None:
     """Return RC mode's expression if somebody has edited it and this switch drops it; else None."""
-    mode = pqm_configuration.read(before, branch)
+    mode = rc_mode_file.read(before, branch)
     edited = mode.in_rc_mode and mode.commit_re not in (None, rc_mode.RC, mode.commit_re_open)
-    return mode.commit_re if edited and (state == "open" or not pqm_configuration.holds_back(mode.commit_re)) else None
+    return mode.commit_re if edited and (state == "open" or not rc_mode_file.holds_back(mode.commit_re)) else None
 
 
 def run(module: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """Switch unless that is done already, and return the facts. Raises RcModeError, BranchError and ValueError."""
-    file = Configuration(options["path"])
-    before = file.text
+    file = opened(options)
+    before, guard = file.text, guards.of(options)
     guarded = GuardedBranch(options["branch"], options["location"], kinds.named(options))
+    mode = rc_mode_file.read(before, options["branch"])
     if not module.check_mode:
-        check_owner(options, pqm_configuration.read(before, options["branch"]), file.path)
+        check_owner(options, mode, file.path)
+        make_way(options, mode, guard, file.path)
     tip = guarded.tip() if options["state"] == "rc" else None
     after = wanted(options, before, tip)
     result = {"changed": after != before, "dropped": dropped(before, options["branch"], options["state"])}
     if result["changed"] and not module.check_mode:
         switch(options, file, guarded, tip)
         after = file.text
+    in_rc_mode = rc_mode_file.read(file.text, options["branch"]).in_rc_mode
+    if in_rc_mode and options["state"] == "rc":
+        if not module.check_mode:
+            guard.follow(in_rc_mode=True)
+        guard.verify(in_rc_mode=True)
     headers = {"before_header": str(file.path), "after_header": str(file.path)}
     diff = {**headers, "before": before, "after": after}
     return {**result, "diff": diff, **facts(options, file.text, guarded)}
@@ -219,7 +305,7 @@ def main() -> None:
     """Read the arguments, switch, and answer."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     options = module.params
-    for name in ("reason", "branch", "location"):
+    for name in ("reason", "branch", "location", "merges"):
         value = options[name]
         if not value.strip() or value != value.strip() or len(value.splitlines()) > 1:
             module.fail_json(msg=f"E-bad-{name}  {name} is {value!r}; one line of text was expected.")
@@ -229,7 +315,7 @@ def main() -> None:
         module.fail_json(msg=str(error))
     except ValueError as error:
         module.fail_json(
-            msg=f"E-pqm-configuration  {options['path']}: {error}.\n"
+            msg=f"E-rc-mode-file  {options['path'] or options['repository']}: {error}.\n"
             "  Nothing was changed. Mend the file, then:  ./runbook.py run"
         )
 
