@@ -77,6 +77,12 @@ def required_options_are_given(source: Source, roles: dict[str, Role], given: se
                 yield source.finding(task.line, f"{role.name}: {entry} requires {option}", remedy)
 
 
+def hosts_of(listed: dict[str, Any], group: str) -> list[str]:
+    """The hosts of a group, and of the groups in it."""
+    found = listed.get(group, {})
+    return [*found.get("hosts", ()), *(host for child in found.get("children", ()) for host in hosts_of(listed, child))]
+
+
 @cache
 def listing(inventory: Path) -> dict[str, Any]:
     tool = Path(sys.executable).parent / "ansible-inventory"
@@ -95,7 +101,7 @@ def listing(inventory: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("inventory", INVENTORIES, ids=name)
 def test_inventory_has_the_hosts_of_every_play(inventory):
     listed = listing(inventory)
-    groups = {group: hosts for group, found in listed.items() if (hosts := found.get("hosts"))}
+    groups = {group: hosts for group in listed if (hosts := hosts_of(listed, group))}
     known = {"all", *groups, *listed["_meta"]["hostvars"], *(host for hosts in groups.values() for host in hosts)}
     stands(
         playbook.finding(play.line_of("hosts"), f"inventory {inventory.name} has no {play['hosts']}", "Add the group.")

@@ -64,6 +64,34 @@ def test_the_processes_that_are_shipped(wanted: PlanWanted, stage: str) -> None:
     assert findings.findings(plan, datetime(2026, 12, 7, 8, tzinfo=UTC)) == []
 
 
+def test_a_stage_for_a_group_that_a_service_does_not_have_is_left_out_and_that_is_said() -> None:
+    """Where nobody guards the branch there is no RC mode, and the plan is as sound without it."""
+    whole = kinds.stages(PlanWanted())
+    with_guard = InventoryFacts({"rc_mode": ["git"]}, production_status=Path(), rehearsals_allowed=False)
+    assert kinds.in_this_service(whole, with_guard) == whole
+    left = kinds.in_this_service(whole, KNOWN)
+    assert [stage.stage for stage in whole if stage not in left] == ["rc_mode", "rc_mode_end"]
+
+    def plan(stages: list[Any]) -> plans.Plan:
+        given = yaml.safe_load(PLAN)["rollout"]
+        return plans.Plan.model_validate({**given, "process": [each.model_dump(by_alias=True) for each in stages]})
+
+    assert findings.findings(plan(left), datetime(2026, 12, 7, 8, tzinfo=UTC)) == []
+    assert kinds.left_out(plan(whole)) == []
+    (said,) = kinds.left_out(plan(left))
+    assert said.startswith(
+        "Left out, for nobody is in the group rc_mode: rc_mode, rc_mode_end. Nobody guards the branch. "
+    )
+
+
+def test_a_play_may_say_that_nobody_need_be_in_its_group() -> None:
+    groups = {"merge": ["git"]}
+    without = InventoryFacts(groups, production_status=Path(), rehearsals_allowed=False)
+    inventory.check_groups(LAB, without, ["merge_back_out"])
+    with pytest.raises(BadInputError, match=r"expected a group `rc_mode` with a host; playbooks/rc_mode_enter.yml"):
+        inventory.check_groups(LAB, without, ["rc_mode_enter"])
+
+
 def test_the_sites_own_playbook() -> None:
     assert kinds.playbook(PlanWanted("x", playbook=REINDEX), LAB, KNOWN) == "inventories/lab/playbooks/reindex.yml"
     assert kinds.playbook(PlanWanted(), LAB, KNOWN) is None
