@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.modules.playing import play
+
 SHA = "0d4c4f1ad6a0b7a2a9f31a2b7c6a2d2f4d3e5c61"
 Look = Callable[..., dict[str, Any]]
 
@@ -113,3 +115,23 @@ def test_one_that_does_not_end_is_ended_with_what_it_started(look: Look, tmp_pat
     while Path(f"/proc/{pid}").exists() and Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z":
         assert time.monotonic() < deadline, "it is still there"
         time.sleep(0.05)
+
+
+def test_the_stage_waits_until_every_check_is_green(tmp_path: Path) -> None:
+    """The real playbook; its command runs once, and is green when it is asked again."""
+    (tmp_path / "spurious_failures.yml").write_text("[]\n")
+    script = f"test -e {tmp_path}/asked && exit 0; touch {tmp_path}/asked; exit 2"
+    variables = {
+        "rollout": {"id": "2026-12", "pinned": {"merged_revno": 12, "merged_revid": SHA}},
+        "claim_host": "",
+        "blessing_kind": "command",
+        "blessing_command": ["/bin/sh", "-c", script],
+        "blessing_checks": ["test"],
+        "blessing_branch": "main",
+        "blessing_poll_seconds": 0.1,
+        "blessing_record": str(tmp_path / "blessing.json"),
+    }
+    played = play("blessing", tmp_path, ["merge"], variables)
+    assert played.code == 0, played.output
+    assert played.told["evidence"] == ["test ✓"]
+    assert played.told["blessed"] == [{"check": "test", "reruns": 0, "run": "", "seconds": 0.0, "url": ""}]

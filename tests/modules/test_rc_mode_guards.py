@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from rollout.decisions import rc_check
+from tests.modules.playing import Played, play
 
 WHO = {f"GIT_{who}_{what}": "dev@lab.example" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 REASON = "2026-12"
@@ -169,6 +170,63 @@ def test_the_runbooks_own_merge_lands_and_what_is_only_called_so_does_not(site: 
     site.git("checkout", "-q", "main")
     site.git("merge", "-q", "--no-ff", "-m", "Merge elsewhere 3.", "elsewhere")
     assert "found 'Merge elsewhere 3.'" in refused(site.push())
+
+
+def test_the_module_merge_lands_in_rc_mode_and_so_does_its_back_out(
+    site: Site, switch: Switch, run_module: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    """From any host with a checkout, by an ordinary push: neither needs PQM."""
+    site.git("checkout", "-q", "-b", "db")
+    site.commit("A patch.")
+    assert site.push("db")[0]
+    ok(switch("rc"))
+    tree, url = tmp_path / "tree", f"file://{site.repository}"
+    site.git("clone", "-q", "-b", "main", url, str(tree))
+    common = {"vcs": "git", "tree": str(tree), "push_to": f"{url}#main", "committer": "Rollout <rollout@lab.example>"}
+    merged = ok(run_module("merge", {**common, "source": f"{url}#db", "revision": 2, "revid": None}))
+    assert merged["changed"]
+    back = {
+        "revno": merged["revno"],
+        "revid": merged["revid"],
+        "what": "db 2",
+        "reason": "it is slow",
+        "approver": "losa",
+    }
+    assert ok(run_module("merge_back_out", {**common, **back}))["changed"]
+    left = ok(switch("open", check=True))
+    assert (left["as_before"], left["ours"]) == (True, True), left["why"]
+
+
+def played(site: Site, directory: Path, playbook: str, **more: Any) -> Played:
+    """A playbook of RC mode, on a site that has neither PQM nor a channel."""
+    given = {
+        "rollout": {"id": REASON},
+        "claim_host": "",
+        "rc_mode_kind": "hook",
+        "rc_mode_repository": str(site.repository),
+        "rc_mode_branch": "main",
+        "rc_mode_merges": "db",
+        "rc_mode_location": f"{site.repository}#main",
+        "rc_mode_vcs": "git",
+    }
+    return play(playbook, directory, more.pop("groups", ["rc_mode"]), {**given, **more})
+
+
+def test_the_stages_of_a_site_with_neither_pqm_nor_a_channel(site: Site, tmp_path: Path) -> None:
+    entered = played(site, tmp_path, "rc_mode_enter")
+    assert entered.code == 0, entered.output
+    assert entered.told["evidence"][0].startswith("on rc_mode-host: main is in RC mode since 20")
+    assert entered.told["evidence"][-1] == "no channel says so"
+    site.commit("Mend it.")
+    refused(site.push())
+    site.hook.chmod(0o644)
+    broken = played(site, tmp_path, "rc_mode_enter")
+    assert broken.code == 2
+    assert "E-rc-mode-hook" in broken.output
+    early = played(site, tmp_path, "rc_mode_end_early")
+    assert (early.code, early.told["released"]) == (0, True), early.output
+    assert played(site, tmp_path, "rc_mode_leave").code == 0
+    assert "rc_since" not in site.state.read_text()
 
 
 def test_history_stays_in_rc_mode(site: Site, switch: Switch) -> None:

@@ -20,7 +20,8 @@ def cases(name: str) -> Any:
 
 @cases("requests")
 def test_a_playbook_is_played_whole_or_not_at_all(case: dict[str, Any]) -> None:
-    play = request.PlayAsked("PAUSE: the services", "services", case["hosts"], case.get("strategy", "linear"))
+    ways = (case.get("strategy", "linear"), case.get("left_out", False))
+    play = request.PlayAsked("PAUSE: the services", "services", case["hosts"], *ways)
     said = request.refusal(case["asked"], [play])
     assert said is None if not case["refused"] else said is not None
     assert (said or "").split("\n  ")[1:-1] == case["refused"]
