@@ -102,7 +102,11 @@ def in_this_service(stages: Sequence[Stage], known: inventories.InventoryFacts) 
 def left_out(plan: Plan) -> list[str]:
     """Return a line for each group that the process has optional stages for, and the plan has not: what that means."""
     there = {stage.stage for stage in plan.process}
-    missing = [stage for stage in stages(PlanWanted.as_in(plan), ROOT / plan.inventory) if stage.optional and stage.stage not in there]
+    missing = [
+        stage
+        for stage in stages(PlanWanted.as_in(plan), ROOT / plan.inventory)
+        if stage.optional and stage.stage not in there
+    ]
     groups = list(dict.fromkeys(stage.optional.group for stage in missing if stage.optional))
     return [
         _left_out(group, [stage for stage in missing if stage.optional and stage.optional.group == group])

@@ -66,7 +66,7 @@ def test_the_processes_that_are_shipped(wanted: PlanWanted, stage: str) -> None:
 
 def test_a_stage_for_a_group_that_a_service_does_not_have_is_left_out_and_that_is_said() -> None:
     """Where nobody guards the branch there is no RC mode, and the plan is as sound without it."""
-    whole = kinds.stages(PlanWanted())
+    whole = kinds.stages(PlanWanted(), LAB)
     with_guard = InventoryFacts({"rc_mode": ["git"]}, production_status=Path(), rehearsals_allowed=False)
     assert kinds.in_this_service(whole, with_guard) == whole
     left = kinds.in_this_service(whole, KNOWN)
