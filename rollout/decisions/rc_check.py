@@ -30,8 +30,10 @@ def judge(
     """Return the answer as `rc-check --json` prints it. `config` needs `branch`. Raises BadInputError."""
     known = configured(config, branch) if config and branch else rc_mode.Branch(False, rc_mode.OPEN)  # noqa: FBT003
     in_rc_mode = known.in_rc_mode if mode is None else mode == "rc"
+    merges = _sections(config).get(branch, {}).get("merges", rc_mode.MERGES) if config and branch else rc_mode.MERGES
     answer = rc_mode.check(
         message,
+        merges=merges,
         in_rc_mode=in_rc_mode,
         expression=known.expression,
         approvers=read_approvers(inventory / APPROVERS),
@@ -66,6 +68,10 @@ def configured(config: Path, branch: str) -> rc_mode.Branch:
         return rc_mode.configured(documents.read_text(config), branch)
     except ValueError as error:
         raise BadInputError(f"E-rc-mode-file  {config}: {documents.short(str(error))}.") from error
+
+
+def _sections(config: Path) -> dict[str, dict[str, str]]:
+    return rc_mode.sections(documents.read_text(config))
 
 
 def read_approvers(path: Path) -> dict[str, str]:

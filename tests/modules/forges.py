@@ -127,7 +127,12 @@ class Handler(BaseHTTPRequestHandler):
                 whole = {"state": "pending", "sha": sha, "total_count": len(latest)}
                 self.listed([*latest.values()], query, lambda part: {**whole, "statuses": [*map(status, part)]})
             case ["repos", "example", "service", "actions", "jobs", number, "logs"]:
-                self.say(302, {}, Location=f"{self.forge.elsewhere}/{number}?signature=x")
+                there = int(number) in self.forge.logs
+                self.say(
+                    302 if there else 404,
+                    {"message": "Not Found"},
+                    Location=f"{self.forge.elsewhere}/{number}?signature=x",
+                )
             case ["repos", "example", "service", "actions", "jobs", number, "rerun"]:
                 self.forge.rerun.append(int(number))
                 self.say(201, {})

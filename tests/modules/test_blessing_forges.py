@@ -161,6 +161,15 @@ def test_the_log_on_another_host_gets_no_token(forge: Forge, look: Look) -> None
 
 
 @pytest.mark.parametrize("forge", ["github"], indirect=True)
+def test_a_log_that_is_not_there_any_more_hides_no_red(forge: Forge, look: Look) -> None:
+    report(forge, lint="passes")
+    forge.report("test", "fails", SHA, run=True, said="Could not kill stale process")
+    message = failed(look(), "E-check-failed")
+    assert "test ✗ failure (Could not kill stale process)" in message
+    assert "its log cannot be read: GET " in message
+
+
+@pytest.mark.parametrize("forge", ["github"], indirect=True)
 @pytest.mark.parametrize("word", ["neutral", "skipped"])
 def test_what_says_nothing_stands_for_green_only_if_the_site_says_so(forge: Forge, look: Look, word: str) -> None:
     report(forge, lint="passes", test=word)

@@ -123,6 +123,13 @@ def test_command(message, arguments, code, says):
     assert says in (answered.stdout + answered.stderr).decode()
 
 
+def test_the_branch_that_rollouts_merge_is_the_files(tmp_path):
+    (tmp_path / "rc_mode.conf").write_text("[main]\ncommit_re = x\ncommit_re_open = .*\nmerges = db\n")
+    config = ["--config", tmp_path / "rc_mode.conf", "--branch", "main"]
+    assert command("Merge db 12.", *config).returncode == ExitCode.DONE
+    assert command("Merge db-stable 12.", *config).returncode == ExitCode.REFUSED
+
+
 def test_bytes_that_are_no_text_are_no_error():
     argv = [ROOT / "runbook.py", "rc-check"]
     answered = subprocess.run(argv, input=b"[r=jml] \xff\xfe", capture_output=True, check=False)

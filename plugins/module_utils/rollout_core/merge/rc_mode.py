@@ -21,6 +21,7 @@ RC = (
     r"(?is)^\s*(?:\[[^\[\]]*\]\s*)*"
     r"\[\s*release\s*-\s*critical\s*=[^\[\]]*[^\s,\[\]][^\[\]]*\]"
 )
+MERGES = "db-stable"  # the branch that rollouts merge, where nobody says another
 ROLES = {"lead": "project lead", "architect": "technical architect", "strategist": "product strategist"}
 CLAIM = "who claims that it would prevent the deployment from succeeding, is a fix of it, or reverts a qa-bad"
 _LEADING_TAG = re.compile(r" ?\[([^\[\]]*)\]")
@@ -57,7 +58,7 @@ def check(
     expression: str = OPEN,
     approvers: Mapping[str, str] | None = None,
     pinned: int | None = None,
-    merges: str = "db-stable",
+    merges: str = MERGES,
 ) -> LandingVerdict:
     """Return the verdict on a commit message (R13).
 

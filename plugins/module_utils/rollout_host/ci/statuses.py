@@ -44,8 +44,17 @@ class Statuses(Ci):
         runs = self._runs(question.merged.revid)
         failed = {}
         for run in (run for name in names for run in newest(name, runs) if is_red(run, question.accepts)):
-            failed[run.source, run.run] = [self.output(run)]
+            failed[run.source, run.run] = [self._output(run)]
         return [verdict(name, CheckFacts(runs, failed), question) for name in names]
+
+    def _output(self, run: CheckRun) -> Failed:
+        """Return what a run printed. A log that is not there any more proves nothing, and hides no red."""
+        try:
+            return self.output(run)
+        except UnknownError as error:
+            return Failed(
+                run.word, tuple(filter(None, [run.said, f"its log cannot be read: {error}"])), run.url, whole=False
+            )
 
     def _runs(self, commit: str) -> list[CheckRun]:
         """Return every run of the commit; none if the CI does not know the commit yet."""

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Mapping, Sequence
 
-from ...rollout_core.merge.rc_mode import check, configured, sections
+from ...rollout_core.merge.rc_mode import MERGES, check, configured, sections
 
 STATE = "rc_mode.conf"  # in the repository's directory
 LANDS, CANNOT_SAY, REFUSED = 0, 2, 3
@@ -81,7 +81,7 @@ def update(ref: str, old: str, new: str) -> int:
     if NOTHING.fullmatch(old) or NOTHING.fullmatch(new) or not _is_ancestor(old, new):
         what = "taken away, made anew nor moved back"
         return _refuse(HISTORY.format(branch=branch, told=told, what=what), REFUSED) if mode.in_rc_mode else LANDS
-    merges = guarded[branch].get("merges", "db-stable")
+    merges = guarded[branch].get("merges", MERGES)
     refused = []
     for commit, parents, text in _mainline(old, new):
         answer = check(text, in_rc_mode=mode.in_rc_mode, expression=mode.expression, merges=merges)
