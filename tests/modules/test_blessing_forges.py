@@ -228,6 +228,13 @@ def test_a_wrong_token_and_a_repository_that_is_not_there(forge: Forge, look: Lo
     assert "There is no example/nothing, or the token may not see it" in missing
 
 
+def test_a_token_with_a_newline_is_not_shown(forge: Forge, look: Look) -> None:
+    report(forge, test="passes", lint="passes")
+    assert look(token=f"{TOKEN}\n")["state"] == "blessed", "a vault often has one at the end"
+    for token in (f"{TOKEN}\nX-More: 1", f"{TOKEN}€"):
+        assert "the token has a character in it that no header takes" in failed(look(token=token), "E-ci-refused")
+
+
 def test_a_commit_that_the_forge_does_not_know_yet_is_waited_for(forge: Forge, look: Look) -> None:
     said = {"github": (422, f"No commit found for SHA: {SHA}"), "gitlab": (404, "404 Commit Not Found")}
     code, message = said.get(forge.kind, (404, f"commit does not exist [{SHA}]"))

@@ -36,6 +36,8 @@ class Rest:
         """Prepare to ask; `timeout` in seconds is for each whole answer, `ca_file` for a certificate of the site's."""
         self.title, self.url, self._timeout = title, url.rstrip("/") + "/", timeout
         self._secret = {name: value for name, value in secret.items() if value}
+        if any(not 32 <= ord(letter) < 127 for value in self._secret.values() for letter in value):
+            raise CiError("the token has a character in it that no header takes, such as a newline")  # and is not shown
         self._origin = _origin(self.url)
         scheme, host, _port = self._origin
         if scheme not in ("https", "http") or not host:
@@ -49,10 +51,6 @@ class Rest:
         except (OSError, ValueError) as error:
             raise CiError(f"the certificates in {ca_file} cannot be read: {error}") from error
         self._opener = urllib.request.build_opener(tls, _NoRedirect)
-
-    def get(self, path: str, **query: Any) -> Any:
-        """Return one answer."""
-        return self._json(*self._ask("GET", self.url + path, query, LARGEST_ANSWER)[:2])
 
     def pages(self, path: str, **query: Any) -> Iterator[Any]:
         """Yield the answer, and those of the pages that its header Link leads to."""
@@ -70,16 +68,12 @@ class Rest:
 
     def post(self, path: str) -> None:
         """Have something done."""
-        self._ask("POST", self.url + path, {}, LARGEST_ANSWER)
+        self._answer("POST", self.url + path, {}, LARGEST_ANSWER)
 
     def lines(self, path: str) -> tuple[tuple[str, ...], bool]:
         """Return the lines of a log, and whether they are all of it. Another host that has it gets no token."""
-        _url, content, whole = self._ask("GET", self.url + path, {}, LARGEST_LOG)
+        _url, _headers, content, whole = self._answer("GET", self.url + path, {}, LARGEST_LOG)
         return tuple(clean(content.decode("utf-8", "replace")).splitlines()), whole
-
-    def _ask(self, method: str, url: str, query: Mapping[str, Any], largest: int) -> tuple[str, bytes, bool]:
-        asked, _headers, content, whole = self._answer(method, url, query, largest)
-        return asked, content, whole
 
     def _json(self, url: str, content: bytes) -> Any:
         try:
@@ -163,7 +157,7 @@ class Rest:
         return UnknownError(told, said) if error.code in (404, 422) else CiError(told)
 
     def _said(self, error: HTTPError) -> str:
-        """Return the text of an error's answer, in brackets, without our own secrets."""
+        """Return the text of an error's answer, in brackets."""
         try:
             answer = json.loads(error.read(LARGEST_ANSWER))
             said = answer.get("message") or answer.get("error")

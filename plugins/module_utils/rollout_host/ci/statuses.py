@@ -24,7 +24,7 @@ class Statuses(Ci):
 
     def __init__(self, url: str, repository: str, token: str, timeout: float, ca_file: str = "") -> None:
         """Prepare to ask."""
-        self.rest = Rest(self.title, url, self.secret(token), timeout, ca_file)
+        self.rest = Rest(self.title, url, self.secret(token.strip()), timeout, ca_file)
         self.repository = repository
 
     def secret(self, token: str) -> dict[str, str]:

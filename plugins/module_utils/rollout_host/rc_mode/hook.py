@@ -114,7 +114,8 @@ def _mainline(old: str, new: str) -> list[tuple[str, list[str], str]]:
 
 
 def _is_ancestor(old: str, new: str) -> bool:
-    return subprocess.call(["git", "merge-base", "--is-ancestor", old, new]) == 0  # noqa: S607  whichever git runs this hook
+    argv = ["git", "--no-replace-objects", "merge-base", "--is-ancestor", old, new]
+    return subprocess.call(argv) == 0
 
 
 def _git(*words: str) -> str:
