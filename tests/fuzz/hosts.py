@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import socket
+from contextlib import suppress
 from typing import Any
 
 from plugins.module_utils.rollout_core.journal import claims as core_claims
-from plugins.module_utils.rollout_core.merge import builds, deployable
-from plugins.module_utils.rollout_core.merge.builds import Merged
+from plugins.module_utils.rollout_core.merge import blessing, builds, deployable
+from plugins.module_utils.rollout_core.merge.blessing import Merged
 from plugins.module_utils.rollout_core.playbook import work
 from plugins.module_utils.rollout_core.site import cowboys
 from plugins.module_utils.rollout_host.chat import irc
-from plugins.module_utils.rollout_host.ci import buildbot
+from plugins.module_utils.rollout_host.ci import buildbot, rest, statuses
+from plugins.module_utils.rollout_host.ci.base import CiError
 from plugins.module_utils.rollout_host.database import standbys, upgrade_script
 from plugins.module_utils.rollout_host.database.access import base, console
 from plugins.module_utils.rollout_host.database.connection import RolloutError
@@ -60,6 +62,32 @@ BUILDBOT = {
     "steps/5/logs": [{"logid": 6, "num_lines": 2, "type": "s"}],
     "logs/6/contents": [{"content": "oFAIL: a\noError in test b\n"}],
 }
+SHA = "0d4c4f1ad6a0b7a2a9f31a2b7c6a2d2f4d3e5c61"
+RUN = {
+    "id": 7,
+    "name": "test",
+    "head_sha": SHA,
+    "status": "completed",
+    "conclusion": "failure",
+    "html_url": "https://x/",
+    "started_at": "2026-12-07T08:00:00Z",
+    "completed_at": "2026-12-07T08:02:05Z",
+    "output": {"title": "3 failed"},
+    "app": {"slug": "another"},
+}
+STATUS = {
+    "id": 8,
+    "context": "lint",
+    "name": "lint",
+    "state": "success",
+    "status": "success",
+    "sha": SHA,
+    "target_url": "https://x/",
+    "url": f"https://x/statuses/{SHA}",
+    "created_at": "2026-12-07T08:00:00.000Z",
+}
+GITHUB = {"sha": SHA, "total_count": 1, "check_runs": [RUN], "statuses": [STATUS]}
+STATUSES = [STATUS, {**STATUS, "id": 9, "name": "test", "context": "test", "status": "running"}]
 CLIENT = {"user": "a", "application_name": "x", "database": "launchpad"}
 STATE = {
     "run_id": "r",
@@ -125,7 +153,19 @@ def _buildbot(answers: Any) -> None:
             builds.is_merged(*builds._built(build), merged)
             builds.number_of(build, merged)
             builds.result_of(build)
-            [builds.reports(step.lines) for step in master.failed_steps(build)]
+            [blessing.reports(step.lines) for step in master.failed_steps(build)]
+
+
+def _forges(text: str) -> None:
+    """Each forge answers every question with the text."""
+    for adapter in (statuses.GitHub, statuses.GitLab, statuses.Forgejo):
+        forge = adapter("http://127.0.0.1:1/", "a/b", "", 1)
+        forge.rest._answer = lambda _method, url, *_: (url, {}, text.encode("utf-8", "surrogatepass"), True)
+        limits = blessing.Limits(reruns=2, start_seconds=600)
+        question = blessing.BlessingQuestion(Merged(10, SHA), [], limits, now=1200, begun=1000)
+        with suppress(CiError):
+            judged = blessing.judge(forge.look(["test", "lint"], question))
+            assert "\n" not in judged.line
 
 
 class _Console(console.Console):
@@ -269,14 +309,15 @@ READERS = [
     Reader(
         "buildbot",
         _buildbot,
-        [buildbot.Buildbot.builder, builds.reports],
+        [buildbot.Buildbot.builder, blessing.reports],
         [BUILDBOT],
         (),
-        (buildbot.BuildbotError,),
+        (CiError,),
         0.5,
         data=True,
         only_texts=True,
     ),
+    Reader("forges", _forges, [statuses.GitHub.runs, rest.Rest.pages], [texts(GITHUB), texts(STATUSES)], JSON),
     Reader("pgbouncer", _pools, [console.Pool.look], [CLIENT], (), (RolloutError,), 0.5, data=True, only_texts=True),
     Reader(
         "irc",

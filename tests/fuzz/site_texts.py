@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 
 from plugins.module_utils.rollout_core import connections, plain_text
-from plugins.module_utils.rollout_core.merge import channel_topic, messages, pqm_configuration, rc_mode
+from plugins.module_utils.rollout_core.merge import channel_topic, messages, rc_mode, rc_mode_file
 from plugins.module_utils.rollout_core.site import cowboys, cron_switch, diffs, pages, process_identity
 from plugins.module_utils.rollout_core.time import timeline
 from plugins.module_utils.rollout_host.database import conninfo
@@ -102,13 +102,13 @@ DSN_TOKENS = (
 
 
 def _pqm(text: str) -> None:
-    """Read, edit and read again, as `pqm_rc_mode` does."""
-    mode = pqm_configuration.read(text, BRANCH)
-    pqm_configuration.holds_back(text)
+    """Read, edit and read again, as the module `rc_mode` does."""
+    mode = rc_mode_file.read(text, BRANCH)
+    rc_mode_file.holds_back(text)
     if mode.in_rc_mode:
-        pqm_configuration.leave(text, BRANCH)
+        rc_mode_file.leave(text, BRANCH)
     else:
-        pqm_configuration.enter(text, BRANCH, since="2026-12-06T08:00:00Z", reason="a freeze", tip="pqm@1")
+        rc_mode_file.enter(text, BRANCH, since="2026-12-06T08:00:00Z", reason="a freeze", tip="pqm@1")
 
 
 def _message(text: str) -> None:
@@ -213,7 +213,7 @@ READERS = [
         ("[", "]\n", "[DEFAULT]\n", "enabled: False\n", "%(", " \n", "="),
         (),
     ),
-    Reader("pqm configuration", _pqm, [pqm_configuration.read], [PQM], PQM_TOKENS, (ValueError,)),
+    Reader("file of RC mode", _pqm, [rc_mode_file.read], [PQM], PQM_TOKENS, (ValueError,)),
     Reader(
         "rc branch",
         lambda text: rc_mode.configured(text, BRANCH),

@@ -25,7 +25,7 @@ PARSERS = {
     ),
 }
 NOT_PLAYED = {
-    "plugins/module_utils/rollout_host/ci/blessing.py": "its own record, whatever else is in it is passed over",
+    "plugins/module_utils/rollout_host/ci/record.py": "its own record, whatever else is in it is passed over",
     "plugins/module_utils/rollout_host/database/outage/by_hand.py": "reads a file of the outage that runs on the host",
     "plugins/module_utils/rollout_host/database/outage/guardian.py": "reads what its own worker tells, through a pipe",
     "plugins/module_utils/rollout_host/database/outage/main.py": "reads what the module has just written for it",

@@ -64,7 +64,7 @@ class Statuses(Ci):
             if "commit" not in error.said.lower():
                 raise CiError(f"{error}. There is no {self.repository}, or the token may not see it") from error
             return []
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             told = f"what {self.rest.url} answers is not the API of {self.title}: {type(error).__name__} {error}"
             raise CiError(one_line(told)[:LONGEST_WORD]) from error
 
