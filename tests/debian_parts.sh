@@ -9,6 +9,7 @@ missing=()
 [ -x /usr/sbin/sshd ] || missing+=(openssh-server)
 [ -x /usr/bin/sudo ] || missing+=(sudo)
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+/usr/bin/python3 -c 'import psycopg' 2>/dev/null || missing+=(python3 python3-psycopg)
 # Hosts have Python from 3.8 on: the oldest that is here, or Debian's PyPy, which is 3.9.
 compgen -G "$HOME/.pyenv/versions/3.[89].*/bin/python3" >/dev/null || command -v python3.8 python3.9 pypy3 >/dev/null || missing+=(pypy3)
 [ "${#missing[@]}" -gt 0 ] || exit 0

@@ -13,7 +13,7 @@ options:
     type: str
     required: true
 requirements:
-  - psycopg 3
+  - psycopg 3.1 or later, on the host (Debian's C(python3-psycopg))
 notes:
   - Passwords come from the host user's ~/.pgpass or ~/.pg_service.conf (C(service=NAME)); one in a conninfo is refused.
   - PostgreSQL has to be 14 or later.

@@ -1,4 +1,8 @@
-"""The oldest Python that this machine has, 3.8 at the least: modules run on it, as on a host that nobody upgraded."""
+"""Pythons that hosts have, beside the one of these tests: modules run on them as on such a host.
+
+The oldest that this machine has, 3.8 at the least, is a host that nobody upgraded. Debian's own is one with nothing but
+the distribution's packages.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +28,7 @@ runpy.run_module("plugins.modules.{name}", run_name="__main__")
 
 LIBRARIES = Path(sys.prefix) / "oldest-python"  # what `make setup` put there, from oldest_python.txt
 MISSING = "a Python from 3.8 to 3.10 (Debian: apt-get install pypy3, which is 3.9)"
+DEBIAN = "/usr/bin/python3"
 _VERSION = "import sys; print(*sys.version_info[:2])"
 
 
@@ -48,26 +53,22 @@ def interpreter() -> str:
     pytest.skip(f"left out: {MISSING}")
 
 
-class OldestPython:
-    """Ansible's module code, the checkout and `LIBRARIES` on that interpreter, and nothing else of ours."""
+class HostPython:
+    """Ansible's module code and the checkout on the interpreter `argv`, with its own libraries and `libraries`."""
 
-    def __init__(self, directory: Path) -> None:
-        self.path = interpreter()
-        (directory / "ansible").symlink_to(Path(ansible.__file__).parent)
+    def __init__(self, directory: Path, argv: Sequence[str], libraries: Sequence[Path] = ()) -> None:
+        self.argv = argv
+        if not (directory / "ansible").exists():
+            (directory / "ansible").symlink_to(Path(ansible.__file__).parent)
         self.environment = {
-            "PYTHONPATH": os.pathsep.join([str(directory), str(LIBRARIES)]),
+            "PYTHONPATH": os.pathsep.join(map(str, [directory, *libraries])),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-
-    def needs_psycopg(self) -> None:
-        """Leave the test out where psycopg is none: it cannot be had for PyPy."""
-        if Path(self.path).name.startswith("pypy"):
-            pytest.skip("left out: psycopg has nothing for PyPy; a CPython from 3.8 to 3.10 would do")
 
     def run(self, program: str, given: str = "", env: Mapping[str, str] | None = None, timeout: float = 90) -> str:
         """Run a program and return what it printed; one that prints nothing fails the test."""
         done = subprocess.run(
-            [self.path, "-c", program],
+            [*self.argv, "-c", program],
             input=given,
             capture_output=True,
             env={**os.environ, **self.environment, **(env or {})},
@@ -96,3 +97,26 @@ class OldestPython:
         given = json.dumps({"ANSIBLE_MODULE_ARGS": {**args, **told}})
         answer: dict[str, Any] = json.loads(self.run(boot, given, env, timeout))
         return {"failed": False, "changed": False, **answer}
+
+
+class OldestPython(HostPython):
+    """The oldest Python here, with `LIBRARIES`."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory, [interpreter()], [LIBRARIES])
+
+    def needs_psycopg(self) -> None:
+        """Leave the test out where psycopg is none: it cannot be had for PyPy."""
+        if Path(self.argv[0]).name.startswith("pypy"):
+            pytest.skip("left out: psycopg has nothing for PyPy; a CPython from 3.8 to 3.10 would do")
+
+
+def debian_python(directory: Path, *flags: str) -> HostPython:
+    """Debian's own Python and psycopg. Without them the test is left out by name, and in CI it fails."""
+    there = Path(DEBIAN).exists()
+    if not there or subprocess.run([DEBIAN, "-c", "import psycopg"], capture_output=True, check=False).returncode:
+        missing = "Debian's own psycopg (apt-get install python3-psycopg)"
+        if os.environ.get("CI"):
+            pytest.fail(f"not installed: {missing} (.ci/run does)")
+        pytest.skip(f"left out: {missing}")
+    return HostPython(directory, [DEBIAN, *flags])

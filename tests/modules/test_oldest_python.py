@@ -10,7 +10,7 @@ import pytest
 
 from tests.modules import app_trees, preflighting
 from tests.modules.database_servers import FOUR, ROWS_AFTER, Database, wait_for
-from tests.modules.oldest_python import OldestPython
+from tests.modules.oldest_python import HostPython, OldestPython
 from tests.modules.test_services_switch import ORIGINAL, START
 
 IMPORT_ALL = """
@@ -34,6 +34,22 @@ NOT_FOR_HOSTS = {  # the control machine's library irc, and Ansible's own halves
 }
 
 
+def detached_outage(python: HostPython, database: Database) -> dict[str, Any]:
+    """The answer of an outage whose worker was detached and then asked until it had ended."""
+    begun = python.module("database_outage", database.outage(detach=True), env=database.environment())
+    keys = ("dsn", "patches", "run_id", "state_directory")
+    look = {key: value for key, value in database.outage().items() if key in keys}
+
+    def ended() -> dict[str, Any] | None:
+        answer = begun
+        if not begun["finished"]:
+            arguments = {**look, "answer_file": begun["answer_file"]}
+            answer = python.module("database_outage_progress", arguments, env=database.environment())
+        return answer if answer["finished"] else None
+
+    return wait_for(ended, "the outage to end", 60)
+
+
 @pytest.fixture(scope="module")
 def oldest(tmp_path_factory: pytest.TempPathFactory) -> OldestPython:
     return OldestPython(tmp_path_factory.mktemp("oldest"))
@@ -54,18 +70,7 @@ def test_a_preflight_looks_at_everything(oldest: OldestPython, database: Databas
 
 def test_an_outage_is_detached_and_ends(oldest: OldestPython, database: Database) -> None:
     oldest.needs_psycopg()
-    begun = oldest.module("database_outage", database.outage(detach=True), env=database.environment())
-    keys = ("dsn", "patches", "run_id", "state_directory")
-    look = {key: value for key, value in database.outage().items() if key in keys}
-
-    def ended() -> dict[str, Any] | None:
-        answer = begun
-        if not begun["finished"]:
-            arguments = {**look, "answer_file": begun["answer_file"]}
-            answer = oldest.module("database_outage_progress", arguments, env=database.environment())
-        return answer if answer["finished"] else None
-
-    answer = wait_for(ended, "the outage to end", 60)
+    answer = detached_outage(oldest, database)
     assert (answer["failed"], answer["committed"]) == (False, True), answer
     assert [step["step"] for step in answer["steps"] if step["step"].startswith("patch-")] == FOUR
     assert database.rows() == ROWS_AFTER

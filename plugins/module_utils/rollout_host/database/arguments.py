@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 
 from ...rollout_core import connections
-from .driver import PSYCOPG_IMPORT_ERROR, conninfo_to_dict
+from .driver import conninfo_to_dict, driver_missing
 
 Arguments = Dict[str, Dict[str, Any]]
 
@@ -34,8 +34,9 @@ ROWS: Arguments = {"branch_nick": {"type": "str"}, "revno": {"type": "int"}, "re
 
 def check_connections(module: AnsibleModule) -> None:
     """Fail unless psycopg is there and no connection string has a password in it; then nothing shows that string."""
-    if PSYCOPG_IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("psycopg"), exception=PSYCOPG_IMPORT_ERROR)
+    missing = driver_missing()
+    if missing:
+        module.fail_json(msg=missing)
     given = {name: module.params.get(name) for name in ("dsn", "standbys", "pools")}
     found = [each for name, value in given.items() for each in connections.secrets_in(value, name, conninfo_to_dict)]
     if found:

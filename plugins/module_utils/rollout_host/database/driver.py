@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import sys
 from typing import TYPE_CHECKING
 
 try:
@@ -11,19 +13,32 @@ try:
     from psycopg.pq import ExecStatus
     from psycopg.rows import dict_row
 
-    PSYCOPG_IMPORT_ERROR = None
+    _IMPORT_ERROR = None
 except ImportError as _error:
-    PSYCOPG_IMPORT_ERROR = str(_error)
+    _IMPORT_ERROR = str(_error)
     if not TYPE_CHECKING:
         psycopg = generators = sql = conninfo_to_dict = make_conninfo = ExecStatus = dict_row = None
 
 __all__ = [
-    "PSYCOPG_IMPORT_ERROR",
     "ExecStatus",
     "conninfo_to_dict",
     "dict_row",
+    "driver_missing",
     "generators",
     "make_conninfo",
     "psycopg",
     "sql",
 ]
+
+PACKAGES = {"Debian, Ubuntu": "apt-get install python3-psycopg", "Fedora, EPEL": "dnf install python3-psycopg3"}
+_MISSING = """E-no-psycopg  {host}: {python} has no psycopg 3 ({reason}).
+  Install it there{packages}.
+  Or name another Python of that host:  ansible_python_interpreter in its host_vars"""
+
+
+def driver_missing() -> str | None:
+    """Return the message about psycopg that cannot be imported, with the package to install; None if it is there."""
+    if _IMPORT_ERROR is None:
+        return None
+    packages = "".join(f"\n    {system}:  {command}" for system, command in PACKAGES.items())
+    return _MISSING.format(host=platform.node(), python=sys.executable, reason=_IMPORT_ERROR, packages=packages)

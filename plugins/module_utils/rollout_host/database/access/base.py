@@ -27,6 +27,14 @@ _ORPHANS = """
     SELECT pid, pg_terminate_backend(pid, 5000) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name LIKE 'rollout %%' AND pid <> ALL (%(ours)s)"""
 
+NO_LIMIT = -1  # PostgreSQL's own value of a connection limit that is none
+
+
+def limit_statement(database: str, limit: int) -> str:
+    """Return the statement that limits the connections to a database; a person can type it too."""
+    name = database.replace('"', '""')  # psycopg 3.1 quotes only with a connection, and this may be read without one
+    return f'ALTER DATABASE "{name}" CONNECTION LIMIT {limit}'
+
 
 class Access:
     """Access to the database that `connection` (a superuser's, in autocommit mode) is connected to.

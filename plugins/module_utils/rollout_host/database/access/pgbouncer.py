@@ -10,8 +10,8 @@ import shlex
 from typing import Any, Callable, Mapping, Sequence
 
 from ..connection import RolloutError
-from ..driver import psycopg, sql
-from .base import Access
+from ..driver import psycopg
+from .base import NO_LIMIT, Access, limit_statement
 from .console import Pool, Refusal, as_given, pools_of
 
 _LIMITED = "SELECT datconnlimit = 0 FROM pg_database WHERE datname = current_database()"
@@ -85,8 +85,7 @@ class PgbouncerAccess(Access):
         left = [pool for pool in self.pools if pool.seen is None or not pool.seen.open]
         commands = [pool.opening_command() for pool in left]
         if self._limited:
-            unlimited = sql.SQL("ALTER DATABASE {} CONNECTION LIMIT -1").format(sql.Identifier(self.database))
-            commands.append(shlex.join(["psql", self.dsn, "-c", unlimited.as_string(None)]))
+            commands.append(shlex.join(["psql", self.dsn, "-c", limit_statement(self.database, NO_LIMIT)]))
         return "; ".join(commands or [pool.opening_command() for pool in self.pools])
 
     def _closed(self) -> str | None:

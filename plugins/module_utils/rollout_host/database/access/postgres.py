@@ -10,12 +10,11 @@ import shlex
 from typing import Any, Mapping, Sequence
 
 from ..connection import one_row
-from ..driver import psycopg, sql
-from .base import Access, read_record, record_file
+from ..driver import psycopg
+from .base import NO_LIMIT, Access, limit_statement, read_record, record_file
 from .pgbouncer import PgbouncerAccess
 
 CLOSED = 0
-NO_LIMIT = -1
 
 
 def access(
@@ -46,7 +45,7 @@ class PostgresAccess(Access):
         connection.execute(self._statement(self._limit_before()))
 
     def _by_hand(self) -> str:
-        return shlex.join(["psql", self.dsn, "-c", self._statement(self._limit_before()).as_string(None)])
+        return shlex.join(["psql", self.dsn, "-c", self._statement(self._limit_before())])
 
     @property
     def is_closed(self) -> bool:
@@ -71,9 +70,8 @@ class PostgresAccess(Access):
         self.connection.execute("SET synchronous_commit = local")  # an absent synchronous standby must not hang it
         self.connection.execute(self._statement(limit))
 
-    def _statement(self, limit: int) -> sql.Composed:
-        statement = sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}")
-        return statement.format(sql.Identifier(self.database), sql.SQL(str(limit)))
+    def _statement(self, limit: int) -> str:
+        return limit_statement(self.database, limit)
 
     def _limit(self) -> int:
         query = "SELECT datconnlimit FROM pg_database WHERE datname = current_database()"
