@@ -34,9 +34,10 @@ options:
     choices: [reviewed, applied, removed]
     required: true
   restart:
-    description: Command (argv) to run after files changed, so that the change is served.
+    description: What is restarted after files changed, so that the change is served. One command as a list of words, or
+      services as in O(downtime.runbook.services_switch#module:restart).
     type: list
-    elements: str
+    elements: raw
     default: []
 attributes:
   check_mode:
@@ -101,8 +102,12 @@ from typing import Any, Mapping, NoReturn, Sequence
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.rollout_core.site import cowboys as core
+from ..module_utils.rollout_host.services.kinds.base import ServiceError
+from ..module_utils.rollout_host.services.kinds.table import restarted
 from ..module_utils.rollout_host.site import cowboys as work
 from ..module_utils.rollout_host.trees import kinds
+
+RESTART_SECONDS = 600  # the longest that a command of a restart may take
 
 CONFLICT = """E-cowboy-conflict  {names} cannot be applied in {tree}. Nothing was changed there.
 {conflicts}
@@ -119,7 +124,7 @@ def argument_spec() -> dict[str, Any]:
         "cowboys": {"type": "list", "elements": "dict", "required": True, "options": work.options()},
         "diffs": {"type": "dict", "required": True},
         "state": {"type": "str", "choices": ["reviewed", "applied", "removed"], "required": True},
-        "restart": {"type": "list", "elements": "str", "default": []},
+        "restart": {"type": "list", "elements": "raw", "default": []},
         **kinds.ARGUMENTS,
     }
 
@@ -152,20 +157,22 @@ def left(state: core.CowboyState, wanted: str) -> core.CowboyState:
 
 def carry_out(module: AnsibleModule, tree: Path, changed: Mapping[str, bytes | None], marker: Path) -> None:
     """Write all files, then restart. The marker says that a restart is due until one has worked."""
-    command = module.params["restart"]
-    if command:
+    services = restarted(module.params["restart"], RESTART_SECONDS)
+    if services:
         marker.touch()
     for path, content in changed.items():
         work.install(module, tree / path, content)
-    if not command:
+    if not services:
         return
-    code, out, err = module.run_command(command)
-    if code != 0:
-        typed = " ".join(command)
+    try:
+        for service in services:
+            service.restart()
+    except ServiceError as error:
         module.fail_json(
-            msg=f"E-cowboy-restart  {typed} exited {code} after the cowboys were changed: {(err or out).strip()}\n"
+            msg=f"E-cowboy-restart  {service.name} was not restarted after the cowboys were changed.\n"
+            f"  {error}\n"
             f"  The files in {tree} are as they should be, but the old ones may still be served.\n"
-            f"  The next run restarts again. Or by hand:  {typed} && rm {marker}"
+            f"  The next run restarts again. After a restart by hand:  rm {marker}"
         )
     marker.unlink()
 

@@ -257,7 +257,8 @@ def test_restart_follows_a_change_and_is_owed_until_it_worked(cowboys, tree, tmp
     failed = cowboys("applied", {"lp-15": LP_15}, restart=[str(script)])
     assert failed["failed"]
     assert failed["msg"].startswith(
-        f"E-cowboy-restart  {script} exited 7 after the cowboys were changed: port is taken\n"
+        f"E-cowboy-restart  {script} was not restarted after the cowboys were changed.\n"
+        f"  E-service-command  {script} exited 7: port is taken\n"
     )
     assert "line ten\n" in (tree / "lib" / "app.py").read_text()
     broken.unlink()

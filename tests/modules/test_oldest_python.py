@@ -79,9 +79,11 @@ def test_an_outage_is_detached_and_ends(oldest: OldestPython, database: Database
 def test_services_are_paused_and_resumed(oldest: OldestPython, tmp_path: Path) -> None:
     ini = tmp_path / "cron.ini"
     ini.write_bytes(ORIGINAL.encode())
-    given = {"cron_ini": str(ini), "banner": str(tmp_path / "banner"), "window_start": START}
+    banner = {"name": "banner", "kind": "banner", "path": str(tmp_path / "banner")}
+    services = [banner, {"name": "cron", "kind": "cron", "path": str(ini)}]
+    given = {"services": services, "window_start": START, "state_directory": str(tmp_path / "state")}
     paused = oldest.module("services_switch", {**given, "state": "paused"}, diff=True)
-    assert (paused["failed"], paused["changed"], len(paused["disabled"])) == (False, True, 3), paused
+    assert (paused["failed"], [each["changed"] for each in paused["services"]]) == (False, [True, True]), paused
     resumed = oldest.module("services_switch", {**given, "state": "running"}, diff=True)
     assert (resumed["changed"], ini.read_bytes()) == (True, ORIGINAL.encode()), resumed
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,20 +37,27 @@ def host(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def cron(host: Path, jobs: list[str]) -> dict[str, Any]:
+    """The cron jobs of the host, as an inventory has them."""
+    files = {"path": str(host / "cron.ini"), "lock_directory": str(host / "locks")}
+    return {"name": "cron", "kind": "cron", **files, "jobs": jobs}
+
+
+def told(result: dict[str, Any]) -> dict[str, Any]:
+    """The answer, with each service by its name as well."""
+    return {**result, **{service["name"]: service for service in result.get("services", [])}}
+
+
 @pytest.fixture
 def switch(run_module, host):
     def run(state: str, check: bool = False, **options):
-        args = {
-            "state": state,
-            "cron_ini": str(host / "cron.ini"),
-            "jobs": ["soyuz-publisher", "translations-export"],
-            "lock_directory": str(host / "locks"),
-            "banner": str(host / "+maintenancetime.txt"),
-            "window_start": START,
-            **NOT_WAITING,
-            **options,
-        }
-        return run_module("services_switch", {k: v for k, v in args.items() if v is not None}, check, diff=True)
+        services = [{"name": "banner", "kind": "banner", "path": str(host / "+maintenancetime.txt")}]
+        services = services if options.pop("banner", True) else []
+        jobs = options.pop("jobs", ["soyuz-publisher", "translations-export"])
+        services += [cron(host, jobs)] if options.pop("cron", True) else []
+        args = {"state": state, "services": services, "window_start": START, **NOT_WAITING, **options}
+        args["state_directory"] = str(host / "state")
+        return told(run_module("services_switch", {k: v for k, v in args.items() if v is not None}, check, diff=True))
 
     return run
 
@@ -91,8 +99,8 @@ def test_pause_and_resume_give_back_the_original_byte_for_byte(switch, host):
     original = (ini.stat().st_ino, ini.stat().st_mtime_ns)
     result = ok(switch("paused"))
     assert result["changed"]
-    assert result["jobs"] == result["disabled"] == ["soyuz-publisher", "translations-export"]
-    assert result["banner"] == START
+    assert result["cron"]["text"] == "soyuz-publisher, translations-export off"
+    assert result["banner"]["text"] == f"+maintenancetime.txt is there: {START}"
     assert result["diff"][0]["after"] == START + "\n"
     assert result["diff"][1]["before"].startswith("; who may run when")
     text = ini.read_text()
@@ -104,7 +112,8 @@ def test_pause_and_resume_give_back_the_original_byte_for_byte(switch, host):
     assert not ok(switch("paused"))["changed"]
     assert files(host) == paused
     result = ok(switch("running"))
-    assert (result["changed"], result["disabled"], result["banner"], result["kept"]) == (True, [], None, None)
+    assert (result["changed"], result["cron"]["text"]) == (True, "soyuz-publisher, translations-export on")
+    assert result["cron"]["kept"] is None
     assert files(host) == {"cron.ini": ORIGINAL.encode()}
     assert (ini.stat().st_ino, ini.stat().st_mtime_ns) == original
     assert not ok(switch("running"))["changed"]
@@ -112,7 +121,7 @@ def test_pause_and_resume_give_back_the_original_byte_for_byte(switch, host):
 
 def test_all_pauses_jobs_without_a_section_too(switch, host):
     result = ok(switch("paused", jobs=["all"]))
-    assert result["disabled"] == ["soyuz-publisher", "translations-export", "expire-questions"]
+    assert result["cron"]["text"] == "soyuz-publisher, translations-export, expire-questions off"
     text = (host / "cron.ini").read_text()
     assert not cron_switch.enabled(text, "a-job-that-nobody-listed")
     assert not ok(switch("paused", jobs=["all"]))["changed"]
@@ -124,12 +133,13 @@ def test_check_mode_shows_the_change_and_who_runs_now(switch, host, holder):
     process = holder("soyuz-publisher")
     result = ok(switch("paused", check=True))
     assert result["changed"]
-    assert result["disabled"] == []
+    assert result["cron"]["text"] == "soyuz-publisher, translations-export on"
     assert [step["before_header"] for step in result["diff"]] == [
         str(host / "+maintenancetime.txt"),
         str(host / "cron.ini"),
     ]
-    assert [(one["job"], one["pid"]) for one in result["still_running"]] == [("soyuz-publisher", process.pid)]
+    (running,) = result["cron"]["still_running"]
+    assert running.startswith(f"soyuz-publisher: it runs, pid {process.pid}: ")
     assert files(host) == {"cron.ini": ORIGINAL.encode()}
     ok(switch("paused", jobs=["translations-export"]))
     paused = files(host)
@@ -157,15 +167,15 @@ def test_what_somebody_edited_while_paused_is_kept(switch, host):
     edited = (host / "cron.ini").read_text() + "[new-job]\nenabled = False\n"
     (host / "cron.ini").write_text(edited)
     result = ok(switch("running"))
-    assert result["kept"] == str(host / "cron.ini.while-paused")
+    assert result["cron"]["kept"] == f"what was edited during the pause is in {host}/cron.ini.while-paused"
     assert files(host) == {"cron.ini": ORIGINAL.encode(), "cron.ini.while-paused": edited.encode()}
 
 
 def test_a_pause_on_top_of_somebody_elses_edit_is_refused(switch, host):
-    ok(switch("paused", banner=None))
+    ok(switch("paused", banner=False))
     (host / "cron.ini").write_text(ORIGINAL)
     before = files(host)
-    result = switch("paused", banner=None)
+    result = switch("paused", banner=False)
     assert result["failed"]
     assert result["msg"].splitlines()[0] == (
         f"E-cron-changed  {host}/cron.ini.before-pause is there from a pause, but {host}/cron.ini does not pause "
@@ -178,21 +188,22 @@ def test_jobs_that_were_off_before_stay_off(switch, host):
     off = ORIGINAL.replace("Enabled: yes", "Enabled: no")
     (host / "cron.ini").write_bytes(off.encode())
     ok(switch("paused"))
-    assert ok(switch("running"))["disabled"] == ["soyuz-publisher"]
+    assert ok(switch("running"))["cron"]["text"] == "translations-export on; soyuz-publisher off"
     assert (host / "cron.ini").read_bytes() == off.encode()
 
 
 def test_a_running_job_is_waited_for(start_module, host, holder):
     process = holder("soyuz-publisher")
     other = holder("expire-questions")  # not asked for
-    args = {"state": "paused", "cron_ini": str(host / "cron.ini"), "jobs": ["soyuz-publisher"], "settle_seconds": 0}
-    running = start_module("services_switch", {**args, "lock_directory": str(host / "locks"), "timeout_seconds": 60})
+    args = {"state": "paused", "services": [cron(host, ["soyuz-publisher"])], "settle_seconds": 0}
+    args["state_directory"] = str(host / "state")
+    running = start_module("services_switch", {**args, "timeout_seconds": 60})
     while not (host / "cron.ini.before-pause").exists():
         assert running.process.poll() is None
     assert running.process.poll() is None  # switched off, and waiting
     process.communicate()
-    result = ok(running.result())
-    assert (result["still_running"], result["disabled"]) == ([], ["soyuz-publisher"])
+    result = told(ok(running.result()))
+    assert (result["cron"]["still_running"], result["cron"]["text"]) == ([], "soyuz-publisher off")
     assert other.poll() is None
 
 
@@ -202,11 +213,13 @@ def test_a_job_that_does_not_end_is_named(switch, host, holder):
     result = switch("paused")
     assert result["failed"]
     lines = result["msg"].splitlines()
-    assert lines[0].startswith(f"E-jobs-still-running  soyuz-publisher (pid {process.pid}: {sys.executable} -c ")
-    assert lines[0].endswith("translations-export (no pid) held its lock for 0 s after it was switched off.")
-    assert f"ps -fp {process.pid}" in lines[1]
-    assert lines[-1].endswith(f"rm {host}/locks/launchpad-translations-export.lock")
-    assert result["disabled"] == ["soyuz-publisher", "translations-export"]  # the switch itself stays off
+    assert lines[0].startswith(
+        "E-jobs-still-running  cron is paused, and still at work after 0 s:"
+        f" soyuz-publisher: it runs, pid {process.pid}: {sys.executable} -c "
+    )
+    assert lines[1].endswith(f"Look:  ps -fp {process.pid};  cat {host}/locks/launchpad-translations-export.lock")
+    text = (host / "cron.ini").read_text()  # the switch itself stays off
+    assert not any(cron_switch.enabled(text, job) for job in ("soyuz-publisher", "translations-export"))
 
 
 def test_a_lock_of_a_dead_process_is_not_held(switch, host, holder):
@@ -215,9 +228,9 @@ def test_a_lock_of_a_dead_process_is_not_held(switch, host, holder):
     process.communicate()
     assert (host / "locks" / "launchpad-soyuz-publisher.lock").exists()
     result = ok(switch("paused"))
-    assert result["still_running"] == []
-    (stale,) = result["stale_locks"]
-    assert f"there is no process {process.pid}" in stale["text"]
+    assert result["cron"]["still_running"] == []
+    (stale,) = result["cron"]["stale"]
+    assert f"there is no process {process.pid}" in stale
 
 
 def lock_of(host: Path, job: str, pid: object) -> Path:
@@ -233,12 +246,12 @@ def test_a_pid_that_somebody_else_has_got_since_holds_no_lock(switch, host, hold
     running = holder("translations-export")
     for check in (True, False):
         result = switch("paused", check=check, timeout_seconds=0)
-        (stale,) = result["stale_locks"]
-        assert (stale["job"], stale["pid"]) == ("soyuz-publisher", os.getpid())
-        assert stale["text"].startswith("soyuz-publisher: its lock is stale, and not waited for: process ")
-        assert "after the lock was written (1970-01-01 00:00:00 UTC): it is another one" in stale["text"]
-        assert [one["pid"] for one in result["still_running"]] == [running.pid]
-    assert result["msg"].splitlines()[-1].strip() == stale["text"]
+        (stale,) = result["cron"]["stale"]
+        assert stale.startswith(f"soyuz-publisher: its lock is stale, and not waited for: process {os.getpid()} ")
+        assert "after the lock was written (1970-01-01 00:00:00 UTC): it is another one" in stale
+        (still,) = result["cron"]["still_running"]
+        assert f"pid {running.pid}: " in still
+    assert result["msg"].splitlines()[-1].strip() == stale
     assert f"ps -fp {running.pid}\n" in result["msg"]
     assert lock.exists()
 
@@ -250,29 +263,31 @@ def test_who_has_locked_the_file_holds_it_whatever_the_clock_says(switch, host):
     with lock.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         result = switch("paused", check=True)
-    assert [one["pid"] for one in result["still_running"]] == [os.getpid()]
-    assert result["stale_locks"] == []
+    (still,) = result["cron"]["still_running"]
+    assert (f"pid {os.getpid()}: " in still, result["cron"]["stale"]) == (True, [])
 
 
 def test_a_job_that_has_ended_and_that_nobody_took_note_of_holds_no_lock(switch, host, holder):
     process = holder("soyuz-publisher")
     process.kill()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert ok(switch("paused"))["still_running"] == []
+    assert ok(switch("paused"))["cron"]["still_running"] == []
 
 
 @pytest.mark.parametrize("content", ["", "soon", "-1", "12 13", "9" * 5000, "²"])
 def test_a_lock_that_names_no_process_is_held(switch, host, content):
     lock_of(host, "soyuz-publisher", content)
     result = switch("paused", check=True)
-    assert [one["pid"] for one in result["still_running"]] == [None]
+    (still,) = result["cron"]["still_running"]
+    assert still.startswith("soyuz-publisher: it runs, pid unknown: ")
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
 def test_a_lock_that_is_no_file_is_held_and_not_waited_for_to_be_read(switch, host, make):
     make(host / "locks" / "launchpad-soyuz-publisher.lock")
     result = switch("paused", check=True)
-    assert [one["job"] for one in result["still_running"]] == ["soyuz-publisher"]
+    (still,) = result["cron"]["still_running"]
+    assert still.startswith("soyuz-publisher: ")
 
 
 @pytest.mark.parametrize(
@@ -304,11 +319,11 @@ def test_a_job_without_a_section_is_refused(switch, host):
 
 @pytest.mark.parametrize("written", ["2026-12-09T08:00:00Z", "2026-12-09 08:00:00+00:00", "2026-12-09T09:00:00+01:00"])
 def test_the_banner_is_always_in_utc_and_needs_no_cron(switch, host, written):
-    result = ok(switch("paused", cron_ini=None, window_start=written))
-    assert (result["changed"], result["jobs"]) == (True, [])
+    result = ok(switch("paused", cron=False, window_start=written))
+    assert (result["changed"], [each["name"] for each in result["services"]]) == (True, ["banner"])
     assert (host / "+maintenancetime.txt").read_text() == START + "\n"
     assert (host / "+maintenancetime.txt").stat().st_mode & 0o777 == 0o644
-    assert not ok(switch("paused", cron_ini=None))["changed"]
+    assert not ok(switch("paused", cron=False))["changed"]
 
 
 @pytest.mark.parametrize("written", ["soon", "2026-12-09T08:00:00", "", None])

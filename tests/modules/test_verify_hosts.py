@@ -21,6 +21,7 @@ BECOME = {"ansible_become": True, "ansible_become_user": APP}
 WITH_PASSWORD = {**BECOME, "ansible_become_password": "{{ vault_become_password }}"}
 ANYBODY = f"{OPS} ALL=({APP}) NOPASSWD: ALL"
 CRON = "[DEFAULT]\n[job]\nenabled = true\n# \u00e9\u00df\n"
+BANNER = {"name": "banner", "kind": "banner"}
 VAULT_PASSWORD = "of the vault"  # noqa: S105
 
 
@@ -61,7 +62,8 @@ def look(host: SshHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Look
             vault.write_text(yaml.safe_dump(vaulted))
             argv = [str(Path(sys.executable).with_name("ansible-vault")), "encrypt", str(vault)]
             subprocess.run(argv, check=True, capture_output=True)
-        services = {"services_cron_ini": "~/cron.ini", "services_jobs": ["all"], "services_banner": ""}
+        paused = [{"name": "cron", "kind": "cron", "path": "~/cron.ini"}, {**BANNER, "path": "~/banner"}]
+        services = {"services_paused": paused}
         known = {**host.variables(), **services, "ansible_python_interpreter": sys.executable, **variables}
         site = {"all": {"children": {group: {"hosts": {"gac": known}}}}}
         (tmp_path / "site/hosts.yml").write_text(yaml.safe_dump(site))
@@ -144,7 +146,7 @@ def test_a_vault_without_its_password_is_said(look: Look, monkeypatch: pytest.Mo
 
 
 def test_the_light_look_needs_nothing_but_that_the_host_can_be_looked_at(look: Look) -> None:
-    found = look({**BECOME, "services_cron_ini": "/nowhere"}, ANYBODY, "answers")
+    found = look({**BECOME, "services_paused": [{**BANNER, "path": "/nowhere"}]}, ANYBODY, "answers")
     assert (found.ok, found.summary) == (True, "1 tests passed on gac")
 
 
