@@ -120,8 +120,8 @@ options:
         description: How long this service is waited for; O(timeout_seconds) unless it is given.
         type: float
   restart:
-    description: What is restarted, in this order; services of the kinds C(systemd) and C(command), each with the options
-      of O(services), or one command as a list of words.
+    description: What is restarted, in this order. Services of the kinds C(systemd) and C(command), each with the
+      options of O(services), or one command as a list of words.
     type: list
     elements: raw
     default: []

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from rollout import documents, inventory
+from rollout.announcing.text import Text
 from rollout.outcomes import BadInputError
 from rollout.plan.messages import MESSAGES
 
@@ -34,7 +35,8 @@ class Channel:
     """One place that messages go to. `url` is secret; `shown` is the URL for people.
 
     Within `repeatable_seconds` of the first attempt, a repeat with the same key cannot make a second post (Mastodon's
-    Idempotency-Key); 0 if it always could. `loopback_only` refuses an address that is not on this machine.
+    Idempotency-Key); 0 if it always could. `loopback_only` refuses an address that is not on this machine. `titled` is
+    True if a message has a title of its own there.
     """
 
     name: str
@@ -43,6 +45,11 @@ class Channel:
     shown: str
     repeatable_seconds: float = 0.0
     loopback_only: bool = False
+    titled: bool = True
+
+    def sent(self, text: Text) -> Text:
+        """Return the text as it is handed over: where a chat's messages have no title, it is a part of the text."""
+        return text if self.titled or self.wording != "chat" else Text("", text.as_chat())
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ class ChannelEntry(BaseModel):
     """A channel, as the inventory has it."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    wording: Literal["mail", "status", "irc"]
+    wording: Literal["mail", "chat", "status", "irc"]
     url: Annotated[str, StringConstraints(strip_whitespace=True)]
 
 
@@ -143,9 +150,8 @@ def _channels(found: ChannelVariables) -> tuple[dict[str, Channel], list[Finding
             service = destination.service(entry.url)
             if found.announcements_loopback_only:
                 destination.check_loopback(service)
-            if destination.takes_title(service) != (entry.wording == "mail"):
-                wanted = "mail" if destination.takes_title(service) else "status or irc"
-                raise destination.BadUrlError(f"what its URL leads to wants the wording {wanted}")
+            if entry.wording not in (wanted := destination.wordings(service)):
+                raise destination.BadUrlError(f"what its URL leads to wants the wording {' or '.join(wanted)}")
         except destination.BadUrlError as error:
             findings.append((("announcements_channels", name, "url"), str(error)))
             continue
@@ -156,6 +162,7 @@ def _channels(found: ChannelVariables) -> tuple[dict[str, Channel], list[Finding
             destination.shown(service),
             destination.repeatable_seconds(service),
             found.announcements_loopback_only,
+            destination.takes_title(service),
         )
     return made, findings
 

@@ -69,7 +69,8 @@ def deliver(channel: Channel, text: Text, key: str, to: str | None = None, timeo
     `key` is the same for every attempt at the same text on the same channel. `to` is the address that a mail goes to in
     place of the URL's. Nothing outlives the time limit, also when this process is interrupted or killed.
     """
-    job = Job(channel.url, channel.loopback_only, text.title, text.body, key, to, timeout_seconds)
+    sent = channel.sent(text)
+    job = Job(channel.url, channel.loopback_only, sent.title, sent.body, key, to, timeout_seconds)
     began = time.monotonic()
     ours, theirs = socket.socketpair()
     with ours:

@@ -9,6 +9,7 @@ import re
 import socket
 import sys
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from apprise import Apprise, AppriseAsset
 from apprise.plugins import url_to_dict
@@ -23,6 +24,7 @@ logging.getLogger("apprise").disabled = True
 NOT_FOR_URLS = ("format", "overflow", "emojis", "retry", "wait", "optional", "redirect", "cto", "rto")
 FORGETS_SECONDS = 3300.0  # Mastodon keeps an Idempotency-Key for 3600 s; five minutes are for clocks and slow answers
 SHORTEST_SECRET = 4  # a shorter one may be part of ordinary words
+SHORTEST_IN_PATH = 8  # and there, `hooks` or `api` is none
 
 
 class BadUrlError(ValueError):
@@ -89,6 +91,15 @@ def takes_title(made: Any) -> bool:
     return int(made.title_maxlen) > 0
 
 
+def wordings(made: Any) -> tuple[str, ...]:
+    """Return the wordings that suit a client."""
+    if isinstance(made, NotifyEmail):
+        return ("mail",)
+    if isinstance(made, (NotifyIRC, NotifyMastodon)):
+        return ("status", "irc")
+    return ("chat", "mail") if takes_title(made) else ("chat", "status", "irc")
+
+
 def shown(made: Any) -> str:
     """Return the client's URL for people, without anything secret."""
     if isinstance(made, (NotifyEmail, NotifyIRC, NotifyMastodon)):
@@ -102,7 +113,10 @@ def repeatable_seconds(made: Any) -> float:
 
 
 def secrets(made: Any) -> list[str]:
-    """Return the secrets of a client: everything that Apprise's plugin calls private, the longest first."""
+    """Return the secrets of a client, the longest first: what Apprise's plugin calls private, and a web hook's path.
+
+    A server's answer may quote the path, and whoever has it can post.
+    """
     private = {
         described.get("map_to", name)
         for described_all in (made.template_tokens, made.template_args, made.template_kwargs)
@@ -111,6 +125,9 @@ def secrets(made: Any) -> list[str]:
     }
     values = [getattr(made, name, None) for name in (*private, "password", "token")]
     values += list(getattr(made, "channels", {}).values()) if isinstance(made, NotifyIRC) else []
+    if not isinstance(made, (NotifyEmail, NotifyIRC, NotifyMastodon)):
+        pieces = urlsplit(str(made.url())).path.split("/")
+        values += [unquote(piece) for piece in pieces if len(piece) >= SHORTEST_IN_PATH]
     texts = {value for value in values if isinstance(value, str) and len(value) >= SHORTEST_SECRET}
     return sorted({form for text in texts for form in (text, str(made.quote(text, safe="")))}, key=len, reverse=True)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Text:
-    """The text to send: `title` is a mail's subject, empty where a channel has none; `body` is plain text."""
+    """The text to send: `title` is a mail's subject, or a chat's first line; empty for others. `body` is plain text."""
 
     title: str
     body: str
@@ -15,3 +15,7 @@ class Text:
     def as_mail(self) -> str:
         """Return the text as a person reads it in a file: the subject, an empty line, the body."""
         return f"Subject: {self.title}\n\n{self.body}"
+
+    def as_chat(self) -> str:
+        """Return the text for a chat whose messages have no title of their own: it stands in bold above the rest."""
+        return f"**{self.title}**\n\n{self.body}"

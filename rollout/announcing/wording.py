@@ -30,8 +30,9 @@ __all__ = ["MESSAGES", "WORDINGS", "about", "render", "wordings"]
 TEMPLATES = Path(__file__).parent / "templates"
 COLUMNS, MOST_COLUMNS = 76, 78  # of a mail's lines: there is room to quote them once
 SUBJECT = "Subject: "
+INDENTED = re.compile(r"\A\s+(?=\S)(?:[-*] )?")
 GAP = re.compile(r"\n{3,}")
-URL = re.compile(  # what Mastodon takes for one
+URL = re.compile(
     r"https?://(?:[\w-]+\.)+[a-z]{2,}(?::\d+)?(?:/[^\s<>\"]*)?", re.IGNORECASE
 )  # what Mastodon takes for one
 URL_COUNTS = 23
@@ -39,15 +40,28 @@ URL_COUNTS = 23
 
 def _mail(written: str, path: Path) -> Text:
     """Return a filled-in mail template as a text: its first line is the subject. Raises BadInputError without one."""
+    text = _titled(written, path)
+    return Text(text.title, "\n".join(map(_wrapped, text.body.splitlines())) + "\n")
+
+
+def _chat(written: str, path: Path) -> Text:
+    """Return a filled-in template as a chat's message: a mail, with one line a paragraph, and Markdown's lists.
+
+    An indented line would be code there.
+    """
+    text = _titled(written, path)
+    lines = [INDENTED.sub("- ", line).rstrip() for line in text.body.splitlines()]
+    return Text(text.title, "\n".join(lines))
+
+
+def _titled(written: str, path: Path) -> Text:
+    """Return a template's subject and body, each as it is written. Raises BadInputError without a subject."""
     first, _, body = written.lstrip("\n").partition("\n")
     if not first.startswith(SUBJECT):
         raise BadInputError(
             f"E-bad-template  {_shown(path)}:1: a mail begins with a line `{SUBJECT}…`, found {first!r}."
         )
-    return Text(
-        first.removeprefix(SUBJECT).strip(),
-        "\n".join(map(_wrapped, GAP.sub("\n\n", body.strip("\n")).splitlines())) + "\n",
-    )
+    return Text(first.removeprefix(SUBJECT).strip(), GAP.sub("\n\n", body.strip("\n")))
 
 
 def _wrapped(line: str) -> str:
@@ -88,6 +102,7 @@ def _post_size(text: Text) -> int:
 WORDINGS = {
     "mail": Wording(_mail, 78, lambda text: len(text.title), "characters of the subject"),
     "status": Wording(_post, 500, _post_size, "characters, as Mastodon counts them"),
+    "chat": Wording(_chat, 1000, lambda text: len(text.as_chat()), "characters"),
     "irc": Wording(_irc_line, 400, lambda text: len(text.body.encode()), "bytes"),
 }
 

@@ -37,7 +37,7 @@ def channel(wording: str, url: str, *, loopback_only: bool = True) -> Channel:
 
     made = destination.service(url)
     shown, repeatable = destination.shown(made), destination.repeatable_seconds(made)
-    return Channel("test", wording, url, shown, repeatable, loopback_only)
+    return Channel("test", wording, url, shown, repeatable, loopback_only, destination.takes_title(made))
 
 
 class QuietHandler(lab_account.Handler):

@@ -74,7 +74,7 @@ def test_when_no_stage_announces_it_the_table_and_the_preview_say_the_same():
 
 def test_limits_are_on_the_page():
     text = section(OPERATIONS, "What is said, when and where")
-    for kind, unit in (("status", "characters"), ("irc", "bytes"), ("mail", "characters")):
+    for kind, unit in (("status", "characters"), ("irc", "bytes"), ("mail", "characters"), ("chat", "characters")):
         assert f"{wording.WORDINGS[kind].most} {unit}" in " ".join(text.split())
 
 

@@ -30,7 +30,7 @@ def write(site, name, text):
 
 def test_messages_to_everybody_have_every_wording_and_notes_to_persons_are_mails():
     notes = {"announcer_note", "chase"}
-    expected = {m: ("mail",) if m in notes else ("mail", "status", "irc") for m in wording.MESSAGES}
+    expected = {m: ("mail",) if m in notes else ("mail", "status", "chat", "irc") for m in wording.MESSAGES}
     assert {message: wording.wordings(message) for message in wording.MESSAGES} == expected
 
 

@@ -19,7 +19,8 @@ LABELLED = ("announcer_note", "first", "rescheduled", "reminder", "starting", "n
 def test_golden(name, how):
     """golden/ has them as readers see them; a change of a template is a change there, to be read."""
     text = text_of(name, how, site=HERE / "site")
-    assert (text.as_mail() if how == "mail" else text.body + "\n") == (HERE / f"golden/{name}.{how}.txt").read_text()
+    seen = {"mail": text.as_mail, "chat": lambda: text.as_chat() + "\n"}.get(how, lambda: text.body + "\n")
+    assert seen() == (HERE / f"golden/{name}.{how}.txt").read_text()
 
 
 def test_every_text_has_its_golden_one():
@@ -56,7 +57,7 @@ def test_the_day_is_unmistakable_in_every_text(message, how, row):
         assert word not in said.lower()
 
 
-@pytest.mark.parametrize("how", ["mail", "status", "irc"])
+@pytest.mark.parametrize("how", ["mail", "chat", "status", "irc"])
 @pytest.mark.parametrize("message", ["first", "reminder", "starting", "rescheduled", "new_date"])
 def test_what_is_paused_first_is_named(message, how):
     """R5, R7: with the policy's minutes, and what it is."""
