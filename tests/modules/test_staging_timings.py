@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.modules.database_servers import FOUR, Database
+
 RESTORE = """\
 {day} 03:00:00 INFO    Applying trusted.sql
 {day} 03:03:41 INFO    2208-28-1 applied 2011-02-28 in 12.0 seconds
@@ -88,3 +90,40 @@ def test_bytes_that_are_no_text(read: Callable[..., dict[str, Any]], tmp_path: P
     log = write(tmp_path, "a-staging_restore.log", "", 100)
     log.write_bytes(b"\xff\xfe NOTICE: caf\xe9\n" + RESTORE.format(day="2011-03-08", seconds=70.5).encode())
     assert read()["timings"] == {"patch-2208-30-0.sql": 70.5}
+
+
+def test_what_qastaging_measured(run_module: Callable[..., dict[str, Any]], database: Database) -> None:
+    """Every patch has its time there, the ones of an earlier upgrade too: production may lack them still."""
+
+    def ask() -> dict[str, Any]:
+        return run_module("staging_timings", {"kind": "qastaging", "dsn": database.dsn()}, env=database.environment())
+
+    with database.admin() as admin:
+        admin.execute("UPDATE LaunchpadDatabaseRevision SET end_time = NULL")
+    nothing = ask()
+    assert nothing["msg"].startswith(f"E-no-timings  No row of the revision table of {database.name} says how long")
+    arguments = {"dsn": database.dsn(), "schema_directory": str(database.schema)}
+    upgraded = run_module("database_upgrade", arguments, env=database.environment())
+    answer = ask()
+    assert answer["timings"] == {each["patch"]: each["seconds"] for each in upgraded["applied"]}
+    assert answer["evidence"].startswith(f"{len(FOUR)} patches timed by qastaging's own upgrades, the last of ")
+    assert answer["evidence"].endswith(f" ({database.name})")
+
+
+def test_times_by_hand_have_a_source(run_module: Callable[..., dict[str, Any]]) -> None:
+    def ask(**given: Any) -> dict[str, Any]:
+        return run_module("staging_timings", {"kind": "given", **given})
+
+    seconds = {"patch-2208-30-0.sql": 70.5}
+    answer = ask(seconds=seconds, source="stub, on a copy\nof 6 Dec 2026")
+    assert answer["timings"] == seconds
+    assert answer["evidence"] == "1 patch timed by hand: stub, on a copy of 6 Dec 2026"
+    for given in ({"seconds": seconds}, {"seconds": seconds, "source": "  "}, {"source": "stub"}):
+        assert ask(**given)["msg"].startswith("E-no-timings-source  ")
+    for wrong in (
+        {"patch-2208-30-0.sql": "fast"},
+        {"patch-2208-30-0.sql": -1},
+        {"2208": 1},
+        {"patch-2208-30-0.sql": True},
+    ):
+        assert ask(seconds=wrong, source="stub")["msg"].startswith("E-bad-timing  "), wrong
