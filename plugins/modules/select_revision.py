@@ -159,7 +159,7 @@ def choose(params: Mapping[str, Any], scratch: str) -> dict[str, Any]:
     tags = backlog.bug_tags(params["bug_tags"])
     site = selection.Site(tags, rows(params["applied"]), timings(params["timings"]), rule)
     last, lacking = branches.revisions()
-    shared, schemas = reading.shared(last, lacking), reading.changed(lacking)
+    shared, schemas = reading.read(last, lacking)
     selected = selection.select(lacking, shared, schemas, site)
     pinned = params["revision"]
     chosen = selected.highest if pinned is None else selected.candidate(pinned)

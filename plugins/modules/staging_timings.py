@@ -134,9 +134,9 @@ def of_log(params: Mapping[str, Any]) -> dict[str, Any]:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
         if len(content) > LARGEST:
-            module.fail_json(
-                msg=f"E-restore-log-unreadable  {path}: it is too large; expected at most {LARGEST // 2**20} MiB.\n"
-                f"  Only its last restore counts:  tail -c {LARGEST // 2**20}M {path} > FILE  in a place that"
+            raise RolloutError(
+                f"E-restore-log-unreadable  {path}: it is too large; expected at most {LARGEST // 2**20} MiB.\n"
+                f"Only its last restore counts:  tail -c {LARGEST // 2**20}M {path} > FILE  in a place that"
                 " revision_logs in the inventory names"
             )
         restore = budget.last_restore(content.decode("utf-8", "replace"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -218,3 +219,29 @@ def test_access_of_someone_else_stays_closed(run: Run, database: Database) -> No
     assert answer["failed"]
     assert answer["msg"].startswith("E-access-closed  ")
     assert database.limit() == 0
+
+
+def test_the_first_patch_ever(run: Run, upgrade: Run, database: Database) -> None:
+    """Without the table, what is said makes it; and an empty one is what a service begins with."""
+    with database.admin() as admin:
+        admin.execute("DROP TABLE LaunchpadDatabaseRevision")
+    for failed in (upgrade(), run("database_revisions")):
+        assert failed["msg"].startswith(
+            f"E-no-revision-table  {database.name} has no table LaunchpadDatabaseRevision, in which each patch"
+        )
+        argv = shlex.split(failed["msg"].splitlines()[-1].partition("schema:  ")[2])
+        assert argv[:4] == ["psql", "-d", database.name, "-c"]
+    with database.admin() as admin:
+        admin.execute(argv[4])
+    assert run("database_revisions")["rows"] == []
+    answer = upgrade(branch_nick="devel", revno=1)
+    assert [patch["patch"] for patch in answer["applied"]] == FOUR
+    assert all(each["seconds"] is not None for each in run("database_revisions", present=FOUR)["timings"])
+
+
+def test_a_revision_table_with_other_columns_is_named(run: Run, database: Database) -> None:
+    with database.admin() as admin:
+        admin.execute("ALTER TABLE LaunchpadDatabaseRevision DROP COLUMN revid")
+    said = run("database_revisions")["msg"]
+    assert said.startswith(f"E-revision-table  LaunchpadDatabaseRevision of {database.name} is another one: column")
+    assert "revid text" in said

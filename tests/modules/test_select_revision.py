@@ -258,3 +258,17 @@ def test_branches_that_have_nothing_in_common(
 ) -> None:
     branches.vcs.create(tmp_path / "other", {"app": "2\n"}, "Start.")
     assert select(devel=branches.vcs.at(tmp_path / "other"))["msg"].startswith("E-unrelated-branches ")
+
+
+@in_both
+def test_the_first_patch_of_a_service_makes_the_directory(
+    select: Callable[..., dict[str, Any]], branches: Branches, vcs: ModuleType
+) -> None:
+    first = {path.replace(SCHEMA, "db/schema"): text for path, text in patch("2208-30-0").items()}
+    branches.land("[r=stub][bug=1] Our first table.", first)
+    branches.land("[bug=2] Not yet.", {"db/schema/patch-2208-31-0.sql": "SELECT 1;\n"})
+    result = select(schema_directory="db/schema", applied=[])
+    assert not result["failed"], result["msg"]
+    assert result["patches"] == ["patch-2208-30-0.sql"]
+    refused = select(schema_directory="db/schemas", applied=[])
+    assert refused["msg"].startswith("E-no-schema-directory  ")

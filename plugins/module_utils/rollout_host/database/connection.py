@@ -5,6 +5,7 @@ Connections take a libpq conninfo without a password: that comes from the host's
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import Any, Iterable, NamedTuple, Sequence
@@ -31,6 +32,14 @@ _OURS = (
 _ROWS = """
     SELECT major, minor, patch, start_time, extract(epoch FROM end_time - start_time)::float AS seconds, revid
     FROM LaunchpadDatabaseRevision ORDER BY major, minor, patch"""
+# What keeps track of the patches, for a service that begins. The patches insert the numbers, the rest is written after.
+REVISION_TABLE = (
+    "CREATE TABLE LaunchpadDatabaseRevision (major integer NOT NULL, minor integer NOT NULL, patch integer NOT NULL,"
+    " start_time timestamp without time zone DEFAULT (transaction_timestamp() AT TIME ZONE 'UTC'),"
+    " end_time timestamp without time zone DEFAULT (statement_timestamp() AT TIME ZONE 'UTC'),"
+    " branch_nick text, revno integer, revid text,"
+    " PRIMARY KEY (major, minor, patch))"
+)
 
 
 class RolloutError(Exception):
@@ -165,8 +174,24 @@ def lock_holder(connection: psycopg.Connection[Any]) -> str | None:
 
 
 def revision_rows(connection: psycopg.Connection[Any]) -> list[RevisionRow]:
-    """Return the rows of LaunchpadDatabaseRevision, in the order of the patches."""
-    return [RevisionRow(*row) for row in connection.execute(_ROWS).fetchall()]
+    """Return the rows of LaunchpadDatabaseRevision, in the order of the patches; none before the first patch.
+
+    Raises RolloutError E-no-revision-table, with the DDL to run, for a database that lacks it.
+    """
+    try:
+        return [RevisionRow(*row) for row in connection.execute(_ROWS).fetchall()]
+    except psycopg.errors.UndefinedTable:
+        pass
+    except psycopg.errors.UndefinedColumn as error:
+        raise RolloutError(
+            f"E-revision-table  LaunchpadDatabaseRevision of {connection.info.dbname} is another one:"
+            f" {error.diag.message_primary}.\nExpected:  {REVISION_TABLE}"
+        ) from None
+    typed = shlex.join(["psql", "-d", connection.info.dbname, "-c", REVISION_TABLE])
+    raise RolloutError(
+        f"E-no-revision-table  {connection.info.dbname} has no table LaunchpadDatabaseRevision, in which each patch"
+        f" leaves its row. Nothing was touched.\nMake it, once, as the owner of the schema:  {typed}"
+    )
 
 
 def require_primary(connection: psycopg.Connection[Any]) -> None:

@@ -108,16 +108,25 @@ class Schemas:
         self.backlog, self.directory, self.scratch = backlog, directory, Path(scratch)
 
     def at(self, branch: str, revision: Named) -> dict[str, str]:
-        """Return the SQL files of the schema directory at a revision, {name: text}. Raises Refused if there is none."""
+        """Return the SQL files of the schema directory at a revision, {name: text}; none where it has no directory."""
         target = self.scratch / f"schema-{len(list(self.scratch.iterdir()))}"
         self.backlog.vcs.export(branch, self.directory, revision, target)
-        files = sorted(target.glob("*.sql"))
-        if not files:
+        return {file.name: patches.decoded(file.read_bytes()) for file in sorted(target.glob("*.sql"))}
+
+    def read(
+        self, last: LogEntry, lacking: list[LogEntry]
+    ) -> tuple[selection.Shared, list[tuple[int, dict[str, str]]]]:
+        """Return what `shared` and `changed` do. Raises Refused if no SQL file is anywhere: the name is wrong, then.
+
+        The first schema patch of a service makes the directory, so the last revision that devel has may lack it.
+        """
+        shared, changed = self.shared(last, lacking), self.changed(lacking)
+        if not (shared.names or shared.devel or any(schema for _, schema in changed)):
             raise Refused(
-                f"E-no-schema-directory  {branch} has no SQL file in {self.directory} at revision {revision}.\n"
-                "  Then:  mend revision_schema_directory in the inventory"
+                f"E-no-schema-directory  {self.backlog.db_stable} has no SQL file in {self.directory}, at revision"
+                f" {last['revno']} or later.\n  Then:  mend revision_schema_directory in the inventory"
             )
-        return {file.name: patches.decoded(file.read_bytes()) for file in files}
+        return shared, changed
 
     def changed(self, lacking: list[LogEntry]) -> list[tuple[int, dict[str, str]]]:
         """Return (revno, schema) for each of these revisions that changed the schema directory."""

@@ -118,7 +118,12 @@ class Bazaar(Vcs):
     def changed_in(self, branch: str, first: int, last: int, directory: str) -> list[int]:
         location = f"{self.at(branch)}/{directory}"
         # Not --forward: with it the client stops at the first revision that makes something in the directory.
-        printed = self.run("log", "--line", "-n1", "-r", f"{first}..{last}", "--", location)
+        try:
+            printed = self.run("log", "--line", "-n1", "-r", f"{first}..{last}", "--", location)
+        except VcsError as error:
+            if "Path unknown at end or start of revision range" in str(error):
+                return []  # there is no such directory at either end
+            raise
         return sorted(int(line.split(":")[0]) for line in printed.splitlines())
 
     def export(self, branch: str, directory: str, revision: Named, target: Path) -> None:
