@@ -126,6 +126,13 @@ def test_one_that_cannot_be_paused_leaves_those_after_it_alone(host: Host, tmp_p
         assert second.at_work()
 
 
+def test_a_file_that_may_not_be_written_is_told(host: Host, tmp_path: Path) -> None:
+    with sample("flag", tmp_path / "a") as flag:
+        flag.entry["path"] = "/proc/self/no-flag"
+        with pytest.raises(ServiceError, match=r"E-service-file  the flag: /proc/self/.*: "):
+            host.pause(flag)
+
+
 def test_one_that_does_not_come_back_keeps_no_other_from_it(host: Host, tmp_path: Path) -> None:
     with sample("cron", tmp_path / "a") as first, sample("http", tmp_path / "b") as second:
         host.pause(first, second)

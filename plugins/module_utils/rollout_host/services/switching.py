@@ -7,7 +7,8 @@ paused already stays so after the resume.
 from __future__ import annotations
 
 import time
-from typing import Any, Sequence
+from contextlib import contextmanager
+from typing import Any, Iterator, Sequence
 
 from .kinds.base import Service, ServiceError, Work
 from .record import Records
@@ -25,33 +26,39 @@ def pause_all(
     `check`: nothing is changed and nothing waited for. Raises ServiceError at the first that cannot be paused.
     """
     for service in services:
-        service.look()  # whatever cannot be looked at is told before the first is touched
+        with _told_of(service):
+            service.look()  # whatever cannot be looked at is told before the first is touched
     for service in services:
-        look, record = service.look(), records.read(service.name)
-        ours = look.left or bool(record and not record["was_paused"])
-        told = _told(service, changed=not look.paused, text=look.text)
-        told["was"] = "paused" if look.paused and not ours else "running"
-        told["stale"] = service.stale()
-        if not look.paused:
-            told["diff"] = service.diff(pausing=True)
-        done.append(told)
-        if check:
-            apart = look.paused or service.settles  # else it is the service itself that is at work
-            told["still_running"] = [work.text for work in service.busy()] if apart else []
-            continue
-        if not look.paused:
-            # As we left it, with a pause that says something else now: how it was before that is what counts.
-            was = record["was"] if record and look.was and look.was == record["then"] else dict(look.was)
-            records.write(service.name, was_paused=False, was=was)
-            service.pause()
-            records.write(service.name, was_paused=False, was=was, then=dict(service.look().was))
-        elif record is None and not look.left:
-            records.write(service.name, was_paused=True, was={})
-        left, told["waited_seconds"] = _wait(service, settle if service.settles else 0)
-        told["still_running"] = [work.text for work in left]
-        if left:
-            raise ServiceError(_still(service, left))
-        _verify(service, told, paused=True)
+        with _told_of(service):
+            _pause(service, records, settle, done, check=check)
+
+
+def _pause(service: Service, records: Records, settle: float, done: list[dict[str, Any]], *, check: bool) -> None:
+    look, record = service.look(), records.read(service.name)
+    ours = look.left or bool(record and not record["was_paused"])
+    told = _told(service, changed=not look.paused, text=look.text)
+    told["was"] = "paused" if look.paused and not ours else "running"
+    told["stale"] = service.stale()
+    if not look.paused:
+        told["diff"] = service.diff(pausing=True)
+    done.append(told)
+    if check:
+        apart = look.paused or service.settles  # else it is the service itself that is at work
+        told["still_running"] = [work.text for work in service.busy()] if apart else []
+        return
+    if not look.paused:
+        # As we left it, with a pause that says something else now: how it was before that is what counts.
+        was = record["was"] if record and look.was and look.was == record["then"] else dict(look.was)
+        records.write(service.name, was_paused=False, was=was)
+        service.pause()
+        records.write(service.name, was_paused=False, was=was, then=dict(service.look().was))
+    elif record is None and not look.left:
+        records.write(service.name, was_paused=True, was={})
+    left, told["waited_seconds"] = _wait(service, settle if service.settles else 0)
+    told["still_running"] = [work.text for work in left]
+    if left:
+        raise ServiceError(_still(service, left))
+    _verify(service, told, paused=True)
 
 
 def resume_all(
@@ -61,7 +68,8 @@ def resume_all(
     errors = []
     for service in reversed(services):
         try:
-            done.append(_resume(service, records, check=check))
+            with _told_of(service):
+                done.append(_resume(service, records, check=check))
         except ServiceError as error:  # the others come back all the same
             errors.append(error)
     return errors
@@ -82,6 +90,18 @@ def _resume(service: Service, records: Records, *, check: bool) -> dict[str, Any
         _verify(service, told, paused=False)
     records.drop(service.name)
     return told
+
+
+@contextmanager
+def _told_of(service: Service) -> Iterator[None]:
+    """Make an error of the host's files one of the service."""
+    try:
+        yield
+    except OSError as error:
+        raise ServiceError(
+            f"E-service-file  {service.name}: {error.filename or 'a file'}: {error.strerror}.\n"
+            "  Mend that, or who may write there. Then:  ./runbook.py run"
+        ) from None
 
 
 def _told(service: Service, *, changed: bool, text: str) -> dict[str, Any]:

@@ -37,9 +37,8 @@ class Cron(Service):
         """Keep path and jobs; symbolic links are followed, so that the file itself is renamed."""
         super().__init__(given, seconds)
         self.path = Path(given["path"]).resolve()
-        self.jobs: list[str] | None = (
-            None if given["jobs"] == ["all"] else given["jobs"]
-        )  # None: also without a section
+        every = given["jobs"] == ["all"]
+        self.jobs: list[str] | None = None if every else given["jobs"]  # None: every job, also one without a section
         self.before = self.path.with_name(self.path.name + ".before-pause")
 
     def look(self) -> Look:

@@ -60,7 +60,7 @@ class HttpFlag(Service):
             raise ServiceError(f"E-flag-url  {self.name}: expected a URL that begins with https://")
         headers = {"Accept": "application/json", "User-Agent": "downtime-runbook"}
         if self.given["token"]:
-            headers[self.given["token_header"]] = self.given["token_prefix"] + self.given["token"]
+            headers[self.given["token_header"]] = self.given["token_prefix"] + self.given["token"].strip()
         data = None if body is None else json.dumps(body).encode()
         if data is not None:
             headers["Content-Type"] = "application/json"
@@ -71,8 +71,10 @@ class HttpFlag(Service):
             found = json.loads(said) if body is None else {}
         except urllib.error.HTTPError as error:
             raise self._failed(method, f"it answered {error.code} {error.reason}") from None
-        except (OSError, HTTPException) as error:
-            raise self._failed(method, str(getattr(error, "reason", error) or type(error).__name__)) from None
+        except OSError as error:
+            raise self._failed(method, str(getattr(error, "reason", error))) from None
+        except HTTPException as error:  # its text may quote the URL
+            raise self._failed(method, type(error).__name__) from None
         except ValueError:
             raise self._failed(method, "its answer is no JSON") from None
         if not isinstance(found, dict):
