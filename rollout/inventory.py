@@ -32,7 +32,14 @@ QUESTION = {
 }
 
 # Every connection string of ours (docs/security.md), as JSON, of each host; what cannot be worked out yet is not there.
-CONNECTIONS = ("database_dsn", "database_standbys", "database_pools", "qastaging_dsn", "revision_database_dsn")
+CONNECTIONS = (
+    "database_dsn",
+    "database_standbys",
+    "database_pools",
+    "qastaging_dsn",
+    "revision_database_dsn",
+    "revision_timings_dsn",
+)
 QUESTION |= {
     name: f"{{{{ groups['all'] | map('extract', hostvars) | map(attribute='{name}') | select('defined')"
     " | map('to_json') | select('defined') | unique }}"

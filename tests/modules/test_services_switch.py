@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from plugins.module_utils.rollout_core.site import cron_switch
+from tests.modules.service_samples import TOKEN, sample
 
 ORIGINAL = """; who may run when, see the cron guide\r
 [DEFAULT]
@@ -344,3 +345,13 @@ def test_a_linked_switch_stays_a_link(switch, host, tmp_path):
     assert (real / "real.ini.before-pause").read_bytes() == ORIGINAL.encode()
     ok(switch("running"))
     assert sorted(path.name for path in real.iterdir()) == ["real.ini"]
+
+
+def test_no_answer_has_the_token_of_a_flag(run_module, tmp_path):
+    with sample("http", tmp_path / "flag") as flag:
+        args = {"services": [flag.entry], "state_directory": str(tmp_path / "state")}
+        for state in ("paused", "running"):
+            result = ok(run_module("services_switch", {**args, "state": state}, diff=True))
+            assert result["changed"]
+            assert TOKEN not in str(result)
+        assert TOKEN not in "".join(path.read_text() for path in tmp_path.rglob("*.json"))
