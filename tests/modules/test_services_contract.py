@@ -156,9 +156,9 @@ def test_a_banner_with_another_time_gives_back_what_was_before_the_first(host: H
         assert banner.state() == before
 
 
-def test_what_a_timer_has_started_is_waited_for(host: Host, systemd: Systemd, tmp_path: Path) -> None:
+def test_what_a_timer_has_started_is_waited_for(host: Host, systemd: Systemd) -> None:
     """The timer is off, and its job goes on: with a limit, after which people are told what is at work."""
-    go_on = tmp_path / "go-on"
+    go_on = systemd.units / "go-on"  # it runs as nobody
     job = f"[Service]\nType=oneshot\nExecStart=/bin/sh -c 'until test -e {go_on}; do sleep 0.1; done'\n"
     systemd.unit("nightly.service", job)
     systemd.unit("nightly.timer", "[Timer]\nOnActiveSec=1d\n")
