@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from rollout import ROOT
+from rollout.announcing import destination
 from rollout.announcing.attempt import Delivered
 from rollout.announcing.channels import Channel, checked
 from rollout.announcing.delivery import deliver
@@ -134,3 +135,16 @@ def test_each_is_taken_as_a_chat_and_shown_without_its_secrets(tmp_path: Path, u
     variables["announcements_channels"]["team"]["url"] = "mailto://127.0.0.1/list@lab.example?from=losa@lab.example"
     with pytest.raises(BadInputError, match="what its URL leads to wants the wording mail"):
         checked(variables, file)
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/%23chan", None),
+        ("discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js", None),
+        ("tgram://123456789:abcdefg_hijklmnop/12315544/", None),
+        ("mmosts://chat.example.com/3ccdd113474722377935511fc85d3dd4", ("chat.example.com", 443)),
+    ],
+)
+def test_a_token_in_the_place_of_a_host_is_looked_up_nowhere(url: str, address: tuple[str, int] | None) -> None:
+    assert destination.address(destination.service(url)) == address
