@@ -9,6 +9,7 @@ from plugins.module_utils.rollout_core.merge import channel_topic, messages, rc_
 from plugins.module_utils.rollout_core.site import cowboys, cron_switch, diffs, pages, process_identity
 from plugins.module_utils.rollout_core.time import timeline
 from plugins.module_utils.rollout_host.database import conninfo
+from plugins.module_utils.rollout_host.services.kinds.base import ServiceError
 from plugins.modules import irc_topic, services_switch, smoke_check
 from tests.fuzz.reader import Reader, file, files
 
@@ -272,7 +273,7 @@ READERS = [
         [services_switch.banner_text],
         ["2026-12-09T08:00:00Z"],
         ("Z",),
-        (services_switch.SwitchError,),
+        (ServiceError,),
         0.3,
     ),
 ]

@@ -29,6 +29,8 @@ NOT_PLAYED = {
     "plugins/module_utils/rollout_host/database/outage/by_hand.py": "reads a file of the outage that runs on the host",
     "plugins/module_utils/rollout_host/database/outage/guardian.py": "reads what its own worker tells, through a pipe",
     "plugins/module_utils/rollout_host/database/outage/main.py": "reads what the module has just written for it",
+    "plugins/module_utils/rollout_host/services/record.py": "its own record",
+    "plugins/module_utils/rollout_host/trees/archive.py": "reads what it has written itself, beside its tree",
     "plugins/module_utils/rollout_host/whole_file.py": "played with claims, records and states",
     "plugins/modules/next_merge.py": "its rule is that of schedule.yml, checked there",
     "plugins/modules/squawk.py": "JSON of a program of ours; what it holds is played as squawk's report",

@@ -35,8 +35,13 @@ def replace(path: Path, content: bytes, *, mode: int = 0o600, durable: bool = Tr
 
 def read_object(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file that may have blanks behind it. Raises OSError, and ValueError for no object."""
+    return object_of(path.read_bytes())
+
+
+def object_of(content: bytes) -> dict[str, Any]:
+    """Return the JSON object that the content is, whatever it is. Raises ValueError for anything else."""
     try:
-        found = json.loads(path.read_bytes().rstrip(b"\0 "))
+        found = json.loads(content.rstrip(b"\0 "))
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
     if not isinstance(found, dict):

@@ -29,11 +29,11 @@ class Records:
         Raises ServiceError for a file that is no record.
         """
         try:
-            found = json.loads(self.path(name).read_text(encoding="utf-8"))
+            found = whole_file.read_object(self.path(name))
             return {name: found[name] for name in ("was_paused", "was", "then")}
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError) as error:
             raise ServiceError(
                 f"E-service-record  {self.path(name)} cannot be read ({error}): how {name} was before its pause is not"
                 " known.\n  Bring the service back by hand, delete the file, then:  ./runbook.py run"

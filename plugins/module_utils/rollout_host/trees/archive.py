@@ -20,6 +20,7 @@ from typing import IO, Iterator
 from ansible.module_utils.urls import ConnectionError as AnsibleConnectionError
 from ansible.module_utils.urls import open_url
 
+from .. import whole_file
 from ..vcs.base import FileChange, Numbered, VcsError
 from . import content, unpack
 from .base import AppTree, FoundTree, TreeError, unreadable
@@ -56,10 +57,10 @@ class UnpackedArchive(AppTree):
     def _record(self) -> dict[str, object]:
         """Return what the tree is: revno, revid, sha256 and strip."""
         try:
-            found = json.loads((self.path / OURS / RECORD).read_text(encoding="utf-8"))
+            found = whole_file.read_object(self.path / OURS / RECORD)
         except (OSError, ValueError) as error:
             raise unreadable(self.path, f"it was not brought whole: {error}") from error
-        if not isinstance(found, dict) or not {"revno", "revid", "sha256", "strip"} <= set(found):
+        if not {"revno", "revid", "sha256", "strip"} <= set(found):
             raise unreadable(self.path, f"{OURS}/{RECORD} does not say what it is")
         return found
 

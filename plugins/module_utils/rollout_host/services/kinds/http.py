@@ -9,6 +9,7 @@ from http.client import HTTPException
 from typing import Any, Mapping
 from urllib.parse import urlsplit
 
+from ... import whole_file
 from .base import Look, Service, ServiceError
 
 _LARGEST = 1_000_000  # bytes of an answer that are read
@@ -68,7 +69,7 @@ class HttpFlag(Service):
         try:
             with urllib.request.build_opener(_NoRedirect).open(request, timeout=min(self.seconds, 30)) as answer:
                 said = answer.read(_LARGEST)
-            found = json.loads(said) if body is None else {}
+            return whole_file.object_of(said) if body is None else {}
         except urllib.error.HTTPError as error:
             raise self._failed(method, f"it answered {error.code} {error.reason}") from None
         except OSError as error:
@@ -76,10 +77,7 @@ class HttpFlag(Service):
         except HTTPException as error:  # its text may quote the URL
             raise self._failed(method, type(error).__name__) from None
         except ValueError:
-            raise self._failed(method, "its answer is no JSON") from None
-        if not isinstance(found, dict):
-            raise self._failed(method, "its answer is no JSON object")
-        return found
+            raise self._failed(method, "its answer is no JSON object") from None
 
     def _failed(self, method: str, why: str) -> ServiceError:
         return ServiceError(
