@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from plugins.module_utils.rollout_core import connections
-from rollout import ROOT, documents, site
+from rollout import ROOT, documents, renamed, site
 from rollout.fields import FromZero, Line, Minutes, Model
 from rollout.outcomes import BadInputError
 
@@ -29,6 +29,8 @@ QUESTION = {
     "production_status": "{{ production_status_file | default('') }}",
     "rehearsals_allowed": "{{ rollout_rehearsals_allowed | default(false) }}",
     "service": "{{ rollout_service if rollout_service is defined else '' }}",
+    "renamed": "{{ groups['all'] | map('extract', hostvars) | map('list') | flatten | unique"
+    f" | select('match', '(?:{renamed.ANY})$') | sort }}}}",
 }
 
 # Every connection string of ours (docs/security.md), as JSON, of each host; what cannot be worked out yet is not there.
@@ -114,9 +116,12 @@ def policy(inventory: Path) -> Policy:
 def facts(inventory: Path) -> InventoryFacts:
     """Ask Ansible. Raises BadInputError with Ansible's own words when the inventory does not parse.
 
-    And for a password in a connection string: nothing of what follows may get it.
+    And for a password in a connection string: nothing of what follows may get it; and for a variable of yesterday.
     """
     found = ask(inventory, QUESTION)
+    if found["renamed"]:
+        said = [f"E-renamed  {inventory} has names of yesterday, which nothing reads any more; nothing was touched."]
+        raise BadInputError("\n".join([*said, *renamed.lines(found["renamed"], inventory)]))
     for name in CONNECTIONS:
         for value in found[name]:  # one for each that hosts have
             if secrets := list(connections.secrets_in(json.loads(value), name, _libpq())):
