@@ -103,7 +103,8 @@ def test_launchpads_tags_decide_and_squawk_is_evidence(stage: Stage) -> None:
     assert asked == [f"/devel/bugs/{bug}" for bug in (1, 4, 5)]
     (digest,) = chosen.told["pin"].pop("digests")
     assert digest.startswith("patch-2299-01-0.sql=")
-    assert chosen.told["pin"] == {"revision": 3, "revid": stage.revid, "patches": ["patch-2299-01-0.sql"]}
+    branches = {"source_branch": "db-stable", "target_branch": "devel"}
+    assert chosen.told["pin"] == {"revision": 3, "revid": stage.revid, "patches": ["patch-2299-01-0.sql"], **branches}
     assert chosen.told["evidence"] == [
         "db-stable tip 4 · QA-ok up to 3 · 4 blocks: bug 5 has no QA tag",
         "1 patch, 70.5 s on staging → 12.4 min of 90",

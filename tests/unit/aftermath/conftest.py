@@ -157,7 +157,13 @@ def make_inventory(directory: Path) -> Path:
     lab_policy = ROOT / "inventories/lab/group_vars/all/policy.yml"
     (directory / "group_vars/all/policy.yml").write_text(lab_policy.read_text())
     for name, content in {
-        "hosts.yml": {"all": {"hosts": {"localhost": local}, "vars": status}},
+        "hosts.yml": {
+            "all": {
+                "hosts": {"localhost": local},
+                "children": {"rc_mode": {"hosts": {"localhost": None}}},
+                "vars": status,
+            }
+        },
         "schedule.yml": {"schedule": schedule, "people": {"losa": "Mia"}},
         "production_status.yml": {"cowboys": []},
     }.items():
