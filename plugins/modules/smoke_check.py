@@ -135,7 +135,7 @@ def read(response: http.client.HTTPResponse, deadline: float) -> bytes:
     """Return the content, unless it takes too long or grows too large: a server may go on for ever, bit by bit."""
     content = b""
     told = response.headers.get("Content-Length", "")
-    size = int(told) if told.isdigit() and "Transfer-Encoding" not in response.headers else None
+    size = int(told) if told.isascii() and told.isdigit() and "Transfer-Encoding" not in response.headers else None
     while len(content) < LARGEST:
         try:
             piece = response.read1(65536)

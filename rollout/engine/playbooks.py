@@ -289,7 +289,7 @@ def _hear(event: dict[str, Any], run: PlaybookRun, inventory: Path, listener: Li
         listener.task(data.get("task", ""), data.get("host", ""))
     elif kind in {"runner_on_failed", "runner_on_unreachable"} and not data.get("ignore_errors"):
         unreachable = kind == "runner_on_unreachable"
-        failed = Failure(data.get("host", ""), data.get("task", ""), data.get("res", {}), inventory, unreachable)
+        failed = Failure(data.get("host", ""), data.get("task", ""), data.get("res") or {}, inventory, unreachable)
         run.failures.append(failed)
     elif kind == "playbook_on_stats":
         run.stats.update(data.get("artifact_data", {}))

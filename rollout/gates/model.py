@@ -162,8 +162,11 @@ def question(gate: Gate | MergeBackOut, facts: Mapping[str, Any], evidence: Sequ
 def questions(gate: Gate, facts: Mapping[str, Any], evidence: Sequence[str]) -> list[Question]:
     """Return all questions of a gate: one, or one for each item of a fact, named by the item's first value.
 
-    Raises KeyError for a fact that is not there, ValueError for one that is no list of different items.
+    Raises KeyError for a fact that is not there, ValueError for one that is no list of different items, and
+    for evidence that is no list.
     """
+    if not isinstance(evidence, list | tuple):
+        raise ValueError(f"its evidence is no list of lines: {evidence!r}")
     if gate.each is None:
         return [question(gate, facts, evidence)]
     items = facts[gate.each]

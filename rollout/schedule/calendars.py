@@ -75,7 +75,7 @@ def _worked_out(path: Path, text: str, contents: Sequence[Content], asked: _Aske
     for calendar in calendars:
         if asked.zone:
             calendar[ZONE] = asked.zone
-        days = tzp.timezone(str(calendar.get(ZONE, "UTC"))) or UTC
+        days = _zone(str(calendar.get(ZONE, "UTC"))) or UTC
         for one in own_series.of(calendar, days):
             line = int(str(one[0].walk("VEVENT")[0][LINE]))
             try:
@@ -160,12 +160,20 @@ def _nesting(contents: Sequence[Content]) -> Iterator[Problem]:
         yield line, "the file is empty; expected BEGIN:VCALENDAR"
 
 
+def _zone(name: str) -> tzinfo | None:
+    """Return a time zone by its IANA name; None if there is none, also for a part of the world such as Europe."""
+    try:
+        return tzp.timezone(name)
+    except (OSError, ValueError):
+        return None
+
+
 def _zones(contents: Sequence[Content]) -> Iterator[Problem]:
     """Yield a problem for each unknown time zone, except those that the file defines itself (VTIMEZONE)."""
     own = {value for _, key, _, value in contents if key == "TZID"}
     for line, key, parameters, value in contents:
         named = value if key == ZONE else parameters.get("TZID")
-        if named and named not in own and tzp.timezone(named.strip('"').lstrip("/")) is None:
+        if named and named not in own and _zone(named.strip('"').lstrip("/")) is None:
             yield line, f"no such time zone: {named}; expected an IANA name such as Europe/London"
 
 

@@ -44,4 +44,5 @@ def test_what_was_to_be_reported_and_was_not() -> None:
     wanted = ("evidence", "irreversible", "pin")
     assert work.unreported({}, wanted) == ["evidence", "irreversible", "pin"]
     assert work.unreported({"evidence": [], "irreversible": None, "pin": {}}, wanted) == ["evidence", "irreversible"]
+    assert work.unreported({"evidence": "done", "irreversible": True, "pin": {}}, wanted) == ["evidence"]
     assert work.unreported({"evidence": ["done"], "irreversible": False, "pin": {"revid": "x"}}, wanted) == []

@@ -257,11 +257,12 @@ def _tried(copy: Copy, event: AnnouncementTried, at: datetime) -> Copy:
     until = event.repeatable_until
     states = {"sent": SENT, "not_sent": FAILED, "unknown": FAILED if until else IN_DOUBT}
     harmless_until = until or copy.harmless_until
-    return replace(copy, state=states[event.outcome], at=at, said=event.said, harmless_until=harmless_until)
+    state = states.get(event.outcome, IN_DOUBT)  # a word that nobody wrote is not known either
+    return replace(copy, state=state, at=at, said=event.said, harmless_until=harmless_until)
 
 
 def _settled(copy: Copy, event: AnnouncementSettled, at: datetime) -> Copy:
-    state = {"sent": SENT, "again": QUEUED, "given_up": GIVEN_UP}[event.as_]
+    state = {"sent": SENT, "again": QUEUED, "given_up": GIVEN_UP}.get(event.as_, IN_DOUBT)
     said = event.reason or ""
     if state == QUEUED and not copy.doubtful(at):  # nobody was asked whether an earlier attempt went out
         return replace(copy, state=state, at=at, by=event.by, said=said)

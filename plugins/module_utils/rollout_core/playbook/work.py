@@ -63,4 +63,8 @@ def idle(plays: Sequence[PlayWork]) -> list[Idle]:
 
 def unreported(stats: Mapping[str, Any], wanted: Sequence[str]) -> list[str]:
     """Return the wanted facts that were not reported; evidence must be a list with something in it."""
-    return [fact for fact in wanted if stats.get(fact) is None or (fact == "evidence" and not stats[fact])]
+    return [fact for fact in wanted if stats.get(fact) is None or (fact == "evidence" and not _lines(stats[fact]))]
+
+
+def _lines(evidence: Any) -> bool:
+    return bool(evidence) and isinstance(evidence, (list, tuple))

@@ -214,7 +214,7 @@ class IrcChannel:
     def _kept_out(self, event: irc.client.Event) -> bool:
         """Return True for what, after a JOIN, can only be a no to it."""
         code = str(irc.events.codes.get(event.type, event.type))
-        number = int(code) if code.isdigit() else 0
+        number = int(code) if code.isascii() and code.isdigit() else 0
         named = [str(argument).lower() for argument in [event.target, *event.arguments]]
         if event.type == "kick":
             return self.connection.get_nickname() in event.arguments

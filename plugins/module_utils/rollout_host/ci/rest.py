@@ -139,7 +139,7 @@ class Rest:
             if time.monotonic() > deadline:
                 raise CiDownError(f"{self.url} has not answered as a whole within {self._timeout:g} s")
         said = answer.headers.get("Content-Length") or ""
-        if said.isdigit() and size < int(said):
+        if said.isascii() and said.isdigit() and size < int(said):
             raise http.client.IncompleteRead(b"", int(said) - size)
         return b"".join(parts), True
 

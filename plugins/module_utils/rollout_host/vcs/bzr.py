@@ -192,7 +192,7 @@ def _spec(revision: Named) -> str:
 
 
 def _number(printed: str) -> int | None:
-    return int(printed) if printed.isdigit() else None  # 1.2.3 was merged
+    return int(printed) if printed.isascii() and printed.isdigit() else None  # 1.2.3 was merged
 
 
 def _entry(printed: str) -> LogEntry:
