@@ -164,13 +164,13 @@ def _announcement_queued(event: AnnouncementQueued, _: str) -> str:
 
 
 def _announcement_tried(event: AnnouncementTried, _: str) -> str:
-    came = {"sent": "is out", "not_sent": "did NOT go out", "unknown": "MAY BE OUT"}[event.outcome]
+    came = {"sent": "is out", "not_sent": "did NOT go out", "unknown": "MAY BE OUT"}.get(event.outcome, "MAY BE OUT")
     again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
     return f"announcement {event.announcement} {came} on {event.channel}{again}: {event.said}"
 
 
 def _announcement_settled(event: AnnouncementSettled, _: str) -> str:
-    says = {"sent": "is out", "again": "is to be sent again", "given_up": "is GIVEN UP"}[event.as_]
+    says = {"sent": "is out", "again": "is to be sent again", "given_up": "is GIVEN UP"}.get(event.as_, event.as_)
     why = f": {event.reason}" if event.reason else ""
     return f"{event.by} says: announcement {event.announcement} {says} on {event.channel}{why}"
 

@@ -30,7 +30,7 @@ def line(fields: Mapping[str, Any], prev: str) -> str:
 
 def digest(written: str) -> str:
     """Return the hash that the line after `written` (newline included) carries as `prev`."""
-    return hashlib.sha256(written.encode("utf-8")).hexdigest()
+    return hashlib.sha256(written.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def heads(text: str) -> list[str]:

@@ -2,9 +2,6 @@
 
 An event's name in the file is that of its class: StageStarted is `stage_started`. A field's key is its name, in the
 order of the class, without the underscore behind a word of Python's (`from_`, `as_`). Instants are ISO 8601 there.
-
-The name in the file is that of the class: StageStarted is `stage_started`. A field's key is its name, in the order of
-the class; an underscore behind a word of Python's (`from_`, `as_`) is not part of it. Instants are ISO 8601 there.
 """
 
 from __future__ import annotations
