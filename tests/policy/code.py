@@ -56,7 +56,7 @@ def docstring_says_it_once(path: str, text: str) -> Iterator[Finding]:
     """No paragraph of a module's docstring is another one in other words."""
     paragraphs = [part for part in (ast.get_docstring(ast.parse(text, path)) or "").split("\n\n") if len(part) > 40]
     for one, other in itertools.combinations(paragraphs, 2):
-        if difflib.SequenceMatcher(None, one, other).ratio() > 0.6:
+        if difflib.SequenceMatcher(None, one, other).ratio() > 0.55:
             yield Finding(path, 1, f"says twice: {' '.join(other.split())[:60]} …", "Keep the better one.")
 
 

@@ -2,9 +2,6 @@
 
 A stage that is run again may settle something else: another revision, or the same with a fix of the merge (R11, R13).
 Stages that rested on the earlier value must be done again; the entry that settles the new one lists them as `redo`.
-
-A stage that is run again may settle something else: another revision, or the one with a fix of the merge (R11, R13).
-What was done on what is not so any more is to be done again; the entry that settles it says what, as `redo`.
 """
 
 from __future__ import annotations
