@@ -12,8 +12,8 @@ RENAMED = {
     r"pqm_rc_mode_(\w+)": r"`rc_mode_\1`",
     r"buildbot_builders": "`blessing_checks`",
     r"buildbot_forces": "`blessing_reruns`",
-    r"buildbot_(branch|(?:down|start)_minutes|password|poll_seconds|record|spurious|url|user|waits)": r"`blessing_\1`",
-    r"buildbot_token": "`blessing_token`",
+    r"buildbot_(branch|url|user|password|token|record|spurious|waits)": r"`blessing_\1`",
+    r"buildbot_((?:down|start)_minutes|poll_seconds)": r"`blessing_\1`",
     r"services_(?:cron_ini|jobs|lock_directory|banner)": "an entry of `services_paused` (docs/operations.md, Services)",
 }
 ANY = "|".join(f"(?:{name})" for name in RENAMED)

@@ -78,11 +78,12 @@ def irc_options(irc: NotifyIRC, timeout_seconds: float) -> dict[str, Any]:
 
 
 def address(made: Any) -> tuple[str, int] | None:
-    """Return host and port of the server that a client talks to; None for a service that has no address of its own."""
+    """Return host and port of the server that a client talks to; None for a service that has no address of its own.
+
+    A chat's URL may have a token in the place of the host: no resolver has to hear that.
+    """
     host = getattr(made, "smtp_host", None) or made.host
-    if not host or any(
-        host in secret for secret in secrets(made)
-    ):  # a chat's URL may have a token there, which no resolver has to hear
+    if not host or any(host in secret for secret in secrets(made)):
         return None
     irc = 6697 if made.secure else 6667
     return host.strip("[]"), int(made.port or (irc if isinstance(made, NotifyIRC) else 443 if made.secure else 80))

@@ -34,11 +34,12 @@ console = terminal_console()
 @click.pass_context
 def main(context: click.Context, named: str | None) -> None:
     """The monthly database downtime, as a runbook. Without a command, it shows where the rollout stands."""
-    on_a_lab = context.invoked_subcommand in ("lab", "drill")
-    site.none() if on_a_lab else site.begin(named, Path.cwd())
-    pasted.begin(Path.cwd(), named, frozenset(_taking_inventory(main)))
-    if not on_a_lab:  # which has other users
+    if context.invoked_subcommand in ("lab", "drill"):  # a lab is for no site, and has other users
+        site.none()
+    else:
+        site.begin(named, Path.cwd())
         private.begin(site.var())
+    pasted.begin(Path.cwd(), named, frozenset(_taking_inventory(main)))
     if context.invoked_subcommand is None:
         context.invoke(status)
 

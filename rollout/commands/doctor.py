@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -23,7 +24,6 @@ def doctor(inventory: Path) -> None:
     from rollout.engine import doctor as looking
     from rollout.engine import look_ahead
     from rollout.engine.doctor import Look
-    from rollout.plan.store import kept
 
     wrong = 0
 
@@ -36,21 +36,22 @@ def doctor(inventory: Path) -> None:
     for look in looking.of_the_site(inventory, now):
         show(look)
     try:
-        directory, plan = looking.plan_of(inventory, now)
+        kept = looking.plan_to_look_at(inventory, now)
     except BadInputError as error:
-        first, *rest = str(error).splitlines()
-        show(Look("plan", ok=False, found=first, mend=tuple(rest)))
+        show(looking.wrong("plan", error))
     else:
-        show(looking.groups(inventory, plan))
-        rollout = at_work(kept(directory, plan), console)
+        show(looking.groups(inventory, kept.plan))
+        rollout = at_work(kept, console)
         answer = looking.hosts(rollout)
         show(answer)
         if answer.ok:
             show(looking.programs(rollout))
-            any_day = [stage for stage in plan.process if stage.any_day]
+            any_day = [stage for stage in kept.plan.process if stage.any_day]
             wrong += look_ahead.look_ahead(rollout, any_day) is not ExitCode.DONE
         else:
             console.print("· not looked at, until the hosts answer: programs, what the outage depends on")
+    if not wrong:
+        shutil.rmtree(kept.directory)  # otherwise Ansible's output, to which messages lead, is there
     said = f"{wrong} things have to be mended" if wrong > 1 else "One thing has to be mended"
     console.print(f"{said}; then again:  ./runbook.py doctor" if wrong else "A rollout could begin.", soft_wrap=True)
     sys.exit(ExitCode.BAD_INPUT if wrong else ExitCode.DONE)

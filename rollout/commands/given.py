@@ -42,11 +42,8 @@ def check(request: RunRequest, *, goes_on: bool = True) -> tuple[KeptRollout, ga
     BadInputError.
     """
     directory, plan = store.current(request.inventory, request.plan_file)
-    asker = (
-        answers_file.load(request.answers, plan)
-        if request.answers is not None
-        else terminal.here(follows=request.follow)
-    )
+    file = request.answers
+    asker = answers_file.load(file, plan) if file is not None else terminal.here(follows=request.follow)
     known = inventory.facts(ROOT / plan.inventory)
     inventory.check_groups(ROOT / plan.inventory, known, plan.playbooks(), plan.playbook)
     kept = _with_clock(store.kept(directory, plan), request.at, rehearsals_allowed=known.rehearsals_allowed)

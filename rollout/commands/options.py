@@ -45,13 +45,6 @@ class _Text(click.ParamType[str]):
 LINE, BRANCH = _Text(Line), _Text(Branch)
 
 
-def inventory_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add -i inventories/X to a command."""
-    path = click.Path(exists=True, file_okay=False, path_type=Path, resolve_path=True)
-    said = "An inventory directory; otherwise the site, or the plan's."
-    return click.option("-i", "--inventory", type=path, callback=_of_the_site, help=said)(command)
-
-
 def _of_the_site(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
     """Return the inventory: the one that was typed, else the site. Raises BadInputError for two different ones."""
     here = site.directory()
@@ -66,13 +59,16 @@ def _or_the_labs(context: click.Context, parameter: click.Parameter, value: Path
     return _of_the_site(context, parameter, value) or ROOT / "inventories" / "lab"
 
 
-INVENTORY = click.option(
-    "-i",
-    "--inventory",
-    type=click.Path(exists=True, file_okay=False, path_type=Path, resolve_path=True),
-    callback=_or_the_labs,
-    help="An inventory directory; otherwise the site, or the lab.",
-)
+def _inventory(
+    callback: Callable[..., Path | None], otherwise: str
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    path = click.Path(exists=True, file_okay=False, path_type=Path, resolve_path=True)
+    said = f"An inventory directory; otherwise the site, or {otherwise}."
+    return click.option("-i", "--inventory", type=path, callback=callback, help=said)
+
+
+inventory_option = _inventory(_of_the_site, "the plan's")
+INVENTORY = _inventory(_or_the_labs, "the lab")
 
 
 def plan_option(command: Callable[..., Any]) -> Callable[..., Any]:

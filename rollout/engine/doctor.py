@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,10 +14,12 @@ from rollout import site
 from rollout.announcing import channels
 from rollout.engine import verification
 from rollout.engine.rollout import Rollout
+from rollout.journal.file import NAME
 from rollout.outcomes import BadInputError, NoPlanError, RunbookError
 from rollout.plan import creation, store
 from rollout.plan import model as plans
 from rollout.plan.model import Plan
+from rollout.plan.store import KeptRollout
 from rollout.schedule import check as schedules
 
 LEFT = "CHANGE ME"  # in a site's files: what its people have to fill in
@@ -64,17 +66,22 @@ def filled_in(inventory: Path) -> Look:
     return Look("files", ok=False, found=f"{len(places)} places say {LEFT}", mend=(*places[:SHOWN], *more, how))
 
 
-def plan_of(inventory: Path, now: datetime) -> tuple[Path, Plan]:
-    """Return the open plan and its directory, else one that is made for this look alone. Raises BadInputError."""
+def plan_to_look_at(inventory: Path, now: datetime) -> KeptRollout:
+    """Return a copy of the open plan and its journal, else a draft, in a directory of this look alone.
+
+    So nothing of a rollout is written, and Ctrl-C here ends nothing of a runbook at work. Raises BadInputError.
+    """
     try:
-        return store.current(inventory)
+        open_one, plan = store.current(inventory)
+        entries = (open_one / NAME).read_bytes() if (open_one / NAME).exists() else b""
     except NoPlanError:
-        plan = creation.drafted(inventory, now)
-    directory = site.var() / "doctor"
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(mode=0o700, parents=True)
+        plan, entries = creation.drafted(inventory, now), b""
+    (site.var() / "doctor").mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory = Path(tempfile.mkdtemp(prefix=f"{plan.id}-", dir=site.var() / "doctor"))
     plans.save(plan, directory / "plan.yml")
-    return directory, plan
+    if entries:
+        (directory / NAME).write_bytes(entries)
+    return store.kept(directory, plan)
 
 
 def groups(inventory: Path, plan: Plan) -> Look:
@@ -102,8 +109,8 @@ def hosts(rollout: Rollout) -> Look:
 def programs(rollout: Rollout) -> Look:
     """Look whether hosts have the programs with which they are verified after a rollout."""
     found = verification.verify(rollout.directory, rollout.inventory, "answers")
-    wrong = tuple(f"{name}: {why}" for name, state in found.hosts.items() for why in state.failed)
-    return Look("programs", ok=found.ok, found=found.summary, mend=wrong)
+    failed = tuple(f"{name}: {why}" for name, state in found.hosts.items() for why in state.failed)
+    return Look("programs", ok=found.ok, found=found.summary, mend=failed)
 
 
 def _inventory(inventory: Path) -> str:
@@ -120,7 +127,7 @@ def _schedule(inventory: Path, now: datetime) -> Look:
     try:
         facts, found = schedules.check(inventory, now)
     except (BadInputError, OSError) as error:
-        return Look("schedule", ok=False, found="cannot be read", mend=tuple(str(error).splitlines()))
+        return wrong("schedule", error)
     first, *rest = schedules.lines(facts, found)
     return Look("schedule", ok=schedules.sound(found), found=first, mend=tuple(rest))
 
@@ -129,7 +136,7 @@ def _channels(inventory: Path) -> Iterator[Look]:
     try:
         known = channels.load(inventory)
     except BadInputError as error:
-        yield Look("channels", ok=False, found="cannot be used", mend=tuple(str(error).splitlines()))
+        yield wrong("channels", error)
         return
     for channel in known.by_name.values():
         yield _tried(f"channel {channel.name}", lambda channel=channel: reachable(channel))  # type: ignore[misc]
@@ -155,5 +162,10 @@ def _tried(what: str, look: Callable[[], str]) -> Look:
     try:
         return Look(what, ok=True, found=look())
     except RunbookError as error:
-        first, *rest = str(error).splitlines()
-        return Look(what, ok=False, found=first, mend=tuple(line.strip() for line in rest))
+        return wrong(what, error)
+
+
+def wrong(what: str, error: Exception) -> Look:
+    """Return the look that ended with an error, whose message says what has to be mended."""
+    first, *rest = str(error).splitlines()
+    return Look(what, ok=False, found=first, mend=tuple(line.strip() for line in rest))

@@ -26,7 +26,6 @@ from rollout.outcomes import BadInputError
 LOOK_SECONDS = 0.2  # between two looks at a playbook at work
 POLL_SECONDS = 0.2  # how often ansible-runner looks at its child; its own default of 5 s delays every end (measured)
 
-
 OURS = Path(__file__).parent / "bin"  # its ansible-playbook is the one that ansible-runner finds
 
 CONTROL_MARK = "ROLLOUT_CONTROL"  # in the environment of every process of a run on this machine

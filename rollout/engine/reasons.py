@@ -28,7 +28,10 @@ _CHATTER = re.compile(  # of ssh and sudo: it tells nothing
 
 
 class Known(NamedTuple):
-    """A reason that people often meet: how it is recognised, and what is said of it."""
+    """A reason that people often meet: how it is recognised, and what is said of it.
+
+    `{ping}` in a remedy is the command that asks the host, on the inventory of the run.
+    """
 
     pattern: str
     name: str
@@ -36,7 +39,6 @@ class Known(NamedTuple):
     remedy: str
 
 
-PING = "{ping}"  # in a remedy: the command that asks the host, on the inventory of the run
 _INVENTORY = "in the inventory, in a vaulted file"
 KNOWN = [
     Known(
@@ -174,7 +176,8 @@ def message(host: str, task: str, result: Mapping[str, Any], inventory: Path, *,
 def _message(reason: Reason, task: str, inventory: Path) -> str:
     ping = shlex.join(["ansible", "-i", str(inventory), reason.host, "-m", "ping"])
     if reason.name:
-        return f"{reason.name}  {reason.text[0].upper()}{reason.text[1:]}\n  {reason.remedy.replace(PING, ping)}"
+        remedy = reason.remedy.format(host=reason.host, ping=ping)
+        return f"{reason.name}  {reason.text[0].upper()}{reason.text[1:]}\n  {remedy}"
     if reason.unreachable:
         return f"E-unreachable  {_line(reason)}\n  Look at:  {ping}"
     if reason.text.startswith("E-"):
@@ -226,9 +229,7 @@ def _known(host: str, said: str) -> Reason | None:
     for known in KNOWN:
         if match := re.search(known.pattern, said):
             more = {name: (value or "").strip() for name, value in match.groupdict().items()}
-            return Reason(
-                host, known.sentence.format(host=host, **more), known.name, known.remedy.format(host=host, ping=PING)
-            )
+            return Reason(host, known.sentence.format(host=host, **more), known.name, known.remedy)
     return None
 
 

@@ -139,6 +139,12 @@ class Asker(Protocol):
         """Ask for a line of text and return it; None if nobody gives one."""
 
 
+def answer_command(asked: GateAsked) -> str:
+    """Return what is typed at another terminal to answer a question."""
+    needs = [f"--{need} TEXT" for need in (asked.needs or {}).get("yes", ())]
+    return " ".join(filter(None, ["./runbook.py answer", asked.gate, asked.item, "|".join(asked.options), *needs]))
+
+
 def question(gate: Gate | MergeBackOut, facts: Mapping[str, Any], evidence: Sequence[str]) -> Question:
     """Return the gate's question with facts filled in.
 

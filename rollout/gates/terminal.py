@@ -8,7 +8,7 @@ import sys
 import time
 
 from plugins.module_utils.rollout_core import plain_text
-from rollout.gates.model import PROMPTS, Answer, Asker, Question
+from rollout.gates.model import INTERRUPT, PROMPTS, Answer, Asker, Question, answer_command
 
 
 def here(*, follows: bool = False) -> Asker:
@@ -28,14 +28,17 @@ class Elsewhere:
 
     def begin(self, question: Question) -> None:
         """Say on standard output what is asked, for whoever reads that."""
-        said = f"{question.prompt}\n  Answer it:  ./runbook.py answer {question.gate} {'|'.join(question.options)}"
-        print(plain_text.clean(said), flush=True)
+        print(
+            plain_text.clean(f"{question.prompt}\n  Answer it:  {answer_command(question.on_record(''))}"), flush=True
+        )
 
     def withdraw(self) -> None:
         """Do nothing: the line is at its end."""
 
-    def poll(self, question: Question) -> Answer | None:  # noqa: ARG002 - whatever is asked
-        """Return None, a moment later: nobody is here."""
+    def poll(self, question: Question) -> Answer | None:
+        """Return None, a moment later; if interrupted, silence at once: a program did that, and is not asked."""
+        if question.gate == INTERRUPT:
+            return Answer(question.silence, "nobody", "nobody")
         time.sleep(self.LOOK)
         return None
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from plugins.module_utils.rollout_core.journal.runs import FINAL
+from rollout.gates.model import answer_command
 from rollout.journal.lock_owner import LockOwner
 from rollout.plan.process import Stage
 from rollout.views.console import Cleaned
@@ -98,8 +99,7 @@ def next_line(view: Overview, owner: LockOwner | None) -> str:
         return "\n".join(["! The lock is held, and not by a runbook that can be proven to be at work.", *owner.lines()])
     if view.waiting_for and owner is not None:
         _, asked = view.waiting_for[-1]
-        about = f"{asked.item} " if asked.item else ""
-        return f"Waiting: {asked.question}   ./runbook.py answer {asked.gate} {about}{'|'.join(asked.options)}"
+        return f"Waiting: {asked.question}   {answer_command(asked)}"
     if owner is not None:
         return f"At work: {owner}"
     if view.closed and view.closed[1].outcome == "aborted":

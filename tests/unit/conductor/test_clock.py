@@ -101,4 +101,8 @@ def test_who_follows_without_a_terminal_waits_for_an_answer_from_elsewhere(monke
     asker = terminals.here(follows=True)
     asker.begin(asked)
     assert asker.poll(asked) is None
+    interrupt = gates.Question(gates.INTERRUPT, "Abort?", [], ["losa"], timedelta(minutes=5), ("abort", "leave"))
+    assert asker.poll(interrupt).word == "leave", "systemd stops it, and nobody is there to be asked"
     assert capsys.readouterr().out == "? Go?  [y/N/?] \n  Answer it:  ./runbook.py answer go yes|no\n"
+    named = gates.Question("dba", "There?", [], ["dba"], timedelta(days=7), needs={"yes": ["name"]})
+    assert gates.answer_command(named.on_record("confirm")) == "./runbook.py answer dba yes|no --name TEXT"

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from rollout import ROOT
+from rollout import ROOT, site
 from rollout.announcing.channels import Channel
 from rollout.engine import doctor
+from rollout.journal.file import NAME, Journal
 from rollout.outcomes import RunbookError
+from rollout.plan import creation
+from tests.unit.journals import event
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
 PRODUCTION = ROOT / "inventories" / "production"
@@ -46,9 +49,9 @@ def test_an_inventory_and_a_schedule_that_cannot_be_read(tmp_path: Path) -> None
     (tmp_path / "x" / "schedule.yml").write_text("schedule: 7\n")
     looks = {look.what: look for look in doctor.of_the_site(tmp_path / "x", NOW)}
     assert not looks["inventory"].ok
-    assert looks["schedule"].found == "cannot be read"
+    assert looks["schedule"].found.startswith("E-bad-input  ")
     assert any("schedule.yml:1" in line for line in looks["schedule"].mend)
-    assert looks["schedule"].lines()[0] == "✗ schedule: cannot be read"
+    assert looks["schedule"].lines()[0].startswith("✗ schedule: E-bad-input  ")
 
 
 def test_a_channel_is_connected_to_and_nothing_is_said() -> None:
@@ -61,3 +64,20 @@ def test_a_channel_is_connected_to_and_nothing_is_said() -> None:
             assert accepted.recv(1) == b""
     with pytest.raises(RunbookError, match=f"E-unreachable  status account: .*\n.*nc -vz 127.0.0.1 {port}"):
         doctor.reachable(channel)
+
+
+def test_a_rollout_at_work_is_looked_at_in_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So nothing of it is written, and Ctrl-C, which ends all that is marked with the directory, ends nothing of it."""
+    monkeypatch.setattr(site, "var", lambda: tmp_path)
+    monkeypatch.setenv("ROLLOUT_RECORDS", str(tmp_path / "rollouts"))
+    made = creation.new_plan(PRODUCTION, NOW, None, None).parent
+    Journal(made / NAME).write(event("stage_started", stage="select", attempt=1))
+    before = {path.name: path.read_bytes() for path in made.iterdir()}
+    kept = doctor.plan_to_look_at(PRODUCTION, NOW)
+    assert kept.directory.parent == tmp_path / "doctor"
+    assert kept.plan.id == made.name
+    assert kept.journal.entries == Journal(made / NAME).entries
+    assert {path.name: path.read_bytes() for path in made.iterdir()} == before
+    (made / "plan.yml").unlink()
+    assert doctor.plan_to_look_at(PRODUCTION, NOW).journal.entries == [], "without an open plan, a draft"
+    assert not (made / "plan.yml").exists()
